@@ -1,0 +1,53 @@
+# Two commands: `make book` and `make test`. Everything else explains itself with `make help`.
+SHELL := bash
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+URL ?=
+
+PY := $(VENV)/bin/python
+# The tree at hand is what is imported, whatever else the environment may hold.
+export PYTHONPATH := $(CURDIR)
+export PYTHON
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install weights book html test outputs script repository clean
+
+help:  ## this text
+	@echo "Painting with Networks: a book that re-runs the papers, and course_lib, the package it stands on."
+	@echo
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*##[ ]*(.*)/  make \1|\2/' | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo
+	@echo "Settings:  ARGS='-p SEED 1'   values for the notebooks' parameters cell (make book)"
+	@echo "           VENV=folder        the environment to use or to make (default .venv)"
+	@echo "           PYTHON=python3.12  the Python to make it with (default: the newest of 3.11, 3.12, 3.13)"
+
+install:  ## make .venv and install requirements.txt (the others call it; a second call does nothing)
+	@book/install.sh $(VENV)
+
+weights: install  ## fetch the pretrained networks into the cache and verify them
+	@$(PY) -m course_lib fetch
+
+book: install weights  ## execute every notebook and render the book from the executed copies
+	@$(PY) book/execute.py $(ARGS)
+	@$(PY) book/render.py --executed
+
+html: install  ## render the book from the committed outputs, executing nothing (this is what gets published)
+	@$(PY) book/render.py
+
+test: install weights  ## format, lint, types, unit tests, and every notebook against its committed outputs
+	@$(PY) tests/run.py $(ARGS)
+
+outputs: install weights  ## execute every notebook in place at its defaults: how committed outputs are made
+	@$(PY) book/execute.py --in-place
+
+script: install  ## write notebook NB=04 as a plain script for a machine without Jupyter (PROFILE=paper)
+	@$(PY) book/execute.py --script $(NB) --profile $(or $(PROFILE),paper)
+
+repository: install  ## write this repository's address into _config.yml and the notebooks (URL=https://github.com/…)
+	@$(PY) book/repository.py $(URL)
+
+clean:  ## remove everything that was generated, but not the environment
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,154 @@
+"""Local Sphinx extension of the book: autodoc finds course_lib, the credits come from the ledger, nothing is loaded
+from outside."""
+
+import csv
+import html
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from docutils import nodes
+from docutils.parsers.rst import Directive, directives
+from PIL import Image
+from sphinx.application import Sphinx
+
+ROOT = Path(os.environ.get("COURSE_LIB_ROOT") or Path(__file__).resolve().parents[2])
+IMAGES = ROOT / "data" / "images"
+THUMBNAIL_HEIGHT = 120  # pixels on the page; stored at twice that
+LICENCES = {
+    "Public domain": "https://creativecommons.org/publicdomain/mark/1.0/",
+    "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
+    "CC-BY-2.0": "https://creativecommons.org/licenses/by/2.0/",
+    "CC-BY-3.0": "https://creativecommons.org/licenses/by/3.0/",
+    "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
+}
+
+# Said here and not in _config.yml: there it would replace what Jupyter Book fills in (repository, launch buttons).
+THEME_OPTIONS = {
+    "logo": {"text": "Painting with Networks", "alt_text": "Painting with Networks, home"},
+    "show_toc_level": 2,
+    "pygments_light_style": "tango",
+    "pygments_dark_style": "monokai",
+}
+
+sys.path.insert(0, str(ROOT))
+
+
+def ledger() -> list[dict[str, str]]:
+    """The rows of data/images/LEDGER.csv."""
+    with (IMAGES / "LEDGER.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def linked(text: str) -> str:
+    """Escapes `text` and turns its web addresses into links."""
+    parts = re.split(r"(https?://[^\s;]+)", text)
+    return "".join(
+        f'<a href="{html.escape(part)}">{html.escape(part.split("//")[1].split("/")[0])}</a>'
+        if n % 2
+        else html.escape(part)
+        for n, part in enumerate(parts)
+    )
+
+
+def credit(row: dict[str, str]) -> str:
+    """One picture of the credits page."""
+    title = unquote(row["title"]) or Path(row["file"]).stem
+    maker = " · ".join(html.escape(word) for word in (row["creator"], row["year"]) if word)
+    licence = html.escape(row["licence"])
+    if row["licence"] in LICENCES:
+        licence = f'<a href="{LICENCES[row["licence"]]}">{licence}</a>'
+    name = Path(row["file"]).stem
+    return (
+        '<figure class="credit">'
+        f'<img loading="lazy" height="{THUMBNAIL_HEIGHT}" src="../_static/credits/{row["file"].replace(".", "_")}.webp" '
+        f'alt="Thumbnail: {html.escape(title)}{", by " + html.escape(row["creator"]) if row["creator"] else ""}">'
+        f"<figcaption><p>{html.escape(title)}</p>{f'<p>{maker}</p>' if maker else ''}"
+        f"<p>{licence} · <code>{html.escape(name)}</code></p>"
+        f'<p class="source">Source: {linked(row["source"])}. Changes: {html.escape(row["changes"] or "none")}.</p>'
+        "</figcaption></figure>"
+    )
+
+
+class ImageCredits(Directive):
+    """`{image-credits} FOLDER`: every picture of that folder of the ledger, with licence, source and changes."""
+
+    required_arguments = 1
+    option_spec = {"class": directives.class_option}  # noqa: RUF012 (docutils' own interface)
+
+    def run(self) -> list[nodes.Node]:
+        rows = [row for row in ledger() if row["file"].startswith(self.arguments[0] + "/")]
+        if not rows:
+            raise self.error(f"No picture of the ledger stands in {self.arguments[0]}/.")
+        page = self.state.document.settings.env
+        page.note_dependency(str(IMAGES / "LEDGER.csv"))
+        text = '<div class="credits">' + "\n".join(credit(row) for row in rows) + "</div>"
+        return [nodes.raw("", text, format="html")]
+
+
+def write_thumbnails(app: Sphinx, problem: Exception | None) -> None:
+    """Small WebP copies of every picture in the ledger, beside the pages; kept between builds."""
+    if problem is not None or app.builder.format != "html":
+        return
+    for row in ledger():
+        kept = ROOT / "_build" / "thumbnails" / (row["sha256"] + ".webp")
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with Image.open(IMAGES / row["file"]) as picture:
+                small = picture.convert("RGB")
+                small.thumbnail((4 * THUMBNAIL_HEIGHT, 2 * THUMBNAIL_HEIGHT))
+                small.save(kept, quality=72)
+        target = Path(app.outdir) / "_static" / "credits" / (row["file"].replace(".", "_") + ".webp")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(kept.read_bytes())
+
+
+def set_theme_options(app: Sphinx, config: Any) -> None:
+    config.html_theme_options = {**config.html_theme_options, **THEME_OPTIONS}
+
+
+def mend_signature(
+    app: Sphinx, what: str, name: str, thing: object, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None] | None:
+    """Writes a default such as `(*A, B)` as `A + (B,)`: Sphinx cannot read a star inside a default."""
+    if signature is None or "(*" not in signature[1:]:
+        return None
+    return signature[0] + re.sub(r"\(\*(\w+), (\w+)\)", r"\1 + (\2,)", signature[1:]), returns
+
+
+def mend_page(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None
+) -> None:
+    """Takes away what would ask another machine or break a page."""
+    # thebe is added twice (an error on every page) and would load from outside; nothing here uses it.
+    context["script_files"] = [
+        script for script in context.get("script_files", []) if "thebe" not in str(script).lower()
+    ]
+    context["css_files"] = [
+        sheet for sheet in context.get("css_files", []) if "thebe" not in str(sheet).lower()
+    ]
+    # The theme's icon script rewrites ipywidgets' player and everything linked to it unless this is set before it.
+    setting = "<script>window.FontAwesomeConfig = {autoReplaceSvg: false};</script>"
+    context["metatags"] = setting + context.get("metatags", "")
+
+
+def drop_preloads(app: Sphinx, problem: Exception | None) -> None:
+    """Removes the theme's font preloads: opened as a file, each is refused with an error on the page's console."""
+    if problem is not None or app.builder.format != "html":
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(re.sub(r"<link rel=\"preload\" as=\"font\"[^>]*>\s*", "", text), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("image-credits", ImageCredits)
+    app.connect("config-inited", set_theme_options)
+    app.connect("autodoc-process-signature", mend_signature)
+    app.connect("html-page-context", mend_page, priority=900)
+    app.connect("build-finished", write_thumbnails)
+    app.connect("build-finished", drop_preloads)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,322 @@
+"""Executes the notebooks.
+
+    python book/execute.py [-p SEED 1 …] [NAME …]     into _build/executed, two at a time, only what changed
+    python book/execute.py --in-place [NAME …]        the committed outputs, at every notebook's own defaults
+    python book/execute.py --script 04 --profile paper [-o FILE]     a plain script, for a machine without Jupyter
+
+NAME is the beginning of a notebook's file name ("03"). Outputs are stripped of what differs from run to run without
+meaning anything: times, papermill's notes, widget views.
+"""
+
+import argparse
+import ast
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+EXECUTED = ROOT / "_build" / "executed"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+CELL_TIMEOUT = 1800  # seconds
+
+
+class Refused(Exception):
+    """A request that cannot be met; the message is for the person who typed it."""
+
+
+# ---------------------------------------------------------------------------------------------- notebooks and parameters
+def find_notebooks(names: list[str]) -> list[Path]:
+    everything = sorted(p for p in NOTEBOOKS.glob("*.ipynb") if not p.name.startswith("."))
+    chosen = [p for p in everything if not names or any(p.name.startswith(name) for name in names)]
+    if not chosen:
+        known = ", ".join(p.stem for p in everything) or "none"
+        raise Refused(
+            f"No notebook in {NOTEBOOKS} begins with {' or '.join(names) or 'anything'}; there are: {known}."
+        )
+    return chosen
+
+
+def tagged(notebook: nbformat.NotebookNode, tag: str) -> nbformat.NotebookNode | None:
+    cells = (cell for cell in notebook.cells if tag in cell.metadata.get("tags", []))
+    return next(cells, None)
+
+
+def declared_parameters(notebook: nbformat.NotebookNode) -> dict[str, Any]:
+    """Names and plain values that the cell tagged `parameters` assigns."""
+    cell = tagged(notebook, "parameters")
+    found: dict[str, Any] = {}
+    for statement in ast.parse(cell.source).body if cell else []:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            try:
+                found[statement.targets[0].id] = ast.literal_eval(statement.value)
+            except ValueError:
+                found[statement.targets[0].id] = None  # computed: exists, but its value is not known here
+    return found
+
+
+def check_parameters(path: Path, given: dict[str, Any]) -> None:
+    """papermill only warns about a name nobody reads; here it is an error."""
+    declared = declared_parameters(nbformat.read(path, as_version=4))
+    for name in given:
+        if name not in declared:
+            raise Refused(
+                f"{path.name} has no parameter {name}: its parameters cell sets {', '.join(declared) or 'nothing'}."
+            )
+
+
+def value_of(word: str) -> Any:
+    try:
+        return ast.literal_eval(word)
+    except (ValueError, SyntaxError):
+        return word
+
+
+# ------------------------------------------------------------------------------------------------------------- stripping
+def strip(notebook: nbformat.NotebookNode, *, in_place: bool) -> nbformat.NotebookNode:
+    """Removes what differs between two equal runs, and papermill's own cell where it says nothing new."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    injected = tagged(notebook, "injected-parameters")
+    if injected is not None:
+        declared = declared_parameters(notebook)
+        injected.source = re.sub(r"\A# Parameters\n", "", injected.source)
+        said = {
+            target.id: ast.literal_eval(statement.value)
+            for statement in ast.parse(injected.source).body
+            if isinstance(statement, ast.Assign)
+            for target in statement.targets
+            if isinstance(target, ast.Name)
+        }
+        if in_place or all(declared.get(name) == value for name, value in said.items()):
+            notebook.cells.remove(injected)
+    count = 0
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if cell.cell_type != "code":
+            continue
+        if cell.execution_count is not None:
+            count += 1
+            cell.execution_count = count
+        cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+        for output in cell.outputs:
+            output.get("metadata", {}).pop("papermill", None)
+            if output.output_type == "execute_result":
+                output.execution_count = cell.execution_count
+    return notebook
+
+
+# ------------------------------------------------------------------------------------------------------------- execution
+def fingerprint(path: Path, parameters: dict[str, Any]) -> str:
+    """What an execution depends on: the cells, the parameters, course_lib, and the pictures and records it may read."""
+    digest = hashlib.sha256()
+    notebook = nbformat.read(path, as_version=4)
+    sources = "\n".join(cell.source for cell in notebook.cells)
+    digest.update(
+        json.dumps([sources, parameters, [c.metadata.get("tags", []) for c in notebook.cells]]).encode()
+    )
+    read = [*sorted((ROOT / "course_lib").rglob("*.py")), ROOT / "constraints.txt"]
+    read += sorted((ROOT / "data").glob("*.*")) + sorted((ROOT / "data" / "images").glob("*.csv"))
+    for record in sorted((ROOT / "data" / "results").glob("*/record.json")):
+        if record.parent.name in sources:  # a record this notebook names
+            read += sorted(p for p in record.parent.rglob("*") if p.is_file())
+    for file in read:
+        if "__pycache__" not in file.parts:
+            digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def run_one(path: Path, target: Path, parameters: dict[str, Any], in_place: bool) -> tuple[str, float]:
+    """Executes one notebook; returns an error text ("" when all went well) and the seconds it took."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    # A kernel's remarks about itself (sockets, signals) are kept, but away from the progress lines.
+    log = os.open(ROOT / "_build" / "execute.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 2)
+    os.close(log)
+    started = time.monotonic()
+    raw = EXECUTED / f"{path.stem}.raw.ipynb"
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    error = ""
+    try:
+        papermill.execute_notebook(
+            path,
+            raw,
+            parameters,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            cwd=path.parent,
+            execution_timeout=CELL_TIMEOUT,
+            start_timeout=180,
+        )
+    except PapermillExecutionError as problem:
+        tail = "\n".join(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(problem.traceback)).splitlines()[-12:])
+        error = f"cell {problem.cell_index} (In [{problem.exec_count}]) raised {problem.ename}: {problem.evalue}\n{tail}"
+    except Exception as problem:  # a kernel that died, a cell that ran out of time, a full disk
+        error = f"{type(problem).__name__}: {problem}"
+    if error:
+        return error, time.monotonic() - started
+    text = nbformat.writes(strip(nbformat.read(raw, as_version=4), in_place=in_place))
+    raw.unlink()
+    fresh = target.with_suffix(".tmp")
+    fresh.write_text(text + "\n", encoding="utf-8")
+    os.replace(fresh, target)
+    return "", time.monotonic() - started
+
+
+def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, workers: int) -> int:
+    for path in paths:
+        check_parameters(path, parameters)
+    EXECUTED.mkdir(parents=True, exist_ok=True)
+    (ROOT / "_build" / "execute.log").write_text("")
+    if not in_place:
+        for stale in EXECUTED.glob("*.ipynb"):  # a notebook that was renamed or removed
+            if not (NOTEBOOKS / stale.name).exists():
+                stale.unlink()
+    todo, prints, done, failed = [], {}, 0, 0
+    for path in paths:
+        target, mark = EXECUTED / path.name, EXECUTED / f"{path.stem}.fingerprint"
+        prints[path] = fingerprint(path, parameters)
+        if not in_place and target.exists() and mark.exists() and mark.read_text() == prints[path]:
+            done += 1
+            print(f"[{done}/{len(paths)}] {path.stem}: unchanged", flush=True)
+        else:
+            mark.unlink(missing_ok=True)
+            todo.append(path)
+    # Two kernels at once must not fight for the cores; both settings reach them through the environment.
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // max(1, min(workers, len(todo)))))
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    if todo:
+        print(f"Executing {len(todo)} notebook{'s'[: len(todo) > 1]}, {workers} at a time …", flush=True)
+    with ProcessPoolExecutor(max_workers=workers) as pool:
+        running = {
+            pool.submit(run_one, p, p if in_place else EXECUTED / p.name, parameters, in_place): p
+            for p in todo
+        }
+        for future in as_completed(running):
+            path = running[future]
+            error, seconds = future.result()
+            done += 1
+            word = "FAILED" if error else "done"
+            print(f"[{done}/{len(paths)}] {path.stem}: {word} in {seconds / 60:.1f} min", flush=True)
+            if error:
+                failed += 1
+                print(f"    notebooks/{path.name}: " + error.replace("\n", "\n    "), flush=True)
+            elif not in_place:
+                (EXECUTED / f"{path.stem}.fingerprint").write_text(prints[path])
+    return int(failed > 0)
+
+
+# ---------------------------------------------------------------------------------------------------------- plain script
+HEADER = '''"""{name}, as a plain script (written by book/execute.py). Run it from the repository's root: python {target}"""
+
+import importlib.util
+import sys
+from pathlib import Path
+from unittest.mock import MagicMock
+
+here = Path(__file__).resolve()
+root = next((p for p in [Path.cwd(), *here.parents] if (p / "course_lib" / "__init__.py").exists()), None)
+if root is not None:
+    sys.path.insert(0, str(root))
+# Pictures on a screen are not needed here: records and saved files are what comes back.
+for absent in ("IPython", "IPython.display", "ipywidgets", "matplotlib", "matplotlib.pyplot"):
+    if absent.split(".")[0] in sys.modules or importlib.util.find_spec(absent.split(".")[0]) is None:
+        sys.modules.setdefault(absent, MagicMock())
+if not isinstance(sys.modules.get("matplotlib"), MagicMock):
+    import matplotlib
+
+    matplotlib.use("Agg")
+
+
+def display(*things, **settings):
+    """Stands in for the notebook's display."""
+
+
+def get_ipython():
+    """There is none."""
+'''
+
+
+def write_script(path: Path, parameters: dict[str, Any], target: Path) -> None:
+    """The notebook's code as one file: parameters replaced, bootstrap and live panels left out, display a no-op."""
+    check_parameters(path, parameters)
+    parts = [HEADER.format(name=path.stem, target=target.name)]
+    for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type != "code" or {"bootstrap", "play"} & set(tags):
+            continue
+        source = "\n".join(line for line in cell.source.splitlines() if not re.match(r"\s*[%!]", line))
+        if "parameters" in tags:
+            source += "".join(
+                f"\n{name} = {value!r}  # given on the command line" for name, value in parameters.items()
+            )
+        parts.append(
+            f"# --- cell {number} "
+            + "-" * 60
+            + f"\nprint('--- cell {number}', flush=True)\n{source.rstrip()}\n"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("\n\n".join(parts), encoding="utf-8")
+    ast.parse(
+        target.read_text(encoding="utf-8")
+    )  # a script that cannot be read is refused here, not on the GPU
+    print(f"Wrote {target}")
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="beginnings of notebook names (default: all)"
+    )
+    parser.add_argument(
+        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters"
+    )
+    parser.add_argument("--in-place", action="store_true", help="write into notebooks/ (committed outputs)")
+    parser.add_argument("--workers", type=int, default=2, help="notebooks at a time (default 2)")
+    parser.add_argument("--script", metavar="NAME", help="write this notebook as a plain script instead")
+    parser.add_argument("--profile", help="short for -p PROFILE …")
+    parser.add_argument("-o", "--output", type=Path, help="where the script goes (default _build/scripts)")
+    chosen = parser.parse_args(arguments)
+    parameters = {name: value_of(value) for name, value in chosen.parameters}
+    if chosen.profile:
+        parameters["PROFILE"] = chosen.profile
+    try:
+        if chosen.script:
+            path = find_notebooks([chosen.script])[0]
+            profile = parameters.get("PROFILE", "quick")
+            default = ROOT / "_build" / "scripts" / f"{path.stem}_{profile}.py"
+            write_script(path, parameters, chosen.output or default)
+            return 0
+        if chosen.in_place and parameters:
+            raise Refused(
+                "Committed outputs are made at every notebook's own defaults: --in-place takes no parameters."
+            )
+        return execute(
+            find_notebooks(chosen.names), parameters, in_place=chosen.in_place, workers=max(1, chosen.workers)
+        )
+    except Refused as refusal:
+        print(f"execute: {refusal}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,83 @@
+"""Renders the book into _build/html: python book/render.py [--executed]
+
+The sources are gathered in _build/source first: the pages as they are, and the notebooks either as committed or, with
+--executed, the copies that book/execute.py made. Warnings are errors. Nothing is done when nothing changed.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "_build"
+SOURCE = BUILD / "source"
+HTML = BUILD / "html"
+LEFT_OUT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.pyc")
+
+
+def gather(executed: bool) -> str:
+    """Copies everything a page is made of into _build/source; returns a digest of it all."""
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    SOURCE.mkdir(parents=True)
+    for name in ("_config.yml", "_toc.yml", "CONTRIBUTING.md"):
+        shutil.copy2(ROOT / name, SOURCE / name)
+    shutil.copytree(ROOT / "book", SOURCE / "book", ignore=LEFT_OUT)
+    shutil.copytree(ROOT / "data" / "results", SOURCE / "data" / "results", ignore=LEFT_OUT)
+    notebooks = SOURCE / "notebooks"
+    shutil.copytree(ROOT / "notebooks", notebooks, ignore=LEFT_OUT)
+    if executed:
+        for path in notebooks.glob("*.ipynb"):
+            copy = BUILD / "executed" / path.name
+            if not copy.exists():
+                raise SystemExit(f"render: {path.name} was not executed yet: run make book.")
+            shutil.copy2(copy, path)
+    digest = hashlib.sha256()
+    documented = [p for p in (ROOT / "course_lib").rglob("*.py")] + [ROOT / "data" / "images" / "LEDGER.csv"]
+    for path in [*sorted(p for p in SOURCE.rglob("*") if p.is_file()), *sorted(documented)]:
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def main(arguments: list[str]) -> int:
+    executed = "--executed" in arguments
+    mark = HTML / ".sources"
+    digest = gather(executed)
+    if mark.exists() and mark.read_text() == digest:
+        print("The book is up to date.")
+    else:
+        mark.unlink(missing_ok=True)
+        environment = {
+            **os.environ,
+            "COURSE_LIB_ROOT": str(ROOT),
+            "PYTHONWARNINGS": "ignore::DeprecationWarning",
+        }
+        shutil.rmtree(HTML, ignore_errors=True)
+        program = "from jupyter_book.cli.main import main; main()"
+        command = [sys.executable, "-c", program, "build", str(SOURCE), "--path-output", str(ROOT)]
+        command += ["--all", "--warningiserror", "--keep-going", "-n"]
+        log = BUILD / "render.log"
+        with log.open("w", encoding="utf-8") as file:
+            code = subprocess.run(
+                command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+            ).returncode
+        if code:
+            said = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8")).splitlines()
+            wrong = [line for line in said if any(word in line for word in ("WARNING", "ERROR", "Error"))]
+            print("\n".join(wrong or said[-20:]))
+            print(
+                f"render: the book has {len(wrong)} warnings, and a warning is an error; all of it is in {log}."
+            )
+            return 1
+        (HTML / ".sources").write_text(digest)
+    made_from = "as executed here" if executed else "as committed"
+    print(f"The book (notebooks {made_from}) is at {HTML / 'index.html'}")
+    print(f"Open that file, or serve it: {sys.executable} -m http.server --directory {HTML} 8000")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,190 @@
+"""VGG features by layer name.
+
+The papers write *conv4_2* and mean the rectified output: that is ``"relu4_2"`` here, and ``"conv4_2"`` is
+the raw convolution before the ReLU. The network computes nothing beyond the deepest layer asked for.
+
+Sources: Simonyan & Zisserman 2015 (the architecture); Gatys et al. 2016, Section 2 (filters rescaled to a
+mean activation of one, average pooling in place of max pooling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib import weights as weights_room
+from course_lib.runtime import seeded_generator
+
+_CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+_CHANNELS = (64, 128, 256, 512, 512)
+_DEFAULT_WEIGHTS = {"vgg16": "torchvision", "vgg19": "normalized"}
+_RANDOM_WIDTH = 8  # weights=None divides every channel count by this
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+CONTENT_LAYER = "relu4_2"
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+def layer_names(arch: str = "vgg19") -> tuple[str, ...]:
+    """All layers of the convolutional part in order: ``conv1_1, relu1_1, …, pool1, conv2_1, …, pool5``.
+
+    >>> layer_names("vgg19")[:5]
+    ('conv1_1', 'relu1_1', 'conv1_2', 'relu1_2', 'pool1')
+    >>> sum(name.startswith("conv") for name in layer_names("vgg19"))
+    16
+    """
+    if arch not in _CONVS_PER_BLOCK:
+        raise ValueError(f"unknown network {arch!r}; use 'vgg16' or 'vgg19'")
+    names = []
+    for block, count in enumerate(_CONVS_PER_BLOCK[arch], start=1):
+        for conv in range(1, count + 1):
+            names += [f"conv{block}_{conv}", f"relu{block}_{conv}"]
+        names.append(f"pool{block}")
+    return tuple(names)
+
+
+class VGGFeatures(nn.Module):
+    """The convolutional part of VGG-16 or VGG-19, frozen, answering by layer name.
+
+    Args:
+        arch: ``"vgg19"`` (Gatys) or ``"vgg16"`` (Johnson).
+        layers: names from `layer_names`; the network ends at the deepest of them.
+        pooling: ``"average"`` (Gatys: "slightly more appealing") or ``"max"`` (as VGG was trained).
+        weights: ``"normalized"`` (VGG-19 as Gatys et al. describe it: mean activation one),
+            ``"torchvision"``, a path, ``"default"`` (normalized for VGG-19, torchvision's for VGG-16),
+            or None for a small random network with an eighth of the channels, for tests.
+        precision: number format of the convolutions; the features come back in it.
+        seed: for ``weights=None`` only.
+
+    Raises:
+        ValueError: unknown network, layer or pooling.
+        WeightsError: the weights cannot be had (see `course_lib.weights`).
+
+    >>> net = VGGFeatures("vgg19", ["relu2_1"], weights=None)
+    >>> {name: tuple(f.shape) for name, f in net(torch.rand(1, 3, 32, 48)).items()}
+    {'relu2_1': (1, 16, 16, 24)}
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        arch: str = "vgg19",
+        layers: Sequence[str] = (*STYLE_LAYERS, CONTENT_LAYER),
+        *,
+        pooling: str = "average",
+        weights: str | Path | None = "default",
+        precision: torch.dtype = torch.float32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        names = layer_names(arch)
+        layers = (layers,) if isinstance(layers, str) else tuple(layers)
+        unknown = [layer for layer in layers if layer not in names]
+        if unknown or not layers:
+            raise ValueError(f"{arch} has no layer {unknown}; the layers are {', '.join(names)}")
+        if pooling not in ("average", "max"):
+            raise ValueError(f"unknown pooling {pooling!r}; use 'average' or 'max'")
+        self.arch, self.pooling, self.precision = arch, pooling, precision
+        deepest = max(names.index(layer) for layer in layers)
+        self.names = names[: deepest + 1]
+        self.layers = tuple(name for name in self.names if name in layers)  # in order of depth
+        self.convs = nn.ModuleDict()
+        self._build(weights, seed)
+        self.convs.to(precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.requires_grad_(False).eval()
+
+    def _build(self, weights: str | Path | None, seed: int) -> None:
+        width = 1 if weights is not None else _RANDOM_WIDTH
+        channels = 3
+        for name in self.names:
+            if name.startswith("conv"):
+                out = _CHANNELS[int(name[4]) - 1] // width
+                self.convs[name] = nn.Conv2d(channels, out, 3, padding=1)  # zero padding, as Gatys
+                channels = out
+        if weights is None:
+            mean, std = _IMAGENET_MEAN, _IMAGENET_STD
+            self.source, generator = f"random, seed {seed}", seeded_generator(seed)
+            for conv in self.convs.values():
+                assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+                nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
+                nn.init.zeros_(conv.bias)
+        else:
+            if weights == "default":
+                weights = _DEFAULT_WEIGHTS[self.arch]
+            known = weights in ("normalized", "torchvision")
+            loaded = weights_room.load(f"{self.arch}_{weights}" if known else weights)
+            mean, std, self.source = loaded.mean, loaded.std, loaded.source
+            self._copy(loaded.state_dict)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def _copy(self, state: dict[str, Tensor]) -> None:
+        """Copy torchvision's ``features`` numbering (0.weight, 2.weight, 5.weight, …) into named layers."""
+        # torchvision counts convolutions, ReLUs and pools alike: the index there is the index in layer_names
+        every = layer_names(self.arch)
+        for name, conv in self.convs.items():
+            assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+            weight, bias = (state.get(f"{every.index(name)}.{part}") for part in ("weight", "bias"))
+            if weight is None or bias is None or weight.shape != conv.weight.shape:
+                got = "nothing" if weight is None else str(tuple(weight.shape))
+                raise ValueError(
+                    f"these weights do not fit {self.arch}: {name} needs {tuple(conv.weight.shape)}, got {got}. "
+                    "Give a state dict of torchvision's vgg16/vgg19 `features`."
+                )
+            with torch.no_grad():
+                conv.weight.copy_(weight)
+                conv.bias.copy_(bias)
+
+    def min_size(self, layer: str) -> int:
+        """The smallest image side, in pixels, at which `layer` still has one position."""
+        return 2 ** sum(name.startswith("pool") for name in self.names[: self.names.index(layer) + 1])
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Features of a batch of images.
+
+        Args:
+            image: (N, 3, H, W), in [0, 1] (values outside are computed as they are).
+
+        Returns:
+            A dict from layer name, in order of depth, to (N, C, h, w) in the network's precision.
+
+        Raises:
+            ValueError: wrong shape, an image too small for the deepest layer, or on another device.
+        """
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(image.shape)}")
+        if image.device != self.mean.device:
+            raise ValueError(
+                f"the image is on {image.device}, the network on {self.mean.device}; "
+                "move one of them, for example image.to(network.mean.device)"
+            )
+        deepest = self.layers[-1]
+        if min(image.shape[-2:]) < self.min_size(deepest):
+            raise ValueError(
+                f"{deepest} needs an image of at least {self.min_size(deepest)} px on each side, "
+                f"got {image.shape[-2]}×{image.shape[-1]}; use a larger image or shallower layers"
+            )
+        x = (image - self.mean) / self.std
+        x = x.to(self.precision, memory_format=torch.channels_last)
+        features = {}
+        for name in self.names:
+            if name.startswith("conv"):
+                x = self.convs[name](x)
+            elif name.startswith("relu"):
+                x = F.relu(x)
+            elif self.pooling == "average":
+                x = F.avg_pool2d(x, 2)
+            else:
+                x = F.max_pool2d(x, 2)
+            if name in self.layers:
+                features[name] = x
+        return features
+
+    def extra_repr(self) -> str:
+        return f"{self.arch}, to {self.layers[-1]}, {self.pooling} pooling, weights: {self.source}"

@@ -1,0 +1,384 @@
+"""Pictures: a file on disk <-> a tensor of shape (N, 3, H, W), float32, values in [0, 1], channels R, G, B.
+
+Everything else in the library works on such tensors; this is the only module that opens or writes a picture.
+Colors are taken as sRGB, the way the file stores them: no gamma is undone and no color profile is applied.
+"""
+
+from __future__ import annotations
+
+import csv
+import operator
+import os
+import re
+import secrets
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional as F
+
+MAX_PIXELS = 80_000_000  # as float32 RGB this is already 0.96 GB; it stays below Pillow's own warning
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+HALF_LEVEL = 0.5 / 255  # an overshoot this small rounds to the same 8-bit value
+Size = int | tuple[int, int]  # pixels of one side, or (H, W)
+
+
+class ImageError(ValueError):
+    """A picture that cannot be read, converted or written; the message says what to do."""
+
+
+def load_image(path: str | Path, size: Size | None = None, *, side: str = "long") -> Tensor:
+    """Read a picture file as a tensor, upright (EXIF) and in color; of an animation, the first frame.
+
+    Args:
+        path: a picture file, as str or Path.
+        size: None keeps the size; otherwise the picture goes through `resize(image, size, side=side)`.
+        side: "long" or "short": which side becomes `size`.
+
+    Returns:
+        Tensor (1, 3, H, W), float32, in [0, 1].
+
+    Raises:
+        ImageError: the path is missing or a folder; the file is empty, no picture, cut short, or too large.
+    """
+    source = _existing_file(path)
+    Image.init()
+    try:  # EPS is left out because it is a program: Pillow would run Ghostscript on it
+        with Image.open(source, formats=[name for name in Image.OPEN if name != "EPS"]) as pil:
+            _check_pixels("the file announces", pil.height, pil.width)
+            image = from_pil(pil)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        found = re.search(r"\d+", str(error))  # Pillow refuses before it tells width and height
+        count = f"{int(found[0]):,}" if found else "too many"
+        raise ImageError(f"{path}: {_too_large('the file announces ' + count)}") from None
+    except UnidentifiedImageError:
+        with open(source, "rb") as file:
+            start = file.read(20)
+        raise ImageError(
+            f"{path} is not a picture in a known format, whatever its name says: it begins with {start!r}. "
+            "If that is text, a web page was saved in its place; otherwise export it as PNG or JPEG."
+        ) from None
+    except Exception as error:  # decoders raise anything from OSError to struct.error on damaged data
+        raise ImageError(
+            f"{path} could not be read to its end ({error}). It is cut short, damaged or protected: "
+            "download or copy it again, or export it anew as PNG or JPEG."
+        ) from error
+    return image if size is None else resize(image, size, side=side)
+
+
+def from_pil(pil: Image.Image) -> Tensor:
+    """Convert a PIL picture of any mode; color c with opacity a is laid on white: c*a + (1 - a).
+
+    Args:
+        pil: an open `PIL.Image.Image`, at least 1 x 1; 16-bit gray keeps its precision.
+
+    Returns:
+        Tensor (1, 3, H, W), float32, in [0, 1].
+
+    Raises:
+        ImageError: not a PIL picture, an empty one, or deep gray values on an unknown scale.
+
+    >>> from_pil(Image.new("L", (2, 1), 255)).tolist()
+    [[[[1.0, 1.0]], [[1.0, 1.0]], [[1.0, 1.0]]]]
+    """
+    if not isinstance(pil, Image.Image):
+        raise ImageError(f"Expected a PIL picture, got {type(pil).__name__}; load_image reads files.")
+    if 0 in pil.size:
+        raise ImageError(f"This picture is {pil.width} x {pil.height}; it needs at least 1 x 1 pixels.")
+    pil.load()
+    with suppress(Exception):  # a damaged EXIF block costs the rotation, not the picture
+        pil = ImageOps.exif_transpose(pil)
+    if pil.mode.startswith("I") or pil.mode == "F":
+        return _deep_gray(pil)
+    if pil.mode == "La":  # premultiplied gray reaches color only by way of LA
+        pil = pil.convert("LA")
+    if pil.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in pil.info:
+        color, alpha = _pixels(pil.convert("RGBA")).split([3, 1], dim=1)  # (1, 3, H, W), (1, 1, H, W)
+        return color * alpha + (1 - alpha)
+    return _pixels(pil.convert("RGB"))
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """Convert one picture to 8-bit RGB, each value rounded to the nearest of the 256 levels.
+
+    Args:
+        image: Tensor (1, 3, H, W) or (3, H, W), floating point, in [0, 1], on any device.
+
+    Returns:
+        `PIL.Image.Image` of mode "RGB" and size (W, H).
+
+    Raises:
+        ImageError: wrong type, shape, dtype or range, or a value that is not finite.
+
+    >>> to_pil(torch.full((3, 4, 6), 0.5)).getpixel((0, 0))
+    (128, 128, 128)
+    """
+    _check_tensor(image[None] if isinstance(image, Tensor) and image.ndim == 3 else image)
+    if image.ndim == 4 and len(image) != 1:
+        raise ImageError(f"This tensor holds {len(image)} pictures; pass one of them, for example image[0].")
+    image = image.detach().float().cpu()
+    if bad := int((~image.isfinite()).sum()):
+        raise ImageError(
+            f"{bad:,} of {image.numel():,} values are NaN or infinite, so there is no picture. "
+            "Find the step that diverged; a smaller learning rate or smaller weights usually cure it."
+        )
+    low, high = image.min().item(), image.max().item()
+    if low < -HALF_LEVEL or high > 1 + HALF_LEVEL:
+        raise ImageError(
+            f"Values run from {low:.3g} to {high:.3g}, expected [0, 1]. Divide by 255 if the scale is "
+            "0..255, use (x + 1) / 2 if it is [-1, 1], or image.clamp(0, 1) if the values only overshoot."
+        )
+    levels = image.reshape(image.shape[-3:]).mul(255).round().clamp(0, 255)  # (3, H, W)
+    return Image.fromarray(levels.to(torch.uint8).permute(1, 2, 0).contiguous().numpy())
+
+
+def resize(image: Tensor, size: Size, *, side: str = "long") -> Tensor:
+    """Resize with antialiased bicubic interpolation, clamped to [0, 1].
+
+    Args:
+        image: Tensor (N, 3, H, W), floating point, in [0, 1].
+        size: an int for one side, the other follows the aspect ratio (at least 1 pixel); or (H, W) exactly.
+        side: "long" or "short": which side becomes `size`; ignored when `size` is (H, W).
+
+    Returns:
+        Tensor (N, 3, H', W') in [0, 1], same dtype and device; gradients flow through.
+
+    Raises:
+        ImageError: wrong shape or dtype, values on the scale 0..255, a size below 1 or beyond the limit.
+
+    >>> resize(torch.zeros(1, 3, 20, 40), 10).shape
+    torch.Size([1, 3, 5, 10])
+    """
+    _check_tensor(image)
+    if image.detach().abs().max() > 10:  # an optimizer may overshoot [0, 1]; this is another scale
+        raise ImageError("Values are far outside [0, 1]; divide a picture on the scale 0..255 by 255 first.")
+    if side not in ("long", "short"):
+        raise ImageError(f'side is "long" or "short", got {side!r}.')
+    height, width = _height_width(size)
+    if not isinstance(size, (tuple, list)):
+        reference = (max if side == "long" else min)(image.shape[2:])
+        height, width = (max(1, round(n * height / reference)) for n in image.shape[2:])
+    _check_pixels("resizing would make", height, width)
+    work = (
+        image.float() if image.element_size() < 4 else image
+    )  # not every device has a half-precision kernel
+    resized = F.interpolate(work, size=(height, width), mode="bicubic", antialias=True)
+    return resized.clamp(0, 1).to(image.dtype)
+
+
+def center_crop(image: Tensor, size: Size) -> Tensor:
+    """Cut the middle out of a picture; an odd margin leaves its extra pixel at the bottom and the right.
+
+    Args:
+        image: Tensor (N, 3, H, W), floating point.
+        size: an int for a square, or (H, W); no larger than the picture.
+
+    Returns:
+        Tensor (N, 3, H', W'), contiguous.
+
+    Raises:
+        ImageError: wrong shape or dtype, a size below 1, or a crop larger than the picture.
+    """
+    _check_tensor(image)
+    height, width = _height_width(size)
+    top, left = (image.shape[2] - height) // 2, (image.shape[3] - width) // 2
+    if top < 0 or left < 0:
+        raise ImageError(
+            f"A crop {height} high and {width} wide does not fit into a picture {image.shape[2]} high and "
+            f'{image.shape[3]} wide. Crop less, or enlarge it first: resize(image, size, side="short").'
+        )
+    return image[:, :, top : top + height, left : left + width].contiguous()
+
+
+def save_image(image: Tensor, path: str | Path, *, quality: int = 95) -> None:
+    """Write one picture; the file appears whole or not at all, and an older one stays until then.
+
+    Args:
+        image: Tensor (1, 3, H, W) or (3, H, W), floating point, in [0, 1], on any device.
+        path: where to; the suffix decides the format: .png (exact to 8 bits), .jpg, .jpeg, .webp.
+        quality: 1 to 100, for JPEG and WebP.
+
+    Raises:
+        ImageError: what `to_pil` refuses, an unknown suffix, or a place that cannot be written.
+    """
+    pil, target = to_pil(image), check_writable(path)
+    # In the same folder, because os.replace is atomic only within one file system.
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    options: dict[str, Any] = {"format": FORMATS[_as_path(path).suffix.lower()], "quality": quality}
+    if options["format"] == "JPEG":
+        options["subsampling"] = 0  # 4:2:0 would smear thin colored strokes over two pixels
+    try:
+        with open(temporary, "xb") as file:
+            pil.save(file, **options)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except Exception as error:  # encoders raise more than OSError
+        raise ImageError(
+            f"{path} could not be written ({error}); a picture already there is intact. Check free space, "
+            "permissions, quality (1 to 100) and the picture's size, or choose another name or format."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def check_writable(path: str | Path) -> Path:
+    """Refuse a place where `save_image` could not write, before hours of work; returns the file behind links.
+
+    Raises:
+        ImageError: an unknown suffix, a folder, a missing folder, or a read-only file.
+    """
+    given = _as_path(path)
+    if given.suffix.lower() not in FORMATS:
+        raise ImageError(f"{path}: unknown suffix {given.suffix!r}; use one of {', '.join(FORMATS)}.")
+    target = Path(os.path.realpath(given))  # behind a link, the picture it points to is replaced
+    if target.is_dir():
+        raise ImageError(f"{path} is a folder; give the name of a file in it.")
+    if not target.parent.is_dir():
+        raise ImageError(f"{path}: the folder {target.parent} does not exist. Create it, or choose another.")
+    if not os.access(target.parent, os.W_OK):
+        raise ImageError(f"{path}: the folder {target.parent} is read-only. Choose another.")
+    if target.exists() and not (os.access(target, os.W_OK) and target.stat().st_mode & 0o222):
+        raise ImageError(f"{path} is read-only and stays as it is. Choose another name, or make it writable.")
+    return target
+
+
+def images_folder() -> Path:
+    """The folder of the project's pictures: of $COURSE_LIB_DATA, the package or the repository."""
+    package, chosen = Path(__file__).resolve().parent, os.environ.get("COURSE_LIB_DATA")
+    places = [package / "_data" / "images", package.parent / "data" / "images"]
+    if chosen:
+        places = [Path(chosen).expanduser() / "images", Path(chosen).expanduser()]
+    for place in places:
+        if (place / "LEDGER.csv").is_file():
+            return place
+    raise ImageError(
+        f"The project's pictures were not found: no LEDGER.csv in {places[0]} or {places[1]}. Install "
+        "course_lib again, or set COURSE_LIB_DATA to the folder `data` of a clone of the repository."
+    )
+
+
+def ledger() -> list[dict[str, str]]:
+    """Rows of LEDGER.csv, one a picture: file, title, creator, year, licence, source, changes, width, …"""
+    with open(images_folder() / "LEDGER.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def sample_names(folder: str | None = None) -> list[str]:
+    """Names that `sample_image` knows, sorted; of one folder ("content", "style", …) or of all."""
+    folders = _samples()
+    if folder is not None and folder not in folders:
+        raise ImageError(f"There is no folder {folder!r} of pictures; there are {', '.join(folders)}.")
+    return sorted(name for key, files in folders.items() if folder in (None, key) for name in files)
+
+
+def sample_image(name: str, size: Size | None = None, *, side: str = "long") -> Tensor:
+    """One of the project's own pictures by name, whatever the working folder: `sample_image("great_wave")`.
+
+    Args:
+        name: the file's name without folder and suffix; see `sample_names()`.
+        size, side: as for `load_image`.
+
+    Returns:
+        Tensor (1, 3, H, W), float32, in [0, 1].
+
+    Raises:
+        ImageError: an unknown name; the message lists similar names, then all of them by folder.
+    """
+    folders = _samples()
+    for files in folders.values():
+        if name in files:
+            return load_image(files[name], size, side=side)
+    wanted = Path(str(name)).stem.replace(" ", "_").replace("-", "_")
+    listing = "\n".join(f"  {folder}: {', '.join(files)}" for folder, files in folders.items())
+    raise ImageError(f"No picture is named {name!r}.{_near(wanted, sample_names())} There are:\n{listing}")
+
+
+def _samples() -> dict[str, dict[str, Path]]:
+    root = images_folder()
+    folders: dict[str, dict[str, Path]] = {}
+    for file in sorted(row["file"] for row in ledger()):
+        folders.setdefault(Path(file).parent.name, {})[Path(file).stem] = root / file
+    return folders
+
+
+def _near(name: str, names: list[str]) -> str:
+    spelled = {n.lower(): n for n in names}
+    close = [repr(spelled[n]) for n in get_close_matches(name.lower(), list(spelled))]
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
+def _as_path(path: object) -> Path:
+    if isinstance(path, (str, Path)):
+        return Path(os.path.expanduser(path))
+    raise ImageError(f"A path is str or Path, got {type(path).__name__}; from_pil takes open PIL pictures.")
+
+
+def _existing_file(path: str | Path) -> Path:
+    source = _as_path(path)
+    if source.is_dir():
+        names = sorted(p.name for p in source.iterdir() if p.suffix.lower() in FORMATS)
+        example = f", for example {names[0]!r}" if names else ""
+        raise ImageError(f"{path} is a folder with {len(names)} pictures{example}. Pass one picture.")
+    if not source.exists():
+        if not source.parent.is_dir():
+            raise ImageError(f"{path} does not exist, nor does its folder {source.parent}. Check the path.")
+        near = _near(source.name, [p.name for p in source.parent.iterdir()]) or " No name there is similar."
+        raise ImageError(f"{path} does not exist.{near} For the project's own, use sample_image(name).")
+    if not source.is_file() or source.stat().st_size == 0:
+        raise ImageError(f"{path} is empty (0 bytes) or no regular file. Download or copy it again.")
+    return source
+
+
+def _too_large(what: str) -> str:
+    return f"{what} pixels, the limit is {MAX_PIXELS:,}; stopped to protect memory. Make it smaller first."
+
+
+def _check_pixels(what: str, height: int, width: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise ImageError(_too_large(f"{what} {width:,} x {height:,} = {width * height:,}"))
+
+
+def _pixels(pil: Image.Image) -> Tensor:
+    array = np.array(pil, dtype=np.float32)  # (H, W, C), 0..255
+    return torch.from_numpy(array).permute(2, 0, 1)[None].contiguous().div(255)
+
+
+def _deep_gray(pil: Image.Image) -> Tensor:
+    array = np.array(pil).astype(np.float64)  # (H, W)
+    top = 1 if pil.mode == "F" else 65535
+    if not (array.min() >= 0 and array.max() <= top):  # so written, it refuses NaN as well
+        raise ImageError(
+            f"Gray values ({pil.mode}) run from {array.min():g} to {array.max():g}, expected 0 to {top}. "
+            "Scale them to that range, or export the picture as an 8-bit or 16-bit PNG."
+        )
+    clear = array == pil.info.get("transparency")  # in 16-bit gray, one value may stand for "transparent"
+    gray = torch.from_numpy(np.where(clear, 1, array / top).astype(np.float32))
+    return gray.expand(1, 3, -1, -1).contiguous()
+
+
+def _check_tensor(image: Tensor) -> None:
+    if not isinstance(image, Tensor):
+        raise ImageError(f"Expected a torch.Tensor, got {type(image).__name__}; from_pil makes one.")
+    if image.ndim != 4 or image.shape[1] != 3 or image.numel() == 0:
+        last = image.ndim == 4 and image.shape[-1] == 3
+        advice = " The channels come last: use image.movedim(-1, -3)." if last else ""
+        raise ImageError(f"Got shape {tuple(image.shape)}, expected (N, 3, H, W), no side of it 0.{advice}")
+    if not image.is_floating_point():
+        raise ImageError(f"Got {image.dtype}, expected floats in [0, 1]; for 0..255 use image.float() / 255.")
+
+
+def _height_width(size: Size) -> tuple[int, int]:
+    sides = list(size) if isinstance(size, (tuple, list)) else [size, size]
+    whole = all(hasattr(n, "__index__") and not isinstance(n, bool) for n in sides)
+    if len(sides) != 2 or not whole or min(sides) < 1:
+        raise ImageError(f"size is a whole number from 1 up, or a pair (H, W) of them, got {size!r}.")
+    return operator.index(sides[0]), operator.index(sides[1])

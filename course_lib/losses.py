@@ -1,0 +1,208 @@
+"""Content, style and smoothness as pure functions on tensors.
+
+Symbols, as in Gatys et al. 2016: F (features of the picture), P (features of the content image), one layer
+with N channels and M = h·w positions; G (Gram matrix of the picture), A (Gram matrix of the style image).
+
+Every paper divides the same two sums by something else. Here the Gram matrix of the *targets* is always the
+mean over positions (Ĝ = G / M), and a `Convention` holds the two coefficients in which the papers differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a paper scales its two losses: content = c·Σ(F−P)², one style layer = s·Σ(Ĝ−Â)² with Ĝ = G/M.
+
+    c = content / (N·M if content_per_entry else 1), s = style / N².
+    """
+
+    name: str
+    content: float
+    content_per_entry: bool
+    style: float
+    layers: str  # how the style layers are joined: "mean" or "sum"
+
+    def content_coefficient(self, channels: int, positions: int) -> float:
+        return self.content / (channels * positions if self.content_per_entry else 1)
+
+    def style_coefficient(self, channels: int) -> float:
+        return self.style / channels**2
+
+
+SIZE_INDEPENDENT = Convention("size-independent", 1 / 2, True, 1 / 4, "mean")  # ours
+GATYS = Convention("Gatys et al. 2016", 1 / 2, False, 1 / 4, "mean")  # Eqs. 1, 4 and 5 with w_l = 1/5
+JOHNSON = Convention("Johnson et al. 2016", 1.0, True, 1.0, "sum")  # Eqs. 2, 3 and 4
+PREMAMAYUDU = Convention("Premamayudu et al. 2019", 1 / 4, True, 1 / 4, "mean")  # Eqs. 1-3, λ_l = 1/5
+CONVENTIONS = (SIZE_INDEPENDENT, GATYS, JOHNSON, PREMAMAYUDU)
+
+
+def convert_weights(
+    content_weight: float,
+    style_weight: float,
+    source: Convention,
+    target: Convention,
+    *,
+    channels: int,
+    positions: int,
+    style_layers: int = 5,
+) -> tuple[float, float]:
+    """The pair of weights that gives in `target` the same gradient as the given pair in `source`.
+
+    Args:
+        content_weight, style_weight: the factors before the two losses in `source`.
+        channels, positions: N and M of the content layer.
+        style_layers: how many style layers are joined.
+
+    >>> convert_weights(1.0, 1e7, GATYS, SIZE_INDEPENDENT, channels=512, positions=32 * 32)
+    (524288.0, 10000000.0)
+    """
+    joined = {"mean": 1 / style_layers, "sum": 1.0}
+    content = source.content_coefficient(channels, positions) / target.content_coefficient(
+        channels, positions
+    )
+    style = source.style * joined[source.layers] / (target.style * joined[target.layers])
+    return content_weight * content, style_weight * style
+
+
+def gram_matrix(features: Tensor, *, mean: bool = False) -> Tensor:
+    """Correlations between channels, G_ij = Σ_k F_ik F_jk (Gatys et al. 2016, Eq. 3).
+
+    Args:
+        features: (N, C, H, W), any float format; the products are summed in float32 at least.
+        mean: divide by the number of positions H·W, so that the size of the image drops out.
+
+    Returns:
+        (N, C, C), symmetric, positive semidefinite.
+
+    Raises:
+        ValueError: if the shape is not (N, C, H, W).
+
+    >>> gram_matrix(torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]]))
+    tensor([[[ 5., 11.],
+             [11., 25.]]])
+    """
+    if features.ndim != 4:
+        raise ValueError(f"expected features of shape (N, C, H, W), got {tuple(features.shape)}")
+    f = features.flatten(2)  # (N, C, M)
+    f = f.float() if f.dtype in (torch.bfloat16, torch.float16) else f
+    gram = f @ f.transpose(1, 2)  # (N, C, C)
+    return gram / f.shape[2] if mean else gram
+
+
+def content_loss(features: Tensor, target: Tensor, convention: Convention = SIZE_INDEPENDENT) -> Tensor:
+    """Squared distance of features, ½ Σ (F − P)² in Gatys' convention (Gatys et al. 2016, Eq. 1).
+
+    Args:
+        features, target: (N, C, H, W) of the same layer of two images of the same size.
+        convention: by default the mean over channels and positions, ½ mean (F − P)².
+
+    Returns:
+        A scalar, summed over the batch. 0 where the features agree.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if features.shape != target.shape:
+        raise ValueError(
+            f"content features must have one shape, got {tuple(features.shape)} and {tuple(target.shape)}; "
+            "the picture must have the size of the content image"
+        )
+    _, channels, height, width = features.shape
+    squares = (features.float() - target.float()).square().sum()
+    return convention.content_coefficient(channels, height * width) * squares
+
+
+def style_loss(features: Tensor, target_gram: Tensor, convention: Convention = SIZE_INDEPENDENT) -> Tensor:
+    """One layer's distance of Gram matrices, 1/(4N²M²) Σ (G − A)² (Gatys et al. 2016, Eq. 4).
+
+    Written with means over positions, 1/(4N²) Σ (G/M − A/M_A)², which is the same where both images have one
+    size and stays meaningful where they have not.
+
+    Args:
+        features: (N, C, H, W) of the picture.
+        target_gram: (N or 1, C, C), ``gram_matrix(style_features, mean=True)``.
+        convention: its style coefficient; ours and Gatys' agree.
+
+    Returns:
+        A scalar, summed over the batch.
+
+    Raises:
+        ValueError: if the channel counts differ.
+    """
+    channels = features.shape[1]
+    if target_gram.ndim != 3 or target_gram.shape[1:] != (channels, channels):
+        raise ValueError(
+            f"features of {channels} channels need a Gram matrix (1, {channels}, {channels}), "
+            f"got {tuple(target_gram.shape)}; are both from the same layer?"
+        )
+    squares = (gram_matrix(features, mean=True) - target_gram).square().sum()
+    return convention.style_coefficient(channels) * squares
+
+
+def content_gradient(features: Tensor, target: Tensor) -> Tensor:
+    """Gradient of Eq. 1 with respect to the pre-activation: F − P where F > 0, else 0 (Eq. 2).
+
+    Args and Returns: (N, C, H, W), rectified features.
+    """
+    return (features - target) * (features > 0)
+
+
+def style_gradient(features: Tensor, target_gram: Tensor) -> Tensor:
+    """Gradient of Eq. 4 with respect to the *pre*-activation (Gatys et al. 2016, Eq. 6).
+
+    ∂E/∂F = 1/(N²M²) (G − A) F where F > 0, else 0: the mask is the ReLU's own derivative, so this is what
+    reaches the convolution below, not the gradient at the rectified features themselves.
+
+    Args:
+        features: (N, C, H, W), rectified.
+        target_gram: (N or 1, C, C), mean over positions.
+
+    Returns:
+        (N, C, H, W).
+    """
+    channels, positions = features.shape[1], features[0, 0].numel()
+    difference = gram_matrix(features, mean=True) - target_gram  # (N, C, C)
+    gradient = difference @ features.flatten(2) / (channels**2 * positions)  # (N, C, M)
+    return gradient.view_as(features) * (features > 0)
+
+
+def total_variation_loss(image: Tensor) -> Tensor:
+    """Mean squared difference of neighbors, horizontally plus vertically.
+
+    The squared form of Mahendran & Vedaldi 2015 (β = 2), as in Johnson et al. 2016, divided by the number
+    of neighbor pairs so that it does not depend on the size.
+
+    Args:
+        image: (N, C, H, W), in [0, 1].
+
+    Returns:
+        A scalar: 0 for a flat image, 2 for a checkerboard of zeros and ones.
+
+    >>> total_variation_loss(torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]]])).item()
+    2.0
+    """
+    across = image[..., :, 1:] - image[..., :, :-1]
+    down = image[..., 1:, :] - image[..., :-1, :]
+    means = [d.square().mean() for d in (across, down) if d.numel()]
+    return torch.stack(means).sum() if means else image.sum() * 0
+
+
+def blend_grams(grams: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The weighted mean of several styles' Gram matrices, Σ w_k A_k with Σ w_k = 1.
+
+    Minimizing the distance to this mean is minimizing Σ w_k ‖G − A_k‖²: the two differ by a constant, because
+    ‖G − A‖² is quadratic in G. So several styles cost no more than one.
+
+    Args:
+        grams: each (1, C, C).
+        weights: one nonnegative number each, not all zero; scaled to sum to one.
+    """
+    total = sum(weights)
+    return torch.stack([w / total * gram for w, gram in zip(weights, grams, strict=True)]).sum(0)

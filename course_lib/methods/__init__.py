@@ -1,0 +1,1 @@
+"""One file a paper: its `Config`, its objective, its step, its verb."""

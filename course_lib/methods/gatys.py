@@ -1,0 +1,340 @@
+"""Image style transfer using convolutional neural networks (Gatys, Ecker & Bethge, CVPR 2016).
+
+Minimize over the picture x, from white noise, with L-BFGS (Eq. 7):
+
+    L(x) = content_weight · ½ mean (F − P)²  +  style_weight · mean_l 1/(4N_l²) Σ (G_l/M_l − A_l/M_l)²
+
+Symbols: p content image, a style image; F, P features of x and p at the content layer; G, A Gram matrices of
+x and a at the style layers; α = content_weight, β = style_weight, both on terms that do not grow with the
+image. `course_lib.losses.convert_weights` translates to and from the papers' own conventions.
+
+Two special cases fall out of the same function: ``stylize(content, None)`` reconstructs an image from its
+features (their Fig. 1, top), ``stylize(None, style)`` makes a texture (Fig. 1, bottom; Gatys et al. 2015).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from course_lib import losses, runtime
+from course_lib.features import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures
+from course_lib.images import resize
+from course_lib.lbfgs import LBFGS
+
+_STALL_STEPS, _STALL_CHANGE = 50, 1e-4
+STARTS = ("noise", "content", "style", "mixed")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The paper's configuration; every field says where it comes from."""
+
+    num_steps: int = 500  # one step = one evaluation; "within 500 iterations" (Wang 2019, Section 3)
+    content_weight: float = 1.0  # α, Eq. 7, on the size-independent term
+    style_weight: float = 100.0  # β, Eq. 7, on the size-independent term: chosen by eye, see chapter 3
+    content_layers: tuple[str, ...] = (CONTENT_LAYER,)  # "conv4_2", Section 3
+    style_layers: tuple[str, ...] = STYLE_LAYERS  # "conv1_1 … conv5_1", Section 3
+    style_layer_weights: tuple[float, ...] | None = None  # w_l; None: equal, w_l = 1/5, Section 3
+    pooling: str = "average"  # Section 2
+    arch: str = "vgg19"  # Section 2; Wang 2019 uses "vgg16"
+    weights: str | Path | None = "default"  # normalized to mean activation one, Section 2
+    start: str = "noise"  # "noise" (Section 2), "content", "style", or "mixed" (Premamayudu et al. 2019)
+    noise_ratio: float = 0.7  # r in r·noise + (1−r)·content for start="mixed" (ANU report, Section 6)
+    optimizer: str = "lbfgs"  # "lbfgs" (Section 2) or "adam" (Premamayudu et al. 2019)
+    learning_rate: float = 2 / 255  # Adam only: 2.0 in 0–255 pixels (Premamayudu et al. 2019)
+    history_size: int = 50  # L-BFGS curvature pairs; not said in the paper
+    project: bool = (
+        False  # keep the picture in [0, 1] after every step (Wang 2019: [0, 255]); else at the end
+    )
+    tv_weight: float = 0.0  # smoothness; "we do not regularise", Section 2
+    style_scale: float = 1.0  # long side of the style image over the content's; 1: "the same size", Section 2
+    style_blend: tuple[float, ...] | None = None  # weights of several style images; None: equal
+    precision: str = "auto"  # convolutions in "float32", "bfloat16", or what is fast here
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("content_weight", "style_weight", "tv_weight"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
+        if self.content_weight == self.style_weight == 0:
+            raise ValueError(
+                "content_weight and style_weight are both 0: there is nothing to match; raise one"
+            )
+        if not isinstance(self.num_steps, int) or self.num_steps < 1:
+            raise ValueError(f"num_steps must be a whole number of at least 1, got {self.num_steps}")
+        for name, allowed in (("start", STARTS), ("optimizer", ("lbfgs", "adam"))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
+        if not 0 <= self.noise_ratio <= 1:
+            raise ValueError(f"noise_ratio must be in [0, 1], got {self.noise_ratio}")
+        for name in ("style_scale", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be greater than 0, got {getattr(self, name)}")
+        if self.style_layer_weights is not None:
+            _check_shares(
+                "style_layer_weights", self.style_layer_weights, len(self.style_layers), "style layers"
+            )
+        if self.style_blend is not None:
+            _check_shares("style_blend", self.style_blend, len(self.style_blend), "styles")
+
+    @classmethod
+    def quick(cls) -> Config:
+        """Minutes on a laptop: 100 steps from the photograph, which is already a rough answer."""
+        return cls(num_steps=100, start="content")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `stylize` returns.
+
+    `history` holds a list with one number a step for ``"total"``, ``"seconds"`` and each weighted term:
+    ``"content/relu4_2"``, ``"style/relu1_1"``, …, ``"tv"``.
+    """
+
+    image: Tensor  # (1, 3, H, W) in [0, 1], float32, on the CPU
+    history: dict[str, list[float]]
+    config: Config
+    stopped: str | None = None  # why the run ended early, or None
+    advice: str | None = None  # what to try, where the loss stood still
+    extra: dict[str, object] = field(default_factory=dict)  # device, precision, source of the weights
+
+
+def stylize(
+    content: Tensor | None,
+    style: Tensor | Sequence[Tensor] | None,
+    config: Config | None = None,
+    *,
+    initial: Tensor | None = None,
+    callback: runtime.Callback | None = None,
+) -> Result:
+    """Paint `content` in the manner of `style` (Gatys et al. 2016, Eq. 7).
+
+    Args:
+        content: (1, 3, H, W) in [0, 1]; None for texture synthesis (style only).
+        style: (1, 3, h, w) in [0, 1], or several of them; resized so that its long side is the content's
+            times ``config.style_scale``. None for reconstruction (content only).
+        config: defaults to the paper's.
+        initial: (1, 3, H, W) in [0, 1], a start of your own in place of ``config.start``.
+        callback: called after each step with a `runtime.Progress`.
+
+    Returns:
+        A `Result`. The loss and picture of step k are those *before* the k-th change of the picture; the
+        returned image is the best of the run's end: after the last step, or the last finite one.
+
+    Raises:
+        ValueError: wrong shape or range, an image too small for the deepest layer, unknown layer.
+        WeightsError: the network cannot be had.
+
+    *Differs from the paper:* the style image keeps its aspect ratio.
+
+    >>> content, style = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    >>> result = stylize(content, style, Config(num_steps=20, weights=None))
+    >>> result.history["total"][-1] < result.history["total"][0]
+    True
+    """
+    config = config or Config()
+    objective = _Objective(content, style, config)
+    x = _start(objective, config, initial)
+    project = (lambda image: image.clamp_(0, 1)) if config.project else None
+    optimizer: LBFGS | torch.optim.Adam
+    if config.optimizer == "lbfgs":
+        optimizer = LBFGS(x, history_size=config.history_size, project=project)
+    else:
+        optimizer = torch.optim.Adam([x], lr=config.learning_rate)
+
+    history: dict[str, list[float]] = {}
+    stopped, good, began = None, x.clone(), time.perf_counter()
+    for step in range(1, config.num_steps + 1):
+        terms, gradient = objective.evaluate(x)
+        broken = next((name for name, value in terms.items() if not math.isfinite(value)), None)
+        if broken is None and not torch.isfinite(gradient).all():
+            broken = "gradient"
+        if broken is not None:
+            stopped = f"{broken} was not finite at step {step}; this is the last finite picture"
+            warnings.warn(stopped + _advice(config), RuntimeWarning, stacklevel=2)
+            x = good
+            break
+        good.copy_(x)
+        terms = {"total": sum(terms.values()), **terms}
+        seconds = time.perf_counter() - began
+        for name, value in {**terms, "seconds": seconds}.items():
+            history.setdefault(name, []).append(value)
+        if isinstance(optimizer, LBFGS):
+            optimizer.step(gradient)
+        else:
+            x.grad = gradient
+            optimizer.step()
+            if project is not None:
+                project(x)
+        if callback is not None:
+            callback(runtime.Progress(step, config.num_steps, terms, seconds, lambda: _picture(x, good)))
+    else:
+        if not torch.isfinite(x).all():
+            x, stopped = good, "the last step left the finite numbers; this is the picture before it"
+    extra = {
+        "device": str(objective.device),
+        "precision": str(objective.network.precision).removeprefix("torch."),
+        "weights": objective.network.source,
+        "style_minutes": (time.perf_counter() - began) / 60,
+    }
+    return Result(_picture(x, good), history, config, stopped, _stall(history, config), extra)
+
+
+class _Objective:
+    """The loss of Eq. 7 with its targets computed once."""
+
+    def __init__(
+        self, content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config
+    ) -> None:
+        styles = [] if style is None else [style] if isinstance(style, Tensor) else list(style)
+        if content is None and not styles:
+            raise ValueError("give a content image, a style image, or both; got neither")
+        for name, image in [("content", content), *(("style", s) for s in styles)]:
+            if image is not None:
+                _check_image(name, image)
+        if content is not None and not styles and config.content_weight == 0:
+            raise ValueError("reconstruction (no style image) needs a content_weight greater than 0, got 0")
+        if styles and content is None and config.style_weight == 0:
+            raise ValueError(
+                "texture synthesis (no content image) needs a style_weight greater than 0, got 0"
+            )
+        blend = config.style_blend or (1.0,) * len(styles)
+        if len(blend) != len(styles):
+            raise ValueError(f"style_blend has {len(blend)} weights for {len(styles)} style images")
+        self.config, self.device = config, runtime.pick_device(config.device)
+        dtype = runtime.pick_precision(config.precision, self.device)
+        content_layers = config.content_layers if content is not None and config.content_weight > 0 else ()
+        self.style_layers = config.style_layers if styles and config.style_weight > 0 else ()
+        layers = tuple(dict.fromkeys((*content_layers, *self.style_layers)))
+        self.network = _network(config.arch, layers, config.pooling, config.weights, dtype, self.device)
+        self.content = None if content is None else content.to(self.device)
+        self.styles = [image.to(self.device) for image in styles]
+        with torch.no_grad():
+            self.content_targets: dict[str, Tensor] = {}
+            if content_layers and self.content is not None:
+                found = self.network(self.content)
+                self.content_targets = {layer: found[layer] for layer in content_layers}
+            self.style_targets = self._style_targets(blend)
+        shares = config.style_layer_weights or (1.0,) * len(self.style_layers)
+        self.shares = dict(zip(self.style_layers, (w / sum(shares) for w in shares), strict=False))
+
+    def _style_targets(self, blend: Sequence[float]) -> dict[str, Tensor]:
+        if not self.style_layers:
+            return {}
+        grams = []
+        for image in self.styles:
+            if self.content is not None:
+                image = resize(image, max(1, round(max(self.content.shape[-2:]) * self.config.style_scale)))
+            found = self.network(image)
+            grams.append({layer: losses.gram_matrix(found[layer], mean=True) for layer in self.style_layers})
+        return {layer: losses.blend_grams([g[layer] for g in grams], blend) for layer in self.style_layers}
+
+    def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
+        """Every weighted term as a number, and the gradient of their sum, (1, 3, H, W) float32."""
+        x = image.detach().requires_grad_(True)
+        features = self.network(x)
+        terms: dict[str, Tensor] = {}
+        for layer, target in self.content_targets.items():
+            weight = self.config.content_weight / len(self.content_targets)
+            terms[f"content/{layer}"] = weight * losses.content_loss(features[layer], target)
+        for layer, gram in self.style_targets.items():
+            weight = self.config.style_weight * self.shares[layer]
+            terms[f"style/{layer}"] = weight * losses.style_loss(features[layer], gram)
+        if self.config.tv_weight > 0:
+            terms["tv"] = self.config.tv_weight * losses.total_variation_loss(x)
+        (gradient,) = torch.autograd.grad(torch.stack(list(terms.values())).sum(), x)
+        values = torch.stack([term.detach() for term in terms.values()]).tolist()  # one wait for the device
+        return dict(zip(terms, values, strict=True)), gradient.contiguous()
+
+
+@lru_cache(maxsize=4)
+def _network(
+    arch: str,
+    layers: tuple[str, ...],
+    pooling: str,
+    weights: str | Path | None,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> VGGFeatures:
+    return VGGFeatures(arch, layers, pooling=pooling, weights=weights, precision=dtype).to(device)
+
+
+def _start(objective: _Objective, config: Config, initial: Tensor | None) -> Tensor:
+    """The first picture, (1, 3, H, W) float32 on the run's device."""
+    if initial is not None:
+        _check_image("initial", initial)
+        if objective.content is not None and initial.shape != objective.content.shape:
+            shapes = f"{tuple(initial.shape)} and {tuple(objective.content.shape)}"
+            raise ValueError(f"the initial image must have the size of the content image, got {shapes}")
+        return initial.to(objective.device).clone()
+    frame = objective.content if objective.content is not None else objective.styles[0]
+    noise = torch.rand(frame.shape, generator=runtime.seeded_generator(config.seed)).to(objective.device)
+    if config.start == "noise":
+        return noise
+    if config.start == "style":
+        if not objective.styles:
+            raise ValueError("start='style' needs a style image; use 'noise' or 'content'")
+        return resize(objective.styles[0], (frame.shape[-2], frame.shape[-1])).clone()
+    if objective.content is None:
+        raise ValueError(f"start={config.start!r} needs a content image; use 'noise' or 'style'")
+    if config.start == "content":
+        return objective.content.clone()
+    return config.noise_ratio * noise + (1 - config.noise_ratio) * objective.content
+
+
+def _picture(x: Tensor, good: Tensor) -> Tensor:
+    """A copy for the outside world: in [0, 1], on the CPU; `good` where `x` has left the finite numbers."""
+    image = x if bool(torch.isfinite(x).all()) else good
+    return image.detach().clamp(0, 1).float().cpu().clone()
+
+
+def _check_image(name: str, image: Tensor) -> None:
+    if image.ndim != 4 or image.shape[:2] != (1, 3):
+        raise ValueError(f"the {name} image must have shape (1, 3, H, W), got {tuple(image.shape)}")
+    low, high = float(image.min()), float(image.max())
+    if not (low >= -1e-3 and high <= 1 + 1e-3):  # also false for NaN
+        raise ValueError(
+            f"the {name} image must lie in [0, 1], got [{low:.4g}, {high:.4g}]; "
+            "load it with course_lib.load_image, or divide 0–255 values by 255"
+        )
+
+
+def _check_shares(name: str, shares: tuple[float, ...], count: int, what: str) -> None:
+    if len(shares) != count or not all(math.isfinite(w) and w >= 0 for w in shares) or sum(shares) <= 0:
+        raise ValueError(
+            f"{name} must be {count} numbers of at least 0 for the {what}, not all 0; got {shares}"
+        )
+
+
+def _advice(config: Config) -> str:
+    tips = []
+    if config.precision != "float32":
+        tips.append("precision='float32'")
+    if config.optimizer == "adam":
+        tips.append("a smaller learning_rate (it is in units of [0, 1] pixels)")
+    return f"; try {' or '.join(tips)}" if tips else "; try a smaller weight on that term"
+
+
+def _stall(history: dict[str, list[float]], config: Config) -> str | None:
+    """Advice where the last steps changed the loss by less than a ten-thousandth."""
+    total = history.get("total", [])
+    if len(total) <= 2 * _STALL_STEPS or total[-1] <= 0:
+        return None
+    fell = (min(total[:-_STALL_STEPS]) - min(total)) / min(total)
+    if fell > _STALL_CHANGE:
+        return None
+    remedy = (
+        "fewer steps would have done" if config.optimizer == "lbfgs" else "a smaller learning_rate may go on"
+    )
+    return f"the loss fell by {max(fell, 0.0):.1e} of its value over the last {_STALL_STEPS} steps; {remedy}"

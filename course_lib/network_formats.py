@@ -1,0 +1,192 @@
+"""Turn published network files into plain state dicts, without running any code that a file may carry.
+
+Every converter takes the bytes of one file and returns `{key: tensor}`. The numbers are only permuted, never
+rounded, so the result is the same to the last bit on every machine, and `fingerprint` can say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+StateDict = dict[str, Tensor]
+
+# Where the convolutions stand in the `features` part of the torchvision models.
+VGG19_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
+VGG16_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+ALEXNET_CONVOLUTIONS = (0, 3, 6, 8, 10)
+
+# Where they stand in the Sequential of the normalized VGG-19, whose paddings are entries of their own.
+_PADDED_VGG19 = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
+
+
+class FormatError(ValueError):
+    """A network file does not hold what it should, or asks to run code."""
+
+
+def normalized_vgg19(data: bytes) -> StateDict:
+    """The normalized VGG-19 as `torchvision.models.vgg19().features` keys it: `"0.weight"`, `"0.bias"`, …
+
+    The file begins with a 1x1 convolution that turns RGB in [0, 1] into BGR in 0…255 less the mean. It is
+    left out here: the first kernel's input channels are flipped to RGB, and what remains of the preprocessing
+    is `(x - mean) / std` with mean (123.68, 116.779, 103.939)/255 and std 1/255.
+
+    Raises:
+        FormatError: the file's preprocessing is another one, or a layer is missing.
+    """
+    source = tensors_only(data)
+    swap_and_scale = 255.0 * torch.eye(3).flip(0).reshape(3, 3, 1, 1)
+    minus_mean = -torch.tensor([103.939, 116.779, 123.68])
+    if not (_equal(source, "0.weight", swap_and_scale) and _equal(source, "0.bias", minus_mean)):
+        raise FormatError("the VGG-19 file does not begin with the preprocessing this project knows")
+    result = _renumbered(source, _PADDED_VGG19, VGG19_CONVOLUTIONS)
+    result["0.weight"] = result["0.weight"].flip(1).contiguous()  # input channels BGR -> RGB
+    return result
+
+
+def adain_decoder(data: bytes) -> StateDict:
+    """Huang and Belongie's decoder from relu4_1 to RGB, keys as in its Sequential of 29 entries.
+
+    Convolutions stand at 1, 5, 8, 11, 14, 18, 21, 25, 28, each after a reflection padding; nearest-neighbor
+    upsampling at 3, 16, 23.
+    """
+    convolutions = (1, 5, 8, 11, 14, 18, 21, 25, 28)
+    return _renumbered(tensors_only(data), convolutions, convolutions)
+
+
+def vgg16_features(data: bytes) -> StateDict:
+    """The convolutions of torchvision's VGG-16, keys as in `torchvision.models.vgg16().features`."""
+    return _flax_convolutions(arrays_only(data), "VGG16_0", VGG16_CONVOLUTIONS)
+
+
+def lpips_vgg16(data: bytes) -> StateDict:
+    """The five linear heads of LPIPS v0.1 on VGG-16: `"heads.0.weight"` (1, 64, 1, 1) … `"heads.4.weight"`.
+
+    They weigh relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3 of the network `vgg16_torchvision`.
+    """
+    return _flax_heads(arrays_only(data))
+
+
+def lpips_alexnet(data: bytes) -> StateDict:
+    """AlexNet's convolutions (`"features.0.weight"` …, numbered as in torchvision) and the five LPIPS heads.
+
+    `"heads.0.weight"` (1, 64, 1, 1) … `"heads.4.weight"` weigh the five rectified convolutions.
+    """
+    tree = arrays_only(data)
+    convolutions = _flax_convolutions(tree, "AlexNet_0", ALEXNET_CONVOLUTIONS)
+    return {f"features.{key}": value for key, value in convolutions.items()} | _flax_heads(tree)
+
+
+def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and numbers: independent of the file format, its version and its metadata.
+
+    >>> fingerprint({"0.bias": torch.zeros(3)})[:12]
+    '2e90e44d2352'
+    """
+    digest = hashlib.sha256()
+    for key in sorted(state_dict):
+        tensor = state_dict[key].detach().cpu().contiguous()
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def tensors_only(data: bytes) -> StateDict:
+    """Read a state dict written by `torch.save`; anything but tensors in plain containers is refused.
+
+    Raises:
+        FormatError: the file is damaged, holds something else, or would run code when opened.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles that are refused anyway
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds here, and none of them may get past
+        raise FormatError(
+            "it cannot be read as tensors alone: it is damaged, or a pickle that could run any code on this "
+            "computer when opened. Where you trust it, convert it once: "
+            'safetensors.torch.save_file(model.state_dict(), "network.safetensors")'
+        ) from error
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise FormatError(f"it holds a {type(content).__name__}, not a state dict {{name: tensor}}")
+    return {str(key): value for key, value in content.items()}
+
+
+_ALLOWED = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],  # NumPy 1 and 2 name it
+    ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],  # differently
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _ALLOWED:
+            return _ALLOWED[module, name]
+        raise FormatError(f"it asks for {module}.{name}; only NumPy arrays are read from a pickle here")
+
+
+def arrays_only(data: bytes) -> dict[str, Any]:
+    """Unpickle nested dicts of NumPy arrays, knowing the three names NumPy needs for that and no other.
+
+    Raises:
+        FormatError: the pickle names anything else (then nothing of it is run), or is damaged.
+    """
+    try:
+        content = _ArraysOnly(io.BytesIO(data)).load()
+    except FormatError:
+        raise
+    except Exception as error:  # a damaged pickle fails in any way
+        raise FormatError(f"it is not a readable pickle ({type(error).__name__}: {error})") from error
+    if not isinstance(content, dict):
+        raise FormatError(f"it holds a {type(content).__name__}, not a dict of arrays")
+    return content
+
+
+def _renumbered(source: StateDict, old: tuple[int, ...], new: tuple[int, ...]) -> StateDict:
+    try:
+        return {
+            f"{n}.{kind}": source[f"{o}.{kind}"].contiguous()
+            for o, n in zip(old, new, strict=True)
+            for kind in ("weight", "bias")
+        }
+    except KeyError as error:
+        raise FormatError(f"the file has no entry {error}") from error
+
+
+def _flax_convolutions(tree: dict[str, Any], net: str, positions: tuple[int, ...]) -> StateDict:
+    result: StateDict = {}
+    try:
+        for index, position in enumerate(positions):
+            layer = tree[net][f"Conv_{index}"]
+            result[f"{position}.weight"] = _oihw(layer["kernel"])
+            result[f"{position}.bias"] = torch.from_numpy(layer["bias"].copy())
+    except KeyError as error:
+        raise FormatError(f"the file has no entry {error}") from error
+    return result
+
+
+def _flax_heads(tree: dict[str, Any]) -> StateDict:
+    try:
+        kernels = [tree[f"NetLinLayer_{k}"]["Conv_0"]["kernel"] for k in range(5)]
+    except KeyError as error:
+        raise FormatError(f"the file has no entry {error}") from error
+    return {f"heads.{k}.weight": _oihw(kernel) for k, kernel in enumerate(kernels)}
+
+
+def _oihw(kernel: np.ndarray) -> Tensor:
+    """(height, width, in, out), as JAX keeps it -> (out, in, height, width), as PyTorch does."""
+    return torch.from_numpy(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
+
+
+def _equal(source: StateDict, key: str, expected: Tensor) -> bool:
+    return key in source and source[key].shape == expected.shape and torch.allclose(source[key], expected)

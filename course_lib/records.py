@@ -1,0 +1,227 @@
+"""Stored runs: what a long run found, with all that is needed to believe it.
+
+A record is a folder ``data/results/NAME`` with ``record.json`` and its pictures as WebP. It is written by the
+run itself; nothing in it is typed by hand.
+
+    with records.run("03_gatys_noise", profile=PROFILE, seed=SEED, config=config) as run:
+        result = gatys.stylize(content, style, config)
+        run.images["result"] = result.image
+        run.values["total loss"] = result.history["total"][-1]
+
+    records.show("03_gatys_noise", caption="…", alt="…")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_lib.figures import Figure, sheet
+from course_lib.images import resize, to_pil
+
+_PACKAGE = Path(__file__).resolve().parent
+_WEBP_QUALITY = 90
+
+
+class RecordError(ValueError):
+    """A record that is missing or cannot be written; the message says what to do."""
+
+
+@dataclass
+class Record:
+    """One stored run. `values` are plain numbers, texts and lists; `images` are pictures in [0, 1]."""
+
+    name: str
+    profile: str
+    seed: int
+    config: dict[str, Any]
+    values: dict[str, Any] = field(default_factory=dict)
+    images: dict[str, Tensor | Path] = field(default_factory=dict)
+    command: str = ""
+    device: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    commit: str | None = None
+    minutes: float = 0.0
+    peak_memory_gb: float | None = None
+
+    @property
+    def line(self) -> str:
+        """One line that says where the numbers come from."""
+        return (
+            f"stored run · {self.profile} profile · {self.device} · torch {self.versions.get('torch', '?')} · "
+            f"seed {self.seed} · {self.minutes:.1f} min"
+        )
+
+
+def results_folder() -> Path:
+    """``data/results`` of the repository, or the copy inside an installed package."""
+    inside = _PACKAGE / "_data" / "results"
+    return inside if inside.is_dir() else _PACKAGE.parent / "data" / "results"
+
+
+def missing(name: str, *, profile: str, seed: int) -> bool:
+    """Whether the stored run `name` should be made now.
+
+    Never at the ``quick`` profile; otherwise when there is no record of this profile and seed yet, so that a
+    long notebook that was stopped goes on where it was. Remove the record's folder to make it again.
+    """
+    if profile == "quick":
+        return False
+    path = results_folder() / name / "record.json"
+    if not path.is_file():
+        return True
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    return (stored["profile"], stored["seed"]) != (profile, seed)
+
+
+@contextmanager
+def run(name: str, *, profile: str, seed: int, config: Any = None) -> Iterator[Record]:
+    """Measure what happens inside and store it at the end; a run that fails stores nothing.
+
+    Args:
+        name: the folder's name, for example ``"03_gatys_noise"``.
+        profile, seed: as in the notebook's parameters cell.
+        config: a dataclass or a dict of plain values.
+
+    Yields:
+        A `Record` whose `values` and `images` the caller fills.
+    """
+    settings = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config or {})  # type: ignore[arg-type]
+    record = Record(name, profile, seed, settings, command=_command(name, profile, seed))
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    began = time.perf_counter()
+    yield record
+    record.minutes = (time.perf_counter() - began) / 60
+    record.peak_memory_gb = _peak_memory_gb()
+    record.device = _device_name()
+    record.versions = {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
+    record.commit = _commit()
+    _write(record)
+
+
+def load(name: str) -> Record:
+    """The stored run `name`, its pictures as paths.
+
+    Raises:
+        RecordError: there is none; the message says how to make it.
+    """
+    folder = results_folder() / name
+    try:
+        stored = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = sorted(path.parent.name for path in results_folder().glob("*/record.json"))
+        raise RecordError(
+            f"there is no stored run {name!r} in {results_folder()}; stored: {', '.join(known) or 'none'}. "
+            f"Make it with: {_command(name, 'laptop', 0)}"
+        ) from None
+    stored["images"] = {title: folder / file for title, file in stored["images"].items()}
+    return Record(**stored)
+
+
+def show(
+    name: str,
+    *,
+    caption: str,
+    alt: str,
+    titles: Sequence[str] | None = None,
+    columns: int | None = None,
+    only: Sequence[str] | None = None,
+) -> Figure:
+    """The pictures of a stored run as a sheet, with the line that says where they come from.
+
+    Args:
+        name: of the run.
+        caption, alt, columns: as in `figures.sheet`.
+        titles: shown instead of the pictures' stored names.
+        only: the stored names to show, in this order (default: all).
+    """
+    record = load(name)
+    names = list(only or record.images)
+    unknown = [title for title in names if title not in record.images]
+    if unknown:
+        raise RecordError(f"stored run {name!r} has no picture {unknown}; it has {', '.join(record.images)}")
+    pictures = [record.images[title] for title in names]
+    return sheet(
+        pictures, titles=titles or names, caption=f"{caption} ({record.line})", alt=alt, columns=columns
+    )
+
+
+def _write(record: Record) -> None:
+    """Write beside the old record, then swap folders: a failure leaves the old one as it was."""
+    folder = results_folder() / record.name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{record.name}-", dir=folder.parent))
+    try:
+        files = {}
+        for title, image in record.images.items():
+            if isinstance(image, Path):
+                raise RecordError(f"picture {title!r} of a new run must be a tensor, got the path {image}")
+            files[title] = "".join(c if c.isalnum() else "_" for c in title) + ".webp"
+            pixels = image if max(image.shape[-2:]) <= 1024 else resize(image, 1024)
+            to_pil(pixels.detach().clamp(0, 1)).save(fresh / files[title], quality=_WEBP_QUALITY, method=6)
+        stored = {**vars(record), "images": files}
+        text = json.dumps(stored, indent=1, ensure_ascii=False, default=str)
+        (fresh / "record.json").write_text(text + "\n", encoding="utf-8")
+        fresh.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _command(name: str, profile: str, seed: int) -> str:
+    return f"python book/execute.py {name[:2]} -p PROFILE {profile} -p SEED {seed}"
+
+
+def _device_name() -> str:
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = (line for line in cpuinfo.read_text(errors="replace").splitlines() if "model name" in line)
+        model = next(lines, f": {model}").split(":", 1)[1].strip()
+    return f"{model}, {torch.get_num_threads()} threads"
+
+
+def _peak_memory_gb() -> float | None:
+    """Peak memory of the device, or of this process since it began where it runs on the CPU."""
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 1e9, 3)
+    if sys.platform == "win32":
+        return None
+    import resource  # not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 3)
+
+
+def _commit() -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=_PACKAGE,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

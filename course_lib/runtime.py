@@ -1,0 +1,116 @@
+"""Where and how a computation runs: device, seed, precision, threads, and the one progress record.
+
+Methods report through a single callback type, so that a notebook, the command line and a widget
+can all watch the same run without the method knowing any of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+DEVICES = ("auto", "cuda", "mps", "xpu", "cpu")
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Turn one word into a device.
+
+    Args:
+        name: ``"cuda"``, ``"mps"``, ``"xpu"``, ``"cpu"``, or ``"auto"`` for the first of these that is here.
+
+    Returns:
+        The device; its kind is really available.
+
+    Raises:
+        ValueError: for an unknown word, or a device this machine or this PyTorch build does not have.
+
+    >>> pick_device("cpu").type
+    'cpu'
+    """
+    here = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "xpu": hasattr(torch, "xpu") and torch.xpu.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, available in here.items() if available))
+    kind = name.split(":")[0]
+    if kind not in here:
+        raise ValueError(f"unknown device {name!r}; use one of {', '.join(DEVICES)}")
+    if not here[kind]:
+        available = ", ".join(kind for kind, ok in here.items() if ok)
+        raise ValueError(f"device {name!r} is not available here; available: {available}. Use device='auto'.")
+    return torch.device(name)
+
+
+def seeded_generator(seed: int) -> torch.Generator:
+    """A CPU random generator with its own state: the same noise on every device, and no global seed touched."""
+    return torch.Generator().manual_seed(seed)
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether `device` computes bfloat16 convolutions with hardware units made for them.
+
+    On a CPU this means AVX512-BF16 or AMX; emulated bfloat16 is slower than float32.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type == "cpu":
+        cpuinfo = Path("/proc/cpuinfo")
+        text = cpuinfo.read_text(errors="replace") if cpuinfo.exists() else ""
+        return "avx512_bf16" in text or "amx_bf16" in text
+    return False
+
+
+def pick_precision(precision: str, device: torch.device) -> torch.dtype:
+    """The number format of the network's convolutions.
+
+    Args:
+        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the device has fast units for it.
+        device: where the network will run.
+
+    Raises:
+        ValueError: for any other word.
+    """
+    if precision == "auto":
+        return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+    named = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if precision not in named:
+        raise ValueError(f"unknown precision {precision!r}; use 'auto', 'float32' or 'bfloat16'")
+    return named[precision]
+
+
+def use_threads(count: int | None = None) -> int:
+    """Let PyTorch use `count` CPU threads (default: all cores this process may use); returns the count."""
+    if count is None:
+        available = (
+            os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        )
+        count = len(available)
+    if count < 1:
+        raise ValueError(f"thread count must be at least 1, got {count}")
+    torch.set_num_threads(count)
+    return count
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a running method tells its watcher after each step.
+
+    One *step* is one evaluation of the loss and its gradient.
+    """
+
+    step: int  # steps done, from 1
+    num_steps: int
+    losses: Mapping[str, float]  # "total" and each weighted term, "style/relu1_1" per layer
+    seconds: float  # since the run began
+    image: Callable[[], Tensor]  # a copy of the picture as it is now, (1, 3, H, W) in [0, 1]
+
+
+Callback = Callable[[Progress], None]

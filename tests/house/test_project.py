@@ -1,0 +1,130 @@
+"""What the project says about itself in several places must agree."""
+
+import ast
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import json
+import pkgutil
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import course_lib
+from course_lib import losses, methods
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+METHODS = [module.name for module in pkgutil.iter_modules(methods.__path__)]
+VERBS = {"stylize", "translate", "generate", "upscale"}
+
+
+def tool(name: str) -> ModuleType:
+    """A script of the book folder, as a module."""
+    spec = importlib.util.spec_from_file_location(f"book_{name}", ROOT / "book" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cells(path: Path, tag: str) -> list[str]:
+    found = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in found if tag in cell["metadata"].get("tags", [])]
+
+
+# --------------------------------------------------------------------------------------------------------------- address
+def test_the_repository_address_agrees_everywhere() -> None:
+    url = tool("repository").current()
+    assert re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url)
+    for path in NOTEBOOKS:
+        (bootstrap,) = cells(path, "bootstrap")
+        assert url in bootstrap, f"{path.name}: its bootstrap cell installs from elsewhere than {url}"
+    name = url.removeprefix("https://github.com/")
+    for path in [ROOT / "README.md", *NOTEBOOKS]:
+        colab = re.findall(
+            r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/", path.read_text(encoding="utf-8")
+        )
+        assert set(colab) <= {name}, f"{path.name} links to {set(colab) - {name}} on Colab"
+    assert url in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert url in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_rewriting_the_address_reaches_everything(tmp_path: Path) -> None:
+    repository = tool("repository")
+    old = repository.current()
+    for path in repository.places():
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    repository.rewrite("https://github.com/somebody/a-fork", tmp_path)
+    assert repository.current(tmp_path) == "https://github.com/somebody/a-fork"
+    for path in repository.places(tmp_path):
+        assert old.removeprefix("https://") not in path.read_text(encoding="utf-8"), path
+    for path in tmp_path.rglob("*.ipynb"):
+        json.loads(path.read_text(encoding="utf-8"))
+
+
+# ---------------------------------------------------------------------------------------------------------------- README
+def test_the_readme_snippet_names_what_exists() -> None:
+    """Its imports run, its calls have those parameters, its sample pictures exist (painting itself is chapter 3)."""
+    (snippet,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    tree = ast.parse(snippet)
+    imports = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+    names: dict[str, object] = {}
+    exec(compile(imports, "README.md", "exec"), names)
+    made = {name.id for node in ast.walk(tree) if isinstance(node, ast.Assign) for name in ast.walk(node.targets[0])
+            if isinstance(name, ast.Name)}  # fmt: skip
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        function = eval(ast.unparse(call.func), names)
+        arguments = [None] * len(call.args)
+        inspect.signature(function).bind(*arguments, **{str(word.arg): None for word in call.keywords})
+        if function is course_lib.sample_image:
+            course_lib.sample_image(ast.literal_eval(call.args[0]), size=16)
+    for attribute in (node for node in ast.walk(tree) if isinstance(node, ast.Attribute)):
+        if isinstance(attribute.value, ast.Name) and attribute.value.id not in made:
+            assert hasattr(names[attribute.value.id], attribute.attr)
+    (result,) = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & {"image"}
+    assert result in {field.name for field in dataclasses.fields(methods.gatys.Result)}
+
+
+def test_every_file_the_readme_links_to_exists() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / target).exists(), f"README.md links to {target}"
+
+
+# --------------------------------------------------------------------------------------------------------------- methods
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_says_the_same_words(name: str) -> None:
+    method = importlib.import_module(f"course_lib.methods.{name}")
+    own = {key for key, value in vars(method).items() if getattr(value, "__module__", "") == method.__name__}
+    assert "Config" in own
+    assert dataclasses.is_dataclass(method.Config)
+    assert method.Config.__dataclass_params__.frozen, f"{name}.Config must be frozen"
+    assert len(VERBS & own) == 1, (
+        f"{name} has the verbs {sorted(VERBS & own)}: exactly one of {sorted(VERBS)}"
+    )
+    method.Config()
+
+
+# ------------------------------------------------------------------------------------------------------------- pages
+def test_the_converter_on_the_page_is_the_one_in_the_library() -> None:
+    script = (ROOT / "book" / "_static" / "converter.js").read_text(encoding="utf-8")
+    (table,) = re.findall(r"const CONVENTIONS = (\[.*?\]);", script, re.DOTALL)
+    assert json.loads(table) == [dataclasses.asdict(convention) for convention in losses.CONVENTIONS]
+
+
+def test_every_chapter_and_page_is_in_the_table_of_contents() -> None:
+    contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r"(?:file|root): (\S+)", contents))
+    written = {f"notebooks/{path.stem}" for path in NOTEBOOKS} | {
+        f"book/{path.stem}" for path in (ROOT / "book").glob("*.md")
+    }
+    assert listed == written

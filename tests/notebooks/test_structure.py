@@ -1,0 +1,142 @@
+"""Every notebook keeps the book's shape, and its pictures are pictures: nbval compares text only."""
+
+import base64
+import io
+import re
+import statistics
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
+DATA_URI = re.compile(r"data:image/(?:jpeg|png|webp);base64,([A-Za-z0-9+/=]+)")
+
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+class Figures(HTMLParser):
+    """Collects what is wrong with the images of one HTML output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.problems: list[str] = []
+        self.images = self.captions = 0
+        self.inside = self.in_caption = False
+        self.caption = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "figure":
+            self.inside, self.caption = True, ""
+        elif tag == "figcaption":
+            self.in_caption = True
+        elif tag == "img":
+            self.images += 1
+            if not (dict(attrs).get("alt") or "").strip():
+                self.problems.append("an image without alt text")
+            if not self.inside:
+                self.problems.append("an image outside <figure>")
+
+    def handle_data(self, data: str) -> None:
+        self.caption += data if self.in_caption else ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "figcaption":
+            self.in_caption = False
+        elif tag == "figure":
+            self.inside = False
+            if not self.caption.strip():
+                self.problems.append("a figure without a caption")
+
+
+def code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [output for cell in code(notebook) for output in cell.outputs]
+
+
+def with_tag(notebook: nbformat.NotebookNode, tag: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in code(notebook) if tag in cell.metadata.get("tags", [])]
+
+
+def pages(notebook: nbformat.NotebookNode) -> list[str]:
+    return [output.data["text/html"] for output in outputs(notebook) if "text/html" in output.get("data", {})]
+
+
+def test_it_has_the_template(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    number = int(path.name[:2])
+    first = notebook.cells[0]
+    assert first.cell_type == "markdown"
+    assert first.source.startswith(f"# {number}. "), "the title is '# n. Title (paper, year)'"
+    assert len(with_tag(notebook, "bootstrap")) == 1
+    (parameters,) = with_tag(notebook, "parameters")
+    assert re.search(r'^PROFILE = "quick"', parameters.source, re.MULTILINE)
+    assert re.search(r"^SEED = 0\b", parameters.source, re.MULTILINE)
+    exercises = [c.source for c in notebook.cells if c.cell_type == "markdown" and "**Exercise" in c.source]
+    text = "\n".join(exercises)
+    assert text.count("**Exercise") >= 4, "at least four exercises"
+    assert text.count("<details>") == text.count("</details>") >= text.count("**Exercise"), (
+        "each with a folded solution"
+    )
+
+
+def test_its_code_is_short(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.metadata.kernelspec.name == "python3"
+    lines = [len(cell.source.splitlines()) for cell in code(notebook)]
+    assert max(lines) <= 25
+    assert statistics.median(lines) <= 6.5
+    bootstrap = with_tag(notebook, "bootstrap")
+    for cell in code(notebook):
+        imports = [line for line in cell.source.splitlines() if re.match(r"(from \S+ )?import ", line)]
+        assert len(imports) <= 8, f"{len(imports)} imports in one cell"
+        if cell not in bootstrap:
+            assert not re.search(r"^\s*[%!]", cell.source, re.MULTILINE), "magics only in the bootstrap cell"
+
+
+def test_its_outputs_are_there_and_clean(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert path.stat().st_size <= 1_500_000, "at most 1.5 MB"
+    assert outputs(notebook), "no outputs: run make outputs"
+    assert "widgets" not in notebook.metadata
+    assert "papermill" not in notebook.metadata
+    for cell in code(notebook):
+        assert cell.execution_count is not None, "a cell was not executed: run make outputs"
+        assert not {"papermill", "execution"} & set(cell.metadata), "run-time metadata: run make outputs"
+        assert "injected-parameters" not in cell.metadata.get("tags", [])
+    for output in outputs(notebook):
+        assert output.output_type != "error", output.get("evalue")
+        kinds = set(output.get("data", {}))
+        assert not kinds & {"image/png", "image/jpeg"}, (
+            "pictures go through course_lib.figures (caption, alt text)"
+        )
+        assert "application/vnd.jupyter.widget-view+json" not in kinds
+
+
+def test_every_figure_has_alt_text_and_a_caption(path: Path) -> None:
+    count, problems = 0, []
+    for page in pages(nbformat.read(path, as_version=4)):
+        figures = Figures()
+        figures.feed(page)
+        count += figures.images
+        problems += figures.problems
+    assert not problems
+    assert count >= 1, "a chapter shows at least one figure"
+
+
+def test_its_pictures_show_something(path: Path) -> None:
+    """No committed picture is all black, all white, or flat: its gray values must spread."""
+    for page in pages(nbformat.read(path, as_version=4)):
+        for uri in DATA_URI.findall(page):
+            with Image.open(io.BytesIO(base64.b64decode(uri))) as picture:
+                gray = np.asarray(picture.convert("L"), dtype=np.float32)
+            darkest, brightest = np.percentile(gray, [1, 99])
+            assert brightest - darkest > 25, (
+                f"a picture of {gray.shape} is nearly flat ({darkest:.0f} to {brightest:.0f})"
+            )
