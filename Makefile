@@ -19,7 +19,7 @@ help:  ## this text
 	@echo
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*##[ ]*(.*)/  make \1|\2/' | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 	@echo
-	@echo "Settings:  ARGS='-p SEED 1'   values for the notebooks' parameters cell (make book)"
+	@echo "Settings:  ARGS='-p SEED 1'   values for the notebooks' parameters cell (make book); pytest's options (make test)"
 	@echo "           VENV=folder        the environment to use or to make (default .venv)"
 	@echo "           PYTHON=python3.12  the Python to make it with (default: the newest of 3.11, 3.12, 3.13)"
 
@@ -45,8 +45,8 @@ outputs: install weights  ## execute every notebook in place at its defaults: ho
 script: install  ## write notebook NB=04 as a plain script for a machine without Jupyter (PROFILE=paper)
 	@$(PY) book/execute.py --script $(NB) --profile $(or $(PROFILE),paper)
 
-repository: install  ## write this repository's address into _config.yml and the notebooks (URL=https://github.com/…)
-	@$(PY) book/repository.py $(URL)
+repository:  ## write this repository's address into _config.yml and the notebooks (URL=https://github.com/…)
+	@$(or $(wildcard $(PY)),python3) book/repository.py $(URL)
 
 clean:  ## remove everything that was generated, but not the environment
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache

@@ -1,11 +1,11 @@
 """Executes the notebooks.
 
-    python book/execute.py [-p SEED 1 …] [NAME …]     into _build/executed, two at a time, only what changed
-    python book/execute.py --in-place [NAME …]        the committed outputs, at every notebook's own defaults
-    python book/execute.py --script 04 --profile paper [-o FILE]     a plain script, for a machine without Jupyter
+    python book/execute.py [-p SEED 1 …] [NAME …]    into _build/executed, two at a time, only what changed
+    python book/execute.py --in-place [NAME …]       the committed outputs, at every notebook's own defaults
+    python book/execute.py --script 04 --profile paper    a plain script, for a machine without Jupyter
 
-NAME is the beginning of a notebook's file name ("03"). Outputs are stripped of what differs from run to run without
-meaning anything: times, papermill's notes, widget views.
+NAME is the beginning of a notebook's file name ("03"). Outputs are stripped of what differs from run to run
+without meaning anything: times, papermill's notes, widget views.
 """
 
 import argparse
@@ -33,15 +33,13 @@ class Refused(Exception):
     """A request that cannot be met; the message is for the person who typed it."""
 
 
-# ---------------------------------------------------------------------------------------------- notebooks and parameters
+# --- notebooks and parameters
 def find_notebooks(names: list[str]) -> list[Path]:
     everything = sorted(p for p in NOTEBOOKS.glob("*.ipynb") if not p.name.startswith("."))
     chosen = [p for p in everything if not names or any(p.name.startswith(name) for name in names)]
     if not chosen:
         known = ", ".join(p.stem for p in everything) or "none"
-        raise Refused(
-            f"No notebook in {NOTEBOOKS} begins with {' or '.join(names) or 'anything'}; there are: {known}."
-        )
+        raise Refused(f"no notebook in {NOTEBOOKS} begins with {' or '.join(names)}; there are: {known}.")
     return chosen
 
 
@@ -68,9 +66,8 @@ def check_parameters(path: Path, given: dict[str, Any]) -> None:
     declared = declared_parameters(nbformat.read(path, as_version=4))
     for name in given:
         if name not in declared:
-            raise Refused(
-                f"{path.name} has no parameter {name}: its parameters cell sets {', '.join(declared) or 'nothing'}."
-            )
+            known = ", ".join(declared) or "nothing"
+            raise Refused(f"{path.name} has no parameter {name}: its parameters cell sets {known}.")
 
 
 def value_of(word: str) -> Any:
@@ -80,7 +77,7 @@ def value_of(word: str) -> Any:
         return word
 
 
-# ------------------------------------------------------------------------------------------------------------- stripping
+# --- stripping
 def strip(notebook: nbformat.NotebookNode, *, in_place: bool) -> nbformat.NotebookNode:
     """Removes what differs between two equal runs, and papermill's own cell where it says nothing new."""
     notebook.metadata = nbformat.from_dict(
@@ -119,15 +116,14 @@ def strip(notebook: nbformat.NotebookNode, *, in_place: bool) -> nbformat.Notebo
     return notebook
 
 
-# ------------------------------------------------------------------------------------------------------------- execution
+# --- execution
 def fingerprint(path: Path, parameters: dict[str, Any]) -> str:
-    """What an execution depends on: the cells, the parameters, course_lib, and the pictures and records it may read."""
+    """What an execution depends on: cells, parameters, course_lib, and the pictures and records it may read."""
     digest = hashlib.sha256()
     notebook = nbformat.read(path, as_version=4)
     sources = "\n".join(cell.source for cell in notebook.cells)
-    digest.update(
-        json.dumps([sources, parameters, [c.metadata.get("tags", []) for c in notebook.cells]]).encode()
-    )
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    digest.update(json.dumps([sources, tags, parameters]).encode())
     read = [*sorted((ROOT / "course_lib").rglob("*.py")), ROOT / "constraints.txt"]
     read += sorted((ROOT / "data").glob("*.*")) + sorted((ROOT / "data" / "images").glob("*.csv"))
     for record in sorted((ROOT / "data" / "results").glob("*/record.json")):
@@ -166,7 +162,9 @@ def run_one(path: Path, target: Path, parameters: dict[str, Any], in_place: bool
         )
     except PapermillExecutionError as problem:
         tail = "\n".join(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(problem.traceback)).splitlines()[-12:])
-        error = f"cell {problem.cell_index} (In [{problem.exec_count}]) raised {problem.ename}: {problem.evalue}\n{tail}"
+        error = (
+            f"cell {problem.cell_index} (In [{problem.exec_count}]) raised {problem.ename}: {problem.evalue}\n{tail}"
+        )
     except Exception as problem:  # a kernel that died, a cell that ran out of time, a full disk
         error = f"{type(problem).__name__}: {problem}"
     if error:
@@ -205,10 +203,7 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
     if todo:
         print(f"Executing {len(todo)} notebook{'s'[: len(todo) > 1]}, {workers} at a time …", flush=True)
     with ProcessPoolExecutor(max_workers=workers) as pool:
-        running = {
-            pool.submit(run_one, p, p if in_place else EXECUTED / p.name, parameters, in_place): p
-            for p in todo
-        }
+        running = {pool.submit(run_one, p, p if in_place else EXECUTED / p.name, parameters, in_place): p for p in todo}
         for future in as_completed(running):
             path = running[future]
             error, seconds = future.result()
@@ -223,8 +218,8 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
     return int(failed > 0)
 
 
-# ---------------------------------------------------------------------------------------------------------- plain script
-HEADER = '''"""{name}, as a plain script (written by book/execute.py). Run it from the repository's root: python {target}"""
+# --- plain script
+HEADER = '''"""{name} as a plain script, written by book/execute.py; run it from the repository's root."""
 
 import importlib.util
 import sys
@@ -257,7 +252,7 @@ def get_ipython():
 def write_script(path: Path, parameters: dict[str, Any], target: Path) -> None:
     """The notebook's code as one file: parameters replaced, bootstrap and live panels left out, display a no-op."""
     check_parameters(path, parameters)
-    parts = [HEADER.format(name=path.stem, target=target.name)]
+    parts = [HEADER.format(name=path.stem)]
     for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
         tags = cell.metadata.get("tags", [])
         if cell.cell_type != "code" or {"bootstrap", "play"} & set(tags):
@@ -268,28 +263,18 @@ def write_script(path: Path, parameters: dict[str, Any], target: Path) -> None:
                 f"\n{name} = {value!r}  # given on the command line" for name, value in parameters.items()
             )
         parts.append(
-            f"# --- cell {number} "
-            + "-" * 60
-            + f"\nprint('--- cell {number}', flush=True)\n{source.rstrip()}\n"
+            f"# --- cell {number} " + "-" * 60 + f"\nprint('--- cell {number}', flush=True)\n{source.rstrip()}\n"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("\n\n".join(parts), encoding="utf-8")
-    ast.parse(
-        target.read_text(encoding="utf-8")
-    )  # a script that cannot be read is refused here, not on the GPU
+    ast.parse("\n\n".join(parts))  # what cannot be parsed is found here, not on the GPU machine
     print(f"Wrote {target}")
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="beginnings of notebook names (default: all)"
-    )
-    parser.add_argument(
-        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="beginnings of notebook names (default: all)")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters")
     parser.add_argument("--in-place", action="store_true", help="write into notebooks/ (committed outputs)")
     parser.add_argument("--workers", type=int, default=2, help="notebooks at a time (default 2)")
     parser.add_argument("--script", metavar="NAME", help="write this notebook as a plain script instead")

@@ -36,8 +36,8 @@ for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
 done
 if [ -z "$python" ]; then
   [ -z "$without_venv" ] || stop "Python $without_venv has no venv module: install it (Debian and Ubuntu: sudo apt-get install python$without_venv-venv) and try again."
-  [ -z "${PYTHON:-}" ] || stop "PYTHON=$PYTHON is not a Python 3.11, 3.12 or 3.13 (${seen:+it is version$seen}${seen:-it was not found}); name another one."
-  stop "Python 3.11, 3.12 or 3.13 is needed, and this machine has ${seen:+only$seen}${seen:-none}: install one, or name it with make PYTHON=/path/to/python3.12."
+  [ -z "${PYTHON:-}" ] || stop "PYTHON=$PYTHON is not a Python 3.11, 3.12 or 3.13 ($( [ -n "$seen" ] && echo "it is version$seen" || echo "it was not found" )); name another one."
+  stop "Python 3.11, 3.12 or 3.13 is needed, and this machine has $( [ -n "$seen" ] && echo "only$seen" || echo none ): install one, or name it with make PYTHON=/path/to/python3.12."
 fi
 
 folder=$(dirname "$venv")

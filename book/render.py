@@ -36,7 +36,7 @@ def gather(executed: bool) -> str:
                 raise SystemExit(f"render: {path.name} was not executed yet: run make book.")
             shutil.copy2(copy, path)
     digest = hashlib.sha256()
-    documented = [p for p in (ROOT / "course_lib").rglob("*.py")] + [ROOT / "data" / "images" / "LEDGER.csv"]
+    documented = [*(ROOT / "course_lib").rglob("*.py"), ROOT / "data" / "images" / "LEDGER.csv"]
     for path in [*sorted(p for p in SOURCE.rglob("*") if p.is_file()), *sorted(documented)]:
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
@@ -61,16 +61,12 @@ def main(arguments: list[str]) -> int:
         command += ["--all", "--warningiserror", "--keep-going", "-n"]
         log = BUILD / "render.log"
         with log.open("w", encoding="utf-8") as file:
-            code = subprocess.run(
-                command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
-            ).returncode
+            code = subprocess.run(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT).returncode
         if code:
             said = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8")).splitlines()
             wrong = [line for line in said if any(word in line for word in ("WARNING", "ERROR", "Error"))]
             print("\n".join(wrong or said[-20:]))
-            print(
-                f"render: the book has {len(wrong)} warnings, and a warning is an error; all of it is in {log}."
-            )
+            print(f"render: {len(wrong)} warnings, and a warning is an error; the whole story is in {log}.")
             return 1
         (HTML / ".sources").write_text(digest)
     made_from = "as executed here" if executed else "as committed"

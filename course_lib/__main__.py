@@ -30,6 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (WeightsError, ValueError) as error:
             print(f"course_lib: {error}", file=sys.stderr)
             return 2
+        except RuntimeError as error:
+            if "memory" not in str(error):  # every device has its own words for it
+                raise
+            reason = str(error).splitlines()[0]
+            print(f"course_lib: the memory is too small ({reason}); try a smaller --size", file=sys.stderr)
+            return 2
         except KeyboardInterrupt:
             print("course_lib: stopped.", file=sys.stderr)
             return 130
@@ -58,14 +64,10 @@ def _add_fetch(commands: Any) -> None:
 
 
 def _add_stylize(commands: Any) -> None:
-    stylize = commands.add_parser(
-        "stylize", help="paint a photo in the style of a painting (Gatys et al., 2016)"
-    )
+    stylize = commands.add_parser("stylize", help="paint a photo in the style of a painting (Gatys et al., 2016)")
     stylize.add_argument("content", metavar="CONTENT", help="the photo: a file")
     stylize.add_argument("style", metavar="STYLE", help="the painting: a file")
-    stylize.add_argument(
-        "-o", "--output", required=True, metavar="OUT", help="where to save (.png, .jpg, .webp)"
-    )
+    stylize.add_argument("-o", "--output", required=True, metavar="OUT", help="where to save (.png, .jpg, .webp)")
     stylize.add_argument("--size", type=_positive, default=256, help="long side in pixels (default: 256)")
     stylize.add_argument("--steps", type=_positive, default=100, help="loss evaluations (default: 100)")
     stylize.add_argument("--style-weight", type=float, help="more is more painting, less is more photo")

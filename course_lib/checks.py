@@ -64,22 +64,28 @@ def check_gram_matrix(function: Callable[[Tensor], Tensor]) -> None:
         bool((_call(function, lonely)[0, 0, 1]).abs() < 1e-6),
         "two channels that are never active together must have the product 0; is the sum over positions?",
     )
+    twins = _call(function, _random(1, 1, 4, 5).expand(1, 2, 4, 5))
+    _need(
+        bool((twins / twins[0, 0, 0] - 1).abs().max() < 1e-4),
+        "two equal channels have another product with each other than with themselves; is a part off the diagonal lost?",
+    )
     ours = losses.gram_matrix(features)
     factor = (gram.sum() / ours.sum()).item()
-    _need(
-        torch.allclose(gram, factor * ours, rtol=1e-4, atol=1e-5), "products are summed over the wrong axis"
-    )
+    _need(torch.allclose(gram, factor * ours, rtol=1e-4, atol=1e-5), "products are summed over the wrong axis")
     _need(
         abs(factor - 1) < 1e-4,
-        f"everything is {factor:.4g} times too large; Eq. 3 is a plain sum, divided by nothing",
+        f"everything is {factor:.4g} times what it should be; Eq. 3 is a plain sum, divided by nothing",
     )
     print("✓ your Gram matrix has every property of Eq. 3")
 
 
 def check_content_loss(function: Callable[[Tensor, Tensor], Tensor]) -> None:
     """Check a content loss ½ Σ (F − P)², as in Gatys et al. 2016, Eq. 1, of features (N, C, H, W)."""
-    _check_distance(function, _random(1, 3, 4, 5), _random(1, 3, 4, 5, seed=1), "the two features agree")
     f, p = _random(1, 3, 4, 5), _random(1, 3, 4, 5, seed=1)
+    _check_distance(function, f, p, "the two features agree")
+    apart = torch.tensor([1.0, -1.0]).view(1, 1, 1, 2)
+    _need(bool(_call(function, apart, 0 * apart) > 0), "differences of opposite sign cancel each other; they must not")
+    _check_powers(function, f, p, 2)
     expected = losses.content_loss(f, p, losses.GATYS)
     _need_factor(_call(function, f, p), expected, "a sum over all channels and positions, times one half")
     print("✓ your content loss is Eq. 1")
@@ -94,6 +100,7 @@ def check_style_loss(function: Callable[[Tensor, Tensor], Tensor]) -> None:
         bool(_call(function, f, mixed).abs() < 1e-5),
         "an image and the same image with its positions reversed have one style; compare Gram matrices, not F",
     )
+    _check_powers(function, f, a, 4)
     expected = losses.style_loss(f, losses.gram_matrix(a, mean=True), losses.GATYS)
     _need_factor(_call(function, f, a), expected, "divided by 4 N² M², with N channels and M positions")
     print("✓ your style loss is Eq. 4")
@@ -120,8 +127,15 @@ def _check_distance(function: Callable[..., Tensor], a: Tensor, b: Tensor, when_
     _need(value.ndim == 0, f"a loss must be a single number, got shape {tuple(value.shape)}")
     _need(bool(_call(function, a, a).abs() < 1e-6), f"the loss must be 0 where {when_zero}")
     _need(bool(value > 0), "the loss must be positive where they differ")
+    _need(torch.allclose(value, _call(function, b, a), rtol=1e-4), "exchanging the two images changes the loss")
+
+
+def _check_powers(function: Callable[..., Tensor], a: Tensor, b: Tensor, degree: int) -> None:
+    factor = (_call(function, 2 * a, 2 * b) / _call(function, a, b)).item()
     _need(
-        torch.allclose(value, _call(function, b, a), rtol=1e-4), "exchanging the two images changes the loss"
+        abs(factor / 2**degree - 1) < 1e-3,
+        f"doubling both features makes the loss {factor:.4g} times as large, not {2**degree} times; "
+        "which powers of F does the equation hold?",
     )
 
 
@@ -138,14 +152,18 @@ def _call(function: Callable[..., Any], *inputs: Tensor) -> Tensor:
     try:
         value = function(*(x.clone() for x in inputs))
     except NotImplementedError:
+        raise CheckFailed("the function is still empty: replace `raise NotImplementedError` by your code") from None
+    except RuntimeError as error:  # PyTorch's words for shapes that do not fit
+        given = " and ".join(str(tuple(x.shape)) for x in inputs)
         raise CheckFailed(
-            "the function is still empty: replace `raise NotImplementedError` by your code"
-        ) from None
+            f"the function stopped with {type(error).__name__} on input of shape {given}: {error}"
+        ) from error
     if not isinstance(value, Tensor):
-        raise CheckFailed(f"the function must return a tensor, got {type(value).__name__}")
+        hint = "; does it end in `return`?" if value is None else ""
+        raise CheckFailed(f"the function must return a tensor, got {type(value).__name__}{hint}")
     if not bool(torch.isfinite(value).all()):
         raise CheckFailed("the function returned values that are not finite")
-    return value.detach()
+    return value.detach().float()
 
 
 def _need(condition: bool, message: str) -> None:

@@ -86,7 +86,9 @@ class VGGFeatures(nn.Module):
         names = layer_names(arch)
         layers = (layers,) if isinstance(layers, str) else tuple(layers)
         unknown = [layer for layer in layers if layer not in names]
-        if unknown or not layers:
+        if not layers:
+            raise ValueError(f"no layer was asked for; give at least one layer of {', '.join(names)}")
+        if unknown:
             raise ValueError(f"{arch} has no layer {unknown}; the layers are {', '.join(names)}")
         if pooling not in ("average", "max"):
             raise ValueError(f"unknown pooling {pooling!r}; use 'average' or 'max'")
@@ -111,8 +113,9 @@ class VGGFeatures(nn.Module):
             mean, std = _IMAGENET_MEAN, _IMAGENET_STD
             self.source, generator = f"random, seed {seed}", seeded_generator(seed)
             for conv in self.convs.values():
-                assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+                assert isinstance(conv, nn.Conv2d)
                 nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
+                assert conv.bias is not None
                 nn.init.zeros_(conv.bias)
         else:
             if weights == "default":
@@ -129,7 +132,8 @@ class VGGFeatures(nn.Module):
         # torchvision counts convolutions, ReLUs and pools alike: the index there is the index in layer_names
         every = layer_names(self.arch)
         for name, conv in self.convs.items():
-            assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+            assert isinstance(conv, nn.Conv2d)
+            assert conv.bias is not None
             weight, bias = (state.get(f"{every.index(name)}.{part}") for part in ("weight", "bias"))
             if weight is None or bias is None or weight.shape != conv.weight.shape:
                 got = "nothing" if weight is None else str(tuple(weight.shape))
@@ -155,10 +159,12 @@ class VGGFeatures(nn.Module):
             A dict from layer name, in order of depth, to (N, C, h, w) in the network's precision.
 
         Raises:
-            ValueError: wrong shape, an image too small for the deepest layer, or on another device.
+            ValueError: wrong shape, whole numbers, an image too small for the deepest layer, or on another device.
         """
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(image.shape)}")
+        if not image.is_floating_point():
+            raise ValueError(f"expected floats in [0, 1], got {image.dtype}; use image.float() / 255 for 0–255")
         if image.device != self.mean.device:
             raise ValueError(
                 f"the image is on {image.device}, the network on {self.mean.device}; "

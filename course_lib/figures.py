@@ -10,6 +10,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import cycle
 from pathlib import Path
 
 import torch
@@ -65,12 +66,10 @@ def sheet(
         quality: of the JPEG.
 
     Raises:
-        ValueError: no picture, or as many titles as there are not pictures, or an empty caption or alt.
+        ValueError: no picture, not one title a picture, another shape, or an empty caption or alt.
     """
     if not images or len(images) != len(titles):
-        raise ValueError(
-            f"a sheet needs one title a picture, got {len(images)} pictures, {len(titles)} titles"
-        )
+        raise ValueError(f"a sheet needs one title a picture, got {len(images)} pictures, {len(titles)} titles")
     columns = columns or min(len(images), 4)
     gap = 0.6  # em
     basis = f"calc({100 / columns:.4f}% - {gap * (columns - 1) / columns:.4f}em)"
@@ -83,9 +82,7 @@ def sheet(
             f'<img src="{source}" alt="{escape(title, quote=True)}" style="{style}">'
             f'<div class="title" style="font-size:.85em;text-align:center">{escape(title)}</div></div>'
         )
-    row = (
-        f'<div style="display:flex;flex-wrap:wrap;gap:{gap}em;align-items:flex-start">{"".join(cells)}</div>'
-    )
+    row = f'<div style="display:flex;flex-wrap:wrap;gap:{gap}em;align-items:flex-start">{"".join(cells)}</div>'
     return Figure(row, caption, alt)
 
 
@@ -112,15 +109,15 @@ def curves(
         marks: put a dot at every value, for few values.
         height: in inches, of a width of 7.2.
     """
+    if not lines:
+        raise ValueError("curves need at least one line, got none")
     from matplotlib.figure import Figure as Canvas  # slow to import, and only needed here
 
     canvas = Canvas(figsize=(_WIDTH, height), layout="constrained", facecolor="white")
     axes = canvas.subplots()
-    for (label, values), color in zip(lines.items(), _COLORS * 3, strict=False):
+    for (label, values), color in zip(lines.items(), cycle(_COLORS), strict=False):
         places = list(x) if x is not None else list(range(1, len(values) + 1))
-        axes.plot(
-            places, list(values), label=label, color=color, linewidth=1.8, marker="o" if marks else None
-        )
+        axes.plot(places, list(values), label=label, color=color, linewidth=1.8, marker="o" if marks else None)
     if log:
         axes.set_yscale("log")
     axes.set_xlabel(xlabel)
@@ -144,11 +141,21 @@ def table(rows: Sequence[Sequence[object]], *, header: Sequence[str], caption: s
     return Figure(html, caption, caption, kind="sheet table")
 
 
-def heatmap(matrix: Tensor) -> Tensor:
-    """A matrix (h, w) as a gray picture (1, 3, h, w) in [0, 1]: black at its minimum, white at its maximum."""
+def heatmap(matrix: Tensor, *, colors: str = "gray") -> Tensor:
+    """A matrix (h, w) as a picture (1, 3, h, w) in [0, 1]: darkest at its minimum, brightest at its maximum.
+
+    Args:
+        matrix: (h, w), any finite values.
+        colors: "gray" (black to white), or the name of a matplotlib colormap such as "magma".
+    """
     low, high = matrix.min(), matrix.max()
-    gray = (matrix - low) / (high - low).clamp_min(1e-12)
-    return gray.float().expand(1, 3, *matrix.shape)
+    gray = ((matrix - low) / (high - low).clamp_min(1e-12)).float()
+    if colors == "gray":
+        return gray.expand(1, 3, *matrix.shape)
+    from matplotlib import colormaps
+
+    colored = torch.from_numpy(colormaps[colors](gray.detach().cpu().numpy())).float()  # (h, w, 4)
+    return colored[..., :3].permute(2, 0, 1)[None]
 
 
 def _cell(value: object) -> str:
@@ -162,8 +169,11 @@ def _data_uri(image: Tensor | Path, size: int | None, quality: int) -> tuple[str
     if isinstance(image, Path):
         kind = image.suffix.lstrip(".").replace("jpg", "jpeg")
         return _uri(kind, image.read_bytes()), False
-    pixels = image.detach().float().cpu()
-    pixels = pixels[0] if pixels.ndim == 4 else pixels
+    if image.ndim not in (3, 4) or (image.ndim == 4 and len(image) != 1) or image.shape[-3] not in (1, 3):
+        raise ValueError(
+            f"a picture in a sheet is (1, 3, H, W), (3, H, W) or (1, H, W), got shape {tuple(image.shape)}"
+        )
+    pixels = image.detach().float().cpu().reshape(image.shape[-3:])
     pixels = pixels.expand(3, -1, -1).clamp(0, 1)[None]
     if size is not None and max(pixels.shape[-2:]) > size:
         pixels = resize(pixels, size)

@@ -166,9 +166,7 @@ def resize(image: Tensor, size: Size, *, side: str = "long") -> Tensor:
         reference = (max if side == "long" else min)(image.shape[2:])
         height, width = (max(1, round(n * height / reference)) for n in image.shape[2:])
     _check_pixels("resizing would make", height, width)
-    work = (
-        image.float() if image.element_size() < 4 else image
-    )  # not every device has a half-precision kernel
+    work = image.float() if image.element_size() < 4 else image  # not every device has a half-precision kernel
     resized = F.interpolate(work, size=(height, width), mode="bicubic", antialias=True)
     return resized.clamp(0, 1).to(image.dtype)
 

@@ -9,6 +9,7 @@ mean over positions (Ĝ = G / M), and a `Convention` holds the two coefficients 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,9 +65,7 @@ def convert_weights(
     (524288.0, 10000000.0)
     """
     joined = {"mean": 1 / style_layers, "sum": 1.0}
-    content = source.content_coefficient(channels, positions) / target.content_coefficient(
-        channels, positions
-    )
+    content = source.content_coefficient(channels, positions) / target.content_coefficient(channels, positions)
     style = source.style * joined[source.layers] / (target.style * joined[target.layers])
     return content_weight * content, style_weight * style
 
@@ -90,8 +89,7 @@ def gram_matrix(features: Tensor, *, mean: bool = False) -> Tensor:
     """
     if features.ndim != 4:
         raise ValueError(f"expected features of shape (N, C, H, W), got {tuple(features.shape)}")
-    f = features.flatten(2)  # (N, C, M)
-    f = f.float() if f.dtype in (torch.bfloat16, torch.float16) else f
+    f = _at_least_float32(features).flatten(2)  # (N, C, M)
     gram = f @ f.transpose(1, 2)  # (N, C, C)
     return gram / f.shape[2] if mean else gram
 
@@ -115,7 +113,7 @@ def content_loss(features: Tensor, target: Tensor, convention: Convention = SIZE
             "the picture must have the size of the content image"
         )
     _, channels, height, width = features.shape
-    squares = (features.float() - target.float()).square().sum()
+    squares = (_at_least_float32(features) - _at_least_float32(target)).square().sum()
     return convention.content_coefficient(channels, height * width) * squares
 
 
@@ -134,13 +132,13 @@ def style_loss(features: Tensor, target_gram: Tensor, convention: Convention = S
         A scalar, summed over the batch.
 
     Raises:
-        ValueError: if the channel counts differ.
+        ValueError: if the channel counts differ, or the number of targets is neither 1 nor that of the pictures.
     """
-    channels = features.shape[1]
-    if target_gram.ndim != 3 or target_gram.shape[1:] != (channels, channels):
+    count, channels = features.shape[:2]
+    if target_gram.ndim != 3 or target_gram.shape[1:] != (channels, channels) or len(target_gram) not in (1, count):
         raise ValueError(
             f"features of {channels} channels need a Gram matrix (1, {channels}, {channels}), "
-            f"got {tuple(target_gram.shape)}; are both from the same layer?"
+            f"got {tuple(target_gram.shape)}; are both from the same layer, one target or one a picture?"
         )
     squares = (gram_matrix(features, mean=True) - target_gram).square().sum()
     return convention.style_coefficient(channels) * squares
@@ -168,6 +166,7 @@ def style_gradient(features: Tensor, target_gram: Tensor) -> Tensor:
         (N, C, H, W).
     """
     channels, positions = features.shape[1], features[0, 0].numel()
+    features = _at_least_float32(features)
     difference = gram_matrix(features, mean=True) - target_gram  # (N, C, C)
     gradient = difference @ features.flatten(2) / (channels**2 * positions)  # (N, C, M)
     return gradient.view_as(features) * (features > 0)
@@ -203,6 +202,15 @@ def blend_grams(grams: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     Args:
         grams: each (1, C, C).
         weights: one nonnegative number each, not all zero; scaled to sum to one.
+
+    Raises:
+        ValueError: for other weights.
     """
     total = sum(weights)
+    if len(weights) != len(grams) or not all(w >= 0 for w in weights) or not 0 < total < math.inf:
+        raise ValueError(f"weights must be {len(grams)} numbers of at least 0, not all 0; got {tuple(weights)}")
     return torch.stack([w / total * gram for w, gram in zip(weights, grams, strict=True)]).sum(0)
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

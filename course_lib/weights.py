@@ -175,9 +175,7 @@ def _from_torchvision(entry: Entry, progress: Progress | None) -> None:
     try:
         import torchvision.models
     except ImportError as error:
-        raise WeightsError(
-            "it needs the package torchvision, which is missing (pip install torchvision)"
-        ) from error
+        raise WeightsError("it needs the package torchvision, which is missing (pip install torchvision)") from error
     url = getattr(torchvision.models, entry.torchvision).IMAGENET1K_V1.url
     try:
         full = torch.hub.load_state_dict_from_url(
@@ -231,9 +229,7 @@ def _from_path(name_or_path: str | Path) -> Weights:
         mean, std = record.get("mean", IMAGENET_MEAN), record.get("std", IMAGENET_STD)
         tensors = _features_only(tensors) if not record else tensors
         licence = record.get("licence", "not stated in the file")
-        return Weights(
-            tensors, _triple(mean), _triple(std), record.get("name", path.stem), str(path), licence
-        )
+        return Weights(tensors, _triple(mean), _triple(std), record.get("name", path.stem), str(path), licence)
     except (OSError, SafetensorError, ValueError, TypeError) as error:
         raise WeightsError(f"{path} cannot be used as a network: {error}") from error
 
@@ -266,6 +262,4 @@ def _triple(values: object) -> Triple:
 def _unknown(name: str) -> str:
     close = difflib.get_close_matches(name, REGISTRY, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return (
-        f"There is no network {name!r}.{hint} Named networks: {', '.join(REGISTRY)}; or give a file's path."
-    )
+    return f"There is no network {name!r}.{hint} Named networks: {', '.join(REGISTRY)}; or give a file's path."

@@ -1,15 +1,20 @@
-"""A live stylization panel for notebooks with a running kernel."""
+"""Live panels for notebooks with a running kernel: choose, press the button, watch the picture change."""
 
 from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from course_lib.images import sample_image, to_pil
+import torch
+from torch import Tensor
+
+from course_lib.features import STYLE_LAYERS, VGGFeatures
+from course_lib.figures import heatmap
+from course_lib.images import resize, sample_image, to_pil
 from course_lib.methods import gatys
-from course_lib.runtime import Progress
+from course_lib.runtime import Callback, Progress, seeded_generator
 
 _PREVIEW_EVERY = 5  # steps
 
@@ -18,12 +23,71 @@ class _Stop(Exception):
     """Raised inside a run by the Stop button."""
 
 
-def stylization_panel(
-    contents: Sequence[str], styles: Sequence[str], *, size: int = 160, num_steps: int = 60
-) -> Any:
-    """Choose a photo and a painting, set the weights, and watch the picture change while it is computed.
+class _Easel:
+    """A picture with its buttons, bar and status line; the run goes in a thread, so that *Stop* works.
 
-    The run goes in a thread of its own, so that *Stop* works; the last picture stays.
+    Args:
+        compute: what the button starts: given the callback to report to, it returns the finished picture.
+        first: shown before the first run.
+        verb: on the button.
+    """
+
+    def __init__(self, compute: Callable[[Callback], Tensor], first: Tensor, verb: str) -> None:
+        import ipywidgets as w  # only notebooks have it
+
+        self.compute = compute
+        self.button = w.Button(description=verb, button_style="primary")
+        self.stop = w.Button(description="Stop", disabled=True)
+        self.bar = w.IntProgress(min=0, max=1)
+        self.status = w.Label(f"Choose, then press {verb}.")
+        self.picture = w.Image(format="jpeg", layout=w.Layout(max_width="100%"))
+        self.wanted = threading.Event()  # set: the user wants the run to stop
+        self.thread: threading.Thread | None = None
+        self.button.on_click(self._begin)
+        self.stop.on_click(lambda _: self.wanted.set())
+        self.show(first)
+
+    def beside(self, *choices: Any) -> Any:
+        """The whole panel: the choices, buttons and status in a column, the picture beside them."""
+        import ipywidgets as w
+
+        controls = w.VBox([*choices, w.HBox([self.button, self.stop]), self.bar, self.status])
+        return w.HBox([controls, self.picture], layout=w.Layout(flex_flow="row wrap"))
+
+    def show(self, image: Tensor) -> None:
+        file = io.BytesIO()
+        to_pil(image).save(file, format="JPEG", quality=90)
+        self.picture.value = file.getvalue()
+
+    def _watch(self, progress: Progress) -> None:
+        if self.wanted.is_set():
+            raise _Stop
+        self.bar.max, self.bar.value = progress.num_steps, progress.step
+        if progress.step % _PREVIEW_EVERY == 0 or progress.step == progress.num_steps:
+            self.show(progress.image())
+            loss = progress.losses["total"]
+            self.status.value = f"step {progress.step}, loss {loss:.3g}, {progress.seconds:.0f} s"
+
+    def _paint(self) -> None:
+        try:
+            self.show(self.compute(self._watch))
+        except _Stop:
+            self.status.value = "Stopped; this is the picture so far."
+        except Exception as error:  # the panel is the only place where it can be seen
+            self.status.value = f"{type(error).__name__}: {error}"
+        finally:
+            self.button.disabled, self.stop.disabled = False, True
+
+    def _begin(self, _: object) -> None:
+        self.wanted.clear()
+        self.button.disabled, self.stop.disabled = True, False
+        self.bar.value, self.status.value = 0, "Loading the network…"
+        self.thread = threading.Thread(target=self._paint, daemon=True)
+        self.thread.start()
+
+
+def stylization_panel(contents: Sequence[str], styles: Sequence[str], *, size: int = 160, num_steps: int = 60) -> Any:
+    """Choose a photo and a painting, set the weights, and watch the picture change while it is computed.
 
     Args:
         contents, styles: names for `sample_image`.
@@ -33,58 +97,90 @@ def stylization_panel(
     Returns:
         An ipywidgets box.
     """
-    import ipywidgets as w  # only notebooks have it
+    import ipywidgets as w
 
-    choose_content = w.Dropdown(options=list(contents), description="photo")
-    choose_style = w.Dropdown(options=list(styles), description="painting")
+    content = w.Dropdown(options=list(contents), description="photo")
+    style = w.Dropdown(options=list(styles), description="painting")
     start = w.Dropdown(options=gatys.STARTS, value="content", description="start")
     weight = w.FloatLogSlider(value=100, base=10, min=0, max=4, step=0.25, description="style weight")
     steps = w.IntSlider(value=num_steps, min=10, max=300, step=10, description="steps")
-    run, stop = (
-        w.Button(description="Paint", button_style="primary"),
-        w.Button(description="Stop", disabled=True),
-    )
-    bar = w.IntProgress(min=0, max=num_steps)
-    status = w.Label("Choose, then press Paint.")
-    picture = w.Image(format="jpeg", layout=w.Layout(max_width="100%"))
-    wanted = threading.Event()  # set: the user wants the run to stop
 
-    def show(image: Any) -> None:
+    def paint(callback: Callback) -> Tensor:
+        config = gatys.Config(num_steps=steps.value, style_weight=weight.value, start=start.value)
+        photo, painting = sample_image(content.value, size), sample_image(style.value)
+        return gatys.stylize(photo, painting, config, callback=callback).image
+
+    easel = _Easel(paint, sample_image(contents[0], size), "Paint")
+    return easel.beside(content, style, start, weight, steps)
+
+
+def texture_panel(samples: Sequence[str], *, size: int = 128, num_steps: int = 60) -> Any:
+    """Choose a picture and how deep its statistics go, and watch a texture grow from noise.
+
+    Args:
+        samples: names for `sample_image`; the picture is used at long side `size`.
+        size: of the square texture in pixels; time grows with its square.
+        num_steps: evaluations a run.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as w
+
+    sample = w.Dropdown(options=list(samples), description="sample")
+    depths = [(f"up to {layer}", count) for count, layer in enumerate(STYLE_LAYERS, start=1)]
+    depth = w.Dropdown(options=depths, value=len(depths), description="layers")
+    seed = w.BoundedIntText(value=0, min=0, max=9999, description="seed")
+    steps = w.IntSlider(value=num_steps, min=10, max=300, step=10, description="steps")
+
+    def grow(callback: Callback) -> Tensor:
+        config = gatys.Config(num_steps=steps.value, style_layers=STYLE_LAYERS[: depth.value], project=True)
+        noise = torch.rand(1, 3, size, size, generator=seeded_generator(seed.value))
+        target = sample_image(sample.value, size)
+        return gatys.stylize(None, target, config, initial=noise, callback=callback).image
+
+    easel = _Easel(grow, sample_image(samples[0], size), "Grow")
+    return easel.beside(sample, depth, seed, steps)
+
+
+def feature_panel(
+    names: Sequence[str], layers: Sequence[str], *, size: int = 256, network: VGGFeatures | None = None
+) -> Any:
+    """Choose a photo, a layer and a channel, and see what that channel answers at every place.
+
+    Args:
+        names: pictures for `sample_image`.
+        layers: names out of `course_lib.features.layer_names`.
+        size: long side in pixels.
+        network: answers with these layers; default the normalized VGG-19 with average pooling.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as w
+
+    network = network or VGGFeatures("vgg19", layers)
+    answers: dict[str, dict[str, Tensor]] = {}  # photo → its features, computed at the first look
+    photo = w.Dropdown(options=list(names), description="photo")
+    layer = w.Dropdown(options=list(layers), description="layer")
+    channel = w.BoundedIntText(value=0, min=0, max=0, description="channel")
+    status, picture = w.Label(), w.Image(format="jpeg", layout=w.Layout(max_width="100%"))
+
+    def show(_: object = None) -> None:
+        if photo.value not in answers:
+            with torch.no_grad():
+                answers[photo.value] = network(sample_image(photo.value, size))
+        maps = answers[photo.value][layer.value][0].float()  # (C, h, w)
+        channel.max = len(maps) - 1  # a number beyond it is reduced
+        chosen = maps[channel.value]
+        height, width = chosen.shape
+        large = resize(heatmap(chosen, colors="magma"), (max(1, size * height // width), size))
         file = io.BytesIO()
-        to_pil(image).save(file, format="JPEG", quality=90)
+        to_pil(large).save(file, format="JPEG", quality=90)
         picture.value = file.getvalue()
+        status.value = f"{width}×{height} positions, mean {chosen.mean():.2f}, largest {chosen.max():.2f}"
 
-    def watch(progress: Progress) -> None:
-        if wanted.is_set():
-            raise _Stop
-        bar.value = progress.step
-        if progress.step % _PREVIEW_EVERY == 0 or progress.step == progress.num_steps:
-            show(progress.image())
-            status.value = (
-                f"step {progress.step}, loss {progress.losses['total']:.3g}, {progress.seconds:.0f} s"
-            )
-
-    def paint() -> None:
-        try:
-            content = sample_image(choose_content.value, size)
-            style = sample_image(choose_style.value)
-            config = gatys.Config(num_steps=steps.value, style_weight=weight.value, start=start.value)
-            show(gatys.stylize(content, style, config, callback=watch).image)
-        except _Stop:
-            status.value = "Stopped; this is the picture so far."
-        except Exception as error:  # the panel is the only place where it can be seen
-            status.value = f"{type(error).__name__}: {error}"
-        finally:
-            run.disabled, stop.disabled = False, True
-
-    def begin(_: object) -> None:
-        wanted.clear()
-        run.disabled, stop.disabled = True, False
-        bar.value, bar.max, status.value = 0, steps.value, "Loading the network…"
-        threading.Thread(target=paint, daemon=True).start()
-
-    run.on_click(begin)
-    stop.on_click(lambda _: wanted.set())
-    show(sample_image(contents[0], size))
-    controls = w.VBox([choose_content, choose_style, start, weight, steps, w.HBox([run, stop]), bar, status])
-    return w.HBox([controls, picture], layout=w.Layout(flex_flow="row wrap"))
+    for control in (photo, layer, channel):
+        control.observe(show, names="value")
+    show()
+    return w.HBox([w.VBox([photo, layer, channel, status]), picture], layout=w.Layout(flex_flow="row wrap"))

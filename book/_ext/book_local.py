@@ -1,5 +1,4 @@
-"""Local Sphinx extension of the book: autodoc finds course_lib, the credits come from the ledger, nothing is loaded
-from outside."""
+"""Local Sphinx extension: autodoc finds course_lib, credits come from the ledger, nothing is loaded from outside."""
 
 import csv
 import html
@@ -18,7 +17,7 @@ from sphinx.application import Sphinx
 ROOT = Path(os.environ.get("COURSE_LIB_ROOT") or Path(__file__).resolve().parents[2])
 IMAGES = ROOT / "data" / "images"
 THUMBNAIL_HEIGHT = 120  # pixels on the page; stored at twice that
-LICENCES = {
+LICENSES = {
     "Public domain": "https://creativecommons.org/publicdomain/mark/1.0/",
     "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
     "CC-BY-2.0": "https://creativecommons.org/licenses/by/2.0/",
@@ -26,7 +25,7 @@ LICENCES = {
     "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
 }
 
-# Said here and not in _config.yml: there it would replace what Jupyter Book fills in (repository, launch buttons).
+# Not in _config.yml: there it would replace what Jupyter Book fills in (repository, launch buttons).
 THEME_OPTIONS = {
     "logo": {"text": "Painting with Networks", "alt_text": "Painting with Networks, home"},
     "show_toc_level": 2,
@@ -45,36 +44,42 @@ def ledger() -> list[dict[str, str]]:
 
 def linked(text: str) -> str:
     """Escapes `text` and turns its web addresses into links."""
+
+    def link(address: str) -> str:
+        host = address.split("//")[1].split("/")[0]
+        return f'<a href="{html.escape(address)}">{html.escape(host)}</a>'
+
     parts = re.split(r"(https?://[^\s;]+)", text)
-    return "".join(
-        f'<a href="{html.escape(part)}">{html.escape(part.split("//")[1].split("/")[0])}</a>'
-        if n % 2
-        else html.escape(part)
-        for n, part in enumerate(parts)
-    )
+    return "".join(link(part) if n % 2 else html.escape(part) for n, part in enumerate(parts))
+
+
+def thumbnail(row: dict[str, str]) -> str:
+    return row["file"].replace(".", "_") + ".webp"
 
 
 def credit(row: dict[str, str]) -> str:
     """One picture of the credits page."""
     title = unquote(row["title"]) or Path(row["file"]).stem
     maker = " · ".join(html.escape(word) for word in (row["creator"], row["year"]) if word)
-    licence = html.escape(row["licence"])
-    if row["licence"] in LICENCES:
-        licence = f'<a href="{LICENCES[row["licence"]]}">{licence}</a>'
+    license_ = html.escape(row["licence"])
+    if row["licence"] in LICENSES:
+        license_ = f'<a href="{LICENSES[row["licence"]]}">{license_}</a>'
     name = Path(row["file"]).stem
+    by = f", by {row['creator']}" if row["creator"] else ""
     return (
         '<figure class="credit">'
-        f'<img loading="lazy" height="{THUMBNAIL_HEIGHT}" src="../_static/credits/{row["file"].replace(".", "_")}.webp" '
-        f'alt="Thumbnail: {html.escape(title)}{", by " + html.escape(row["creator"]) if row["creator"] else ""}">'
+        f'<img loading="lazy" height="{THUMBNAIL_HEIGHT}" src="../_static/credits/{thumbnail(row)}" '
+        f'alt="Thumbnail: {html.escape(title + by)}">'
         f"<figcaption><p>{html.escape(title)}</p>{f'<p>{maker}</p>' if maker else ''}"
-        f"<p>{licence} · <code>{html.escape(name)}</code></p>"
-        f'<p class="source">Source: {linked(row["source"])}. Changes: {html.escape(row["changes"] or "none")}.</p>'
+        f"<p>{license_} · <code>{html.escape(name)}</code></p>"
+        f'<p class="source">Source: {linked(row["source"])}. Changes: {html.escape(row["changes"] or "none")}.'
+        "</p>"
         "</figcaption></figure>"
     )
 
 
 class ImageCredits(Directive):
-    """`{image-credits} FOLDER`: every picture of that folder of the ledger, with licence, source and changes."""
+    """`{image-credits} FOLDER`: that folder's pictures in the ledger, with license, source and changes."""
 
     required_arguments = 1
     option_spec = {"class": directives.class_option}  # noqa: RUF012 (docutils' own interface)
@@ -101,7 +106,7 @@ def write_thumbnails(app: Sphinx, problem: Exception | None) -> None:
                 small = picture.convert("RGB")
                 small.thumbnail((4 * THUMBNAIL_HEIGHT, 2 * THUMBNAIL_HEIGHT))
                 small.save(kept, quality=72)
-        target = Path(app.outdir) / "_static" / "credits" / (row["file"].replace(".", "_") + ".webp")
+        target = Path(app.outdir) / "_static" / "credits" / thumbnail(row)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(kept.read_bytes())
 
@@ -119,24 +124,20 @@ def mend_signature(
     return signature[0] + re.sub(r"\(\*(\w+), (\w+)\)", r"\1 + (\2,)", signature[1:]), returns
 
 
-def mend_page(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None
-) -> None:
+def mend_page(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None) -> None:
     """Takes away what would ask another machine or break a page."""
     # thebe is added twice (an error on every page) and would load from outside; nothing here uses it.
     context["script_files"] = [
         script for script in context.get("script_files", []) if "thebe" not in str(script).lower()
     ]
-    context["css_files"] = [
-        sheet for sheet in context.get("css_files", []) if "thebe" not in str(sheet).lower()
-    ]
+    context["css_files"] = [sheet for sheet in context.get("css_files", []) if "thebe" not in str(sheet).lower()]
     # The theme's icon script rewrites ipywidgets' player and everything linked to it unless this is set before it.
     setting = "<script>window.FontAwesomeConfig = {autoReplaceSvg: false};</script>"
     context["metatags"] = setting + context.get("metatags", "")
 
 
 def drop_preloads(app: Sphinx, problem: Exception | None) -> None:
-    """Removes the theme's font preloads: opened as a file, each is refused with an error on the page's console."""
+    """Removes the theme's font preloads: on a page opened as a file, each is an error on the console."""
     if problem is not None or app.builder.format != "html":
         return
     for page in Path(app.outdir).rglob("*.html"):

@@ -19,7 +19,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -49,12 +49,11 @@ class Config:
     weights: str | Path | None = "default"  # normalized to mean activation one, Section 2
     start: str = "noise"  # "noise" (Section 2), "content", "style", or "mixed" (Premamayudu et al. 2019)
     noise_ratio: float = 0.7  # r in r·noise + (1−r)·content for start="mixed" (ANU report, Section 6)
+    noise_width: float = 0.2  # noise uniform in 0.5 ± width/2; "white noise" (Section 2), no amplitude: chapter 3
     optimizer: str = "lbfgs"  # "lbfgs" (Section 2) or "adam" (Premamayudu et al. 2019)
     learning_rate: float = 2 / 255  # Adam only: 2.0 in 0–255 pixels (Premamayudu et al. 2019)
     history_size: int = 50  # L-BFGS curvature pairs; not said in the paper
-    project: bool = (
-        False  # keep the picture in [0, 1] after every step (Wang 2019: [0, 255]); else at the end
-    )
+    project: bool = False  # keep the picture in [0, 1] after every step (Wang 2019: [0, 255]); else at the end
     tv_weight: float = 0.0  # smoothness; "we do not regularise", Section 2
     style_scale: float = 1.0  # long side of the style image over the content's; 1: "the same size", Section 2
     style_blend: tuple[float, ...] | None = None  # weights of several style images; None: equal
@@ -68,23 +67,28 @@ class Config:
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
         if self.content_weight == self.style_weight == 0:
-            raise ValueError(
-                "content_weight and style_weight are both 0: there is nothing to match; raise one"
-            )
-        if not isinstance(self.num_steps, int) or self.num_steps < 1:
-            raise ValueError(f"num_steps must be a whole number of at least 1, got {self.num_steps}")
+            raise ValueError("content_weight and style_weight are both 0: there is nothing to match; raise one")
+        for name in ("num_steps", "history_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
+        for name in ("content_layers", "style_layers"):
+            layers = getattr(self, name)
+            if isinstance(layers, str):
+                raise ValueError(f"{name} must be a tuple of names, got the text {layers!r}; write ({layers!r},)")
+            if not layers:
+                raise ValueError(f"{name} is empty; to leave a side out, give None in place of its image")
         for name, allowed in (("start", STARTS), ("optimizer", ("lbfgs", "adam"))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
-        if not 0 <= self.noise_ratio <= 1:
-            raise ValueError(f"noise_ratio must be in [0, 1], got {self.noise_ratio}")
+        for name in ("noise_ratio", "noise_width"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         for name in ("style_scale", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be greater than 0, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a finite number greater than 0, got {getattr(self, name)}")
         if self.style_layer_weights is not None:
-            _check_shares(
-                "style_layer_weights", self.style_layer_weights, len(self.style_layers), "style layers"
-            )
+            _check_shares("style_layer_weights", self.style_layer_weights, len(self.style_layers), "style layers")
         if self.style_blend is not None:
             _check_shares("style_blend", self.style_blend, len(self.style_blend), "styles")
 
@@ -129,8 +133,9 @@ def stylize(
         callback: called after each step with a `runtime.Progress`.
 
     Returns:
-        A `Result`. The loss and picture of step k are those *before* the k-th change of the picture; the
-        returned image is the best of the run's end: after the last step, or the last finite one.
+        A `Result`. Step k evaluates the picture, then changes it: its losses are those before the k-th change, the
+        picture that the callback gets is the one after it. The returned image is the one after the last step,
+        or, where a number stopped being finite, the last one whose loss was.
 
     Raises:
         ValueError: wrong shape or range, an image too small for the deepest layer, unknown layer.
@@ -178,7 +183,7 @@ def stylize(
             if project is not None:
                 project(x)
         if callback is not None:
-            callback(runtime.Progress(step, config.num_steps, terms, seconds, lambda: _picture(x, good)))
+            callback(runtime.Progress(step, config.num_steps, terms, seconds, partial(_picture, x, good)))
     else:
         if not torch.isfinite(x).all():
             x, stopped = good, "the last step left the finite numbers; this is the picture before it"
@@ -194,21 +199,18 @@ def stylize(
 class _Objective:
     """The loss of Eq. 7 with its targets computed once."""
 
-    def __init__(
-        self, content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config
-    ) -> None:
+    def __init__(self, content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config) -> None:
         styles = [] if style is None else [style] if isinstance(style, Tensor) else list(style)
         if content is None and not styles:
             raise ValueError("give a content image, a style image, or both; got neither")
-        for name, image in [("content", content), *(("style", s) for s in styles)]:
-            if image is not None:
-                _check_image(name, image)
+        if content is not None:
+            _check_image("content", content)
+        for image in styles:
+            _check_image("style", image)
         if content is not None and not styles and config.content_weight == 0:
             raise ValueError("reconstruction (no style image) needs a content_weight greater than 0, got 0")
         if styles and content is None and config.style_weight == 0:
-            raise ValueError(
-                "texture synthesis (no content image) needs a style_weight greater than 0, got 0"
-            )
+            raise ValueError("texture synthesis (no content image) needs a style_weight greater than 0, got 0")
         blend = config.style_blend or (1.0,) * len(styles)
         if len(blend) != len(styles):
             raise ValueError(f"style_blend has {len(blend)} weights for {len(styles)} style images")
@@ -218,8 +220,8 @@ class _Objective:
         self.style_layers = config.style_layers if styles and config.style_weight > 0 else ()
         layers = tuple(dict.fromkeys((*content_layers, *self.style_layers)))
         self.network = _network(config.arch, layers, config.pooling, config.weights, dtype, self.device)
-        self.content = None if content is None else content.to(self.device)
-        self.styles = [image.to(self.device) for image in styles]
+        self.content = None if content is None else content.to(self.device, torch.float32)
+        self.styles = [image.to(self.device, torch.float32) for image in styles]
         with torch.no_grad():
             self.content_targets: dict[str, Tensor] = {}
             if content_layers and self.content is not None:
@@ -236,7 +238,11 @@ class _Objective:
         for image in self.styles:
             if self.content is not None:
                 image = resize(image, max(1, round(max(self.content.shape[-2:]) * self.config.style_scale)))
-            found = self.network(image)
+            height, width = image.shape[-2:]
+            try:
+                found = self.network(image)
+            except ValueError as error:  # it has no size that the caller gave
+                raise ValueError(f"the style image, resized to {height}×{width}: {error}") from error
             grams.append({layer: losses.gram_matrix(found[layer], mean=True) for layer in self.style_layers})
         return {layer: losses.blend_grams([g[layer] for g in grams], blend) for layer in self.style_layers}
 
@@ -277,9 +283,10 @@ def _start(objective: _Objective, config: Config, initial: Tensor | None) -> Ten
         if objective.content is not None and initial.shape != objective.content.shape:
             shapes = f"{tuple(initial.shape)} and {tuple(objective.content.shape)}"
             raise ValueError(f"the initial image must have the size of the content image, got {shapes}")
-        return initial.to(objective.device).clone()
+        return initial.to(objective.device, torch.float32).clone()
     frame = objective.content if objective.content is not None else objective.styles[0]
-    noise = torch.rand(frame.shape, generator=runtime.seeded_generator(config.seed)).to(objective.device)
+    white = torch.rand(frame.shape, generator=runtime.seeded_generator(config.seed)).to(objective.device)
+    noise = 0.5 + config.noise_width * (white - 0.5)
     if config.start == "noise":
         return noise
     if config.start == "style":
@@ -300,8 +307,14 @@ def _picture(x: Tensor, good: Tensor) -> Tensor:
 
 
 def _check_image(name: str, image: Tensor) -> None:
-    if image.ndim != 4 or image.shape[:2] != (1, 3):
-        raise ValueError(f"the {name} image must have shape (1, 3, H, W), got {tuple(image.shape)}")
+    if not isinstance(image, Tensor):
+        what = type(image).__name__
+        raise ValueError(f"the {name} image must be a tensor, got {what}; course_lib.load_image makes one of a file")
+    if image.ndim != 4 or image.shape[:2] != (1, 3) or image.numel() == 0:
+        shape = tuple(image.shape)
+        raise ValueError(f"the {name} image must have shape (1, 3, H, W), no side of it 0, got {shape}")
+    if not image.is_floating_point():
+        raise ValueError(f"the {name} image must be floats in [0, 1], got {image.dtype}; use image.float() / 255")
     low, high = float(image.min()), float(image.max())
     if not (low >= -1e-3 and high <= 1 + 1e-3):  # also false for NaN
         raise ValueError(
@@ -312,9 +325,7 @@ def _check_image(name: str, image: Tensor) -> None:
 
 def _check_shares(name: str, shares: tuple[float, ...], count: int, what: str) -> None:
     if len(shares) != count or not all(math.isfinite(w) and w >= 0 for w in shares) or sum(shares) <= 0:
-        raise ValueError(
-            f"{name} must be {count} numbers of at least 0 for the {what}, not all 0; got {shares}"
-        )
+        raise ValueError(f"{name} must be {count} numbers of at least 0 for the {what}, not all 0; got {shares}")
 
 
 def _advice(config: Config) -> str:
@@ -334,7 +345,5 @@ def _stall(history: dict[str, list[float]], config: Config) -> str | None:
     fell = (min(total[:-_STALL_STEPS]) - min(total)) / min(total)
     if fell > _STALL_CHANGE:
         return None
-    remedy = (
-        "fewer steps would have done" if config.optimizer == "lbfgs" else "a smaller learning_rate may go on"
-    )
+    remedy = "fewer steps would have done" if config.optimizer == "lbfgs" else "a smaller learning_rate may go on"
     return f"the loss fell by {max(fell, 0.0):.1e} of its value over the last {_STALL_STEPS} steps; {remedy}"

@@ -15,6 +15,7 @@ import pytest
 
 import course_lib
 from course_lib import losses, methods
+from course_lib.methods import gatys
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -37,7 +38,7 @@ def cells(path: Path, tag: str) -> list[str]:
     return ["".join(cell["source"]) for cell in found if tag in cell["metadata"].get("tags", [])]
 
 
-# --------------------------------------------------------------------------------------------------------------- address
+# --- address
 def test_the_repository_address_agrees_everywhere() -> None:
     url = tool("repository").current()
     assert re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url)
@@ -46,9 +47,8 @@ def test_the_repository_address_agrees_everywhere() -> None:
         assert url in bootstrap, f"{path.name}: its bootstrap cell installs from elsewhere than {url}"
     name = url.removeprefix("https://github.com/")
     for path in [ROOT / "README.md", *NOTEBOOKS]:
-        colab = re.findall(
-            r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/", path.read_text(encoding="utf-8")
-        )
+        text = path.read_text(encoding="utf-8")
+        colab = re.findall(r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/", text)
         assert set(colab) <= {name}, f"{path.name} links to {set(colab) - {name}} on Colab"
     assert url in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert url in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -69,18 +69,17 @@ def test_rewriting_the_address_reaches_everything(tmp_path: Path) -> None:
         json.loads(path.read_text(encoding="utf-8"))
 
 
-# ---------------------------------------------------------------------------------------------------------------- README
+# --- README
 def test_the_readme_snippet_names_what_exists() -> None:
-    """Its imports run, its calls have those parameters, its sample pictures exist (painting itself is chapter 3)."""
-    (snippet,) = re.findall(
-        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
-    )
+    """Its imports run, its calls have those parameters, its pictures exist (painting itself is chapter 3)."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     tree = ast.parse(snippet)
     imports = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
     names: dict[str, object] = {}
     exec(compile(imports, "README.md", "exec"), names)
-    made = {name.id for node in ast.walk(tree) if isinstance(node, ast.Assign) for name in ast.walk(node.targets[0])
-            if isinstance(name, ast.Name)}  # fmt: skip
+    assigned = [node.targets[0] for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    made = {name.id for target in assigned for name in ast.walk(target) if isinstance(name, ast.Name)}
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         function = eval(ast.unparse(call.func), names)
         arguments = [None] * len(call.args)
@@ -91,7 +90,7 @@ def test_the_readme_snippet_names_what_exists() -> None:
         if isinstance(attribute.value, ast.Name) and attribute.value.id not in made:
             assert hasattr(names[attribute.value.id], attribute.attr)
     (result,) = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & {"image"}
-    assert result in {field.name for field in dataclasses.fields(methods.gatys.Result)}
+    assert result in {field.name for field in dataclasses.fields(gatys.Result)}
 
 
 def test_every_file_the_readme_links_to_exists() -> None:
@@ -100,7 +99,7 @@ def test_every_file_the_readme_links_to_exists() -> None:
         assert (ROOT / target).exists(), f"README.md links to {target}"
 
 
-# --------------------------------------------------------------------------------------------------------------- methods
+# --- methods
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_says_the_same_words(name: str) -> None:
     method = importlib.import_module(f"course_lib.methods.{name}")
@@ -108,17 +107,18 @@ def test_every_method_says_the_same_words(name: str) -> None:
     assert "Config" in own
     assert dataclasses.is_dataclass(method.Config)
     assert method.Config.__dataclass_params__.frozen, f"{name}.Config must be frozen"
-    assert len(VERBS & own) == 1, (
-        f"{name} has the verbs {sorted(VERBS & own)}: exactly one of {sorted(VERBS)}"
-    )
+    assert len(VERBS & own) == 1, f"{name} has {sorted(VERBS & own)}: exactly one of {sorted(VERBS)}"
     method.Config()
 
 
-# ------------------------------------------------------------------------------------------------------------- pages
+# --- pages
 def test_the_converter_on_the_page_is_the_one_in_the_library() -> None:
     script = (ROOT / "book" / "_static" / "converter.js").read_text(encoding="utf-8")
     (table,) = re.findall(r"const CONVENTIONS = (\[.*?\]);", script, re.DOTALL)
     assert json.loads(table) == [dataclasses.asdict(convention) for convention in losses.CONVENTIONS]
+    ((content, style),) = re.findall(r'ours: .*content: "(.*?)", style: "(.*?)"', script)
+    default = gatys.Config()
+    assert (float(content), float(style)) == (default.content_weight, default.style_weight)
 
 
 def test_every_chapter_and_page_is_in_the_table_of_contents() -> None:

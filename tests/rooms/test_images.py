@@ -193,9 +193,7 @@ def test_exif_orientation_6_turns_the_picture_clockwise(tmp_path, suffix):
 
 
 def test_damaged_exif_costs_only_the_rotation(tmp_path):
-    path = saved(
-        Image.new("RGB", (4, 2), (255, 0, 0)), tmp_path / "a.jpg", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff"
-    )
+    path = saved(Image.new("RGB", (4, 2), (255, 0, 0)), tmp_path / "a.jpg", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff")
     assert load_image(path).shape == (1, 3, 2, 4)
 
 
@@ -270,9 +268,7 @@ def test_truncated_png(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize(
-    ("side", "count"), [(30_000, "900,000,000"), (12_000, "144,000,000"), (9_000, "81,000,000")]
-)
+@pytest.mark.parametrize(("side", "count"), [(30_000, "900,000,000"), (12_000, "144,000,000"), (9_000, "81,000,000")])
 def test_huge_header_is_refused_before_decoding(tmp_path, monkeypatch, side, count):
     def decode(self):
         raise AssertionError("decoded")
@@ -290,9 +286,7 @@ def test_huge_header_where_warnings_are_errors(tmp_path):
 
 
 def test_postscript_is_not_run(tmp_path):
-    (tmp_path / "a.png").write_bytes(
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
-    )
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
     with pytest.raises(ImageError, match="not a picture in a known format"):
         load_image(tmp_path / "a.png")
 
@@ -597,9 +591,7 @@ def test_sample_names_by_folder():
         sample_names("styles")
 
 
-@pytest.mark.parametrize(
-    "name", ["great wave", "Great_Wave", "great_wave.jpg", "style/great_wave", "graet_wave"]
-)
+@pytest.mark.parametrize("name", ["great wave", "Great_Wave", "great_wave.jpg", "style/great_wave", "graet_wave"])
 def test_unknown_sample_names_similar_ones_and_lists_all(name):
     with pytest.raises(ImageError, match="Did you mean 'great_wave'") as caught:
         sample_image(name)

@@ -200,14 +200,10 @@ def test_another_file_under_the_same_name_is_refused(place: Place, announced: st
     with pytest.raises(WeightsError, match=r"not the one this project was tested with.*refused"):
         weights.load("tiny_a")
     assert _files(place.cache) == []
-    assert len(place.index.ranges) == (0 if announced == "wrong" else 1), (
-        "no bytes of what is known to be wrong"
-    )
+    assert len(place.index.ranges) == (0 if announced == "wrong" else 1), "no bytes of what is known to be wrong"
 
 
-def test_other_numbers_in_the_right_archive_are_refused(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_numbers_in_the_right_archive_are_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = network_formats.fingerprint({"0.bias": torch.zeros(4)})
     entry = Entry(**{**vars(weights.catalog()["tiny_a"]), "key": changed})
     monkeypatch.setitem(network_catalog.REGISTRY, "tiny_a", entry)
@@ -242,9 +238,7 @@ def test_a_server_that_ignores_ranges_sends_it_all_again(place: Place) -> None:
     assert len(place.index.ranges) == 2
 
 
-@pytest.mark.parametrize(
-    "left_over", [b"not the beginning of it", b"x" * 1_000_000], ids=["short", "too long"]
-)
+@pytest.mark.parametrize("left_over", [b"not the beginning of it", b"x" * 1_000_000], ids=["short", "too long"])
 def test_a_wrong_left_over_is_thrown_away(place: Place, left_over: bytes) -> None:
     place.cache.mkdir()
     (place.cache / "tiny-nets-1.0.tar.gz.part").write_bytes(left_over)
@@ -485,9 +479,7 @@ def test_folding_the_preprocessing_away_changes_nothing() -> None:
     for mode in ("constant", "reflect"):  # zeros stand for the mean color: padding comes after preprocessing
         preprocessed = F.pad(F.conv2d(image, published["0.weight"], published["0.bias"]), (1, 1, 1, 1), mode)
         expected = F.conv2d(preprocessed, published["2.weight"], published["2.bias"])
-        found = F.conv2d(
-            F.pad((image - mean) / std, (1, 1, 1, 1), mode), folded["0.weight"], folded["0.bias"]
-        )
+        found = F.conv2d(F.pad((image - mean) / std, (1, 1, 1, 1), mode), folded["0.weight"], folded["0.bias"])
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-3)  # of values up to some hundreds
         assert expected.abs().max() > 100
 

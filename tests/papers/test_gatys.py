@@ -1,0 +1,595 @@
+"""Gatys, Ecker & Bethge 2016: the configuration, the objective, the run, and what bad input gets.
+
+Most tests run on a small random network; the last ones on the real one.
+"""
+
+import dataclasses
+import math
+import warnings
+from functools import partial
+
+import pytest
+import torch
+
+from course_lib import VGGFeatures, losses, sample_image
+from course_lib.images import resize
+from course_lib.methods import gatys
+from course_lib.methods.gatys import Config, stylize
+
+small = partial(Config, weights=None, precision="float32", device="cpu", num_steps=8)
+
+
+@pytest.fixture
+def content(picture):
+    return picture(40, 32, 1)
+
+
+@pytest.fixture
+def style(picture):
+    return 1 - picture(32, 40, 2).flip(1)
+
+
+def start_of(content, style, **settings):
+    """The first picture: one step that moves nothing worth mentioning."""
+    config = small(num_steps=1, optimizer="adam", learning_rate=1e-9, **settings)
+    return stylize(content, style, config).image
+
+
+def first(content, style, **settings):
+    """The terms of the loss at the start."""
+    history = stylize(content, style, small(num_steps=1, **settings)).history
+    return {name: values[0] for name, values in history.items() if name != "seconds"}
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """Every picture at which the loss was evaluated, as it was, not clamped."""
+    pictures = []
+    original = gatys._Objective.evaluate
+
+    def evaluate(self, image):
+        pictures.append(image.clone())
+        return original(self, image)
+
+    monkeypatch.setattr(gatys._Objective, "evaluate", evaluate)
+    return pictures
+
+
+# --- the paper's configuration ---
+
+
+def test_the_defaults_are_the_papers():
+    paper = {
+        "content_layers": ("relu4_2",),  # "conv4_2": the papers mean the rectified output
+        "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+        "style_layer_weights": None,  # equal
+        "arch": "vgg19",
+        "weights": "default",  # normalized
+        "pooling": "average",
+        "start": "noise",
+        "optimizer": "lbfgs",
+        "tv_weight": 0.0,  # no image prior
+        "style_scale": 1.0,  # the style image at the content's size
+        "project": False,
+        "num_steps": 500,  # Wang 2019: satisfactory within 500
+        "noise_ratio": 0.7,  # the ANU report
+        "learning_rate": 2 / 255,  # Premamayudu et al.: 2.0 in 0–255
+    }
+    config = Config()
+    assert {name: getattr(config, name) for name in paper} == paper
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.num_steps = 3
+
+
+def test_the_network_is_built_as_configured(content, style):
+    for pooling in ("average", "max"):
+        objective = gatys._Objective(content, style, small(pooling=pooling, arch="vgg16"))
+        assert objective.network.pooling == pooling
+        assert objective.network.arch == "vgg16"
+    # deeper than what was asked for, nothing is built
+    assert gatys._Objective(content, None, small()).network.layers == ("relu4_2",)
+    assert gatys._Objective(None, style, small()).network.layers[-1] == "relu5_1"
+
+
+def test_quick_is_a_lighter_paper():
+    quick = dataclasses.asdict(Config.quick())
+    assert {n: v for n, v in quick.items() if v != getattr(Config(), n)} == {"num_steps": 100, "start": "content"}
+
+
+# --- the objective ---
+
+
+def test_every_term_by_the_papers_equations(content, style):
+    """Eqs. 1, 4, 5 and 7, written out with loops over layers, on size-independent terms."""
+    settings = {"content_weight": 3.0, "style_weight": 50.0, "tv_weight": 7.0, "start": "style"}
+    terms = first(content, style, **settings)
+    config = small()
+    network = VGGFeatures("vgg19", (*config.style_layers, *config.content_layers), weights=None)
+    x = resize(style, (40, 32))
+    f, p, s = network(x), network(content), network(resize(style, 40))
+    expected = {"content/relu4_2": 3.0 * 0.5 * (f["relu4_2"] - p["relu4_2"]).square().mean().item()}
+    for layer in config.style_layers:
+        g, a = (torch.einsum("nihw,njhw->ij", t[layer], t[layer]) / t[layer][0, 0].numel() for t in (f, s))
+        expected[f"style/{layer}"] = 50.0 / 5 * (g - a).square().mean().item() / 4
+    across, down = x.diff(dim=3), x.diff(dim=2)
+    expected["tv"] = 7.0 * (across.square().mean() + down.square().mean()).item()
+    assert list(terms) == ["total", *expected]
+    assert terms["total"] == pytest.approx(sum(expected.values()), rel=1e-4)
+    for name, value in expected.items():
+        assert terms[name] == pytest.approx(value, rel=1e-4), name
+    assert all(value > 0 for value in expected.values())
+
+
+def test_the_gradient_is_that_of_the_total(content, style):
+    objective = gatys._Objective(content, style, small(tv_weight=1.0))
+    x = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
+    terms, gradient = objective.evaluate(x)
+    direction = gradient / gradient.square().mean().sqrt()  # uphill, where a central difference is least noisy
+    assert set(terms) == {"content/relu4_2", *(f"style/{layer}" for layer in Config().style_layers), "tv"}
+    above, below = (sum(objective.evaluate(x + h * direction)[0].values()) for h in (5e-4, -5e-4))
+    assert (above - below) / 1e-3 == pytest.approx((gradient * direction).sum().item(), rel=0.02)
+    assert gradient.shape == x.shape
+    assert gradient.dtype == torch.float32
+
+
+def test_terms_do_not_grow_with_the_picture(picture):
+    """The default weights must mean the same at 64 and at 128 px.
+
+    Eq. 1 as printed would make the content grow fourfold, Gram matrices not divided by M the style sixteenfold.
+    """
+    for start in ("noise", "content", "style"):
+        at = {}
+        for side in (64, 128):
+            terms = first(picture(side, side, 1), 1 - picture(side, side, 2), start=start)
+            at[side] = {
+                "content": terms["content/relu4_2"],
+                "style": sum(value for name, value in terms.items() if name.startswith("style/")),
+            }
+        for kind in ("content", "style"):
+            if start != kind:
+                assert 0.5 < at[128][kind] / at[64][kind] < 2, (start, kind)
+
+
+def test_layer_weights_are_shares(content, style):
+    equal = first(content, style)
+    weights = (3.0, 1.0, 0.0, 0.0, 0.0)
+    weighted = first(content, style, style_layer_weights=weights)
+    for layer, weight in zip(Config().style_layers, weights, strict=True):
+        assert weighted[f"style/{layer}"] == pytest.approx(equal[f"style/{layer}"] * 5 * weight / 4, rel=1e-4)
+    assert weighted["content/relu4_2"] == pytest.approx(equal["content/relu4_2"], rel=1e-4)
+
+
+def test_several_content_layers_share_the_weight(content):
+    one = [first(content, None, content_layers=(layer,))["total"] for layer in ("relu2_1", "relu3_1")]
+    both = first(content, None, content_layers=("relu2_1", "relu3_1"))
+    assert both["total"] == pytest.approx(sum(one) / 2, rel=1e-4)
+
+
+# --- the run ---
+
+
+def test_the_loss_falls_and_the_history_adds_up(content, style):
+    result = stylize(content, style, small(num_steps=25, tv_weight=1.0))
+    history = result.history
+    layers = {f"style/{layer}" for layer in Config().style_layers}
+    assert set(history) == {"total", "seconds", "content/relu4_2", "tv", *layers}
+    assert {len(values) for values in history.values()} == {25}
+    assert history["total"][-1] < 0.2 * history["total"][0]
+    for step, total in enumerate(history["total"]):
+        parts = (values[step] for name, values in history.items() if name not in ("total", "seconds"))
+        assert sum(parts) == pytest.approx(total, rel=1e-9)
+    assert history["seconds"] == sorted(history["seconds"])
+    assert (result.stopped, result.advice) == (None, None)
+    assert result.extra["device"] == "cpu"
+    assert result.extra["precision"] == "float32"
+    assert result.extra["weights"] == "random, seed 0"
+    assert result.image.shape == content.shape
+    assert result.image.dtype == torch.float32
+    assert result.image.min() >= 0
+    assert result.image.max() <= 1
+
+
+@pytest.mark.parametrize("start", ["noise", "content", "style", "mixed"])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_from_every_start_with_both_optimizers(content, style, start, optimizer):
+    result = stylize(content, style, small(start=start, optimizer=optimizer, num_steps=25))
+    assert result.history["total"][-1] < 0.8 * result.history["total"][0]
+
+
+def test_the_first_pictures(content, style):
+    noise = start_of(content, style)
+    assert 0.45 < noise.mean() < 0.55
+    assert noise.std() == pytest.approx(1 / math.sqrt(12), abs=0.02)  # uniform over the whole range
+    torch.testing.assert_close(start_of(content, style, start="content"), content)
+    torch.testing.assert_close(start_of(content, style, start="style"), resize(style, (40, 32)))
+    for ratio in (0.0, 0.3, 0.7, 1.0):
+        mixed = start_of(content, style, start="mixed", noise_ratio=ratio)
+        torch.testing.assert_close(mixed, ratio * noise + (1 - ratio) * content)
+
+
+def test_seeds_reproduce_and_differ(content, style):
+    images = [stylize(content, style, small(seed=seed)).image for seed in (1, 1, 2)]
+    assert torch.equal(images[0], images[1])
+    assert not torch.allclose(images[0], images[2], atol=0.05)
+    before = torch.get_rng_state()
+    stylize(content, style, small(num_steps=1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_inputs_are_not_touched(content, style):
+    copies = content.clone(), style.clone()
+    for start in ("content", "style"):
+        stylize(content, style, small(start=start, project=True))
+    stylize(content, style, small(), initial=content)
+    assert torch.equal(content, copies[0])
+    assert torch.equal(style, copies[1])
+
+
+def test_a_start_of_your_own(content, style, picture):
+    mine = picture(40, 32, 7)
+    config = small(num_steps=1, optimizer="adam", learning_rate=1e-9)
+    torch.testing.assert_close(stylize(content, style, config, initial=mine).image, mine)
+    wide = picture(20, 64, 7)  # for a texture it also sets the size
+    assert stylize(None, style, small(num_steps=2), initial=wide).image.shape == wide.shape
+    with pytest.raises(ValueError, match=r"size of the content image, got \(1, 3, 20, 64\) and \(1, 3, 40, 32\)"):
+        stylize(content, style, small(), initial=wide)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_projection_keeps_every_picture_in_range(content, style, evaluated, optimizer):
+    settings = {"optimizer": optimizer, "num_steps": 10, "learning_rate": 0.1}
+    stylize(content, style, small(project=True, **settings))
+    assert all(0 <= image.min() and image.max() <= 1 for image in evaluated)
+    evaluated.clear()
+    stylize(content, style, small(project=False, **settings))
+    assert any(image.min() < 0 or image.max() > 1 for image in evaluated)  # so the line above says something
+
+
+def test_the_callback_sees_every_step(content, style):
+    steps, pictures, seen = [], [], []
+
+    def watch(progress):
+        steps.append(progress.step)
+        pictures.append(progress.image())
+        seen.append(progress.losses["total"])
+        assert progress.num_steps == 6
+
+    result = stylize(content, style, small(num_steps=6), callback=watch)
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert seen == result.history["total"]
+    assert all(0 <= image.min() and image.max() <= 1 for image in pictures)
+    assert torch.equal(pictures[-1], result.image)
+    assert all(not torch.equal(a, b) for a, b in zip(pictures, pictures[1:], strict=False))  # copies, not one tensor
+
+
+def test_what_a_callback_raises_comes_through(content, style):
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stylize(content, style, small(), callback=stop)
+
+
+def test_smoothness_is_paid_for_and_got(content, style):
+    rough, smooth = (stylize(content, style, small(num_steps=30, tv_weight=w)).image for w in (0.0, 1000.0))
+    assert losses.total_variation_loss(smooth) < 0.5 * losses.total_variation_loss(rough)
+
+
+def test_more_style_weight_is_more_style(content, style):
+    def distance(image):
+        network = VGGFeatures("vgg19", ["relu3_1"], weights=None)
+        grams = [losses.gram_matrix(network(x)["relu3_1"], mean=True) for x in (image, resize(style, 40))]
+        return (grams[0] - grams[1]).norm().item()
+
+    little, much = (
+        stylize(content, style, small(num_steps=30, start="content", style_weight=w)).image for w in (0.01, 1e4)
+    )
+    assert distance(much) < 0.5 * distance(little)
+    assert (little - content).abs().mean() < (much - content).abs().mean()
+
+
+# --- style images ---
+
+
+def test_the_style_image_takes_the_contents_size_times_the_scale(content, style, monkeypatch):
+    sizes = []
+
+    def recorded(image, size, **options):
+        sizes.append(size)
+        return resize(image, size, **options)
+
+    monkeypatch.setattr(gatys, "resize", recorded)
+    plain = first(content, style)
+    coarse = first(content, style, style_scale=0.5)
+    assert sizes == [40, 20]
+    assert plain["style/relu2_1"] != pytest.approx(coarse["style/relu2_1"], rel=1e-3)
+
+
+def test_a_style_of_another_size_and_shape(content, picture):
+    for height, width in ((16, 16), (90, 200), (200, 90)):
+        result = stylize(content, picture(height, width, 3), small(num_steps=3))
+        assert result.image.shape == content.shape
+    # the same painting scanned twice as large is the same style
+    large = picture(128, 128, 3)
+    terms = [first(content, image) for image in (large, resize(large, 64))]
+    assert terms[0]["total"] == pytest.approx(terms[1]["total"], rel=0.05)
+
+
+def test_several_styles_with_weights(content, style, picture):
+    other = picture(40, 40, 9)
+    alone, second = (first(content, [image]) for image in (style, other))
+    assert first(content, style) == alone  # a list of one is that one
+    both = {w: first(content, [style, other], style_blend=w) for w in ((1.0, 0.0), (0.0, 5.0), (1.0, 1.0))}
+    assert both[1.0, 0.0]["total"] == pytest.approx(alone["total"], rel=1e-5)
+    assert both[0.0, 5.0]["total"] == pytest.approx(second["total"], rel=1e-5)
+    assert first(content, [style, other])["total"] == pytest.approx(both[1.0, 1.0]["total"], rel=1e-5)
+    assert both[1.0, 1.0]["total"] not in (alone["total"], second["total"])
+
+
+# --- the special cases ---
+
+
+def test_reconstruction_gives_the_picture_back_from_a_low_layer(content):
+    result = stylize(content, None, small(content_layers=("relu1_1",), num_steps=150))
+    assert set(result.history) == {"total", "seconds", "content/relu1_1"}
+    error = (result.image - content).abs().mean()
+    assert error < 0.1 * (start_of(content, None) - content).abs().mean()
+
+
+def test_texture_synthesis_takes_the_styles_size_and_statistics(style):
+    result = stylize(None, style, small(num_steps=60))
+    assert result.image.shape == style.shape
+    assert set(result.history) == {"total", "seconds", *(f"style/{layer}" for layer in Config().style_layers)}
+    assert result.history["total"][-1] < 0.02 * result.history["total"][0]
+
+
+def test_a_weight_of_zero_leaves_its_side_out(content, style):
+    only_style = stylize(content, style, small(content_weight=0.0, num_steps=2))
+    assert not any(name.startswith("content") for name in only_style.history)
+    assert only_style.image.shape == content.shape
+    only_content = stylize(content, style, small(style_weight=0.0, num_steps=2))
+    assert not any(name.startswith("style") for name in only_content.history)
+
+
+# --- when it goes wrong ---
+
+
+def test_a_weight_beyond_float32_stops_at_once_and_is_named(content, style):
+    with pytest.warns(RuntimeWarning, match=r"style/relu1_1 was not finite at step 1.*smaller weight on that term"):
+        result = stylize(content, style, small(style_weight=1e42, start="content"))
+    assert "style/relu1_1" in result.stopped
+    torch.testing.assert_close(result.image, content)  # the start, which is finite
+    assert result.history.get("total", []) == []
+
+
+def test_a_term_that_breaks_later_gives_back_the_last_finite_picture(content, style, monkeypatch):
+    pictures = []
+    stylize(content, style, small(num_steps=3), callback=lambda progress: pictures.append(progress.image()))
+    original, calls = losses.content_loss, []
+
+    def breaks_at_the_fourth(*arguments):
+        calls.append(1)
+        return original(*arguments) * (math.nan if len(calls) == 4 else 1)
+
+    monkeypatch.setattr(losses, "content_loss", breaks_at_the_fourth)
+    with pytest.warns(RuntimeWarning, match="content/relu4_2 was not finite at step 4"):
+        result = stylize(content, style, small(num_steps=10))
+    assert len(calls) == len(result.history["total"]) + 1 == 4
+    assert torch.equal(result.image, pictures[1])  # the third evaluation was the last finite one
+    assert all(math.isfinite(value) for values in result.history.values() for value in values)
+
+
+def test_a_gradient_that_breaks_is_named(content, monkeypatch):
+    def steep(features, target):
+        return torch.sqrt((features - target).square().sum())  # finite, but its slope at 0 is 0/0
+
+    monkeypatch.setattr(losses, "content_loss", steep)
+    with pytest.warns(RuntimeWarning, match="gradient was not finite at step 1"):
+        result = stylize(content, None, small(start="content"))
+    torch.testing.assert_close(result.image, content)
+
+
+def test_a_last_step_into_nowhere_is_taken_back(content, style, monkeypatch):
+    monkeypatch.setattr(gatys.LBFGS, "step", lambda self, gradient: self.x.mul_(math.nan))
+    result = stylize(content, style, small(num_steps=1, start="content"))
+    assert "not" in result.stopped or "left" in result.stopped
+    torch.testing.assert_close(result.image, content)
+
+
+def test_a_run_that_stands_still_gets_advice(content):
+    config = small(num_steps=120, optimizer="adam", learning_rate=1e-9, content_layers=("relu1_1",))
+    stalled = stylize(content, None, config)
+    assert "last 50 steps" in stalled.advice
+    assert "learning_rate" in stalled.advice
+    moving = stylize(content, None, dataclasses.replace(config, learning_rate=2 / 255))
+    assert moving.advice is None
+
+
+def test_no_warning_where_nothing_is_wrong(content, style):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stylize(content, style, small(num_steps=3))
+
+
+# --- what bad input gets ---
+
+
+@pytest.mark.parametrize("name", ["content_weight", "style_weight", "tv_weight"])
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+def test_negative_and_endless_weights_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a finite number of at least 0, got {value}"):
+        Config(**{name: value})
+
+
+def test_all_weights_zero_are_refused(content, style):
+    with pytest.raises(ValueError, match="both 0: there is nothing to match"):
+        Config(content_weight=0, style_weight=0)
+    with pytest.raises(ValueError, match="needs a content_weight greater than 0"):
+        stylize(content, None, small(content_weight=0))
+    with pytest.raises(ValueError, match="needs a style_weight greater than 0"):
+        stylize(None, style, small(style_weight=0))
+
+
+@pytest.mark.parametrize("steps", [0, -3, 2.5, True])
+def test_no_steps_are_refused(steps):
+    with pytest.raises(ValueError, match=f"num_steps must be a whole number of at least 1, got {steps}"):
+        Config(num_steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"start": "photo"}, "start must be one of .*'mixed'.*, got 'photo'"),
+        ({"optimizer": "sgd"}, "optimizer must be one of .*, got 'sgd'"),
+        ({"noise_ratio": 1.5}, r"noise_ratio must be in \[0, 1\], got 1.5"),
+        ({"noise_ratio": math.nan}, r"noise_ratio must be in \[0, 1\], got nan"),
+        ({"learning_rate": 0.0}, "learning_rate must be a finite number greater than 0, got 0"),
+        ({"learning_rate": math.inf}, "learning_rate must be a finite number greater than 0"),
+        ({"style_scale": -1.0}, "style_scale must be a finite number greater than 0"),
+        ({"style_scale": math.nan}, "style_scale must be a finite number greater than 0"),
+        ({"history_size": 0}, "history_size must be a whole number of at least 1, got 0"),
+        ({"style_layer_weights": (1.0, 1.0)}, "style_layer_weights must be 5 numbers"),
+        ({"style_layer_weights": (0.0,) * 5}, "not all 0"),
+        ({"style_layer_weights": (1.0, 1.0, 1.0, 1.0, math.nan)}, "style_layer_weights must be 5 numbers"),
+        ({"style_blend": (1.0, -1.0)}, "style_blend must be 2 numbers of at least 0"),
+        ({"style_layers": ()}, "style_layers is empty"),
+        ({"content_layers": ()}, "content_layers is empty"),
+        ({"content_layers": "relu4_2"}, "content_layers must be a tuple of names"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_settings_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**settings)
+
+
+def test_neither_image_is_refused():
+    for nothing in (None, []):
+        with pytest.raises(ValueError, match="a content image, a style image, or both; got neither"):
+            stylize(None, nothing, small())
+
+
+def test_an_image_too_small_for_the_deepest_layer(content, style, picture):
+    with pytest.raises(ValueError, match=r"relu5_1 needs an image of at least 16 px .* got 15×40"):
+        stylize(picture(15, 40, 1), style, small())
+    with pytest.raises(ValueError, match=r"the style image, resized to 5×40: relu5_1 needs .* at least 16 px"):
+        stylize(content, picture(20, 160, 1), small())
+
+
+def test_an_unknown_layer(content, style):
+    with pytest.raises(ValueError, match=r"vgg19 has no layer \['conv6_1'\]; the layers are conv1_1"):
+        stylize(content, style, small(content_layers=("conv6_1",)))
+
+
+@pytest.mark.parametrize("which", ["content", "style", "initial"])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda image: image * 255, r"must lie in \[0, 1\], got .*divide 0–255 values by 255"),
+        (lambda image: image * 2 - 1, r"must lie in \[0, 1\], got \[-"),
+        (lambda image: image / 0 * 0, r"must lie in \[0, 1\], got \[nan, nan\]"),
+        (lambda image: image[0], r"must have shape \(1, 3, H, W\), .*got \(3, "),
+        (lambda image: image.repeat(2, 1, 1, 1), r"must have shape \(1, 3, H, W\), .*got \(2, 3"),
+        (lambda image: image[:, :1], r"must have shape \(1, 3, H, W\), .*got \(1, 1"),
+        (lambda image: (image * 0).byte(), r"must be floats in \[0, 1\], got torch.uint8"),
+        (lambda image: image.numpy(), "must be a tensor, got ndarray; course_lib.load_image"),
+        (lambda image: image[..., :0], r"must have shape \(1, 3, H, W\), no side of it 0"),
+    ],
+    ids=["0–255", "-1–1", "nan", "3 dims", "batch", "gray", "bytes", "numpy", "empty"],
+)
+def test_a_bad_image_is_named(content, style, which, spoil, message):
+    images = {"content": content, "style": style, "initial": content}
+    images[which] = spoil(images[which])
+    images["style"] = [images["style"]]
+    with pytest.raises(ValueError, match=f"the {which} image {message}"):
+        stylize(images["content"], images["style"], small(), initial=images["initial"])
+
+
+def test_a_path_in_place_of_an_image(content):
+    with pytest.raises(ValueError, match="the content image must be a tensor, got str"):
+        stylize("photo.jpg", content, small())
+    with pytest.raises(ValueError, match="the style image must be a tensor, got str"):
+        stylize(content, "painting.jpg", small())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_images_of_other_float_formats_are_computed_in_float32(content, style, evaluated, dtype, optimizer):
+    config = small(start="content", optimizer=optimizer, num_steps=4)
+    result = stylize(content.to(dtype), style.to(dtype), config)
+    assert result.image.dtype == torch.float32
+    assert {image.dtype for image in evaluated} == {torch.float32}
+    if dtype == torch.float64:
+        assert torch.equal(result.image, stylize(content, style, config).image)
+
+
+def test_a_slight_overshoot_from_resampling_is_no_error(content, style):
+    stylize(content + 5e-4, style - 5e-4, small(num_steps=1))
+
+
+def test_styles_and_their_weights_must_match(content, style):
+    with pytest.raises(ValueError, match="style_blend has 3 weights for 2 style images"):
+        stylize(content, [style, style], small(style_blend=(1.0, 1.0, 1.0)))
+
+
+def test_a_start_that_needs_an_image_that_is_not_there(content, style):
+    with pytest.raises(ValueError, match="start='style' needs a style image"):
+        stylize(content, None, small(start="style"))
+    for start in ("content", "mixed"):
+        with pytest.raises(ValueError, match=f"start='{start}' needs a content image"):
+            stylize(None, style, small(start=start))
+
+
+DEVICES = ["cpu", *(kind for kind in ("cuda", "mps", "xpu") if getattr(torch, kind).is_available())]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_images_may_lie_on_any_device(content, style, device):
+    """The pictures are moved to where the network is; the result comes back to the CPU."""
+    config = small(device=device, num_steps=3)
+    result = stylize(content.to(device), style, config, initial=style.new_full(content.shape, 0.5))
+    assert result.image.device.type == "cpu"
+    assert result.extra["device"].startswith(device)
+
+
+def test_a_device_that_is_not_here(content, style, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="'cuda' is not available here"):
+        stylize(content, style, small(device="cuda"))
+
+
+# --- the real network ---
+
+
+@pytest.mark.real_weights
+def test_a_real_painting_takes_the_paintings_statistics_and_keeps_the_scene(real_network):
+    photo, painting = sample_image("schwerin_palace", 96), sample_image("great_wave", 96)
+    network = real_network("vgg19", ("relu2_1", "relu4_1", "relu4_2"))
+    config = Config(num_steps=30, start="content", precision="float32", device="cpu")
+    result = stylize(photo, painting, config)
+    assert "package index" in result.extra["weights"]
+
+    def gram(image, layer):
+        f = network(image)[layer]
+        return torch.einsum("nihw,njhw->ij", f, f) / f[0, 0].numel()
+
+    for layer in ("relu2_1", "relu4_1"):
+        before, after = ((gram(image, layer) - gram(painting, layer)).norm() for image in (photo, result.image))
+        assert after < 0.5 * before, layer
+    f, p, s = (network(image)["relu4_2"] for image in (result.image, photo, resize(painting, photo.shape[-2:])))
+    assert (f - p).norm() < 0.8 * (s - p).norm()  # the scene is nearer to the photograph than the painting is
+    assert (result.image - photo).abs().mean() > 0.02  # and the picture is another one
+
+
+@pytest.mark.real_weights
+def test_the_printed_ratio_read_literally_returns_the_photograph():
+    """α/β = 1e-3 with the sums of Eq. 1 and Eq. 4: from a content start almost nothing happens."""
+    photo, painting = sample_image("schwerin_palace", 96), sample_image("great_wave", 96)
+    positions = math.prod(n // 8 for n in photo.shape[-2:])
+    alpha, beta = losses.convert_weights(
+        1e-3, 1.0, losses.GATYS, losses.SIZE_INDEPENDENT, channels=512, positions=positions
+    )
+    settings = {"num_steps": 20, "start": "content", "precision": "float32", "device": "cpu"}
+    literal = stylize(photo, painting, Config(content_weight=alpha, style_weight=beta, **settings)).image
+    ours = stylize(photo, painting, Config(**settings)).image
+    assert (literal - photo).abs().mean() < 0.5 * (ours - photo).abs().mean()

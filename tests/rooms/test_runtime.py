@@ -1,0 +1,100 @@
+"""Device, seed, precision and threads."""
+
+import pytest
+import torch
+
+from course_lib import runtime
+from course_lib.runtime import Progress, pick_device, pick_precision, seeded_generator, use_threads
+
+
+def only(monkeypatch, *kinds):
+    """Pretend that this machine has these accelerators and no others."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in kinds)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in kinds)
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: "xpu" in kinds)
+
+
+@pytest.mark.parametrize(
+    ("here", "picked"), [((), "cpu"), (("xpu",), "xpu"), (("mps", "xpu"), "mps"), (("cuda", "mps"), "cuda")]
+)
+def test_auto_takes_the_first_that_is_here(monkeypatch, here, picked):
+    only(monkeypatch, *here)
+    assert pick_device("auto").type == picked
+    assert pick_device().type == picked
+
+
+def test_a_device_can_be_named_with_its_number(monkeypatch):
+    only(monkeypatch, "cuda")
+    assert pick_device("cuda:1") == torch.device("cuda", 1)
+    assert pick_device("cpu") == torch.device("cpu")  # a word always wins over what would be faster
+
+
+def test_what_is_not_here_is_refused_with_what_is(monkeypatch):
+    only(monkeypatch)
+    with pytest.raises(ValueError, match=r"'cuda' is not available here; available: cpu\. Use device='auto'"):
+        pick_device("cuda")
+
+
+@pytest.mark.parametrize("name", ["gpu", "tpu", "", "cpu:first", "cuda:-1"])
+def test_an_unknown_word_lists_the_words(monkeypatch, name):
+    only(monkeypatch, "cuda")
+    with pytest.raises(ValueError, match="unknown device .* auto, cuda, mps, xpu, cpu"):
+        pick_device(name)
+
+
+def test_seeds_reproduce_and_leave_the_global_state_alone():
+    before = torch.get_rng_state()
+    first, again, other = (torch.rand(5, generator=seeded_generator(seed)) for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_precision(monkeypatch):
+    cpu = torch.device("cpu")
+    assert pick_precision("float32", cpu) is torch.float32
+    assert pick_precision("bfloat16", cpu) is torch.bfloat16
+    for fast, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(runtime, "has_fast_bfloat16", lambda device, fast=fast: fast)
+        assert pick_precision("auto", cpu) is expected
+    with pytest.raises(ValueError, match="unknown precision 'half'; use 'auto', 'float32' or 'bfloat16'"):
+        pick_precision("half", cpu)
+
+
+@pytest.mark.parametrize(
+    ("flags", "fast"),
+    [("avx2 avx512f", False), ("avx512f avx512_bf16", True), ("amx_bf16 amx_tile", True), (None, False)],
+)
+def test_bfloat16_only_where_the_processor_has_it(monkeypatch, tmp_path, flags, fast):
+    cpuinfo = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpuinfo.write_text(f"model name: X\nflags: {flags}\n")
+    monkeypatch.setattr(runtime, "Path", lambda _: cpuinfo)
+    assert runtime.has_fast_bfloat16(torch.device("cpu")) is fast
+
+
+@pytest.mark.parametrize(("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_bfloat16_on_a_gpu_from_ampere_on(monkeypatch, capability, fast):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert runtime.has_fast_bfloat16(torch.device("cuda")) is fast
+    assert not runtime.has_fast_bfloat16(torch.device("mps"))
+
+
+def test_threads():
+    before = torch.get_num_threads()
+    try:
+        assert use_threads(1) == torch.get_num_threads() == 1
+        assert use_threads() == torch.get_num_threads() >= 1
+        with pytest.raises(ValueError, match="at least 1, got 0"):
+            use_threads(0)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_progress_gives_the_picture_only_when_asked():
+    asked = []
+    progress = Progress(1, 10, {"total": 2.0}, 0.5, lambda: asked.append(1) or torch.zeros(1, 3, 2, 2))
+    assert not asked
+    assert progress.image().shape == (1, 3, 2, 2)
+    with pytest.raises(AttributeError):
+        progress.step = 2  # a watcher cannot change the run
