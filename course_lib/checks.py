@@ -67,7 +67,7 @@ def check_gram_matrix(function: Callable[[Tensor], Tensor]) -> None:
     twins = _call(function, _random(1, 1, 4, 5).expand(1, 2, 4, 5))
     _need(
         bool((twins / twins[0, 0, 0] - 1).abs().max() < 1e-4),
-        "two equal channels have another product with each other than with themselves; is a part off the diagonal lost?",
+        "two equal channels have another product with each other than with themselves; what is lost off the diagonal?",
     )
     ours = losses.gram_matrix(features)
     factor = (gram.sum() / ours.sum()).item()

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,7 +92,7 @@ def curves(
     *,
     caption: str,
     alt: str,
-    x: Sequence[float] | None = None,
+    x: Sequence[float] | Sequence[str] | None = None,
     xlabel: str = "step",
     ylabel: str = "",
     log: bool = True,
@@ -103,7 +104,7 @@ def curves(
     Args:
         lines: label → values, one a step.
         caption, alt: as in `sheet`; the alternative text tells the finding, not the colors.
-        x: common positions; default 1, 2, 3, …
+        x: common positions, or names such as layers; default 1, 2, 3, …
         xlabel, ylabel: say the unit.
         log: logarithmic vertical axis.
         marks: put a dot at every value, for few values.
@@ -116,7 +117,7 @@ def curves(
     canvas = Canvas(figsize=(_WIDTH, height), layout="constrained", facecolor="white")
     axes = canvas.subplots()
     for (label, values), color in zip(lines.items(), cycle(_COLORS), strict=False):
-        places = list(x) if x is not None else list(range(1, len(values) + 1))
+        places: list[Any] = list(x) if x is not None else list(range(1, len(values) + 1))
         axes.plot(places, list(values), label=label, color=color, linewidth=1.8, marker="o" if marks else None)
     if log:
         axes.set_yscale("log")

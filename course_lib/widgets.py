@@ -27,12 +27,12 @@ class _Easel:
     """A picture with its buttons, bar and status line; the run goes in a thread, so that *Stop* works.
 
     Args:
-        compute: what the button starts: given the callback to report to, it returns the finished picture.
+        compute: what the button starts, given the callback to report to.
         first: shown before the first run.
         verb: on the button.
     """
 
-    def __init__(self, compute: Callable[[Callback], Tensor], first: Tensor, verb: str) -> None:
+    def __init__(self, compute: Callable[[Callback], gatys.Result], first: Tensor, verb: str) -> None:
         import ipywidgets as w  # only notebooks have it
 
         self.compute = compute
@@ -60,9 +60,10 @@ class _Easel:
         self.picture.value = file.getvalue()
 
     def _watch(self, progress: Progress) -> None:
-        if self.wanted.is_set():
-            raise _Stop
         self.bar.max, self.bar.value = progress.num_steps, progress.step
+        if self.wanted.is_set():
+            self.show(progress.image())
+            raise _Stop
         if progress.step % _PREVIEW_EVERY == 0 or progress.step == progress.num_steps:
             self.show(progress.image())
             loss = progress.losses["total"]
@@ -70,7 +71,9 @@ class _Easel:
 
     def _paint(self) -> None:
         try:
-            self.show(self.compute(self._watch))
+            result = self.compute(self._watch)
+            self.show(result.image)
+            self.status.value = result.stopped or result.advice or self.status.value
         except _Stop:
             self.status.value = "Stopped; this is the picture so far."
         except Exception as error:  # the panel is the only place where it can be seen
@@ -102,13 +105,14 @@ def stylization_panel(contents: Sequence[str], styles: Sequence[str], *, size: i
     content = w.Dropdown(options=list(contents), description="photo")
     style = w.Dropdown(options=list(styles), description="painting")
     start = w.Dropdown(options=gatys.STARTS, value="content", description="start")
-    weight = w.FloatLogSlider(value=100, base=10, min=0, max=4, step=0.25, description="style weight")
+    usual = gatys.Config().style_weight
+    weight = w.FloatLogSlider(value=usual, base=10, min=0, max=4, step=0.25, description="style weight")
     steps = w.IntSlider(value=num_steps, min=10, max=300, step=10, description="steps")
 
-    def paint(callback: Callback) -> Tensor:
+    def paint(callback: Callback) -> gatys.Result:
         config = gatys.Config(num_steps=steps.value, style_weight=weight.value, start=start.value)
         photo, painting = sample_image(content.value, size), sample_image(style.value)
-        return gatys.stylize(photo, painting, config, callback=callback).image
+        return gatys.stylize(photo, painting, config, callback=callback)
 
     easel = _Easel(paint, sample_image(contents[0], size), "Paint")
     return easel.beside(content, style, start, weight, steps)
@@ -133,11 +137,11 @@ def texture_panel(samples: Sequence[str], *, size: int = 128, num_steps: int = 6
     seed = w.BoundedIntText(value=0, min=0, max=9999, description="seed")
     steps = w.IntSlider(value=num_steps, min=10, max=300, step=10, description="steps")
 
-    def grow(callback: Callback) -> Tensor:
+    def grow(callback: Callback) -> gatys.Result:
         config = gatys.Config(num_steps=steps.value, style_layers=STYLE_LAYERS[: depth.value], project=True)
         noise = torch.rand(1, 3, size, size, generator=seeded_generator(seed.value))
         target = sample_image(sample.value, size)
-        return gatys.stylize(None, target, config, initial=noise, callback=callback).image
+        return gatys.stylize(None, target, config, initial=noise, callback=callback)
 
     easel = _Easel(grow, sample_image(samples[0], size), "Grow")
     return easel.beside(sample, depth, seed, steps)

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import warnings
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -196,10 +197,21 @@ def test_from_every_start_with_both_optimizers(content, style, start, optimizer)
     assert result.history["total"][-1] < 0.8 * result.history["total"][0]
 
 
+def test_half_precision_convolutions_paint_nearly_the_same(content, style):
+    exact, half = (stylize(content, style, small(precision=p, num_steps=15)) for p in ("float32", "bfloat16"))
+    assert half.extra["precision"] == "bfloat16"
+    assert half.image.dtype == torch.float32
+    assert half.history["total"][0] == pytest.approx(exact.history["total"][0], rel=0.03)
+    assert half.history["total"][-1] < 1.5 * exact.history["total"][-1]
+
+
 def test_the_first_pictures(content, style):
     noise = start_of(content, style)
-    assert 0.45 < noise.mean() < 0.55
-    assert noise.std() == pytest.approx(1 / math.sqrt(12), abs=0.02)  # uniform over the whole range
+    for width in (0.0, 0.2, 1.0):
+        white = start_of(content, style, noise_width=width)
+        assert white.mean() == pytest.approx(0.5, abs=0.02)
+        assert white.std() == pytest.approx(width / math.sqrt(12), abs=0.005)  # uniform
+        assert (white - 0.5).abs().max() == pytest.approx(width / 2, abs=0.005)
     torch.testing.assert_close(start_of(content, style, start="content"), content)
     torch.testing.assert_close(start_of(content, style, start="style"), resize(style, (40, 32)))
     for ratio in (0.0, 0.3, 0.7, 1.0):
@@ -239,7 +251,7 @@ def test_a_start_of_your_own(content, style, picture):
 def test_projection_keeps_every_picture_in_range(content, style, evaluated, optimizer):
     settings = {"optimizer": optimizer, "num_steps": 10, "learning_rate": 0.1}
     stylize(content, style, small(project=True, **settings))
-    assert all(0 <= image.min() and image.max() <= 1 for image in evaluated)
+    assert all(image.min() >= 0 and image.max() <= 1 for image in evaluated)
     evaluated.clear()
     stylize(content, style, small(project=False, **settings))
     assert any(image.min() < 0 or image.max() > 1 for image in evaluated)  # so the line above says something
@@ -257,9 +269,9 @@ def test_the_callback_sees_every_step(content, style):
     result = stylize(content, style, small(num_steps=6), callback=watch)
     assert steps == [1, 2, 3, 4, 5, 6]
     assert seen == result.history["total"]
-    assert all(0 <= image.min() and image.max() <= 1 for image in pictures)
+    assert all(image.min() >= 0 and image.max() <= 1 for image in pictures)
     assert torch.equal(pictures[-1], result.image)
-    assert all(not torch.equal(a, b) for a, b in zip(pictures, pictures[1:], strict=False))  # copies, not one tensor
+    assert all(not torch.equal(a, b) for a, b in pairwise(pictures))  # copies, not one tensor
 
 
 def test_what_a_callback_raises_comes_through(content, style):
@@ -442,6 +454,7 @@ def test_no_steps_are_refused(steps):
         ({"start": "photo"}, "start must be one of .*'mixed'.*, got 'photo'"),
         ({"optimizer": "sgd"}, "optimizer must be one of .*, got 'sgd'"),
         ({"noise_ratio": 1.5}, r"noise_ratio must be in \[0, 1\], got 1.5"),
+        ({"noise_width": -0.1}, r"noise_width must be in \[0, 1\], got -0.1"),
         ({"noise_ratio": math.nan}, r"noise_ratio must be in \[0, 1\], got nan"),
         ({"learning_rate": 0.0}, "learning_rate must be a finite number greater than 0, got 0"),
         ({"learning_rate": math.inf}, "learning_rate must be a finite number greater than 0"),

@@ -61,8 +61,9 @@ def test_the_options_reach_the_method(files, used):
 
 
 def test_ctrl_c_saves_the_picture_so_far(files, used, monkeypatch, capsys):
-    step = gatys.LBFGS.step
-    calls = []
+    # a process started in the background ignores the signal unless told otherwise
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    step, calls = gatys.LBFGS.step, []
 
     def interrupted(self, gradient):
         calls.append(1)
@@ -71,8 +72,11 @@ def test_ctrl_c_saves_the_picture_so_far(files, used, monkeypatch, capsys):
         step(self, gradient)
 
     monkeypatch.setattr(gatys.LBFGS, "step", interrupted)
-    with pytest.raises(SystemExit) as caught:
-        stylize(files, "--size", "48", "--steps", "50")
+    try:
+        with pytest.raises(SystemExit) as caught:
+            stylize(files, "--size", "48", "--steps", "50")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert caught.value.code == 130
     error = capsys.readouterr().err
     assert f"stopped after step 3; saved {files[2]}" in error

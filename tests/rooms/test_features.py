@@ -248,8 +248,8 @@ def test_the_default_is_the_real_normalized_network_with_average_pooling(real_ne
 
 
 @pytest.mark.real_weights
-def test_real_features_see_the_same_scene_where_random_pixels_do_not(real_network, photos):
-    """A photograph one pixel further on is far closer at relu4_2 than another photograph: pixels cannot tell."""
+def test_a_scene_moved_by_a_pixel_stays_the_same_scene(real_network, photos):
+    """At relu4_2, a photograph one pixel further on is nearly the same, and another photograph is not."""
     network = real_network("vgg19", ["relu4_2"])
     photo, other = photos["chenonceau"], photos["pagoda"][..., :160, :160]
     a, moved = photo[..., :160, :160], photo[..., 1:161, 1:161]

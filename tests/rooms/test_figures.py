@@ -137,6 +137,8 @@ def test_curves_draw_every_line_on_the_asked_axis(monkeypatch):
     (axes,) = drawn[1].axes
     assert (axes.get_yscale(), axes.get_xlabel(), list(axes.lines[0].get_xdata())) == ("linear", "size", [100, 200])
     assert axes.get_legend() is None
+    curves({"c": [1.0, 2.0]}, caption="c", alt="a", x=["relu1_1", "relu2_1"])
+    assert [label.get_text() for label in drawn[2].axes[0].get_xticklabels()] == ["relu1_1", "relu2_1"]
     assert 'alt="Nine curves fall"' in figure._repr_html_()
     ((kind, image),) = pictures_in(figure)
     assert kind == "jpeg"

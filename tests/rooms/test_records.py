@@ -31,7 +31,7 @@ def store(name="01_test", *, profile="laptop", seed=3, value=1.5, **more):
 def test_a_run_writes_everything_needed_to_believe_it(folder):
     store()
     stored = json.loads((folder / "01_test" / "record.json").read_text(encoding="utf-8"))
-    assert set(stored) == {field for field in records.Record.__dataclass_fields__}
+    assert set(stored) == set(records.Record.__dataclass_fields__)
     assert stored["name"] == "01_test"
     assert (stored["profile"], stored["seed"]) == ("laptop", 3)
     assert stored["values"] == {"loss": 1.5}
@@ -69,7 +69,7 @@ def test_pictures_are_webp_of_the_right_size_and_color(folder):
         with Image.open(path) as image:
             assert image.format == "WEBP"
             sizes[title] = image.size
-            r, g, b = image.convert("RGB").getpixel((5, 5))
+            r, _, b = image.convert("RGB").getpixel((5, 5))
             assert r > 240
             assert b < 15
     assert sizes == {"small": (30, 20), "large": (1024, 256), "overshoot": (30, 20)}

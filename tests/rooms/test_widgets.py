@@ -1,4 +1,4 @@
-"""The live panel: its controls, a whole run in its thread, stopping, and errors that can be seen."""
+"""The live panels: their controls, a whole run in its thread, stopping, and errors that can be seen."""
 
 import io
 import threading
@@ -7,14 +7,15 @@ import ipywidgets as w
 import pytest
 from PIL import Image
 
-from course_lib import widgets
+from course_lib import VGGFeatures, widgets
+from course_lib.features import STYLE_LAYERS
 from course_lib.methods import gatys
 
 STEPS = 10  # the least that the slider allows
 
 
 class Panel:
-    """The panel's widgets by what they say, and its thread."""
+    """A panel's widgets by what they say, and its thread."""
 
     def __init__(self, box):
         found, queue = [], [box]
@@ -23,17 +24,17 @@ class Panel:
             found.append(widget)
             queue += getattr(widget, "children", ())
         self.named = {x.description: x for x in found if getattr(x, "description", "")}
-        self.bar = next(x for x in found if isinstance(x, w.IntProgress))
+        self.bar = next((x for x in found if isinstance(x, w.IntProgress)), None)
         self.status = next(x for x in found if isinstance(x, w.Label))
         self.picture = next(x for x in found if isinstance(x, w.Image))
 
     def __getitem__(self, description):
         return self.named[description]
 
-    def paint(self):
+    def paint(self, verb="Paint"):
         """Press the button and wait for the end."""
         before = set(threading.enumerate())
-        self["Paint"].click()
+        self[verb].click()
         self.started = [thread for thread in threading.enumerate() if thread not in before]
         for thread in self.started:
             thread.join(60)
@@ -100,19 +101,19 @@ def test_it_can_be_run_again_with_other_settings(panel, used):
 
 
 def test_while_it_runs_it_can_be_stopped_but_not_started(panel, used, monkeypatch):
-    seen = []
-    original = widgets.to_pil
+    seen, original = [], widgets.to_pil
 
     def at_the_first_preview(image):
-        seen.append((panel["Paint"].disabled, panel["Stop"].disabled))
-        panel["Stop"].click()
+        if not seen:
+            panel["Stop"].click()
+        seen.append((panel["Paint"].disabled, panel["Stop"].disabled, panel.bar.value))
         return original(image)
 
     monkeypatch.setattr(widgets, "to_pil", at_the_first_preview)
     panel.paint()
-    assert seen == [(True, False)]
+    # a preview at the fifth step, then the picture at the step where it stopped
+    assert seen == [(True, False, 5), (True, False, 6)]
     assert "Stopped" in panel.status.value
-    assert panel.bar.value < STEPS
     assert not panel["Paint"].disabled
     monkeypatch.setattr(widgets, "to_pil", original)
     panel.paint()  # and the next run is not stopped by the old wish
@@ -125,6 +126,7 @@ def test_an_error_is_said_in_the_panel(panel, used, monkeypatch):
 
     monkeypatch.setattr(gatys, "stylize", broken)
     panel.paint()
+    assert panel.status.value.startswith("ValueError: ")
     assert "relu5_1 needs an image" in panel.status.value
     assert not panel["Paint"].disabled
 
@@ -142,5 +144,38 @@ def test_an_early_end_and_advice_are_said(panel, used, monkeypatch):
 
 
 def test_an_unknown_picture_is_told_at_once():
-    with pytest.raises(ValueError, match="No picture is named 'dog'"):
-        widgets.stylization_panel(["dog"], ["great_wave"])
+    with pytest.raises(ValueError, match="No picture is named 'unicorn'"):
+        widgets.stylization_panel(["unicorn"], ["great_wave"])
+
+
+def test_a_texture_grows_from_the_chosen_layers(used):
+    panel = Panel(widgets.texture_panel(["brick", "harvest"], size=40, num_steps=STEPS))
+    panel["sample"].value = "harvest"
+    panel["layers"].value = 2
+    panel.paint("Grow")
+    (config,) = used
+    assert config.style_layers == STYLE_LAYERS[:2]
+    assert panel.image.size == (40, 40)
+    first = panel.picture.value
+    panel.paint("Grow")
+    assert panel.picture.value == first  # the same seed
+    panel["seed"].value = 1
+    panel.paint("Grow")
+    assert panel.picture.value != first
+
+
+def test_feature_maps_follow_the_choice():
+    network = VGGFeatures("vgg19", ["relu1_1", "relu3_1"], weights=None)
+    panel = Panel(widgets.feature_panel(["cat"], ["relu1_1", "relu3_1"], size=64, network=network))
+    shallow = panel.picture.value
+    assert max(panel.image.size) == 64
+    assert "mean" in panel.status.value
+    assert panel["channel"].max == 64 // 8 - 1
+    panel["channel"].value = 5
+    assert panel.picture.value != shallow
+    panel["layer"].value = "relu3_1"
+    assert panel["channel"].max == 256 // 8 - 1
+    assert "16×" in panel.status.value
+    panel["channel"].value = 31
+    panel["layer"].value = "relu1_1"  # has no channel 31
+    assert panel["channel"].value == 7
