@@ -41,6 +41,7 @@ test: install weights  ## format, lint, types, unit tests, and every notebook ag
 
 outputs: install weights  ## execute every notebook in place at its defaults: how committed outputs are made
 	@$(PY) book/execute.py --in-place
+	@$(PY) book/hero.py
 
 script: install  ## write notebook NB=04 as a plain script for a machine without Jupyter (PROFILE=paper)
 	@$(PY) book/execute.py --script $(NB) --profile $(or $(PROFILE),paper)

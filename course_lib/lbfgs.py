@@ -46,7 +46,7 @@ class LBFGS:
         self,
         x: Tensor,
         *,
-        history_size: int = 50,
+        history_size: int = 20,
         first_step: float = 0.01,
         max_step: float = 0.05,
         project: Callable[[Tensor], object] | None = None,
@@ -103,14 +103,14 @@ class LBFGS:
             if scale is None:
                 scale = curvature / torch.dot(free_y, free_y)  # H0 = (s·y / y·y) I
             alpha = torch.dot(s, q) / curvature
-            q = q.sub(free_y * alpha)
+            q.addcmul_(free_y, alpha, value=-1.0)
             used.append((s, y, curvature, alpha))
         if scale is None:
             return None
         q = q * scale
         for s, y, curvature, alpha in reversed(used):  # q stays 0 where a value is held: no mask in y·q
             free_s = s if free is None else s * free
-            q = q.add(free_s * (alpha - torch.dot(y, q) / curvature))
+            q.addcmul_(free_s, alpha - torch.dot(y, q) / curvature)
         return q
 
 

@@ -52,8 +52,8 @@ class Config:
     noise_width: float = 0.2  # noise uniform in 0.5 ± width/2; "white noise" (Section 2), no amplitude: chapter 3
     optimizer: str = "lbfgs"  # "lbfgs" (Section 2) or "adam" (Premamayudu et al. 2019)
     learning_rate: float = 2 / 255  # Adam only: 2.0 in 0–255 pixels (Premamayudu et al. 2019)
-    history_size: int = 50  # L-BFGS curvature pairs; not said in the paper
-    project: bool = False  # keep the picture in [0, 1] after every step (Wang 2019: [0, 255]); else at the end
+    history_size: int = 20  # L-BFGS curvature pairs; not said in the paper
+    project: bool = True  # keep x in [0, 1] after each step (Wang 2019; the authors' texture code bounds it too)
     tv_weight: float = 0.0  # smoothness; "we do not regularise", Section 2
     style_scale: float = 1.0  # long side of the style image over the content's; 1: "the same size", Section 2
     style_blend: tuple[float, ...] | None = None  # weights of several style images; None: equal
@@ -187,11 +187,10 @@ def stylize(
     else:
         if not torch.isfinite(x).all():
             x, stopped = good, "the last step left the finite numbers; this is the picture before it"
-    extra = {
+    extra: dict[str, object] = {
         "device": str(objective.device),
         "precision": str(objective.network.precision).removeprefix("torch."),
         "weights": objective.network.source,
-        "style_minutes": (time.perf_counter() - began) / 60,
     }
     return Result(_picture(x, good), history, config, stopped, _stall(history, config), extra)
 

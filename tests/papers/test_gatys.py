@@ -71,7 +71,7 @@ def test_the_defaults_are_the_papers():
         "optimizer": "lbfgs",
         "tv_weight": 0.0,  # no image prior
         "style_scale": 1.0,  # the style image at the content's size
-        "project": False,
+        "project": True,
         "num_steps": 500,  # Wang 2019: satisfactory within 500
         "noise_ratio": 0.7,  # the ANU report
         "learning_rate": 2 / 255,  # Premamayudu et al.: 2.0 in 0–255

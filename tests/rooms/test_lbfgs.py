@@ -90,11 +90,17 @@ def test_the_history_limit_is_kept():
 
 
 def test_pairs_that_curve_the_wrong_way_are_not_kept():
-    x = torch.ones(3)
-    optimizer = LBFGS(x, first_step=0.1)
+    a, b = quadratic(10)
+    x = torch.zeros(10, dtype=torch.float64)
+    optimizer = LBFGS(x, first_step=0.1, max_step=10.0)
     for _ in range(5):
-        optimizer.step(-x)  # f = −½ |x|²: s·y < 0 everywhere
-    assert not optimizer.pairs
+        optimizer.step(a @ x - b)
+    known = list(optimizer.pairs)
+    assert len(known) == 4
+    before, gradient = optimizer.previous
+    s = x - before
+    optimizer.step(gradient - 0.1 * s)  # y = −0.1 s: downhill it gets steeper
+    assert all(pair is old for pair, old in zip(optimizer.pairs, known, strict=True))
 
 
 def test_a_direction_that_is_not_downhill_starts_the_history_anew():
