@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib.images import resize, to_pil
+from course_lib.images import load_image, resize, to_pil
 
 _WIDTH = 7.2  # inches of a curve figure
 _COLORS = ("#0b6fa4", "#c8553d", "#3f8f5b", "#8a5fa8", "#b8860b", "#4d4d4d", "#d1739b")
@@ -168,8 +168,10 @@ def _cell(value: object) -> str:
 
 def _data_uri(image: Tensor | Path, size: int | None, quality: int) -> tuple[str, bool]:
     if isinstance(image, Path):
-        kind = image.suffix.lstrip(".").replace("jpg", "jpeg")
-        return _uri(kind, image.read_bytes()), False
+        pixels = load_image(image)
+        if size is None or max(pixels.shape[-2:]) <= size:  # as it is stored: no second compression
+            return _uri(image.suffix.lstrip(".").replace("jpg", "jpeg"), image.read_bytes()), False
+        image = pixels
     if image.ndim not in (3, 4) or (image.ndim == 4 and len(image) != 1) or image.shape[-3] not in (1, 3):
         raise ValueError(
             f"a picture in a sheet is (1, 3, H, W), (3, H, W) or (1, H, W), got shape {tuple(image.shape)}"

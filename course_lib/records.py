@@ -146,12 +146,13 @@ def show(
     titles: Sequence[str] | None = None,
     columns: int | None = None,
     only: Sequence[str] | None = None,
+    size: int | None = None,
 ) -> Figure:
     """The pictures of a stored run as a sheet, with the line that says where they come from.
 
     Args:
         name: of the run.
-        caption, alt, columns: as in `figures.sheet`.
+        caption, alt, columns, size: as in `figures.sheet`.
         titles: shown instead of the pictures' stored names.
         only: the stored names to show, in this order (default: all).
     """
@@ -161,7 +162,8 @@ def show(
     if unknown:
         raise RecordError(f"stored run {name!r} has no picture {unknown}; it has {', '.join(record.images)}")
     pictures = [record.images[title] for title in names]
-    return sheet(pictures, titles=titles or names, caption=f"{caption} ({record.line})", alt=alt, columns=columns)
+    caption = f"{caption} ({record.line})"
+    return sheet(pictures, titles=titles or names, caption=caption, alt=alt, columns=columns, size=size)
 
 
 def _write(record: Record) -> None:

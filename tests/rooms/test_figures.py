@@ -177,3 +177,13 @@ def test_a_colored_heatmap_keeps_the_order_and_the_place():
 
 def test_a_figure_is_only_html():
     assert Figure("<p>x</p>", "c", "a", kind="sheet table")._repr_html_().startswith('<figure class="sheet table"')
+
+
+def test_a_stored_picture_is_reduced_only_where_a_size_asks_for_it(tmp_path):
+    path = tmp_path / "run.webp"
+    save_image(torch.rand(1, 3, 40, 80), path)
+    as_stored = sheet([path], titles=["run"], caption="c", alt="a", size=80)._repr_html_()
+    assert base64.b64encode(path.read_bytes()).decode() in as_stored
+    reduced = sheet([path], titles=["run"], caption="c", alt="a", size=70)._repr_html_()
+    data = re.search(r"data:image/jpeg;base64,([^\"]+)", reduced)[1]
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (70, 35)
