@@ -197,7 +197,8 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
             mark.unlink(missing_ok=True)
             todo.append(path)
     # Two kernels at once must not fight for the cores; both settings reach them through the environment.
-    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // max(1, min(workers, len(todo)))))
+    threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(todo))))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     if todo:

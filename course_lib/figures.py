@@ -128,7 +128,7 @@ def curves(
     if len(lines) > 1:
         axes.legend(frameon=False, fontsize="small", ncols=2 if len(lines) > 5 else 1)
     file = io.BytesIO()
-    canvas.savefig(file, format="jpeg", dpi=150, pil_kwargs={"quality": 90})
+    canvas.savefig(file, format="jpeg", dpi=140, pil_kwargs={"quality": 85, "optimize": True})
     source = _uri("jpeg", file.getvalue())
     image = f'<img src="{source}" alt="{escape(alt, quote=True)}" style="max-width:100%;height:auto;display:block">'
     return Figure(image, caption, alt, kind="sheet curves")
