@@ -19,7 +19,7 @@ from torch import Tensor
 
 from course_lib.images import load_image, resize, to_pil
 
-_WIDTH = 7.2  # inches of a curve figure
+_WIDTH, _DPI = 7.2, 140  # inches of a curve figure, pixels per inch
 _COLORS = ("#0b6fa4", "#c8553d", "#3f8f5b", "#8a5fa8", "#b8860b", "#4d4d4d", "#d1739b")
 
 
@@ -128,7 +128,7 @@ def curves(
     if len(lines) > 1:
         axes.legend(frameon=False, fontsize="small", ncols=2 if len(lines) > 5 else 1)
     file = io.BytesIO()
-    canvas.savefig(file, format="jpeg", dpi=140, pil_kwargs={"quality": 85, "optimize": True})
+    canvas.savefig(file, format="jpeg", dpi=_DPI, pil_kwargs={"quality": 85, "optimize": True})
     source = _uri("jpeg", file.getvalue())
     image = f'<img src="{source}" alt="{escape(alt, quote=True)}" style="max-width:100%;height:auto;display:block">'
     return Figure(image, caption, alt, kind="sheet curves")

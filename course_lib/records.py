@@ -222,7 +222,8 @@ def _device_name() -> str:
     if cpuinfo.exists():
         lines = (line for line in cpuinfo.read_text(errors="replace").splitlines() if "model name" in line)
         model = next(lines, f": {model}").split(":", 1)[1].strip()
-    return f"{model}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{model}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _peak_memory_gb() -> float | None:

@@ -142,7 +142,7 @@ def test_curves_draw_every_line_on_the_asked_axis(monkeypatch):
     assert 'alt="Nine curves fall"' in figure._repr_html_()
     ((kind, image),) = pictures_in(figure)
     assert kind == "jpeg"
-    assert image.width == round(figures._WIDTH * 150)
+    assert image.width == round(figures._WIDTH * figures._DPI)
 
 
 def test_curves_without_a_line_are_refused():
