@@ -79,7 +79,7 @@ def sheet(
         source, pixelated = _data_uri(image, size, quality)
         style = "width:100%;height:auto;display:block" + (";image-rendering:pixelated" if pixelated else "")
         cells.append(
-            f'<div class="cell" style="flex:0 1 {basis};min-width:min(8.5em,46%)">'
+            f'<div class="cell" style="flex:0 1 {basis};min-width:min(7em,48%)">'
             f'<img src="{source}" alt="{escape(title, quote=True)}" style="{style}">'
             f'<div class="title" style="font-size:.85em;text-align:center">{escape(title)}</div></div>'
         )
