@@ -17,10 +17,12 @@ import re
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -205,17 +207,25 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
         print(f"Executing {len(todo)} notebook{'s'[: len(todo) > 1]}, {workers} at a time …", flush=True)
     with ProcessPoolExecutor(max_workers=workers) as pool:
         running = {pool.submit(run_one, p, p if in_place else EXECUTED / p.name, parameters, in_place): p for p in todo}
-        for future in as_completed(running):
-            path = running[future]
-            error, seconds = future.result()
-            done += 1
-            word = "FAILED" if error else "done"
-            print(f"[{done}/{len(paths)}] {path.stem}: {word} in {seconds / 60:.1f} min", flush=True)
-            if error:
-                failed += 1
-                print(f"    notebooks/{path.name}: " + error.replace("\n", "\n    "), flush=True)
-            elif not in_place:
-                (EXECUTED / f"{path.stem}.fingerprint").write_text(prints[path])
+        try:
+            for future in as_completed(running):
+                path = running[future]
+                error, seconds = future.result()
+                done += 1
+                word = "FAILED" if error else "done"
+                print(f"[{done}/{len(paths)}] {path.stem}: {word} in {seconds / 60:.1f} min", flush=True)
+                if error:
+                    failed += 1
+                    print(f"    notebooks/{path.name}: " + error.replace("\n", "\n    "), flush=True)
+                elif not in_place:
+                    (EXECUTED / f"{path.stem}.fingerprint").write_text(prints[path])
+        except KeyboardInterrupt:
+            # Kernels live in sessions of their own, where Ctrl-C does not reach them.
+            for child in psutil.Process().children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+            print("execute: stopped; finished notebooks are kept, and the next call goes on from there.", flush=True)
+            return 130
     return int(failed > 0)
 
 
