@@ -71,7 +71,9 @@ def _add_stylize(commands: Any) -> None:
     stylize.add_argument("--size", type=_positive, default=256, help="long side in pixels (default: 256)")
     stylize.add_argument("--steps", type=_positive, default=100, help="loss evaluations (default: 100)")
     stylize.add_argument("--style-weight", type=float, help="more is more painting, less is more photo")
-    stylize.add_argument("--start", choices=("noise", "content", "style", "mixed"), help="the first picture")
+    stylize.add_argument(
+        "--start", choices=("noise", "content", "style", "mixed"), help="the first picture (default: content)"
+    )
     stylize.add_argument("--device", default="auto", help="auto, cuda, mps, xpu or cpu (default: auto)")
     stylize.add_argument("--seed", type=int, default=0, help="of the noise (default: 0)")
     stylize.set_defaults(run=_stylize)
@@ -111,7 +113,7 @@ def _stylize(options: argparse.Namespace) -> None:
         "seed": options.seed,
     }
     given = {name: value for name, value in chosen.items() if value is not None}
-    config = replace(gatys.Config.quick(), num_steps=options.steps, **given)
+    config = replace(gatys.Config.fast(), num_steps=options.steps, **{"start": "content", **given})
     latest: list[Progress] = []
     with tqdm(total=options.steps, unit="step", disable=None) as bar:
 

@@ -9,7 +9,7 @@ mean activation of one, average pooling in place of max pooling).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -161,6 +161,20 @@ class VGGFeatures(nn.Module):
         Raises:
             ValueError: wrong shape, whole numbers, an image too small for the deepest layer, or on another device.
         """
+        x, features = self._enter(image), {}
+        for name in self.names:
+            if name.startswith("conv"):
+                x = self.convs[name](x)
+            elif name.startswith("relu"):
+                x = F.relu(x)
+            else:
+                x = F.avg_pool2d(x, 2) if self.pooling == "average" else F.max_pool2d(x, 2)
+            if name in self.layers:
+                features[name] = x
+        return features
+
+    def _enter(self, image: Tensor) -> Tensor:
+        """The image in the network's own scale, format and layout, or a sentence that says what is wrong with it."""
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(image.shape)}")
         if not image.is_floating_point():
@@ -177,20 +191,66 @@ class VGGFeatures(nn.Module):
                 f"got {image.shape[-2]}×{image.shape[-1]}; use a larger image or shallower layers"
             )
         x = (image - self.mean) / self.std
-        x = x.to(self.precision, memory_format=torch.channels_last)
-        features = {}
-        for name in self.names:
+        return x.to(self.precision, memory_format=torch.channels_last)
+
+    # --- the same pass without autograd: nothing is kept that the way back does not need ---
+
+    @torch.no_grad()
+    def record(self, image: Tensor) -> dict[str, Tensor]:
+        """One pass that keeps what `pull_back` needs: the layers asked for and every rectified layer.
+
+        Args and Raises: as `forward`.
+
+        Returns:
+            A dict from layer name to (N, C, h, w), in the network's precision and channels-last in memory. With
+            max pooling also ``"pool1"``, …: the winners' places, as `torch.nn.functional.max_pool2d` gives them.
+        """
+        x, tape = self._enter(image), {}
+        for name, below in zip(self.names, ("", *self.names), strict=False):
             if name.startswith("conv"):
                 x = self.convs[name](x)
             elif name.startswith("relu"):
-                x = F.relu(x)
+                x = F.relu(x) if below in self.layers else F.relu_(x)
             elif self.pooling == "average":
                 x = F.avg_pool2d(x, 2)
             else:
-                x = F.max_pool2d(x, 2)
+                x, tape[f"{name} places"] = F.max_pool2d(x, 2, return_indices=True)
+            if name in self.layers or name.startswith("relu"):
+                tape[name] = x
+        return tape
+
+    @torch.no_grad()
+    def pull_back(self, tape: dict[str, Tensor], add: Callable[[str, Tensor], None]) -> Tensor:
+        """Walk from the deepest layer to the image and carry a gradient along (the chain rule, by hand).
+
+        Args:
+            tape: from `record`.
+            add: called as ``add(layer, gradient)`` at each layer asked for, deepest first; adds that layer's own
+                ∂L/∂features to `gradient`, (N, C, h, w) channels-last, in place.
+
+        Returns:
+            ∂L/∂image, (N, 3, H, W), float32 (float64 for a network in float64).
+        """
+        gradient = torch.zeros_like(tape[self.names[-1]])
+        for name, below in reversed(list(zip(self.names, ("", *self.names), strict=False))):
             if name in self.layers:
-                features[name] = x
-        return features
+                add(name, gradient)
+            if name.startswith("relu"):  # in place: the gradient passes where the output is above 0
+                torch.ops.aten.threshold_backward.grad_input(gradient, tape[name], 0, grad_input=gradient)
+            elif name.startswith("conv"):  # with respect to the input only: the filters are frozen
+                conv = self.convs[name]
+                assert isinstance(conv, nn.Conv2d)
+                gradient = F.conv_transpose2d(gradient, conv.weight, padding=1)
+                gradient = gradient.contiguous(memory_format=torch.channels_last)  # it nearly always is
+            elif self.pooling == "average":
+                gradient = torch.ops.aten.avg_pool2d_backward(
+                    gradient, tape[below], [2, 2], [2, 2], [0, 0], False, True, None
+                )
+            else:
+                gradient = torch.ops.aten.max_pool2d_with_indices_backward(
+                    gradient, tape[below], [2, 2], [2, 2], [0, 0], [1, 1], False, tape[f"{name} places"]
+                )
+        return (gradient.to(torch.promote_types(self.precision, torch.float32)) / self.std).contiguous()
 
     def extra_repr(self) -> str:
         return f"{self.arch}, to {self.layers[-1]}, {self.pooling} pooling, weights: {self.source}"

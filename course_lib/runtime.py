@@ -7,8 +7,9 @@ can all watch the same run without the method knowing any of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -95,6 +96,32 @@ def use_threads(count: int | None = None) -> int:
         raise ValueError(f"thread count must be at least 1, got {count}")
     torch.set_num_threads(count)
     return count
+
+
+class Losses(Mapping[str, float]):
+    """``"total"`` and each weighted term by name, left on the device until somebody looks.
+
+    >>> reading = Losses(("content", "style"), torch.tensor([1.0, 2.0]))
+    >>> reading["total"], list(reading)
+    (3.0, ['total', 'content', 'style'])
+    """
+
+    def __init__(self, names: Sequence[str], terms: Tensor) -> None:
+        self._names, self._terms = tuple(names), terms
+
+    @cached_property
+    def _values(self) -> dict[str, float]:
+        values = self._terms.tolist()  # waits for the device
+        return {"total": sum(values), **dict(zip(self._names, values, strict=True))}
+
+    def __getitem__(self, name: str) -> float:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("total", *self._names))
+
+    def __len__(self) -> int:
+        return 1 + len(self._names)
 
 
 @dataclass(frozen=True)

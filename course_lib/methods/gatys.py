@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,7 +28,8 @@ from torch import Tensor
 from course_lib import losses, runtime
 from course_lib.features import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures
 from course_lib.images import resize
-from course_lib.lbfgs import LBFGS
+from course_lib.lbfgs import LBFGS, fourier_preconditioner
+from course_lib.perceptual import PerceptualLoss
 
 _STALL_STEPS, _STALL_CHANGE = 50, 1e-4
 STARTS = ("noise", "content", "style", "mixed")
@@ -53,6 +54,7 @@ class Config:
     optimizer: str = "lbfgs"  # "lbfgs" (Section 2) or "adam" (Premamayudu et al. 2019)
     learning_rate: float = 2 / 255  # Adam only: 2.0 in 0–255 pixels (Premamayudu et al. 2019)
     history_size: int = 20  # L-BFGS curvature pairs; not said in the paper
+    precondition: bool = False  # L-BFGS that trusts coarse patterns first: ours, chapter 5
     project: bool = True  # keep x in [0, 1] after each step (Wang 2019; the authors' texture code bounds it too)
     tv_weight: float = 0.0  # smoothness; "we do not regularise", Section 2
     style_scale: float = 1.0  # long side of the style image over the content's; 1: "the same size", Section 2
@@ -91,6 +93,11 @@ class Config:
             _check_shares("style_layer_weights", self.style_layer_weights, len(self.style_layers), "style layers")
         if self.style_blend is not None:
             _check_shares("style_blend", self.style_blend, len(self.style_blend), "styles")
+
+    @classmethod
+    def fast(cls) -> Config:
+        """Our best engine: the same objective and start, a preconditioned optimizer, and half the steps."""
+        return cls(precondition=True, num_steps=250)
 
     @classmethod
     def quick(cls) -> Config:
@@ -151,42 +158,36 @@ def stylize(
     config = config or Config()
     objective = _Objective(content, style, config)
     x = _start(objective, config, initial)
-    project = (lambda image: image.clamp_(0, 1)) if config.project else None
-    optimizer: LBFGS | torch.optim.Adam
-    if config.optimizer == "lbfgs":
-        optimizer = LBFGS(x, history_size=config.history_size, project=project)
-    else:
-        optimizer = torch.optim.Adam([x], lr=config.learning_rate)
-
-    history: dict[str, list[float]] = {}
+    optimizer = _optimizer(x, config)
+    names, every = objective.names, _steps_between_looks(x.device)
+    rows = torch.zeros(
+        config.num_steps, len(names) + 1, device=x.device
+    )  # the terms, then 0 for a finite gradient, else NaN
+    seconds: list[float] = []
     stopped, good, began = None, x.clone(), time.perf_counter()
     for step in range(1, config.num_steps + 1):
         terms, gradient = objective.evaluate(x)
-        broken = next((name for name, value in terms.items() if not math.isfinite(value)), None)
-        if broken is None and not torch.isfinite(gradient).all():
-            broken = "gradient"
-        if broken is not None:
-            stopped = f"{broken} was not finite at step {step}; this is the last finite picture"
-            warnings.warn(stopped + _advice(config), RuntimeWarning, stacklevel=2)
-            x = good
-            break
-        good.copy_(x)
-        terms = {"total": sum(terms.values()), **terms}
-        seconds = time.perf_counter() - began
-        for name, value in {**terms, "seconds": seconds}.items():
-            history.setdefault(name, []).append(value)
-        if isinstance(optimizer, LBFGS):
-            optimizer.step(gradient)
-        else:
-            x.grad = gradient
-            optimizer.step()
-            if project is not None:
-                project(x)
+        row = torch.cat((terms, (gradient * 0).sum().view(1)), out=rows[step - 1])
+        good = torch.where(row.isfinite().all(), x, good)
+        if step % every == 0 or step == config.num_steps:  # here, and only here, the host waits for the device
+            broken = _first_broken(rows[:step], names)
+            now = time.perf_counter() - began
+            seconds += [now - (now - _last(seconds)) * back / every for back in reversed(range(step - len(seconds)))]
+            if broken is not None:
+                name, bad_step = broken
+                stopped = f"{name} was not finite at step {bad_step}; this is the last finite picture"
+                warnings.warn(stopped + _advice(config), RuntimeWarning, stacklevel=2)
+                x, rows, seconds = good, rows[: bad_step - 1], seconds[: bad_step - 1]
+                break
+        optimizer.step(gradient)
         if callback is not None:
-            callback(runtime.Progress(step, config.num_steps, terms, seconds, partial(_picture, x, good)))
+            reading = runtime.Losses(names, row[:-1])
+            passed = time.perf_counter() - began
+            callback(runtime.Progress(step, config.num_steps, reading, passed, partial(_picture, x, good)))
     else:
         if not torch.isfinite(x).all():
             x, stopped = good, "the last step left the finite numbers; this is the picture before it"
+    history = _history(names, rows, seconds)
     extra: dict[str, object] = {
         "device": str(objective.device),
         "precision": str(objective.network.precision).removeprefix("torch."),
@@ -216,51 +217,42 @@ class _Objective:
         self.config, self.device = config, runtime.pick_device(config.device)
         dtype = runtime.pick_precision(config.precision, self.device)
         content_layers = config.content_layers if content is not None and config.content_weight > 0 else ()
-        self.style_layers = config.style_layers if styles and config.style_weight > 0 else ()
-        layers = tuple(dict.fromkeys((*content_layers, *self.style_layers)))
+        style_layers = config.style_layers if styles and config.style_weight > 0 else ()
+        layers = tuple(dict.fromkeys((*content_layers, *style_layers)))
         self.network = _network(config.arch, layers, config.pooling, config.weights, dtype, self.device)
         self.content = None if content is None else content.to(self.device, torch.float32)
         self.styles = [image.to(self.device, torch.float32) for image in styles]
-        with torch.no_grad():
-            self.content_targets: dict[str, Tensor] = {}
-            if content_layers and self.content is not None:
-                found = self.network(self.content)
-                self.content_targets = {layer: found[layer] for layer in content_layers}
-            self.style_targets = self._style_targets(blend)
-        shares = config.style_layer_weights or (1.0,) * len(self.style_layers)
-        self.shares = dict(zip(self.style_layers, (w / sum(shares) for w in shares), strict=False))
+        shares = config.style_layer_weights or (1.0,) * len(style_layers)
+        self.loss = PerceptualLoss(
+            self.network,
+            content={layer: config.content_weight / len(content_layers) for layer in content_layers},
+            style={layer: config.style_weight * w / sum(shares) for layer, w in zip(style_layers, shares)},  # noqa: B905
+        )
+        self.names = (*self.loss.names, *(("tv",) if config.tv_weight > 0 else ()))
+        if content_layers and self.content is not None:
+            self.loss.set_content(self.content)
+        if style_layers:
+            self._set_style(blend)
 
-    def _style_targets(self, blend: Sequence[float]) -> dict[str, Tensor]:
-        if not self.style_layers:
-            return {}
-        grams = []
-        for image in self.styles:
-            if self.content is not None:
-                image = resize(image, max(1, round(max(self.content.shape[-2:]) * self.config.style_scale)))
-            height, width = image.shape[-2:]
-            try:
-                found = self.network(image)
-            except ValueError as error:  # it has no size that the caller gave
-                raise ValueError(f"the style image, resized to {height}×{width}: {error}") from error
-            grams.append({layer: losses.gram_matrix(found[layer], mean=True) for layer in self.style_layers})
-        return {layer: losses.blend_grams([g[layer] for g in grams], blend) for layer in self.style_layers}
+    def _set_style(self, blend: Sequence[float]) -> None:
+        images = self.styles
+        if self.content is not None:
+            side = max(1, round(max(self.content.shape[-2:]) * self.config.style_scale))
+            images = [resize(image, side) for image in images]
+        try:
+            self.loss.set_style(images, blend)
+        except ValueError as error:  # it has no size that the caller gave
+            sizes = ", ".join(f"{image.shape[-2]}×{image.shape[-1]}" for image in images)
+            raise ValueError(f"the style image, resized to {sizes}: {error}") from error
 
-    def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """Every weighted term as a number, and the gradient of their sum, (1, 3, H, W) float32."""
+    def evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Every weighted term, (K,) in the order of `names`, and the gradient of their sum, (1, 3, H, W) float32."""
         x = image.detach().requires_grad_(True)
-        features = self.network(x)
-        terms: dict[str, Tensor] = {}
-        for layer, target in self.content_targets.items():
-            weight = self.config.content_weight / len(self.content_targets)
-            terms[f"content/{layer}"] = weight * losses.content_loss(features[layer], target)
-        for layer, gram in self.style_targets.items():
-            weight = self.config.style_weight * self.shares[layer]
-            terms[f"style/{layer}"] = weight * losses.style_loss(features[layer], gram)
+        terms = self.loss(x)
         if self.config.tv_weight > 0:
-            terms["tv"] = self.config.tv_weight * losses.total_variation_loss(x)
-        (gradient,) = torch.autograd.grad(torch.stack(list(terms.values())).sum(), x)
-        values = torch.stack([term.detach() for term in terms.values()]).tolist()  # one wait for the device
-        return dict(zip(terms, values, strict=True)), gradient.contiguous()
+            terms = torch.cat((terms, self.config.tv_weight * losses.total_variation_loss(x).view(1)))
+        (gradient,) = torch.autograd.grad(terms.sum(), x)
+        return terms.detach(), gradient.contiguous()
 
 
 @lru_cache(maxsize=4)
@@ -297,6 +289,54 @@ def _start(objective: _Objective, config: Config, initial: Tensor | None) -> Ten
     if config.start == "content":
         return objective.content.clone()
     return config.noise_ratio * noise + (1 - config.noise_ratio) * objective.content
+
+
+class _Adam(torch.optim.Adam):
+    """torch's Adam with the same two words as our L-BFGS: `step(gradient)`, and a projection after it."""
+
+    def __init__(self, x: Tensor, learning_rate: float, project: Callable[[Tensor], object] | None) -> None:
+        super().__init__([x], lr=learning_rate)
+        self.x, self.project = x, project
+
+    def step(self, gradient: Tensor) -> None:  # type: ignore[override]
+        self.x.grad = gradient
+        super().step()
+        if self.project is not None:
+            self.project(self.x)
+
+
+def _optimizer(x: Tensor, config: Config) -> LBFGS | _Adam:
+    project = (lambda image: image.clamp_(0, 1)) if config.project else None
+    if config.optimizer == "adam":
+        return _Adam(x, config.learning_rate, project)
+    precondition = fourier_preconditioner(*x.shape[-2:], device=x.device) if config.precondition else None
+    return LBFGS(x, history_size=config.history_size, project=project, precondition=precondition)
+
+
+def _steps_between_looks(device: torch.device) -> int:
+    """How many steps are sent to the device before the host waits for their numbers; on a CPU waiting is free."""
+    return 1 if device.type == "cpu" else 10
+
+
+def _last(seconds: list[float]) -> float:
+    return seconds[-1] if seconds else 0.0
+
+
+def _first_broken(rows: Tensor, names: Sequence[str]) -> tuple[str, int] | None:
+    """The first step with a number that is not finite, and the name of that number."""
+    bad = ~rows.isfinite()
+    if not bool(bad.any()):
+        return None
+    step = int(bad.any(1).int().argmax())
+    return (*names, "gradient")[int(bad[step].int().argmax())], step + 1
+
+
+def _history(names: Sequence[str], rows: Tensor, seconds: list[float]) -> dict[str, list[float]]:
+    if not seconds:
+        return {}
+    terms = dict(zip(names, rows.T.tolist(), strict=False))
+    totals = [sum(values) for values in zip(*terms.values(), strict=True)]
+    return {"total": totals, **terms, "seconds": seconds}
 
 
 def _picture(x: Tensor, good: Tensor) -> Tensor:

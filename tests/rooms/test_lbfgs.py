@@ -1,9 +1,11 @@
 """The optimizer: against PyTorch's own, on problems whose minimum is known, and with bounds."""
 
+import math
+
 import pytest
 import torch
 
-from course_lib.lbfgs import LBFGS
+from course_lib.lbfgs import LBFGS, fourier_preconditioner
 
 
 def quadratic(size, seed=0, floor=0.3):
@@ -80,27 +82,40 @@ def test_no_step_is_longer_than_max_step():
     assert max(lengths) == pytest.approx(0.25, rel=1e-4)
 
 
-def test_the_history_limit_is_kept():
+def test_old_pairs_make_room_for_new_ones():
     a, b = quadratic(30)
     x = torch.zeros(30, dtype=torch.float64)
     optimizer = LBFGS(x, history_size=4, first_step=0.1, max_step=10.0)
+    moves = []
     for _ in range(12):
+        before = x.clone()
         optimizer.step(a @ x - b)
-    assert len(optimizer.pairs) == 4
+        moves.append(x - before)
+    kept = sorted(optimizer.s.tolist())
+    assert kept == sorted(torch.stack(moves[7:11]).tolist())  # a pair is known one step after its move
+    torch.testing.assert_close(optimizer.z, optimizer.s @ a, rtol=1e-9, atol=1e-12)  # y = A s
 
 
-def test_pairs_that_curve_the_wrong_way_are_not_kept():
+def test_pairs_that_curve_the_wrong_way_are_not_used():
     a, b = quadratic(10)
-    x = torch.zeros(10, dtype=torch.float64)
-    optimizer = LBFGS(x, first_step=0.1, max_step=10.0)
-    for _ in range(5):
-        optimizer.step(a @ x - b)
-    known = list(optimizer.pairs)
-    assert len(known) == 4
-    before, gradient = optimizer.previous
-    s = x - before
-    optimizer.step(gradient - 0.1 * s)  # y = −0.1 s: downhill it gets steeper
-    assert all(pair is old for pair, old in zip(optimizer.pairs, known, strict=True))
+    paths = []
+    for wrong in (False, True):
+        x = torch.zeros(10, dtype=torch.float64)
+        optimizer = LBFGS(x, first_step=0.1, max_step=10.0)
+        for _ in range(5):
+            optimizer.step(a @ x - b)
+        before, gradient = optimizer.previous
+        if wrong:
+            optimizer.step(gradient - 0.1 * (x - before))  # y = −0.1 s: downhill it gets steeper
+            assert optimizer.usable.sum() == 4
+        else:
+            optimizer.previous = None  # so that no pair is made
+            optimizer._remember(torch.zeros_like(x), torch.zeros_like(x), gradient)
+            g = gradient - 0.1 * (x - before)
+            p, q = optimizer.s @ g, optimizer.z @ g
+            x -= optimizer._inverse_hessian(g, p, q)
+        paths.append(x)
+    torch.testing.assert_close(paths[0], paths[1], rtol=1e-12, atol=1e-12)
 
 
 def test_a_direction_that_is_not_downhill_starts_the_history_anew():
@@ -109,14 +124,29 @@ def test_a_direction_that_is_not_downhill_starts_the_history_anew():
     optimizer = LBFGS(x, first_step=0.02, max_step=10.0)
     for _ in range(5):
         optimizer.step(a @ x - b)
-    optimizer.pairs.clear()
-    wrong = torch.ones(10, dtype=torch.float64)
-    optimizer.pairs.append((wrong, -wrong, torch.dot(wrong, -wrong)))  # a pair that claims negative curvature
-    optimizer.previous = None
-    before, gradient = x.clone(), -torch.ones(10, dtype=torch.float64)
+    optimizer.zy.neg_()  # claims negative curvature
+    optimizer.sy.neg_()
+    gradient = -torch.ones(10, dtype=torch.float64)
+    optimizer.previous = (x - 1.0, gradient)  # a pair without curvature
+    before = x.clone()
     optimizer.step(gradient)
-    assert not optimizer.pairs
+    assert optimizer.usable.sum() == 0
     torch.testing.assert_close(x - before, torch.full_like(x, 0.02))  # a first step again, downhill
+
+
+def test_nothing_waits_for_the_device(monkeypatch):
+    """A number read back from the device would stop the queue at every step."""
+
+    def waits(self, *_):
+        raise AssertionError("the host asked for a value")
+
+    x = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    filter_ = fourier_preconditioner(4, 4)
+    optimizer = LBFGS(x, history_size=3, project=unit_clamp, precondition=filter_)
+    for name in ("item", "tolist", "__bool__", "__float__", "__int__", "__index__", "cpu", "numpy"):
+        monkeypatch.setattr(torch.Tensor, name, waits)
+    for _ in range(5):
+        optimizer.step(x - 0.3)
 
 
 def test_at_the_minimum_nothing_moves():
@@ -152,15 +182,11 @@ def test_curvature_pairs_come_from_the_projected_points():
     x = torch.tensor([0.5, 0.5], dtype=torch.float64)
     optimizer = LBFGS(x, first_step=2.0, max_step=10.0, project=unit_clamp)
     scales, target = torch.tensor([1.0, 3.0], dtype=torch.float64), torch.tensor([4.0, 0.2], dtype=torch.float64)
-    first = scales * (x - target)  # (−3.5, 0.9)
-    optimizer.step(first)
+    optimizer.step(scales * (x - target))  # the gradient is (−3.5, 0.9)
     torch.testing.assert_close(x, torch.tensor([1.0, 0.0], dtype=torch.float64))  # both were cut off
-    second = scales * (x - target)
-    optimizer.step(second)
-    s, y, curvature = optimizer.pairs[0]
-    torch.testing.assert_close(s, torch.tensor([0.5, -0.5], dtype=torch.float64))
-    torch.testing.assert_close(y, scales * s)  # so the pair tells the true second derivatives
-    assert curvature.item() == pytest.approx(torch.dot(s, y).item())
+    optimizer.step(scales * (x - target))  # now (−3, −0.6): the first value is held by its bound
+    torch.testing.assert_close(optimizer.s[0], torch.tensor([0.5, -0.5], dtype=torch.float64))
+    torch.testing.assert_close(optimizer.z[0], torch.tensor([0.0, -1.5], dtype=torch.float64))  # y, where free
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -204,3 +230,73 @@ def test_bounds_out_of_reach_change_nothing():
             optimizer.step(a @ x - b)
         paths.append(x)
     torch.testing.assert_close(paths[0], paths[1], rtol=0, atol=1e-12)
+
+
+# --- the preconditioner ---
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (8, 1), (6, 9), (7, 5), (8, 8)])
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_the_preconditioner_is_symmetric_and_positive_definite(size, power):
+    """As a matrix, column by column: B = Bᵀ, all eigenvalues positive, the flat picture the largest."""
+    filter_ = fourier_preconditioner(*size, power=power)
+    count = size[0] * size[1]
+    matrix = filter_(torch.eye(count, dtype=torch.float64).view(count, *size)).view(count, count)
+    torch.testing.assert_close(matrix, matrix.T, rtol=1e-6, atol=1e-6)
+    eigenvalues = torch.linalg.eigvalsh(matrix)
+    assert eigenvalues.min() > 0.99  # the highest frequency, 1/√2 cycles a pixel, is not made smaller
+    assert eigenvalues.max() == pytest.approx(max(size) ** power, rel=1e-5)
+    if power == 0:
+        torch.testing.assert_close(matrix, torch.eye(count, dtype=torch.float64), rtol=0, atol=1e-6)
+
+
+def test_the_preconditioner_weighs_a_wave_by_its_frequency():
+    wave = torch.cos(2 * math.pi * 4 * torch.arange(32) / 32).expand(1, 3, 32, 32)  # 4 periods: 1/8 cycle a pixel
+    for power in (0.5, 1.0):
+        torch.testing.assert_close(fourier_preconditioner(32, 32, power=power)(wave), 8**power * wave)
+
+
+def preconditioned(x, a, b, steps, filter_, **options):
+    optimizer = LBFGS(x, first_step=0.1, max_step=10.0, precondition=filter_, **options)
+    for _ in range(steps):
+        optimizer.step((a @ x.flatten() - b).view_as(x))
+    return x
+
+
+def test_preconditioning_is_a_change_of_variables():
+    """The same path as plain L-BFGS on z where x = B^½ z, as long as every step is taken as it comes."""
+    a, b = quadratic(24)
+    half, whole = (fourier_preconditioner(4, 6, power=power) for power in (0.5, 1.0))
+    root = half(torch.eye(24, dtype=torch.float64).view(24, 4, 6)).view(24, 24)
+    x, z = torch.zeros(4, 6, dtype=torch.float64), torch.zeros(24, dtype=torch.float64)
+    ours, plain = (
+        LBFGS(x, first_step=1.0, max_step=1e9, precondition=whole),
+        LBFGS(z, first_step=rms(root @ b) / rms(root @ root @ b), max_step=1e9),
+    )
+    for _ in range(15):
+        ours.step((a @ x.flatten() - b).view(4, 6))
+        plain.step(root @ (a @ (root @ z) - b))
+        torch.testing.assert_close(x.flatten(), root @ z, rtol=1e-6, atol=1e-7)  # the filter's gains are float32
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_preconditioning_does_not_move_the_minimum(bounded):
+    a, b = quadratic(24, seed=3)
+    project = unit_clamp if bounded else None
+    start = torch.full((4, 6), 0.5, dtype=torch.float64)
+    plain = preconditioned(start.clone(), a, b, 80, None, project=project)
+    ours = preconditioned(start.clone(), a, b, 80, fourier_preconditioner(4, 6, power=1.0), project=project)
+    torch.testing.assert_close(ours, plain, rtol=0, atol=1e-6)
+
+
+def test_preconditioning_helps_where_curvature_grows_with_frequency():
+    """½ xᵀ B⁻¹ x: in the filter's own units a bowl that is round, so that two steps and a scale are enough."""
+    filter_, inverse = fourier_preconditioner(16, 16, power=1.0), fourier_preconditioner(16, 16, power=-1.0)
+    losses = []
+    for precondition in (None, filter_):
+        x = torch.rand(16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        optimizer = LBFGS(x, first_step=0.01, max_step=10.0, precondition=precondition)
+        for _ in range(3):
+            optimizer.step(inverse(x))
+        losses.append((x * inverse(x)).sum().item())
+    assert losses[1] < 1e-6 * losses[0]
