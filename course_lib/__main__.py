@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _say_warning
         try:
             options.run(options)
-        except (WeightsError, ValueError) as error:
+        except (WeightsError, ValueError, MemoryError) as error:
             print(f"course_lib: {error}", file=sys.stderr)
             return 2
         except RuntimeError as error:

@@ -252,5 +252,24 @@ class VGGFeatures(nn.Module):
                 )
         return (gradient.to(torch.promote_types(self.precision, torch.float32)) / self.std).contiguous()
 
+    def memory_needed(self, height: int, width: int) -> int:
+        """Bytes that one `record` and `pull_back` of one image hold at their peak, counted from the layers' sizes.
+
+        All rectified layers; then either two gradients of the largest one, or its float32 copy for a Gram matrix.
+        """
+        item, total, largest, channels = self.precision.itemsize, 0, 0, 3
+        for name in self.names:
+            if name.startswith("conv"):
+                conv = self.convs[name]
+                assert isinstance(conv, nn.Conv2d)
+                channels = conv.out_channels
+            elif name.startswith("pool"):
+                height, width = height // 2, width // 2
+                total += 8 * channels * height * width * (self.pooling == "max")  # the winners' places, int64
+            if name.startswith("relu") or name in self.layers:
+                total += item * channels * height * width
+                largest = max(largest, channels * height * width)
+        return total + max(2 * item, 4) * largest
+
     def extra_repr(self) -> str:
         return f"{self.arch}, to {self.layers[-1]}, {self.pooling} pooling, weights: {self.source}"

@@ -53,6 +53,7 @@ def sheet(
     columns: int | None = None,
     size: int | None = None,
     quality: int = 88,
+    above: str = "",
 ) -> Figure:
     """Pictures side by side, each with its title, wrapping on a narrow screen.
 
@@ -65,6 +66,7 @@ def sheet(
         columns: pictures in a row on a wide screen (default: all, at most four).
         size: long side in pixels to which larger pictures are reduced.
         quality: of the JPEG.
+        above: HTML before the pictures, for example a `drawing`.
 
     Raises:
         ValueError: no picture, not one title a picture, another shape, or an empty caption or alt.
@@ -84,7 +86,7 @@ def sheet(
             f'<div class="title" style="font-size:.85em;text-align:center">{escape(title)}</div></div>'
         )
     row = f'<div style="display:flex;flex-wrap:wrap;gap:{gap}em;align-items:flex-start">{"".join(cells)}</div>'
-    return Figure(row, caption, alt)
+    return Figure(above + row, caption, alt)
 
 
 def curves(
@@ -127,11 +129,15 @@ def curves(
     axes.spines[["top", "right"]].set_visible(False)
     if len(lines) > 1:
         axes.legend(frameon=False, fontsize="small", ncols=2 if len(lines) > 5 else 1)
+    return Figure(drawing(canvas, alt), caption, alt, kind="sheet curves")
+
+
+def drawing(canvas: Any, alt: str) -> str:
+    """A matplotlib figure as an HTML image, for the body of a `Figure`."""
     file = io.BytesIO()
     canvas.savefig(file, format="jpeg", dpi=_DPI, pil_kwargs={"quality": 85, "optimize": True})
     source = _uri("jpeg", file.getvalue())
-    image = f'<img src="{source}" alt="{escape(alt, quote=True)}" style="max-width:100%;height:auto;display:block">'
-    return Figure(image, caption, alt, kind="sheet curves")
+    return f'<img src="{source}" alt="{escape(alt, quote=True)}" style="max-width:100%;height:auto;display:block">'
 
 
 def table(rows: Sequence[Sequence[object]], *, header: Sequence[str], caption: str) -> Figure:

@@ -90,19 +90,20 @@ def missing(name: str, *, profile: str, seed: int) -> bool:
 
 
 @contextmanager
-def run(name: str, *, profile: str, seed: int, config: Any = None) -> Iterator[Record]:
+def run(name: str, *, profile: str, seed: int, config: Any = None, command: str | None = None) -> Iterator[Record]:
     """Measure what happens inside and store it at the end; a run that fails stores nothing.
 
     Args:
         name: the folder's name, for example ``"03_gatys_noise"``.
         profile, seed: as in the notebook's parameters cell.
         config: a dataclass or a dict of plain values.
+        command: that makes this run; by default the notebook whose number the name begins with.
 
     Yields:
         A `Record` whose `values` and `images` the caller fills.
     """
     settings = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config or {})  # type: ignore[arg-type]
-    record = Record(name, profile, seed, settings, command=_command(name, profile, seed))
+    record = Record(name, profile, seed, settings, command=command or _command(name, profile, seed))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()

@@ -7,11 +7,13 @@ can all watch the same run without the method knowing any of them.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor
 
@@ -85,6 +87,27 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype:
     if precision not in named:
         raise ValueError(f"unknown precision {precision!r}; use 'auto', 'float32' or 'bfloat16'")
     return named[precision]
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Bytes a new computation on `device` may take before something fails; None where nobody can tell."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    if device.type != "cpu":
+        return None
+    free = psutil.virtual_memory().available
+    group = Path("/sys/fs/cgroup")  # a container may hold less than the machine
+    try:
+        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        cache = re.search(r"^inactive_file (\d+)", (group / "memory.stat").read_text(), re.MULTILINE)
+    except OSError:
+        return free
+    if limit == "max" or cache is None:
+        return free
+    return min(free, int(limit) - int(used) + int(cache[1]))
 
 
 def use_threads(count: int | None = None) -> int:

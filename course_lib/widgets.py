@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -110,7 +111,7 @@ def stylization_panel(contents: Sequence[str], styles: Sequence[str], *, size: i
     steps = w.IntSlider(value=num_steps, min=10, max=300, step=10, description="steps")
 
     def paint(callback: Callback) -> gatys.Result:
-        config = gatys.Config(num_steps=steps.value, style_weight=weight.value, start=start.value)
+        config = replace(gatys.Config.fast(), num_steps=steps.value, style_weight=weight.value, start=start.value)
         photo, painting = sample_image(content.value, size), sample_image(style.value)
         return gatys.stylize(photo, painting, config, callback=callback)
 
@@ -138,10 +139,10 @@ def texture_panel(samples: Sequence[str], *, size: int = 128, num_steps: int = 6
     steps = w.IntSlider(value=num_steps, min=10, max=300, step=10, description="steps")
 
     def grow(callback: Callback) -> gatys.Result:
-        config = gatys.Config(
+        config = replace(
+            gatys.Config.fast(),
             num_steps=steps.value,
             style_layers=STYLE_LAYERS[: depth.value],
-            project=True,
             tv_weight=0.3,  # against the checkered grain; see chapter 2
         )
         noise = torch.rand(1, 3, size, size, generator=seeded_generator(seed.value))

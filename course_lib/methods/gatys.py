@@ -15,23 +15,23 @@ features (their Fig. 1, top), ``stylize(None, style)`` makes a texture (Fig. 1, 
 from __future__ import annotations
 
 import math
-import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from course_lib import losses, runtime
+from course_lib.descent import STALL_STEPS, Adam, descend, is_stalled
 from course_lib.features import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures
 from course_lib.images import resize
 from course_lib.lbfgs import LBFGS, fourier_preconditioner
 from course_lib.perceptual import PerceptualLoss
 
-_STALL_STEPS, _STALL_CHANGE = 50, 1e-4
+_MARGIN = 1.1  # what convolutions take for themselves, and gaps between tensors
+_PICTURES = 16  # in float32 beside the optimizer's history: images, gradients, the directions of one step
 STARTS = ("noise", "content", "style", "mixed")
 
 
@@ -146,6 +146,7 @@ def stylize(
 
     Raises:
         ValueError: wrong shape or range, an image too small for the deepest layer, unknown layer.
+        MemoryError: the run would not fit; says the largest size that does.
         WeightsError: the network cannot be had.
 
     *Differs from the paper:* the style image keeps its aspect ratio.
@@ -158,42 +159,92 @@ def stylize(
     config = config or Config()
     objective = _Objective(content, style, config)
     x = _start(objective, config, initial)
-    optimizer = _optimizer(x, config)
-    names, every = objective.names, _steps_between_looks(x.device)
-    rows = torch.zeros(
-        config.num_steps, len(names) + 1, device=x.device
-    )  # the terms, then 0 for a finite gradient, else NaN
-    seconds: list[float] = []
-    stopped, good, began = None, x.clone(), time.perf_counter()
-    for step in range(1, config.num_steps + 1):
-        terms, gradient = objective.evaluate(x)
-        row = torch.cat((terms, (gradient * 0).sum().view(1)), out=rows[step - 1])
-        good = torch.where(row.isfinite().all(), x, good)
-        if step % every == 0 or step == config.num_steps:  # here, and only here, the host waits for the device
-            broken = _first_broken(rows[:step], names)
-            now = time.perf_counter() - began
-            seconds += [now - (now - _last(seconds)) * back / every for back in reversed(range(step - len(seconds)))]
-            if broken is not None:
-                name, bad_step = broken
-                stopped = f"{name} was not finite at step {bad_step}; this is the last finite picture"
-                warnings.warn(stopped + _advice(config), RuntimeWarning, stacklevel=2)
-                x, rows, seconds = good, rows[: bad_step - 1], seconds[: bad_step - 1]
-                break
-        optimizer.step(gradient)
-        if callback is not None:
-            reading = runtime.Losses(names, row[:-1])
-            passed = time.perf_counter() - began
-            callback(runtime.Progress(step, config.num_steps, reading, passed, partial(_picture, x, good)))
-    else:
-        if not torch.isfinite(x).all():
-            x, stopped = good, "the last step left the finite numbers; this is the picture before it"
-    history = _history(names, rows, seconds)
+    done = descend(
+        _optimizer(x, config),
+        objective.evaluate,
+        objective.names,
+        num_steps=config.num_steps,
+        callback=callback,
+        remedy=_remedy(config),
+    )
     extra: dict[str, object] = {
         "device": str(objective.device),
         "precision": str(objective.network.precision).removeprefix("torch."),
         "weights": objective.network.source,
     }
-    return Result(_picture(x, good), history, config, stopped, _stall(history, config), extra)
+    advice = None
+    if is_stalled(done.history):
+        advice = "a smaller learning_rate may go on" if config.optimizer == "adam" else "fewer steps would have done"
+        advice = f"the loss hardly fell over the last {STALL_STEPS} steps; {advice}"
+    return Result(done.image, done.history, config, done.stopped, advice, extra)
+
+
+def dissect(
+    image: Tensor, content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config | None = None
+) -> dict[str, tuple[float, Tensor]]:
+    """What each term of the loss says about one picture: its value and its gradient.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1]: the picture of a running or finished `stylize`.
+        content, style, config: as given to `stylize`.
+
+    Returns:
+        A dict from the term's name to its weighted value and ∂term/∂image, (1, 3, H, W) float32 on the CPU. The
+        values add up to the loss, the gradients to its gradient.
+
+    >>> content, style = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    >>> terms = dissect(content, content, style, Config(weights=None))
+    >>> terms["content/relu4_2"][0]  # the photograph has its own content
+    0.0
+    """
+    config = config or Config()
+    objective = _Objective(content, style, config)
+    _check_image("dissected", image)
+    x = image.to(objective.device, torch.float32).requires_grad_(True)
+    terms = objective.terms(x)
+    found = {}
+    for name, term in zip(objective.names, terms.unbind(), strict=True):
+        (gradient,) = torch.autograd.grad(term, x, retain_graph=True)
+        found[name] = (term.item(), gradient.cpu())
+    return found
+
+
+def memory_needed(height: int, width: int, config: Config | None = None) -> int:
+    """Bytes that `stylize` takes for a picture of this size, beside the network's own weights.
+
+    The rectified layers, the widest gradients, and the optimizer's history; see chapter 5 for what is measured.
+
+    >>> config = Config(weights=None, history_size=10, precision="float32", device="cpu")
+    >>> round(memory_needed(128, 128, config) / memory_needed(64, 64, config), 2)
+    4.0
+    """
+    config = config or Config()
+    return _memory_needed(_network(config, (*config.content_layers, *config.style_layers)), height, width, config)
+
+
+def _memory_needed(network: VGGFeatures, height: int, width: int, config: Config) -> int:
+    pictures = _PICTURES + 2 * (config.history_size if config.optimizer == "lbfgs" else 1)
+    return int(_MARGIN * (network.memory_needed(height, width) + pictures * 4 * 3 * height * width))
+
+
+def _check_memory(network: VGGFeatures, height: int, width: int, config: Config) -> None:
+    """Refuse a run that will not fit before it starts, and say which size would."""
+    free = runtime.available_memory(network.mean.device)
+    needed = _memory_needed(network, height, width, config)
+    if free is None or needed <= free:
+        return
+    side = max(height, width)
+    while (
+        side > 1
+        and _memory_needed(network, height * side // max(height, width), width * side // max(height, width), config)
+        > free
+    ):
+        side -= 1
+    raise MemoryError(
+        f"a picture of {height}×{width} px needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
+        f"free: the largest that fits has a long side of {side} px"
+        + ("" if config.optimizer == "adam" else "; a smaller history_size or optimizer='adam' needs less")
+    )
 
 
 class _Objective:
@@ -215,11 +266,11 @@ class _Objective:
         if len(blend) != len(styles):
             raise ValueError(f"style_blend has {len(blend)} weights for {len(styles)} style images")
         self.config, self.device = config, runtime.pick_device(config.device)
-        dtype = runtime.pick_precision(config.precision, self.device)
         content_layers = config.content_layers if content is not None and config.content_weight > 0 else ()
         style_layers = config.style_layers if styles and config.style_weight > 0 else ()
-        layers = tuple(dict.fromkeys((*content_layers, *style_layers)))
-        self.network = _network(config.arch, layers, config.pooling, config.weights, dtype, self.device)
+        self.network = _network(config, (*content_layers, *style_layers))
+        frame = content if content is not None else styles[0]
+        _check_memory(self.network, frame.shape[-2], frame.shape[-1], config)
         self.content = None if content is None else content.to(self.device, torch.float32)
         self.styles = [image.to(self.device, torch.float32) for image in styles]
         shares = config.style_layer_weights or (1.0,) * len(style_layers)
@@ -245,26 +296,38 @@ class _Objective:
             sizes = ", ".join(f"{image.shape[-2]}×{image.shape[-1]}" for image in images)
             raise ValueError(f"the style image, resized to {sizes}: {error}") from error
 
+    def terms(self, x: Tensor) -> Tensor:
+        """Every weighted term, (K,) in the order of `names`."""
+        terms: Tensor = self.loss(x)
+        if self.config.tv_weight > 0:
+            terms = torch.cat((terms, self.config.tv_weight * losses.total_variation_loss(x).view(1)))
+        return terms
+
     def evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Every weighted term, (K,) in the order of `names`, and the gradient of their sum, (1, 3, H, W) float32."""
         x = image.detach().requires_grad_(True)
-        terms = self.loss(x)
-        if self.config.tv_weight > 0:
-            terms = torch.cat((terms, self.config.tv_weight * losses.total_variation_loss(x).view(1)))
+        terms = self.terms(x)
         (gradient,) = torch.autograd.grad(terms.sum(), x)
         return terms.detach(), gradient.contiguous()
 
 
+def _network(config: Config, layers: Sequence[str]) -> VGGFeatures:
+    device = runtime.pick_device(config.device)
+    precision = runtime.pick_precision(config.precision, device)
+    layers = tuple(dict.fromkeys(layers))
+    return _cached_network(config.arch, layers, config.pooling, config.weights, precision, device)
+
+
 @lru_cache(maxsize=4)
-def _network(
+def _cached_network(
     arch: str,
     layers: tuple[str, ...],
     pooling: str,
     weights: str | Path | None,
-    dtype: torch.dtype,
+    precision: torch.dtype,
     device: torch.device,
 ) -> VGGFeatures:
-    return VGGFeatures(arch, layers, pooling=pooling, weights=weights, precision=dtype).to(device)
+    return VGGFeatures(arch, layers, pooling=pooling, weights=weights, precision=precision).to(device)
 
 
 def _start(objective: _Objective, config: Config, initial: Tensor | None) -> Tensor:
@@ -291,58 +354,12 @@ def _start(objective: _Objective, config: Config, initial: Tensor | None) -> Ten
     return config.noise_ratio * noise + (1 - config.noise_ratio) * objective.content
 
 
-class _Adam(torch.optim.Adam):
-    """torch's Adam with the same two words as our L-BFGS: `step(gradient)`, and a projection after it."""
-
-    def __init__(self, x: Tensor, learning_rate: float, project: Callable[[Tensor], object] | None) -> None:
-        super().__init__([x], lr=learning_rate)
-        self.x, self.project = x, project
-
-    def step(self, gradient: Tensor) -> None:  # type: ignore[override]
-        self.x.grad = gradient
-        super().step()
-        if self.project is not None:
-            self.project(self.x)
-
-
-def _optimizer(x: Tensor, config: Config) -> LBFGS | _Adam:
+def _optimizer(x: Tensor, config: Config) -> LBFGS | Adam:
     project = (lambda image: image.clamp_(0, 1)) if config.project else None
     if config.optimizer == "adam":
-        return _Adam(x, config.learning_rate, project)
+        return Adam(x, learning_rate=config.learning_rate, project=project)
     precondition = fourier_preconditioner(*x.shape[-2:], device=x.device) if config.precondition else None
     return LBFGS(x, history_size=config.history_size, project=project, precondition=precondition)
-
-
-def _steps_between_looks(device: torch.device) -> int:
-    """How many steps are sent to the device before the host waits for their numbers; on a CPU waiting is free."""
-    return 1 if device.type == "cpu" else 10
-
-
-def _last(seconds: list[float]) -> float:
-    return seconds[-1] if seconds else 0.0
-
-
-def _first_broken(rows: Tensor, names: Sequence[str]) -> tuple[str, int] | None:
-    """The first step with a number that is not finite, and the name of that number."""
-    bad = ~rows.isfinite()
-    if not bool(bad.any()):
-        return None
-    step = int(bad.any(1).int().argmax())
-    return (*names, "gradient")[int(bad[step].int().argmax())], step + 1
-
-
-def _history(names: Sequence[str], rows: Tensor, seconds: list[float]) -> dict[str, list[float]]:
-    if not seconds:
-        return {}
-    terms = dict(zip(names, rows.T.tolist(), strict=False))
-    totals = [sum(values) for values in zip(*terms.values(), strict=True)]
-    return {"total": totals, **terms, "seconds": seconds}
-
-
-def _picture(x: Tensor, good: Tensor) -> Tensor:
-    """A copy for the outside world: in [0, 1], on the CPU; `good` where `x` has left the finite numbers."""
-    image = x if bool(torch.isfinite(x).all()) else good
-    return image.detach().clamp(0, 1).float().cpu().clone()
 
 
 def _check_image(name: str, image: Tensor) -> None:
@@ -367,22 +384,11 @@ def _check_shares(name: str, shares: tuple[float, ...], count: int, what: str) -
         raise ValueError(f"{name} must be {count} numbers of at least 0 for the {what}, not all 0; got {shares}")
 
 
-def _advice(config: Config) -> str:
+def _remedy(config: Config) -> str:
+    """What to try when a number stops being finite."""
     tips = []
     if config.precision != "float32":
         tips.append("precision='float32'")
     if config.optimizer == "adam":
         tips.append("a smaller learning_rate (it is in units of [0, 1] pixels)")
-    return f"; try {' or '.join(tips)}" if tips else "; try a smaller weight on that term"
-
-
-def _stall(history: dict[str, list[float]], config: Config) -> str | None:
-    """Advice where the last steps changed the loss by less than a ten-thousandth."""
-    total = history.get("total", [])
-    if len(total) <= 2 * _STALL_STEPS or total[-1] <= 0:
-        return None
-    fell = (min(total[:-_STALL_STEPS]) - min(total)) / min(total)
-    if fell > _STALL_CHANGE:
-        return None
-    remedy = "fewer steps would have done" if config.optimizer == "lbfgs" else "a smaller learning_rate may go on"
-    return f"the loss fell by {max(fell, 0.0):.1e} of its value over the last {_STALL_STEPS} steps; {remedy}"
+    return f"try {' or '.join(tips)}" if tips else "try a smaller weight on that term"

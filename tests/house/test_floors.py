@@ -10,9 +10,9 @@ GROUND = {"images", "datasets", "weights", "runtime", "network_catalog", "networ
 FLOORS = [
     GROUND,
     {"features", "losses", "layers", "lbfgs"},
-    {"networks", "perceptual", "training", "metrics"},
+    {"networks", "perceptual", "descent", "training", "metrics"},
     {"methods"},
-    {"figures", "interactive", "widgets", "records", "claims", "checks", "__main__"},
+    {"figures", "microscope", "interactive", "widgets", "records", "claims", "checks", "__main__"},
 ]
 SHOWING = {"matplotlib", "IPython", "ipywidgets", "tqdm"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

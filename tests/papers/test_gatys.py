@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from course_lib import VGGFeatures, losses, sample_image
+from course_lib import VGGFeatures, descent, losses, sample_image
 from course_lib.features import STYLE_LAYERS
 from course_lib.images import resize
 from course_lib.lbfgs import LBFGS
@@ -405,7 +405,7 @@ def test_a_term_that_breaks_later_gives_back_the_last_finite_picture(content, st
 def test_the_same_where_the_host_looks_only_every_tenth_step(content, style, monkeypatch):
     """On an accelerator the run is already past the broken step when it is found."""
     pictures = []
-    monkeypatch.setattr(gatys, "_steps_between_looks", lambda device: 10)
+    monkeypatch.setattr(descent, "_steps_between_looks", lambda device: 10)
     whole = stylize(content, style, small(num_steps=25), callback=lambda progress: pictures.append(progress.image()))
     assert len(whole.history["seconds"]) == len(whole.history["total"]) == 25
     assert whole.history["seconds"] == sorted(whole.history["seconds"])
@@ -426,7 +426,7 @@ def test_the_same_where_the_host_looks_only_every_tenth_step(content, style, mon
 
 def test_between_looks_nothing_waits_for_the_device(content, style, monkeypatch):
     """With the loss on the device, each number read back would stop the queue."""
-    monkeypatch.setattr(gatys, "_steps_between_looks", lambda device: 10)
+    monkeypatch.setattr(descent, "_steps_between_looks", lambda device: 10)
     originals = {name: getattr(torch.Tensor, name) for name in ("item", "tolist", "__bool__", "__float__", "cpu")}
     reads = dict.fromkeys(originals, 0)
 

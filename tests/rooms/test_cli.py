@@ -140,7 +140,7 @@ def test_weights_that_cannot_be_had_end_in_one_sentence(files, monkeypatch, caps
         raise WeightsError("The network 'vgg19_normalized' is not available.")
 
     monkeypatch.setattr(gatys, "VGGFeatures", unavailable)
-    gatys._network.cache_clear()
+    gatys._cached_network.cache_clear()
     assert stylize(files, "--steps", "1") == 2
     assert capsys.readouterr().err == "course_lib: The network 'vgg19_normalized' is not available.\n"
 

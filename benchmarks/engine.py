@@ -1,0 +1,339 @@
+"""Our engine beside a plain loop: same network, pictures, objective and evaluations, in turns, in one run.
+
+    python benchmarks/engine.py                    # 256 px, 200 evaluations
+    python benchmarks/engine.py --size 512 --record
+
+The plain loop is what tutorials write: a float32 `nn.Sequential`, autograd, and `torch.optim.LBFGS` as it comes.
+The runs take turns, one block of evaluations each, so that a machine that slows down slows all of them. Every
+picture is scored by the same objective in float64. `--record` stores the result for chapter 5.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from course_lib import VGGFeatures, records, runtime, sample_image
+from course_lib.features import CONTENT_LAYER, STYLE_LAYERS
+from course_lib.images import resize
+from course_lib.methods import gatys
+from course_lib.perceptual import PerceptualLoss
+
+BLOCK = 20  # evaluations in one turn: torch's max_iter
+SNAPSHOT = 2  # evaluations between two pictures that can be scored
+CONTENT, STYLE = "eilean_donan", "great_wave"
+
+
+class Plain:
+    """The tutorials' loop. One `optimizer.step(closure)` is 20 evaluations."""
+
+    def __init__(self, content: Tensor, style: Tensor, start: Tensor, config: gatys.Config) -> None:
+        self.x, self.config = start.clone().requires_grad_(True), config
+        features = VGGFeatures(layers=(*STYLE_LAYERS, CONTENT_LAYER)).to(start.device)
+        self.mean, self.std = features.mean, features.std
+        layers: list[nn.Module] = []
+        for name in features.names:
+            if name.startswith("conv"):
+                conv = features.convs[name]
+                layers.append(conv.to(memory_format=torch.contiguous_format))
+            else:
+                layers.append(nn.ReLU() if name.startswith("relu") else nn.AvgPool2d(2))
+        self.network, self.names = nn.Sequential(*layers), features.names
+        with torch.no_grad():
+            self.content = self.features(content)[CONTENT_LAYER]
+            self.grams = {layer: self.gram(f) for layer, f in self.features(style).items() if layer in STYLE_LAYERS}
+        self.optimizer = torch.optim.LBFGS([self.x])
+        self.watch: Callable[[Tensor], None] = lambda x: None
+
+    def features(self, x: Tensor) -> dict[str, Tensor]:
+        x, found = (x - self.mean) / self.std, {}
+        for name, layer in zip(self.names, self.network, strict=True):
+            x = found[name] = layer(x)
+        return found
+
+    @staticmethod
+    def gram(features: Tensor) -> Tensor:
+        _, channels, height, width = features.shape
+        f = features.view(channels, height * width)
+        return f @ f.t() / (height * width)
+
+    def closure(self) -> Tensor:
+        self.watch(self.x)
+        self.optimizer.zero_grad()
+        found = self.features(self.x)
+        loss = self.config.content_weight * F.mse_loss(found[CONTENT_LAYER], self.content) / 2
+        for layer in STYLE_LAYERS:
+            loss = loss + self.config.style_weight / 5 * F.mse_loss(self.gram(found[layer]), self.grams[layer]) / 4
+        loss.backward()
+        return loss
+
+    def run(self) -> None:
+        self.optimizer.step(self.closure)
+
+
+class Ours:
+    """`gatys.stylize` in blocks."""
+
+    def __init__(self, content: Tensor, style: Tensor, start: Tensor, config: gatys.Config) -> None:
+        self.objective, self.x = gatys._Objective(content, style, config), start.clone()
+        self.optimizer = gatys._optimizer(self.x, config)
+        self.watch: Callable[[Tensor], None] = lambda x: None
+
+    def run(self) -> None:
+        for _ in range(BLOCK):
+            self.watch(self.x)
+            terms, gradient = self.objective.evaluate(self.x)
+            self.optimizer.step(gradient)
+        terms.tolist()  # waits for the device
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds_of(function: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
+    """The median time of a call, after one that does not count."""
+    found = []
+    for _ in range(repeats + 1):
+        wait(device)
+        began = time.perf_counter()
+        function()
+        wait(device)
+        found.append(time.perf_counter() - began)
+    return median(found[1:])
+
+
+def machine(height: int, width: int, precision: torch.dtype, device: torch.device) -> dict[str, float]:
+    """What the machine can do: a matrix product, and the convolutions of one evaluation with nothing around them."""
+    a, b = (torch.rand(2048, 2048, device=device).to(precision) for _ in range(2))
+    rate = 2 * 2048**3 / seconds_of(lambda: a @ b, device)
+    network = VGGFeatures(layers=(*STYLE_LAYERS, CONTENT_LAYER), precision=precision).to(device)
+    alone, operations = 0.0, 0
+    with torch.no_grad():
+        for name in network.names:
+            if name.startswith("pool"):
+                height, width = height // 2, width // 2
+            if not name.startswith("conv"):
+                continue
+            conv = network.convs[name]
+            shape = (1, conv.in_channels, height, width)
+            x = torch.rand(shape, device=device).to(precision, memory_format=torch.channels_last)
+            y = conv(x)
+            alone += seconds_of(lambda conv=conv, x=x: conv(x), device)
+            alone += seconds_of(lambda conv=conv, y=y: F.conv_transpose2d(y, conv.weight, padding=1), device)
+            operations += 2 * 2 * conv.weight.numel() * height * width  # forward and back, multiply and add
+    return {"matrix rate": rate, "convolutions": alone, "operations": operations}
+
+
+def score(image: Tensor, content: Tensor, style: Tensor, network: VGGFeatures) -> float:
+    """Eq. 7 in float64."""
+    config = gatys.Config()
+    loss = PerceptualLoss(
+        network,
+        content={CONTENT_LAYER: config.content_weight},
+        style=dict.fromkeys(STYLE_LAYERS, config.style_weight / len(STYLE_LAYERS)),
+    )
+    loss.set_content(content.double())
+    loss.set_style([resize(style, max(content.shape[-2:])).double()])
+    with torch.no_grad():
+        return float(loss(image.double()).sum())
+
+
+def peak_memory(which: str, options: argparse.Namespace) -> float:
+    """GB that 40 evaluations add to a process that has done a few small ones; a process of its own for each."""
+    command = [sys.executable, __file__, "--memory-of", which, "--size", str(options.size), "--device", options.device]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def configs(seed: int, device: str) -> dict[str, tuple[type, gatys.Config]]:
+    same = {"seed": seed, "device": device}
+    return {
+        "plain": (Plain, gatys.Config(**same)),
+        "float32": (Ours, gatys.Config(**same, precision="float32")),
+        "Config()": (Ours, gatys.Config(**same)),
+        "Config.fast()": (Ours, replace(gatys.Config.fast(), **same)),
+    }
+
+
+class Entry:
+    """One participant: its runner, the seconds an evaluation took in each turn, and its pictures.
+
+    The first evaluation of a turn pays for the turn before it, which filled every cache with its own numbers.
+    It is counted among the evaluations and left out of the clock.
+    """
+
+    def __init__(self, kind: type, content: Tensor, style: Tensor, config: gatys.Config) -> None:
+        objective = gatys._Objective(content, style, config)
+        device, start = objective.device, gatys._start(objective, config, None)
+        self.runner = kind(content.to(device), style.to(device), start, config)
+        self.runner.watch = self.watch
+        self.turns: list[float] = []
+        self.pictures: list[Tensor] = []  # every SNAPSHOT evaluations
+        self.evaluations = self.first = 0
+        self.began = 0.0
+
+    def watch(self, x: Tensor) -> None:
+        """Called before each evaluation."""
+        if self.evaluations == self.first + 1:
+            wait(x.device)
+            self.began = time.perf_counter()
+        if self.evaluations % SNAPSHOT == 0:
+            self.pictures.append(x.detach().to("cpu", copy=True))
+        self.evaluations += 1
+
+    def turn(self) -> None:
+        self.first = self.evaluations
+        self.runner.run()
+        wait(self.runner.x.device)
+        self.turns.append((time.perf_counter() - self.began) / (self.evaluations - self.first - 1))
+
+    @property
+    def seconds(self) -> float:
+        """Of one evaluation."""
+        return median(self.turns)
+
+
+def race(start: str, options: argparse.Namespace) -> dict[str, dict[str, float | int | None]]:
+    """All four from one picture, in turns of `BLOCK` evaluations."""
+    content, style = sample_image(CONTENT, options.size), sample_image(STYLE, options.size)
+    entries = {}
+    for name, (kind, config) in configs(options.seed, options.device).items():
+        entries[name] = Entry(kind, content, style, replace(config, start=start))
+    for _ in range(options.steps // BLOCK):
+        for entry in entries.values():
+            entry.turn()
+    exact = VGGFeatures(layers=(*STYLE_LAYERS, CONTENT_LAYER), precision=torch.float64)
+
+    def scored(picture: Tensor) -> float:
+        return score(picture, content, style, exact)
+
+    last = entries["plain"].pictures[-1]
+    goals = {"loss": scored(last), "saved": scored(last.clamp(0, 1))}  # a file holds values in [0, 1] only
+    found: dict[str, dict[str, float | int | None]] = {}
+    for name, entry in entries.items():
+        found[name] = {
+            "seconds": entry.seconds,
+            "loss": scored(entry.pictures[-1]),
+            "saved": scored(entry.pictures[-1].clamp(0, 1)),
+        }
+        for goal, value in goals.items():
+            found[name][f"evaluations to {goal}"] = first_below(entry.pictures, value, scored)
+    return found
+
+
+def first_below(pictures: list[Tensor], goal: float, scored: Callable[[Tensor], float]) -> int | None:
+    """The first evaluation whose picture reaches `goal`, by halving: the losses fall, near enough."""
+    low, high = 0, len(pictures) - 1
+    if scored(pictures[high]) > goal:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if scored(pictures[middle]) <= goal else (middle + 1, high)
+    return 1 + SNAPSHOT * high
+
+
+def report(found: dict[str, dict[str, float | int | None]], start: str) -> None:
+    plain = found["plain"]
+    print(f"\nfrom {start}")
+    print(
+        "                  s/eval  ratio   loss   saved | evals, s, ratio to the plain loop's loss | its saved picture's"
+    )
+    for name, row in found.items():
+        line = f"{name:>15} {row['seconds']:8.4f} {plain['seconds'] / row['seconds']:6.2f}"
+        line += f" {row['loss']:7.4f} {row['saved']:7.4f}"
+        for goal in ("loss", "saved"):
+            steps, seconds = row[f"evaluations to {goal}"], plain["seconds"] * plain["evaluations to loss"]
+            if steps is None:
+                line += " | not reached      "
+            else:
+                line += f" | {steps:4d} {steps * row['seconds']:6.1f} {seconds / (steps * row['seconds']):6.2f}"
+        print(line, flush=True)
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything, printed as it comes."""
+    device = runtime.pick_device(options.device)
+    height, width = sample_image(CONTENT, options.size).shape[-2:]
+    precision = runtime.pick_precision("auto", device)
+    able = machine(height, width, precision, device)
+    print(f"{height}×{width} px, {device}, {torch.get_num_threads()} threads")
+    values: dict[str, Any] = {"picture": f"{height}×{width}", "machine": able}
+    for start in ("noise", "content"):
+        values[start] = race(start, options)
+        report(values[start], start)
+    ours = values["noise"]["Config()"]["seconds"]
+    values["share of matrix rate"] = able["operations"] / ours / able["matrix rate"]
+    values["share of convolutions alone"] = able["convolutions"] / ours
+    print(f"\nan evaluation is {able['operations'] / 1e9:.0f} G operations")
+    rate = f"{precision} matrix products run at {able['matrix rate'] / 1e12:.2f} T/s"
+    print(f"{rate}: we reach {values['share of matrix rate']:.0%} of it")
+    print(f"the convolutions alone take {values['share of convolutions alone']:.0%} of our time")
+    values["memory"] = {which: peak_memory(which, options) for which in configs(0, "auto")}
+    print("peak memory, GB:", ", ".join(f"{which} {gb:.2f}" for which, gb in values["memory"].items()))
+    return values
+
+
+def memory_of(which: str, options: argparse.Namespace) -> float:
+    """GB that two turns take beyond what the process held after a small picture."""
+    kind, config = configs(options.seed, options.device)[which]
+    device = runtime.pick_device(options.device)
+    for size in (64, options.size):
+        content, style = sample_image(CONTENT, size), sample_image(STYLE, size)
+        if size == options.size:
+            before = psutil.Process().memory_info().rss
+            if device.type == "cuda":
+                before = torch.cuda.memory_allocated()
+                torch.cuda.reset_peak_memory_stats()
+        entry = Entry(kind, content, style, config)
+        entry.runner.watch = lambda x: None
+        for _ in range(2):
+            entry.runner.run()
+    if device.type == "cuda":
+        return (torch.cuda.max_memory_allocated() - before) / 1e9
+    status = Path("/proc/self/status")
+    if not status.exists():  # elsewhere the peak of a child process cannot be told from its parent's
+        return float("nan")
+    peak = re.search(r"VmHWM:\s+(\d+)", status.read_text())
+    return (int(peak[1]) * 1024 - before) / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=256, help="long side in pixels (default: 256)")
+    parser.add_argument("--steps", type=int, default=200, help="evaluations of each (default: 200)")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--record", action="store_true", help="store the result for chapter 5")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory_of:
+        print(memory_of(options.memory_of, options))
+        return
+    if not options.record:
+        measure(options)
+        return
+    command = f"python benchmarks/engine.py --size {options.size} --steps {options.steps} --record"
+    settings = {"size": options.size, "steps": options.steps, "content": CONTENT, "style": STYLE}
+    name = f"05_engine_{options.size}"
+    with records.run(name, profile="laptop", seed=options.seed, config=settings, command=command) as run:
+        run.values.update(measure(options))
+
+
+if __name__ == "__main__":
+    main()
