@@ -155,9 +155,9 @@ def score(image: Tensor, content: Tensor, style: Tensor, network: VGGFeatures) -
         return float(loss(image.double()).sum())
 
 
-def peak_memory(which: str, options: argparse.Namespace) -> float:
+def peak_memory(which: str, size: int, device: str) -> float:
     """GB that 40 evaluations add to a process that has done a few small ones; a process of its own for each."""
-    command = [sys.executable, __file__, "--memory-of", which, "--size", str(options.size), "--device", options.device]
+    command = [sys.executable, __file__, "--memory-of", which, "--size", str(size), "--device", device]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
@@ -251,9 +251,7 @@ def first_below(pictures: list[Tensor], goal: float, scored: Callable[[Tensor], 
 def report(found: dict[str, dict[str, float | int | None]], start: str) -> None:
     plain = found["plain"]
     print(f"\nfrom {start}")
-    print(
-        "                  s/eval  ratio   loss   saved | evals, s, ratio to the plain loop's loss | its saved picture's"
-    )
+    print("                  s/eval  ratio    loss   saved | to the plain loop's loss | to its saved picture's")
     for name, row in found.items():
         line = f"{name:>15} {row['seconds']:8.4f} {plain['seconds'] / row['seconds']:6.2f}"
         line += f" {row['loss']:7.4f} {row['saved']:7.4f}"
@@ -284,7 +282,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     rate = f"{precision} matrix products run at {able['matrix rate'] / 1e12:.2f} T/s"
     print(f"{rate}: we reach {values['share of matrix rate']:.0%} of it")
     print(f"the convolutions alone take {values['share of convolutions alone']:.0%} of our time")
-    values["memory"] = {which: peak_memory(which, options) for which in configs(0, "auto")}
+    values["memory"] = {which: peak_memory(which, options.size, options.device) for which in configs(0, "auto")}
     print("peak memory, GB:", ", ".join(f"{which} {gb:.2f}" for which, gb in values["memory"].items()))
     return values
 

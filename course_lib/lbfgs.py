@@ -27,7 +27,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-POWER = 0.4  # of the frequency; measured, see chapter 5
 _TINY = 1e-30
 
 
@@ -139,7 +138,7 @@ class LBFGS:
 
 
 def fourier_preconditioner(
-    height: int, width: int, *, power: float = POWER, device: torch.device | str = "cpu"
+    height: int, width: int, *, power: float, device: torch.device | str = "cpu"
 ) -> Callable[[Tensor], Tensor]:
     """A first guess of the inverse Hessian for pictures: B divides each Fourier coefficient by frequency**power.
 

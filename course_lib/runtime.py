@@ -17,6 +17,7 @@ import psutil
 import torch
 from torch import Tensor
 
+_GROUP = Path("/sys/fs/cgroup")  # a container may be given less memory than the machine has
 DEVICES = ("auto", "cuda", "mps", "xpu", "cpu")
 
 
@@ -99,10 +100,9 @@ def available_memory(device: torch.device) -> int | None:
     if device.type != "cpu":
         return None
     free = psutil.virtual_memory().available
-    group = Path("/sys/fs/cgroup")  # a container may hold less than the machine
     try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        cache = re.search(r"^inactive_file (\d+)", (group / "memory.stat").read_text(), re.MULTILINE)
+        limit, used = ((_GROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        cache = re.search(r"^inactive_file (\d+)", (_GROUP / "memory.stat").read_text(), re.MULTILINE)
     except OSError:
         return free
     if limit == "max" or cache is None:

@@ -2,6 +2,7 @@
 
 import csv
 import html
+import json
 import os
 import re
 import sys
@@ -94,6 +95,34 @@ class ImageCredits(Directive):
         return [nodes.raw("", text, format="html")]
 
 
+def cost(name: str) -> str:
+    """What the stored run `name` cost, as a box for the margin; empty where there is no such run."""
+    file = ROOT / "data" / "results" / name / "record.json"
+    if not file.exists():
+        return ""
+    record = json.loads(file.read_text(encoding="utf-8"))
+    minutes = record["minutes"]
+    spent = f"{minutes:.1f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
+    memory = f", {record['peak_memory_gb']:.1f} GB" if record["peak_memory_gb"] else ""
+    words = [f"<b>{spent}{memory}</b>", html.escape(record["device"]), f"{record['profile']} profile, measured"]
+    return (
+        f'<aside class="margin cost" aria-label="What the next cell cost">'
+        f'<p class="cost-title">Cost of <code>{html.escape(name)}</code></p><p>{"<br>".join(words)}</p></aside>'
+    )
+
+
+def add_costs(app: Sphinx, tree: nodes.document) -> None:
+    """Beside every cell that makes a stored run: its minutes, memory and device, from the record itself."""
+    for cell in list(tree.findall(nodes.container)):
+        if cell.get("nb_element") != "cell_code":
+            continue
+        source = "\n".join(block.astext() for block in cell.findall(nodes.literal_block))
+        boxes = [cost(name) for name in re.findall(r"records\.run\(\s*[\"']([^\"']+)", source)]
+        if any(boxes) and cell.parent is not None:
+            place = cell.parent.index(cell)
+            cell.parent.insert(place, nodes.raw("", "".join(boxes), format="html"))
+
+
 def write_thumbnails(app: Sphinx, problem: Exception | None) -> None:
     """Small WebP copies of every picture in the ledger, beside the pages; kept between builds."""
     if problem is not None or app.builder.format != "html":
@@ -148,6 +177,7 @@ def drop_preloads(app: Sphinx, problem: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("image-credits", ImageCredits)
     app.connect("config-inited", set_theme_options)
+    app.connect("doctree-read", add_costs)
     app.connect("autodoc-process-signature", mend_signature)
     app.connect("html-page-context", mend_page, priority=900)
     app.connect("build-finished", write_thumbnails)

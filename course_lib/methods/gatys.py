@@ -54,7 +54,7 @@ class Config:
     optimizer: str = "lbfgs"  # "lbfgs" (Section 2) or "adam" (Premamayudu et al. 2019)
     learning_rate: float = 2 / 255  # Adam only: 2.0 in 0–255 pixels (Premamayudu et al. 2019)
     history_size: int = 20  # L-BFGS curvature pairs; not said in the paper
-    precondition: bool = False  # L-BFGS that trusts coarse patterns first: ours, chapter 5
+    precondition: float = 0.0  # p: L-BFGS first guesses moves by frequency**−p; 0, plain (Section 2). Chapter 5
     project: bool = True  # keep x in [0, 1] after each step (Wang 2019; the authors' texture code bounds it too)
     tv_weight: float = 0.0  # smoothness; "we do not regularise", Section 2
     style_scale: float = 1.0  # long side of the style image over the content's; 1: "the same size", Section 2
@@ -83,7 +83,7 @@ class Config:
         for name, allowed in (("start", STARTS), ("optimizer", ("lbfgs", "adam"))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
-        for name in ("noise_ratio", "noise_width"):
+        for name in ("noise_ratio", "noise_width", "precondition"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         for name in ("style_scale", "learning_rate"):
@@ -97,7 +97,7 @@ class Config:
     @classmethod
     def fast(cls) -> Config:
         """Our best engine: the same objective and start, a preconditioned optimizer, and half the steps."""
-        return cls(precondition=True, num_steps=250)
+        return cls(precondition=0.4, num_steps=250)
 
     @classmethod
     def quick(cls) -> Config:
@@ -198,9 +198,9 @@ def dissect(
     0.0
     """
     config = config or Config()
-    objective = _Objective(content, style, config)
     _check_image("dissected", image)
-    x = image.to(objective.device, torch.float32).requires_grad_(True)
+    objective = _Objective(content, style, config)
+    x = image.detach().to(objective.device, torch.float32).clone().requires_grad_(True)
     terms = objective.terms(x)
     found = {}
     for name, term in zip(objective.names, terms.unbind(), strict=True):
@@ -358,8 +358,10 @@ def _optimizer(x: Tensor, config: Config) -> LBFGS | Adam:
     project = (lambda image: image.clamp_(0, 1)) if config.project else None
     if config.optimizer == "adam":
         return Adam(x, learning_rate=config.learning_rate, project=project)
-    precondition = fourier_preconditioner(*x.shape[-2:], device=x.device) if config.precondition else None
-    return LBFGS(x, history_size=config.history_size, project=project, precondition=precondition)
+    coarse_first = None
+    if config.precondition > 0:
+        coarse_first = fourier_preconditioner(*x.shape[-2:], power=config.precondition, device=x.device)
+    return LBFGS(x, history_size=config.history_size, project=project, precondition=coarse_first)
 
 
 def _check_image(name: str, image: Tensor) -> None:

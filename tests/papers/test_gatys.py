@@ -75,6 +75,7 @@ def test_the_defaults_are_the_papers():
         "tv_weight": 0.0,  # no image prior
         "style_scale": 1.0,  # the style image at the content's size
         "project": True,
+        "precondition": 0.0,  # plain L-BFGS
         "num_steps": 500,  # Wang 2019: satisfactory within 500
         "noise_ratio": 0.7,  # the ANU report
         "learning_rate": 2 / 255,  # Premamayudu et al.: 2.0 in 0–255
@@ -442,7 +443,7 @@ def test_between_looks_nothing_waits_for_the_device(content, style, monkeypatch)
     counts = []
     for steps in (10, 19):
         reads.update(dict.fromkeys(reads, 0))
-        stylize(content, style, small(num_steps=steps, precondition=True, tv_weight=1.0))
+        stylize(content, style, small(num_steps=steps, precondition=0.4, tv_weight=1.0))
         counts.append(dict(reads))
     assert counts[1]["__bool__"] == counts[0]["__bool__"] + 1  # nine steps more, one look more
     assert {n: c for n, c in counts[1].items() if n != "__bool__"} == {
@@ -620,6 +621,33 @@ def test_images_may_lie_on_any_device(content, style, device):
     result = stylize(content.to(device), style, config, initial=style.new_full(content.shape, 0.5))
     assert result.image.device.type == "cpu"
     assert result.extra["device"].startswith(device)
+
+
+def test_a_run_that_will_not_fit_is_refused_with_the_size_that_does(content, style, monkeypatch):
+    config = small()
+    free = gatys.memory_needed(40, 32, config) // 2
+    monkeypatch.setattr(gatys.runtime, "available_memory", lambda device: free)
+    with pytest.raises(
+        MemoryError, match=r"40×32 px needs about .* GB .* largest that fits has a long side of (\d+)"
+    ) as e:
+        stylize(content, style, config)
+    side = int(str(e.value).split("long side of ")[1].split()[0])
+    assert gatys.memory_needed(side, side * 32 // 40, config) <= free
+    assert gatys.memory_needed(side + 1, (side + 1) * 32 // 40, config) > free
+    assert 20 <= side < 40
+    fitting = resize(content, (side, side * 32 // 40))
+    assert stylize(fitting, style, small(num_steps=1)).image.shape == fitting.shape
+
+
+def test_where_nobody_knows_how_much_is_free_nothing_is_refused(content, style, monkeypatch):
+    monkeypatch.setattr(gatys.runtime, "available_memory", lambda device: None)
+    assert stylize(content, style, small(num_steps=1)).stopped is None
+
+
+def test_memory_of_optimizers():
+    """L-BFGS keeps two pictures for each pair, Adam two in all."""
+    lbfgs, adam = (gatys.memory_needed(100, 200, small(optimizer=name, history_size=7)) for name in ("lbfgs", "adam"))
+    assert lbfgs - adam == pytest.approx(1.1 * (2 * 7 - 2) * 4 * 3 * 100 * 200, abs=2)
 
 
 def test_a_device_that_is_not_here(content, style, monkeypatch):

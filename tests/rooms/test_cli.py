@@ -135,6 +135,15 @@ def test_a_missing_photo_and_a_text_that_calls_itself_one(files, tmp_path, capsy
     assert "text.jpg" in capsys.readouterr().err
 
 
+def test_a_picture_too_large_for_the_memory_ends_in_one_sentence(files, used, monkeypatch, capsys):
+    monkeypatch.setattr(gatys.runtime, "available_memory", lambda device: 1_000_000)
+    assert stylize(files, "--size", "80", "--steps", "1", "--device", "cpu") == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert error[0].startswith("course_lib: a picture of 60×80 px needs about")
+    assert "the largest that fits has a long side of" in error[0]
+
+
 def test_weights_that_cannot_be_had_end_in_one_sentence(files, monkeypatch, capsys):
     def unavailable(*arguments, **options):
         raise WeightsError("The network 'vgg19_normalized' is not available.")

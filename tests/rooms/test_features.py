@@ -256,3 +256,27 @@ def test_a_scene_moved_by_a_pixel_stays_the_same_scene(real_network, photos):
     f, g, h = (F.normalize(network(x)["relu4_2"].flatten(), dim=0) for x in (a, moved, other))
     assert f @ g > 0.8
     assert f @ h < 0.5
+
+
+# --- memory ---
+
+
+@pytest.mark.parametrize(("precision", "item"), [(torch.float32, 4), (torch.bfloat16, 2)])
+def test_memory_is_counted_layer_by_layer(precision, item):
+    """To relu2_1 with an eighth of the channels: 8 and 8 at full size, 16 at half size, by hand."""
+    network = VGGFeatures("vgg19", ["relu2_1"], weights=None, precision=precision)
+    height, width = 40, 60
+    kept = item * (2 * 8 * height * width + 16 * 20 * 30)
+    widest = 8 * height * width * max(2 * item, 4)  # two gradients of it, or a float32 copy
+    assert network.memory_needed(height, width) == kept + widest
+    largest = VGGFeatures("vgg19", ["relu2_1"], weights=None, precision=precision, pooling="max")
+    assert largest.memory_needed(height, width) == kept + widest + 8 * 8 * 20 * 30  # and where each maximum was
+
+
+def test_memory_counts_what_is_recorded(picture):
+    for pooling in ("average", "max"):
+        network = VGGFeatures("vgg19", ["conv2_1", "relu3_1"], weights=None, pooling=pooling)
+        tape = network.record(picture(40, 60, 1))
+        held = sum(t.numel() * t.element_size() for t in tape.values())
+        widest = max(t.numel() for t in tape.values())
+        assert network.memory_needed(40, 60) == held + 8 * widest

@@ -141,7 +141,7 @@ def test_nothing_waits_for_the_device(monkeypatch):
         raise AssertionError("the host asked for a value")
 
     x = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    filter_ = fourier_preconditioner(4, 4)
+    filter_ = fourier_preconditioner(4, 4, power=0.4)
     optimizer = LBFGS(x, history_size=3, project=unit_clamp, precondition=filter_)
     for name in ("item", "tolist", "__bool__", "__float__", "__int__", "__index__", "cpu", "numpy"):
         monkeypatch.setattr(torch.Tensor, name, waits)

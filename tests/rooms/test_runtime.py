@@ -1,5 +1,6 @@
 """Device, seed, precision and threads."""
 
+import psutil
 import pytest
 import torch
 
@@ -98,3 +99,41 @@ def test_progress_gives_the_picture_only_when_asked():
     assert progress.image().shape == (1, 3, 2, 2)
     with pytest.raises(AttributeError):
         progress.step = 2  # a watcher cannot change the run
+
+
+# --- memory, and losses that wait on the device ---
+
+
+def test_free_memory_is_between_nothing_and_all_of_it():
+    free = runtime.available_memory(torch.device("cpu"))
+    assert 0 < free <= psutil.virtual_memory().total
+    assert runtime.available_memory(torch.device("meta")) is None  # nobody knows
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("max", None), ("3000000", 3_000_000 - 2_000_000 + 500_000), ("9" * 18, None)]
+)
+def test_a_containers_limit_counts(tmp_path, monkeypatch, limit, expected):
+    """Limit minus use, but what the system only remembers of files can be had back."""
+    for name, text in (("max", limit), ("current", "2000000"), ("stat", "anon 7\ninactive_file 500000\nslab 3")):
+        (tmp_path / f"memory.{name}").write_text(text + "\n")
+    monkeypatch.setattr(runtime, "_GROUP", tmp_path)
+    free = runtime.available_memory(torch.device("cpu"))
+    if expected is None:
+        assert free == pytest.approx(psutil.virtual_memory().available, rel=0.2)
+    else:
+        assert free == expected
+
+
+def test_losses_are_read_only_when_looked_at(monkeypatch):
+    reads = []
+    original = torch.Tensor.tolist
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda self: reads.append(1) or original(self))
+    losses = runtime.Losses(("content", "tv"), torch.tensor([2.0, 0.5]))
+    assert len(losses) == 3
+    assert list(losses) == ["total", "content", "tv"]
+    assert not reads
+    assert dict(losses) == {"total": 2.5, "content": 2.0, "tv": 0.5}
+    assert len(reads) == 1
+    with pytest.raises(KeyError):
+        losses["style"]

@@ -1,0 +1,112 @@
+"""What an evaluation costs by size, precision, optimizer and threads, in time and memory.
+
+    python benchmarks/sizes.py                     # 128 to 1024 px; about ten minutes on two cores
+    python benchmarks/sizes.py --record            # stores the result for chapter 5
+
+For each size the participants take turns, one evaluation each. Peak memory is measured in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.engine import CONTENT, STYLE, Plain, peak_memory, wait
+from course_lib import records, runtime, sample_image
+from course_lib.methods import gatys
+
+SIZES = (128, 192, 256, 384, 512, 768, 1024)
+REPEATS = 5
+
+
+def evaluations(which: str, size: int, config: gatys.Config) -> Callable[[], object]:
+    """A function that does one step of a run that has begun."""
+    content, style = sample_image(CONTENT, size), sample_image(STYLE, size)
+    objective = gatys._Objective(content, style, config)
+    start = gatys._start(objective, config, None)
+    if which == "plain":
+        plain = Plain(content.to(start.device), style.to(start.device), start, config)
+        plain.optimizer = torch.optim.LBFGS([plain.x], max_iter=1)
+        return plain.run
+    optimizer = gatys._optimizer(start, config)
+
+    def step() -> None:
+        _, gradient = objective.evaluate(start)
+        optimizer.step(gradient)
+
+    return step
+
+
+def in_turns(steps: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
+    """The median seconds of each, all of them once in every round; the first two rounds do not count."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(REPEATS + 2):
+        for name, step in steps.items():
+            wait(device)
+            began = time.perf_counter()
+            step()
+            wait(device)
+            times[name].append(time.perf_counter() - began)
+    return {name: median(found[2:]) for name, found in times.items()}
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    device = runtime.pick_device(options.device)
+    usual = gatys.Config(device=options.device)
+    kinds = {
+        "plain": usual,
+        "float32": replace(usual, precision="float32"),
+        "ours": usual,
+        "adam": replace(usual, optimizer="adam"),
+    }
+    values: dict[str, Any] = {"pixels": [], "seconds": {name: [] for name in kinds}, "memory": [], "predicted": []}
+    for size in options.sizes:
+        found = in_turns({name: evaluations(name, size, config) for name, config in kinds.items()}, device)
+        height, width = sample_image(CONTENT, size).shape[-2:]
+        values["pixels"].append(height * width)
+        for name, seconds in found.items():
+            values["seconds"][name].append(seconds)
+        values["memory"].append(peak_memory("Config()", size, options.device))
+        values["predicted"].append(gatys.memory_needed(height, width, usual) / 1e9)
+        print(
+            f"{size:5d} px, s: {', '.join(f'{name} {seconds:.3f}' for name, seconds in found.items())}; "
+            f"GB: predicted {values['predicted'][-1]:.2f}, measured {values['memory'][-1]:.2f}",
+            flush=True,
+        )
+    values["sizes"] = list(options.sizes)
+    if device.type == "cpu":
+        values["threads"] = {}
+        for count in range(1, runtime.use_threads() + 1):
+            torch.set_num_threads(count)
+            values["threads"][str(count)] = in_turns({"ours": evaluations("ours", 256, usual)}, device)["ours"]
+        print("seconds at 256 px by threads:", values["threads"])
+    return values
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="long sides in pixels")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--record", action="store_true", help="store the result for chapter 5")
+    options = parser.parse_args()
+    if not options.record:
+        measure(options)
+        return
+    settings = {"sizes": list(options.sizes), "content": CONTENT, "style": STYLE}
+    command = "python benchmarks/sizes.py --record"
+    with records.run("05_sizes", profile="laptop", seed=0, config=settings, command=command) as run:
+        run.values.update(measure(options))
+
+
+if __name__ == "__main__":
+    main()
