@@ -128,8 +128,8 @@ class LBFGS:
         zy = zy * scale.outer(scale)
         identity = torch.eye(len(scale), dtype=sy.dtype, device=sy.device)
         r = (sy * scale.outer(scale)).triu(1) + identity
-        newest = (usable * torch.arange(1, len(usable) + 1, device=usable.device)).argmax()
-        gamma = 1 / zy.diagonal()[newest].clamp_min(_TINY)  # s·y / y·By
+        newest = (usable * torch.arange(1, len(usable) + 1, device=usable.device)).argmax(0, keepdim=True)
+        gamma = 1 / zy.diagonal().gather(0, newest).squeeze(0).clamp_min(_TINY)  # s·y / y·By; zy[newest] would wait
         p, q = p.roll(age) * scale, q.roll(age) * scale
         w = torch.linalg.solve_triangular(r, p[:, None], upper=True)
         u = torch.linalg.solve_triangular(r.T, w + gamma * (zy @ w - q[:, None]), upper=False)

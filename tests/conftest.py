@@ -1,7 +1,10 @@
 """Fixtures that several rooms share: small pictures, and the real networks where a test asks for them."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib import VGGFeatures, sample_image, sample_names
 from course_lib.weights import WeightsError
@@ -37,3 +40,31 @@ def real_network():
 def photos():
     """All twelve content photographs by name, (1, 3, 192, 192) each."""
     return {name: sample_image(name, (192, 192)) for name in sample_names("content")}
+
+
+class _HostReads(TorchDispatchMode):
+    """Notes every operation for which the host has to wait for a device."""
+
+    waiting = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero")
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        if name in self.waiting:
+            self.found.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def host_reads():
+    """A context that gives the list of reads, as they come: ``with host_reads() as reads: …``."""
+
+    @contextmanager
+    def watching():
+        with _HostReads() as mode:
+            yield mode.found
+
+    return watching

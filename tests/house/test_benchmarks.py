@@ -1,0 +1,69 @@
+"""The benchmarks run, and compare what can be compared. How fast anything is, is not a test's business."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import engine, sizes  # noqa: E402
+from course_lib import sample_image  # noqa: E402
+from course_lib.methods import gatys  # noqa: E402
+
+
+@pytest.fixture
+def options():
+    return argparse.Namespace(size=64, steps=engine.BLOCK, seed=0, device="cpu", sizes=(64,))
+
+
+def test_all_run_the_same_objective(real_network, options):
+    """Same start, same loss: the first picture of each scores the same, and every loss falls."""
+    real_network("vgg19", ("relu1_1",))
+    found = engine.race("content", options)
+    assert set(found) == {"plain", "float32", "Config()", "Config.fast()"}
+    content, style = sample_image(engine.CONTENT, 64), sample_image(engine.STYLE, 64)
+    exact = real_network("vgg19", (*engine.STYLE_LAYERS, engine.CONTENT_LAYER), precision=torch.float64)
+    first = engine.score(content, content, style, exact)
+    for name, row in found.items():
+        assert row["loss"] < 0.5 * first, name
+        assert row["seconds"] > 0
+    config = gatys.Config(device="cpu", precision="float32")
+    plain = engine.Plain(content, style, content, config)
+    assert plain.closure().item() == pytest.approx(first, rel=1e-4)
+    ours = gatys._Objective(content, style, config)
+    assert ours.evaluate(content)[0].sum().item() == pytest.approx(first, rel=1e-4)
+    torch.testing.assert_close(plain.x.grad, ours.evaluate(content)[1], rtol=1e-3, atol=1e-5)
+
+
+def test_a_goal_is_found_at_its_first_evaluation():
+    pictures = [torch.tensor(float(value)) for value in (9, 7, 5, 4, 2, 1)]
+    assert engine.first_below(pictures, 4.5, float) == 1 + engine.SNAPSHOT * 3
+    assert engine.first_below(pictures, 9.0, float) == 1
+    assert engine.first_below(pictures, 0.5, float) is None
+
+
+def test_the_machine_is_measured_in_operations(real_network):
+    real_network("vgg19", ("relu1_1",))
+    able = engine.machine(64, 64, torch.float32, torch.device("cpu"))
+    # conv1_1 alone: 3·64·9 weights at 64·64 places, multiplied and added, forward and back
+    assert able["operations"] > 4 * 3 * 64 * 9 * 64 * 64
+    by_hand = 4 * 9 * (
+        (3 * 64 + 64 * 64) * 64**2
+        + (64 * 128 + 128 * 128) * 32**2
+        + (128 * 256 + 3 * 256 * 256) * 16**2
+        + (256 * 512 + 3 * 512 * 512) * 8**2
+        + 512 * 512 * 4**2
+    )
+    assert able["operations"] == by_hand
+
+
+def test_sizes_steps_move_the_picture(real_network):
+    real_network("vgg19", ("relu1_1",))
+    for which in ("plain", "ours"):
+        step = sizes.evaluations(which, 64, gatys.Config(device="cpu", precision="float32"))
+        step()
+        step()
