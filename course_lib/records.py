@@ -17,13 +17,14 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,8 +121,7 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
     """
     settings = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config or {})  # type: ignore[arg-type]
     record = Record(name, profile, seed, settings, command=command or _command(name, profile, seed))
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+    _forget_peak_memory()
     began = time.perf_counter()
     yield record
     record.minutes = (time.perf_counter() - began) / 60
@@ -243,16 +243,27 @@ def _device_name() -> str:
     return f"{model}, {threads} thread{'s' if threads > 1 else ''}"
 
 
+def _forget_peak_memory() -> None:
+    """Begin the peak anew, where that can be asked for."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):  # Linux
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak_memory_gb() -> float | None:
-    """Peak memory of the device, or of this process since it began where it runs on the CPU."""
+    """Peak memory of the device, or of this process where it runs on the CPU; None where nobody keeps it."""
     if torch.cuda.is_available():
         return round(torch.cuda.max_memory_allocated() / 1e9, 3)
-    if sys.platform == "win32":
+    status = Path("/proc/self/status")
+    if status.exists():
+        peak = re.search(r"VmHWM:\s+(\d+)", status.read_text())
+        return round(int(peak[1]) * 1024 / 1e9, 3) if peak else None
+    if sys.platform != "darwin":
         return None
     import resource  # not on Windows
 
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 3)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9, 3)  # of the process since it began
 
 
 def _commit() -> str | None:

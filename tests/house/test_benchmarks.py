@@ -51,12 +51,16 @@ def test_the_machine_is_measured_in_operations(real_network):
     able = engine.machine(64, 64, torch.float32, torch.device("cpu"))
     # conv1_1 alone: 3·64·9 weights at 64·64 places, multiplied and added, forward and back
     assert able["operations"] > 4 * 3 * 64 * 9 * 64 * 64
-    by_hand = 4 * 9 * (
-        (3 * 64 + 64 * 64) * 64**2
-        + (64 * 128 + 128 * 128) * 32**2
-        + (128 * 256 + 3 * 256 * 256) * 16**2
-        + (256 * 512 + 3 * 512 * 512) * 8**2
-        + 512 * 512 * 4**2
+    by_hand = (
+        4
+        * 9
+        * (
+            (3 * 64 + 64 * 64) * 64**2
+            + (64 * 128 + 128 * 128) * 32**2
+            + (128 * 256 + 3 * 256 * 256) * 16**2
+            + (256 * 512 + 3 * 512 * 512) * 8**2
+            + 512 * 512 * 4**2
+        )
     )
     assert able["operations"] == by_hand
 

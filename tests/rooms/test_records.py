@@ -3,6 +3,7 @@
 import json
 import math
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -243,3 +244,17 @@ def test_every_committed_record_can_be_shown():
         if record.images:
             assert "data:image/webp" in records.show(record.name, caption="c", alt="a")._repr_html_()
         assert {file.name for file in path.parent.iterdir()} == {"record.json", *stored["images"].values()}
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can begin the peak anew")
+def test_peak_memory_is_that_of_the_run_not_of_what_was_before(folder):
+    large = torch.ones(100_000_000)  # 0.4 GB, given back
+    before = records._peak_memory_gb()
+    del large
+    with records.run("01_x", profile="laptop", seed=0) as run:
+        held = torch.ones(25_000_000)
+    assert run.peak_memory_gb < before - 0.2
+    with records.run("01_x", profile="laptop", seed=0) as run:
+        larger = torch.ones(75_000_000)
+    assert run.peak_memory_gb > 0.3
+    assert len(held) < len(larger)
