@@ -126,8 +126,8 @@ def pull_map(gradients: Mapping[str, Tensor]) -> Tensor:
     local = _blurred(lengths, max(3, min(lengths.shape[-2:]) // 24 | 1))
     palette = torch.tensor([_rgb(color) for color in colors(list(gradients)).values()])
     winner = palette[local.argmax(0)[0]]  # (H, W, 3)
-    strength = local.sum(0)[0].sqrt()  # (H, W)
-    bright = 0.35 + 0.65 * (strength / strength.max().clamp_min(1e-30))
+    strength = local.sum(0)[0]  # (H, W)
+    bright = 0.1 + 0.9 * strength / strength.max().clamp_min(1e-30)
     return (winner * bright[..., None]).permute(2, 0, 1)[None]
 
 
