@@ -36,7 +36,8 @@ def gather(executed: bool) -> str:
                 raise SystemExit(f"render: {path.name} was not executed yet: run make book.")
             shutil.copy2(copy, path)
     digest = hashlib.sha256()
-    documented = [*(ROOT / "course_lib").rglob("*.py"), ROOT / "data" / "images" / "LEDGER.csv"]
+    data = [ROOT / "data" / "images" / "LEDGER.csv", ROOT / "data" / "claims.yml"]
+    documented = [*(ROOT / "course_lib").rglob("*.py"), *data]
     for path in [*sorted(p for p in SOURCE.rglob("*") if p.is_file()), *sorted(documented)]:
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -113,7 +113,7 @@ def finding(claim: Claim) -> Finding:
         verdict = "not reproduced"
     else:
         verdict = "reproduced" if record.profile == "paper" else "same ordering"
-    return Finding(claim, verdict, _spread(found["values"], found["unit"]), record.line)
+    return Finding(claim, verdict, _spread(found["values"], found["over"]), record.line)
 
 
 def ledger() -> list[Finding]:
@@ -121,7 +121,7 @@ def ledger() -> list[Finding]:
     return [finding(claim) for claim in load().values()]
 
 
-def _spread(values: Mapping[str, list[float]], unit: str) -> str:
+def _spread(values: Mapping[str, list[float]], over: str) -> str:
     """``low 0.61 ± 0.02, high 0.34 ± 0.01 (3 seeds)``: mean and standard deviation."""
     parts, count = [], 0
     for name, numbers in values.items():
@@ -130,4 +130,4 @@ def _spread(values: Mapping[str, list[float]], unit: str) -> str:
         if count > 1:
             text += f" ± {stdev(numbers):.1g}"
         parts.append(f"{name} {text}")
-    return ", ".join(parts) + (f" {unit}" if unit else "") + (f" ({count} seeds)" if count > 1 else " (1 seed)")
+    return f"{', '.join(parts)} ({count} {over if count > 1 else over.rstrip('s')})"

@@ -61,20 +61,22 @@ class Record:
     peak_memory_gb: float | None = None
     claims: dict[str, Any] = field(default_factory=dict)  # what was measured for the ledger: see `claim`
 
-    def claim(self, name: str, *, holds: Sequence[object], values: dict[str, Sequence[float]], unit: str = "") -> None:
+    def claim(
+        self, name: str, *, holds: Sequence[object], values: dict[str, Sequence[float]], over: str = "seeds"
+    ) -> None:
         """Keep what this run found for a claim of ``data/claims.yml``.
 
         Args:
             name: the claim's id.
             holds: for each seed, whether it holds.
             values: our numbers by name, one for each seed.
-            unit: of the numbers.
+            over: what they are spread over, where it is not seeds: "pairs" of pictures, say.
         """
         lengths = {len(holds), *map(len, values.values())}
         if len(lengths) != 1 or not values:
-            raise RecordError(f"claim {name!r} needs as many numbers as seeds under every name, got {lengths}")
+            raise RecordError(f"claim {name!r} needs as many numbers under every name as verdicts, got {lengths}")
         numbers = {key: [float(number) for number in found] for key, found in values.items()}
-        self.claims[name] = {"holds": [bool(held) for held in holds], "values": numbers, "unit": unit}
+        self.claims[name] = {"holds": [bool(held) for held in holds], "values": numbers, "over": over}
 
     @property
     def line(self) -> str:

@@ -1,0 +1,142 @@
+"""The ledger: what is claimed, who checks it, and that no verdict comes from anywhere but a record."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_lib import claims, records
+from course_lib.claims import Claim, ClaimError
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
+
+
+def checked_in(path):
+    cells = nbformat.read(path, as_version=4).cells
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    return re.findall(r"claims\.check\(\s*[\"']([^\"']+)", code)
+
+
+# --- the list itself ---
+
+
+def test_every_claim_is_checked_by_exactly_one_notebook_or_says_why_not():
+    places = {name: [] for name in claims.load()}
+    for number, path in NOTEBOOKS.items():
+        for name in checked_in(path):
+            assert name in places, f"{path.name} checks {name}, which is not in claims.yml"
+            places[name].append(number)
+    for name, claim in claims.load().items():
+        assert places[name] == ([claim.chapter] if claim.chapter else []), name
+
+
+def test_every_claim_has_its_source_and_a_sentence():
+    known = set(re.findall(r"@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(encoding="utf-8")))
+    for name, claim in claims.load().items():
+        assert claim.paper in known, name
+        assert claim.claim.endswith("."), name
+        assert claim.where, name
+        assert not claim.record or claim.measure, f"{name}: say what our numbers are"
+
+
+def test_every_record_of_a_claim_measured_it():
+    for finding in claims.ledger():
+        assert finding.verdict in claims.VERDICTS
+        assert bool(finding.value) == (finding.verdict != "not attempted"), finding.claim.id
+        if finding.verdict == "not reproduced":
+            assert finding.claim.note, f"{finding.claim.id}: give the reason"
+
+
+def test_every_record_names_the_command_that_makes_it():
+    for path in records.results_folder().glob("*/record.json"):
+        command = records.load(path.parent.name).command
+        script = re.match(r"python (\S+)", command)
+        assert script, command
+        assert (ROOT / script[1]).exists(), command
+
+
+# --- checking ---
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """Two claims: one that should hold, one that is expected not to."""
+    rows = {
+        "a.holds": Claim("a.holds", "p", "It falls.", "Fig. 1", "D", chapter="04", record="r", measure="m"),
+        "a.fails": Claim("a.fails", "p", "It rises.", "Fig. 2", "T", chapter="04", record="r", measure="m", quick=False),
+    }
+    monkeypatch.setattr(claims, "load", lambda: rows)
+    return rows
+
+
+def test_a_check_prints_one_line_that_is_the_same_everywhere(known, capsys):
+    claims.check("a.holds", True)
+    claims.check("a.fails", False)
+    assert capsys.readouterr().out == (
+        "✓ a.holds: It falls.\n✗ a.fails: does not hold here, as the ledger says: It rises.\n"
+    )
+
+
+def test_a_check_stops_where_the_finding_is_not_the_expected_one(known):
+    with pytest.raises(AssertionError, match="a.holds does not hold here, against what claims.yml expects: It falls"):
+        claims.check("a.holds", False)
+    with pytest.raises(AssertionError, match="a.fails holds here, against"):
+        claims.check("a.fails", True)
+    with pytest.raises(ClaimError, match=r"no claim 'b' in claims.yml; there are: a.holds, a.fails"):
+        claims.check("b", True)
+
+
+def test_a_claim_is_checked_or_says_why_not():
+    with pytest.raises(ClaimError, match="give the chapter that checks it, or the reason"):
+        Claim("x", "p", "c.", "w", "D")
+    with pytest.raises(ClaimError, match="give the chapter that checks it, or the reason"):
+        Claim("x", "p", "c.", "w", "D", chapter="04", not_attempted="no time")
+    with pytest.raises(ClaimError, match="certainty is one of D, T, got 'X'"):
+        Claim("x", "p", "c.", "w", "X", chapter="04")
+
+
+# --- verdicts ---
+
+
+def stored(tmp_path, monkeypatch, *, profile, holds, values):
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    with records.run("r", profile=profile, seed=0) as run:
+        run.claim("a.holds", holds=holds, values=values)
+
+
+@pytest.mark.parametrize(
+    ("profile", "holds", "verdict"),
+    [
+        ("paper", (1, 1, 1), "reproduced"),
+        ("laptop", (1, 1, 1), "same ordering"),
+        ("paper", (1, 0, 1), "not reproduced"),
+        ("laptop", (0, 0, 0), "not reproduced"),
+    ],
+)
+def test_the_verdict_comes_from_the_record(known, tmp_path, monkeypatch, profile, holds, verdict):
+    stored(tmp_path, monkeypatch, profile=profile, holds=holds, values={"low": (0.5, 0.6, 0.7), "high": (1, 2, 3)})
+    finding = claims.finding(known["a.holds"])
+    assert finding.verdict == verdict
+    assert finding.value == "low 0.6 ± 0.1, high 2 ± 1 (3 seeds)"
+    assert f"{profile} profile" in finding.line
+
+
+def test_one_number_has_no_spread(known, tmp_path, monkeypatch):
+    stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"share": [0.8123]})
+    assert claims.finding(known["a.holds"]).value == "share 0.812 (1 seed)"
+
+
+def test_a_record_that_measured_something_else_is_no_verdict(known, tmp_path, monkeypatch):
+    stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"share": [0.8]})
+    with pytest.raises(ClaimError, match="stored run 'r' measured nothing for a.fails"):
+        claims.finding(known["a.fails"])
+
+
+def test_as_many_numbers_as_verdicts(tmp_path, monkeypatch):
+    run = records.Record("r", "laptop", 0, {})
+    with pytest.raises(records.RecordError, match="as many numbers under every name"):
+        run.claim("a.holds", holds=[True, True], values={"x": [1.0]})
+    with pytest.raises(records.RecordError, match="as many numbers under every name"):
+        run.claim("a.holds", holds=[True], values={})
