@@ -2,6 +2,7 @@
 
     python book/execute.py [-p SEED 1 …] [NAME …]    into _build/executed, two at a time, only what changed
     python book/execute.py --in-place [NAME …]       the committed outputs, at every notebook's own defaults
+    python book/execute.py --again 04 -p PROFILE paper    its stored runs anew, each replaced when its successor is there
     python book/execute.py --script 04 --profile paper    a plain script, for a machine without Jupyter
 
 NAME is the beginning of a notebook's file name ("03"). Outputs are stripped of what differs from run to run
@@ -179,7 +180,9 @@ def run_one(path: Path, target: Path, parameters: dict[str, Any], in_place: bool
     return "", time.monotonic() - started
 
 
-def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, workers: int) -> int:
+def execute(
+    paths: list[Path], parameters: dict[str, Any], *, in_place: bool, workers: int, again: bool = False
+) -> int:
     for path in paths:
         check_parameters(path, parameters)
     EXECUTED.mkdir(parents=True, exist_ok=True)
@@ -192,7 +195,7 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
     for path in paths:
         target, mark = EXECUTED / path.name, EXECUTED / f"{path.stem}.fingerprint"
         prints[path] = fingerprint(path, parameters)
-        if not in_place and target.exists() and mark.exists() and mark.read_text() == prints[path]:
+        if not in_place and not again and target.exists() and mark.exists() and mark.read_text() == prints[path]:
             done += 1
             print(f"[{done}/{len(paths)}] {path.stem}: unchanged", flush=True)
         else:
@@ -202,6 +205,8 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
     threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(todo))))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    if again:
+        os.environ["COURSE_LIB_RECORDS"] = "again"  # see course_lib.records.missing
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     if todo:
         print(f"Executing {len(todo)} notebook{'s'[: len(todo) > 1]}, {workers} at a time …", flush=True)
@@ -287,6 +292,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="beginnings of notebook names (default: all)")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters")
     parser.add_argument("--in-place", action="store_true", help="write into notebooks/ (committed outputs)")
+    parser.add_argument("--again", action="store_true", help="make stored runs anew, even those that are there")
     parser.add_argument("--workers", type=int, default=2, help="notebooks at a time (default 2)")
     parser.add_argument("--script", metavar="NAME", help="write this notebook as a plain script instead")
     parser.add_argument("--profile", help="short for -p PROFILE …")
@@ -307,7 +313,11 @@ def main(arguments: list[str]) -> int:
                 "Committed outputs are made at every notebook's own defaults: --in-place takes no parameters."
             )
         return execute(
-            find_notebooks(chosen.names), parameters, in_place=chosen.in_place, workers=max(1, chosen.workers)
+            find_notebooks(chosen.names),
+            parameters,
+            in_place=chosen.in_place,
+            workers=max(1, chosen.workers),
+            again=chosen.again,
         )
     except Refused as refusal:
         print(f"execute: {refusal}", file=sys.stderr)
