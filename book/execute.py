@@ -2,7 +2,7 @@
 
     python book/execute.py [-p SEED 1 …] [NAME …]    into _build/executed, two at a time, only what changed
     python book/execute.py --in-place [NAME …]       the committed outputs, at every notebook's own defaults
-    python book/execute.py --again 04 -p PROFILE paper    its stored runs anew, each replaced when its successor is there
+    python book/execute.py --again 04 -p PROFILE paper    its stored runs anew
     python book/execute.py --script 04 --profile paper    a plain script, for a machine without Jupyter
 
 NAME is the beginning of a notebook's file name ("03"). Outputs are stripped of what differs from run to run
@@ -180,9 +180,7 @@ def run_one(path: Path, target: Path, parameters: dict[str, Any], in_place: bool
     return "", time.monotonic() - started
 
 
-def execute(
-    paths: list[Path], parameters: dict[str, Any], *, in_place: bool, workers: int, again: bool = False
-) -> int:
+def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, workers: int, again: bool = False) -> int:
     for path in paths:
         check_parameters(path, parameters)
     EXECUTED.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results"
-TOY = '''
+TOY = """
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,16 +29,15 @@ original, sample = gatys.stylize, images.sample_image
 small = dict(weights=None, precision="float32", device="cpu")
 
 
-def stylize(content, style, config=None, **options):
-    config = config or gatys.Config()
-    kept = options.pop("callback", None)
-    if kept is None:
-        return original(content, style, replace(config, num_steps=min(config.num_steps, 3), **small), **options)
-    seen = []
-    result = original(content, style, replace(config, num_steps=3, **small), callback=seen.append, **options)
-    for step in range(1, config.num_steps + 1):  # every step that the watcher may be waiting for
-        kept(replace(seen[min(step, 3) - 1], step=step))
-    return result
+def stylize(content, style, config=None, *, callback=None, **options):
+    config, seen = config or gatys.Config(), []
+    toy = replace(config, num_steps=min(config.num_steps, 3), **small)
+    result = original(content, style, toy, callback=seen.append, **options)
+    for step in range(1, config.num_steps + 1):  # every step that a watcher may be waiting for
+        if callback is not None:
+            callback(replace(seen[min(step, len(seen)) - 1], step=step))
+    long = {{name: (values * config.num_steps)[: config.num_steps] for name, values in result.history.items()}}
+    return replace(result, history=long)
 
 
 gatys.stylize = stylize
@@ -49,7 +48,7 @@ gatys.dissect = lambda image, content, style, config=None: dissect(
 course_lib.sample_image = lambda name, size=None: sample(name, size=48)
 checks.holds = claims.check = lambda *_, **__: None
 exec(compile(Path({script!r}).read_text(encoding="utf-8"), {script!r}, "exec"), {{"__name__": "toy", "__file__": {script!r}}})
-'''
+"""
 
 
 def keys(value):

@@ -65,7 +65,9 @@ def known(monkeypatch):
     """Two claims: one that should hold, one that is expected not to."""
     rows = {
         "a.holds": Claim("a.holds", "p", "It falls.", "Fig. 1", "D", chapter="04", record="r", measure="m"),
-        "a.fails": Claim("a.fails", "p", "It rises.", "Fig. 2", "T", chapter="04", record="r", measure="m", quick=False),
+        "a.fails": Claim(
+            "a.fails", "p", "It rises.", "Fig. 2", "T", chapter="04", record="r", measure="m", quick=False
+        ),
     }
     monkeypatch.setattr(claims, "load", lambda: rows)
     return rows
