@@ -49,12 +49,17 @@ def test_every_record_of_a_claim_measured_it():
             assert finding.claim.note, f"{finding.claim.id}: give the reason"
 
 
-def test_every_record_names_the_command_that_makes_it():
+def test_every_record_is_made_by_the_command_it_names():
+    """The script is there, and so is the line of the notebook or benchmark that writes a record of this name."""
     for path in records.results_folder().glob("*/record.json"):
-        command = records.load(path.parent.name).command
-        script = re.match(r"python (\S+)", command)
+        name = path.parent.name
+        command = records.load(name).command
+        script = re.match(r"python (\S+)(?: (\d\d))?", command)
         assert script, command
-        assert (ROOT / script[1]).exists(), command
+        source = NOTEBOOKS[script[2]] if script[2] else ROOT / script[1]
+        text = source.read_text(encoding="utf-8")
+        assert "records.run(" in text, command
+        assert name in text or re.sub(r"_\d+$", "_", name) in text, f"{source.name} makes no {name}"
 
 
 # --- checking ---
