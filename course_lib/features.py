@@ -241,7 +241,6 @@ class VGGFeatures(nn.Module):
                 conv = self.convs[name]
                 assert isinstance(conv, nn.Conv2d)
                 gradient = F.conv_transpose2d(gradient, conv.weight, padding=1)
-                gradient = gradient.contiguous(memory_format=torch.channels_last)  # it nearly always is
             elif self.pooling == "average":
                 gradient = torch.ops.aten.avg_pool2d_backward(
                     gradient, tape[below], [2, 2], [2, 2], [0, 0], False, True, None
@@ -250,6 +249,7 @@ class VGGFeatures(nn.Module):
                 gradient = torch.ops.aten.max_pool2d_with_indices_backward(
                     gradient, tape[below], [2, 2], [2, 2], [0, 0], [1, 1], False, tape[f"{name} places"]
                 )
+            gradient = gradient.contiguous(memory_format=torch.channels_last)  # on most devices it is already
         return (gradient.to(torch.promote_types(self.precision, torch.float32)) / self.std).contiguous()
 
     def memory_needed(self, height: int, width: int) -> int:

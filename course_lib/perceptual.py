@@ -139,5 +139,6 @@ class _ClosedForm(torch.autograd.Function):
 
 
 def _as_rows(features: Tensor) -> Tensor:
-    """(N, C, h, w), channels-last, as (N, h·w, C) over the same memory."""
-    return features.permute(0, 2, 3, 1).flatten(1, 2)
+    """(N, C, h, w), channels-last, as (N, h·w, C) over the same memory: a view or an error, never a copy."""
+    count, channels, height, width = features.shape
+    return features.permute(0, 2, 3, 1).view(count, height * width, channels)

@@ -5,7 +5,7 @@ import torch
 
 from course_lib import VGGFeatures, losses
 from course_lib.losses import GATYS, JOHNSON
-from course_lib.perceptual import PerceptualLoss
+from course_lib.perceptual import PerceptualLoss, _as_rows
 
 STYLE = {"relu1_1": 3.0, "relu2_1": 20.0, "relu3_1": 5.0}
 
@@ -79,6 +79,24 @@ def test_the_walk_is_the_gradient(pooling, size):
 @pytest.mark.parametrize("pooling", ["average", "max"])
 def test_any_layers(content, style, pooling):
     assert_same(*both_ways(prepared(content, style, pooling=pooling), pictures(33, 46)))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (16, 40), (37, 16)])
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_down_to_a_single_place(size, pooling):
+    """Where a deep layer is one pixel high or wide, memory layouts are ambiguous: nothing may be added to a copy."""
+    loss = prepared({"relu4_2": 1.0}, {**STYLE, "relu4_1": 5.0, "relu5_1": 50.0}, size=size, pooling=pooling)
+    assert_same(*both_ways(loss, pictures(*size)))
+
+
+def test_rows_are_the_same_memory_or_an_error():
+    """Adding to a copy would lose a layer's gradient without a word."""
+    for layout in (torch.channels_last, torch.contiguous_format):
+        features = torch.zeros(1, 4, 3, 5).to(memory_format=layout)
+        _as_rows(features).add_(1)
+        assert features.min() == 1
+    with pytest.raises(RuntimeError, match="view"):
+        _as_rows(torch.zeros(1, 4, 5, 3).transpose(2, 3))
 
 
 def test_layers_that_nobody_weighs_change_nothing():
