@@ -149,11 +149,12 @@ class VGGFeatures(nn.Module):
         """The smallest image side, in pixels, at which `layer` still has one position."""
         return 2 ** sum(name.startswith("pool") for name in self.names[: self.names.index(layer) + 1])
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Features of a batch of images.
 
         Args:
             image: (N, 3, H, W), in [0, 1] (values outside are computed as they are).
+            layers: some of the network's layers, for a pass that ends at the deepest of these; None: all.
 
         Returns:
             A dict from layer name, in order of depth, to (N, C, h, w) in the network's precision.
@@ -161,15 +162,21 @@ class VGGFeatures(nn.Module):
         Raises:
             ValueError: wrong shape, whole numbers, an image too small for the deepest layer, or on another device.
         """
-        x, features = self._enter(image), {}
+        wanted = set(self.layers if layers is None else layers)
+        if not wanted <= {*self.layers}:
+            raise ValueError(f"this network answers for {', '.join(self.layers)}, not for {sorted(wanted)}")
+        features: dict[str, Tensor] = {}
+        x = self._enter(image)
         for name in self.names:
+            if len(features) == len(wanted):
+                break
             if name.startswith("conv"):
                 x = self.convs[name](x)
             elif name.startswith("relu"):
                 x = F.relu(x)
             else:
                 x = F.avg_pool2d(x, 2) if self.pooling == "average" else F.max_pool2d(x, 2)
-            if name in self.layers:
+            if name in wanted:
                 features[name] = x
         return features
 

@@ -62,8 +62,8 @@ class PerceptualLoss(nn.Module):
     @torch.no_grad()
     def set_content(self, image: Tensor) -> None:
         """Take the content targets from `image`, (N, 3, H, W) in [0, 1]: one for each picture to come."""
-        found = self.network(image)
-        self.content_targets = {layer: found[layer] for layer in self.content}
+        with torch.autocast(image.device.type, enabled=False):  # the network has a precision of its own
+            self.content_targets = self.network(image, tuple(self.content))
 
     @torch.no_grad()
     def set_style(self, images: Sequence[Tensor], blend: Sequence[float] | None = None) -> None:
@@ -89,7 +89,8 @@ class PerceptualLoss(nn.Module):
         missing = {*self.content} - {*self.content_targets} or {*self.style} - {*self.style_targets}
         if missing:
             raise ValueError(f"no target for {', '.join(sorted(missing))} yet: call set_content and set_style first")
-        terms: Tensor = _ClosedForm.apply(image, self)
+        with torch.autocast(image.device.type, enabled=False):
+            terms: Tensor = _ClosedForm.apply(image, self)
         return terms
 
     def _terms(self, tape: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "course_lib"
-GROUND = {"images", "datasets", "weights", "runtime", "network_catalog", "network_formats", "package_index"}
+GROUND = {"images", "datasets", "weights", "runtime", "network_catalog", "network_formats", "package_index", "settings"}
 FLOORS = [
     GROUND,
     {"features", "losses", "layers", "lbfgs"},
-    {"networks", "perceptual", "descent", "training", "metrics"},
+    {"networks", "perceptual", "descent", "training", "model_files", "tiles", "metrics"},
     {"methods"},
     {"figures", "microscope", "interactive", "widgets", "records", "claims", "checks", "__main__"},
 ]

@@ -1,0 +1,85 @@
+"""Sets of pictures to learn from: map-style datasets whose k-th item is always the same.
+
+That an item depends on its number alone, and on no random state, is what makes a run repeatable: stopped anywhere
+and taken up again, a training sees exactly the pictures that it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from course_lib.images import load_image, resize, sample_image, sample_names
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+class Crops(Dataset[Tensor]):
+    """Square crops of photographs, at random places and scales, half of them mirrored.
+
+    Item k is cut from photo k mod P. Its side lies between `size` (full detail) and the photo's short side
+    (everything), drawn from (seed, k), and is resized to `size`: (3, size, size) float32 in [0, 1].
+
+    Args:
+        photos: a folder, or pictures (1, 3, H, W) in [0, 1]; None for the open photos that come with the package.
+        size: side of a crop in pixels.
+        length: how many different crops; the default is that of COCO's training set as Johnson et al. used it.
+        seed: another seed, other crops.
+        scales: the part of the range from `size` to the short side to draw from; (0, 0) cuts at full detail only.
+
+    Raises:
+        ValueError: no photo, or one smaller than `size`.
+        ImageError: a file that is no picture.
+
+    >>> photos = [torch.rand(1, 3, 40, 60), torch.rand(1, 3, 50, 50)]
+    >>> crops = Crops(photos, size=32, length=100)
+    >>> len(crops), tuple(crops[7].shape), bool((crops[7] == crops[7]).all())
+    (100, (3, 32, 32), True)
+    """
+
+    def __init__(
+        self,
+        photos: str | Path | Sequence[Tensor] | None = None,
+        *,
+        size: int = 256,
+        length: int = 80_000,
+        seed: int = 0,
+        scales: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        found = _read(photos) if photos is None or isinstance(photos, str | Path) else list(photos)
+        if not found or size < 1 or length < 1:
+            raise ValueError(f"expected photos, a size and a length of at least 1, got {len(found)}, {size}, {length}")
+        small = [tuple(photo.shape) for photo in found if photo.ndim != 4 or min(photo.shape[-2:]) < size]
+        if small:
+            raise ValueError(f"a crop of {size} px needs photos (1, 3, H, W) at least as large, got {small[0]}")
+        # a quarter of the memory, and what a file held anyway
+        self.photos = [photo.mul(255).round().to(torch.uint8)[0] for photo in found]
+        self.size, self.length, self.seed, self.scales = size, length, seed, scales
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, k: int) -> Tensor:
+        if not 0 <= k < self.length:
+            raise IndexError(f"crop {k} of {self.length}")
+        photo = self.photos[k % len(self.photos)]  # (3, H, W)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + k)
+        height, width = photo.shape[-2:]
+        scale, y, x, mirror = torch.rand(4, generator=generator).tolist()
+        low, high = self.scales
+        side = round(self.size + (low + (high - low) * scale) * (min(height, width) - self.size))
+        top, left = round(y * (height - side)), round(x * (width - side))
+        crop = photo[None, :, top : top + side, left : left + side].float() / 255
+        crop = crop if side == self.size else resize(crop, (self.size, self.size))
+        return crop[0].flip(-1) if mirror < 0.5 else crop[0]
+
+
+def _read(folder: str | Path | None) -> list[Tensor]:
+    if folder is None:
+        return [sample_image(name) for name in sample_names("photos")]
+    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in _SUFFIXES)
+    return [load_image(path) for path in files]

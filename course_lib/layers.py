@@ -1,0 +1,106 @@
+"""Blocks that networks are made of: padded convolutions, normalizations, upsamplings, the residual block.
+
+Everything here keeps the size of a picture where it says so, for any size: borders are reflected, because a border of
+zeros is a black frame that a network sees and paints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NORMS = ("instance", "batch", "none")
+UPSAMPLINGS = ("resize", "transposed")
+
+
+def reflected_conv(channels_in: int, channels_out: int, kernel: int, *, stride: int = 1) -> nn.Conv2d:
+    """A convolution over a picture continued by its mirror image: (N, C, H, W) → (N, C', ⌈H/stride⌉, ⌈W/stride⌉)."""
+    return nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, padding_mode="reflect")
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Every channel of every picture to mean 0 and variance 1, then scaled and shifted (Ulyanov et al. 2016).
+
+    The statistics are the picture's own, so a part of it gives another answer than the whole. `held_statistics`
+    keeps those of one picture for all that follow: a large picture can then be computed in parts without seams.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+        self.recording = False
+        self.held: tuple[Tensor, Tensor] | None = None  # mean and variance of each channel, (C,) each
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.recording:
+            wide = x.float()
+            self.held = wide.mean((0, 2, 3)), wide.var((0, 2, 3), correction=0)
+        elif self.held is not None:
+            return F.batch_norm(x, *self.held, self.weight, self.bias, training=False, eps=self.eps)
+        return super().forward(x)
+
+
+@contextmanager
+def held_statistics(network: nn.Module, picture: Tensor) -> Iterator[None]:
+    """Normalize whatever `network` is given inside the ``with`` by the statistics of `picture` (1, 3, H, W).
+
+    The idea of Chen et al. 2022 (thumbnail instance normalization): one small picture of the whole, then the parts.
+    """
+    norms = [module for module in network.modules() if isinstance(module, InstanceNorm)]
+    try:
+        for norm in norms:
+            norm.recording = True
+        network(picture)
+        for norm in norms:
+            norm.recording = False
+        yield
+    finally:
+        for norm in norms:
+            norm.recording, norm.held = False, None
+
+
+def norm_layer(kind: str, channels: int) -> nn.Module:
+    """``"instance"`` (with scale and shift), ``"batch"``, or ``"none"``."""
+    if kind not in NORMS:
+        raise ValueError(f"unknown normalization {kind!r}; use one of {', '.join(NORMS)}")
+    if kind == "none":
+        return nn.Identity()
+    return InstanceNorm(channels) if kind == "instance" else nn.BatchNorm2d(channels)
+
+
+def upsampling(kind: str, channels_in: int, channels_out: int) -> nn.Module:
+    """Twice the size: (N, C, H, W) → (N, C', 2H, 2W), with 9·C·C' weights either way.
+
+    Args:
+        kind: ``"resize"``, every pixel repeated to 2×2 and a 3×3 convolution over it (Odena et al. 2016), or
+            ``"transposed"``, a 3×3 convolution of stride ½, which puts unequal numbers of products into
+            neighboring pixels: the checkerboard.
+    """
+    if kind == "resize":
+        return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), reflected_conv(channels_in, channels_out, 3))
+    if kind == "transposed":
+        return nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1)
+    raise ValueError(f"unknown upsampling {kind!r}; use one of {', '.join(UPSAMPLINGS)}")
+
+
+class ResidualBlock(nn.Module):
+    """x + norm(conv(ReLU(norm(conv(x))))): no ReLU after the sum (Gross & Wilber 2016, as in Johnson et al. 2016).
+
+    (N, C, H, W) → the same.
+    """
+
+    def __init__(self, channels: int, norm: str) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            reflected_conv(channels, channels, 3),
+            norm_layer(norm, channels),
+            nn.ReLU(inplace=True),
+            reflected_conv(channels, channels, 3),
+            norm_layer(norm, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.body(x)
+        return y

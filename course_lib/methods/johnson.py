@@ -1,0 +1,288 @@
+"""Perceptual losses for real-time style transfer (Johnson, Alahi & Fei-Fei, ECCV 2016).
+
+Not a picture but a network f_W is optimized, over photographs x, for one painting y_s (Eq. 5):
+
+    W* = argmin E_x [ λ_c ℓ_feat(f_W(x), x) + λ_s Σ_l ℓ_style,l(f_W(x), y_s) + λ_TV ℓ_TV(f_W(x)) ]
+
+Afterwards every photograph costs one pass. Symbols: λ_c = content_weight, λ_s = style_weight, λ_TV = tv_weight;
+the two losses are those of `course_lib.perceptual` in Johnson's convention (Eqs. 2–4): features divided by C·H·W.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from course_lib import layers, losses, model_files, runtime, settings, tiles
+from course_lib.datasets import Crops
+from course_lib.features import VGGFeatures
+from course_lib.images import resize
+from course_lib.networks.transformer_net import HALO, TransformerNet
+from course_lib.perceptual import PerceptualLoss
+from course_lib.training import fit
+
+KIND = "johnson"
+_BYTES_PER_PIXEL = 1500  # float32 activations alive at once for each pixel at full width, measured
+
+
+@dataclass(frozen=True)
+class Config:
+    """The paper's configuration (as Wang 2019 repeats it); every field says where it comes from."""
+
+    num_steps: int = 40_000  # Section 4.1
+    batch_size: int = 4  # Section 4.1
+    image_size: int = 256  # Section 4.1
+    learning_rate: float = 1e-3  # Adam, Section 4.1
+    content_weight: float = 1.0  # λ_c; the paper does not print its weights
+    style_weight: float = 5.0  # λ_s; 5 in the released code
+    tv_weight: float = 1.0  # λ_TV on the mean over [0, 1] pixels; see `tv_weight_of_paper`
+    content_layers: tuple[str, ...] = ("relu2_2",)  # Section 4.1
+    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # Section 4.1
+    style_size: int = 256  # long side of the painting; not said
+    width: float = 1.0  # factor on 32, 64, 128 channels (supplement, Table 1)
+    num_blocks: int = 5  # supplement, Table 1
+    norm: str = "batch"  # Section 3.1
+    upsampling: str = "transposed"  # "convolution with stride 1/2", Section 3.1
+    arch: str = "vgg16"  # Section 4
+    weights: str | Path | None = "default"  # of the loss network
+    accumulate: int = 1  # parts of a batch, for less memory
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        settings.check(
+            self,
+            whole={"num_steps": 1, "batch_size": 1, "image_size": 8, "style_size": 8, "num_blocks": 0, "accumulate": 1},
+            positive=("learning_rate", "width"),
+            nonnegative=("content_weight", "style_weight", "tv_weight"),
+        )
+        if isinstance(self.content_layers, str) or isinstance(self.style_layers, str):
+            raise ValueError("content_layers and style_layers must be tuples of names, not one text")
+
+    @classmethod
+    def released(cls) -> Config:
+        """The defaults of the authors' code (fast-neural-style, train.lua): instance norm, content at relu3_3."""
+        return cls(norm="instance", content_layers=("relu3_3",))
+
+    @classmethod
+    def fast(cls) -> Config:
+        """Our best engine: a quarter of the computation, two pictures a step, instance norm, no checkerboard."""
+        return cls(num_steps=4000, batch_size=2, image_size=192, width=0.5, norm="instance", upsampling="resize")
+
+    @classmethod
+    def quick(cls) -> Config:
+        """Minutes on a CPU: a small network at a small size; best with a trained network to start from."""
+        return replace(cls.fast(), num_steps=200, image_size=128)
+
+
+def tv_weight_of_paper(weight: float, size: int, scale: float = 255 * 0.226) -> float:
+    """Our `tv_weight` for a λ_TV that acts on a *sum* over 0–255 pixels beside features of the 0–255 network.
+
+    Args:
+        weight: 1e-6 to 1e-4 in the paper (Section 4.1).
+        size: side of the training pictures in pixels.
+        scale: how much larger the features of the paper's network are than those of torchvision's, about the ratio
+            of their inputs' scales. The content loss grows with its square.
+
+    >>> round(tv_weight_of_paper(1e-6, 256), 2)
+    3.85
+    """
+    return weight * 255**2 * 3 * size**2 / scale**2
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `train` returns and `load` reads: one network for one painting."""
+
+    network: TransformerNet
+    config: Config
+    facts: dict[str, Any]  # "style", "photos", "history", "seconds", "device", …: of the run that made it
+    stopped: str | None = None  # why the training ended early, or None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `stylize` returns."""
+
+    image: Tensor  # (N, 3, H, W) in [0, 1], float32, on the CPU
+    history: dict[str, list[float]]  # "seconds": of the pass
+
+
+def build(config: Config) -> TransformerNet:
+    """The untrained network of a configuration; its weights drawn from ``config.seed``."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(config.seed)
+        return TransformerNet(
+            width=config.width, num_blocks=config.num_blocks, norm=config.norm, upsampling=config.upsampling
+        )
+
+
+def objective(style: Tensor, config: Config) -> PerceptualLoss:
+    """ℓ_feat and ℓ_style with the painting's Gram matrices set (Eqs. 2–4); `set_content` is left to the caller.
+
+    Args:
+        style: (1, 3, h, w) in [0, 1]; resized to a long side of ``config.style_size``.
+    """
+    device = runtime.pick_device(config.device)
+    names = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
+    precision = runtime.pick_precision(config.precision, device)
+    network = VGGFeatures(config.arch, names, pooling="max", weights=config.weights, precision=precision).to(device)
+    loss = PerceptualLoss(
+        network,
+        content=dict.fromkeys(config.content_layers, config.content_weight),
+        style=dict.fromkeys(config.style_layers, config.style_weight),
+        convention=losses.JOHNSON,
+    )
+    loss.set_style([resize(style, config.style_size).to(device)])
+    return loss
+
+
+def train(
+    style: Tensor,
+    photos: str | Path | Sequence[Tensor] | Dataset[Tensor] | None = None,
+    config: Config | None = None,
+    *,
+    start: Model | None = None,
+    callback: runtime.Callback | None = None,
+    checkpoint: str | Path | None = None,
+) -> Model:
+    """Learn to paint every photograph in the manner of `style` (Johnson et al. 2016, Eq. 5).
+
+    Args:
+        style: (1, 3, h, w) in [0, 1].
+        photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W), or None for the open
+            photos that come with the package. Folders and pictures are cut by `datasets.Crops`.
+        config: defaults to the paper's: hours on a GPU of 2016, minutes on one of today, days on a CPU.
+        start: a trained model of the same shape to go on from; another painting is learned several times faster
+            from it than from random weights.
+        callback: called after each step with a `runtime.Progress` whose image is the first picture of the batch.
+        checkpoint: a file; if it is there, the run goes on from it (`training.fit`).
+
+    Raises:
+        ValueError: wrong shapes, a `start` of another shape, layers the network does not have.
+        CheckpointError: the checkpoint is damaged or of another run.
+        WeightsError: the loss network cannot be had.
+
+    >>> style, photos = torch.rand(1, 3, 32, 32), [torch.rand(1, 3, 40, 40)]
+    >>> tiny = Config(num_steps=2, image_size=32, style_size=32, width=0.1, num_blocks=1, weights=None)
+    >>> model = train(style, photos, tiny)
+    >>> tuple(stylize(photos[0], model).image.shape)
+    (1, 3, 40, 40)
+    """
+    config = config or Config()
+    if style.ndim != 4 or style.shape[:2] != (1, 3):
+        raise ValueError(f"the style image must have shape (1, 3, H, W), got {tuple(style.shape)}")
+    data = photos
+    if photos is None or isinstance(photos, str | Path | Sequence):
+        data = Crops(photos, size=config.image_size, seed=config.seed)
+    loss = objective(style, config)
+    device = runtime.pick_device(config.device)
+    network = build(config)
+    if start is not None:
+        settings.check_same(start.config, config, ("width", "num_blocks", "norm", "upsampling"))
+        network.load_state_dict(start.network.state_dict())
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    names = (*loss.names, *(("tv",) if config.tv_weight > 0 else ()))
+
+    def evaluate(net: nn.Module, batch: Tensor) -> tuple[Tensor, Tensor]:
+        painted = net(batch.contiguous(memory_format=torch.channels_last))
+        loss.set_content(batch)
+        terms = loss(painted) / len(batch)
+        if config.tv_weight > 0:
+            terms = torch.cat((terms, config.tv_weight * losses.total_variation_loss(painted).view(1)))
+        return terms, painted
+
+    identity = {**asdict(config), "style": style.double().sum().item(), "start": start is not None}
+    done = fit(
+        network, evaluate, names, data,
+        num_steps=config.num_steps, batch_size=config.batch_size, learning_rate=config.learning_rate,
+        accumulate=config.accumulate, precision=runtime.pick_precision(config.precision, device), seed=config.seed,
+        callback=callback, checkpoint=checkpoint, identity=identity,
+    )  # fmt: skip
+    facts = {
+        "steps": len(done.history["total"]),
+        "seconds": done.history["seconds"][-1] if done.history["seconds"] else 0.0,
+        "device": str(device),
+        "photos": len(data.photos) if isinstance(data, Crops) else len(data),  # type: ignore[arg-type]
+        "loss_network": loss.network.source,
+        "started_from": None if start is None else start.facts.get("name", "another model"),
+        "history": done.history,
+    }
+    return Model(network.cpu().eval(), config, facts, done.stopped)
+
+
+def stylize(
+    content: Tensor, model: Model, *, tile: int | None = None, device: str = "auto", precision: str = "auto"
+) -> Result:
+    """Paint photographs in one pass.
+
+    Args:
+        content: (N, 3, H, W) in [0, 1], any size from 8 px on.
+        model: from `train` or `load`.
+        tile: side of the parts to compute in, for pictures too large for the memory; None: in one piece where it
+            fits. The parts share the normalization statistics of the whole, taken from a smaller copy of it, and
+            overlap by more than the network sees: there are no seams.
+
+    Raises:
+        ValueError: wrong shape or range.
+    """
+    if content.ndim != 4 or content.shape[1] != 3 or not content.is_floating_point():
+        raise ValueError(
+            f"expected pictures (N, 3, H, W), floats in [0, 1], got {tuple(content.shape)} {content.dtype}"
+        )
+    place = runtime.pick_device(device)
+    network = model.network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    dtype = runtime.pick_precision(precision, place)
+    if tile is None and not _fits(content, model.config.width, place):
+        tile = 512
+    began = time.perf_counter()
+
+    def paint(part: Tensor) -> Tensor:
+        part = part.to(place).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+            return network(part).cpu()
+
+    with torch.inference_mode():
+        if tile is None or max(content.shape[-2:]) <= tile + 2 * HALO:
+            image = paint(content)
+        else:
+            image = torch.cat([_paint_in_tiles(paint, network, one[None], tile) for one in content])
+    return Result(image, {"seconds": [time.perf_counter() - began]})
+
+
+def _paint_in_tiles(paint: Any, network: TransformerNet, content: Tensor, tile: int) -> Tensor:
+    whole = content if max(content.shape[-2:]) <= 2 * tile else resize(content, 2 * tile)
+    place = next(network.parameters()).device
+    with layers.held_statistics(network, whole.to(place)):
+        return tiles.by_tiles(paint, content, tile=tile, halo=HALO, multiple=4)
+
+
+def _fits(content: Tensor, width: float, device: torch.device) -> bool:
+    free = runtime.available_memory(device)
+    return free is None or _BYTES_PER_PIXEL * width * content[:, 0].numel() < free
+
+
+def save(model: Model, path: str | Path, *, half: bool = False) -> None:
+    """Write the model as one safetensors file with its configuration inside, whole or not at all."""
+    facts = {key: value for key, value in model.facts.items() if key != "history"}
+    model_files.write(path, KIND, model.network, asdict(model.config), facts, half=half)
+
+
+def load(path: str | Path) -> Model:
+    """Read a model: a file, or the name of one that comes with the package (``"great_wave"``).
+
+    Raises:
+        ModelError: no such model; damaged, foreign, or of another method.
+    """
+    path = model_files.model_path(path)
+    file = model_files.read(path, KIND)
+    config, network = model_files.rebuild(file, Config, build, path)
+    return Model(network, config, {**file.facts, "name": path.stem})

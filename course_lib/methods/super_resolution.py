@@ -1,0 +1,273 @@
+"""Perceptual losses for super-resolution (Johnson, Alahi & Fei-Fei, ECCV 2016, Section 4.2).
+
+One network f_W, two losses between its output and the large original y:
+
+    ℓ_pixel = mean (f_W(x) − y)²             the best PSNR, and a blur: the mean of all pictures that fit
+    ℓ_feat  = mean (φ(f_W(x)) − φ(y))²       φ: relu2_2 of VGG-16; sharper, and worse in PSNR (Eq. 2)
+
+The small picture x is made from y: blurred a little, then reduced by bicubic interpolation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from course_lib import losses, model_files, runtime, settings, tiles
+from course_lib.datasets import Crops
+from course_lib.features import VGGFeatures
+from course_lib.images import resize
+from course_lib.networks.super_resolution_net import FACTORS, HALO, SuperResolutionNet
+from course_lib.perceptual import PerceptualLoss
+from course_lib.training import fit
+
+KIND = "super_resolution"
+LOSSES = ("feature", "pixel")
+_TILE = 192  # input pixels
+
+
+@dataclass(frozen=True)
+class Config:
+    """The paper's configuration; every field says where it comes from."""
+
+    factor: int = 4  # 4 or 8, Section 4.2
+    loss: str = "feature"  # "feature" (ℓ_feat) or "pixel" (ℓ_pixel), Section 4.2
+    num_steps: int = 200_000  # Section 4.2
+    batch_size: int = 4  # Section 4.2
+    image_size: int = 288  # of the large pictures, Section 4.2
+    learning_rate: float = 1e-3  # Adam, Section 4.2
+    blur: float = 1.0  # σ in pixels before the reduction, Section 4.2
+    layer: str = "relu2_2"  # Section 4.2
+    tv_weight: float = 0.0  # on the mean over [0, 1] pixels; none in Section 4.2
+    width: float = 1.0  # factor on 64 channels (supplement, Table 2)
+    num_blocks: int = 4  # supplement, Table 2
+    norm: str = "batch"  # Section 3.1
+    upsampling: str = "transposed"  # Section 3.1
+    skip: bool = False  # learn the difference from bicubic interpolation; not in the paper (Kim et al. 2016)
+    arch: str = "vgg16"  # Section 4
+    weights: str | Path | None = "default"  # of the loss network
+    accumulate: int = 1  # parts of a batch, for less memory
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        settings.check(
+            self,
+            whole={"num_steps": 1, "batch_size": 1, "image_size": 8, "num_blocks": 0, "accumulate": 1},
+            positive=("learning_rate", "width"),
+            nonnegative=("blur", "tv_weight"),
+            choices={"factor": FACTORS, "loss": LOSSES},
+        )
+        if self.image_size % self.factor:
+            raise ValueError(f"image_size must be a multiple of the factor {self.factor}, got {self.image_size}")
+
+    @classmethod
+    def released(cls) -> Config:
+        """The defaults of the authors' code (fast-neural-style, ``-task upsample``): instance norm."""
+        return cls(norm="instance")
+
+    @classmethod
+    def fast(cls) -> Config:
+        """Our best engine: learns what bicubic interpolation misses, without normalization, on small crops."""
+        return cls(
+            num_steps=4000, batch_size=8, image_size=128, blur=0.0,
+            width=0.5, norm="none", upsampling="resize", skip=True,
+        )  # fmt: skip
+
+    @classmethod
+    def quick(cls) -> Config:
+        """A minute on a CPU."""
+        return replace(cls.fast(), num_steps=150, batch_size=4, image_size=96)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `train` returns and `load` reads."""
+
+    network: SuperResolutionNet
+    config: Config
+    facts: dict[str, Any]  # "photos", "history", "seconds", "device", …: of the run that made it
+    stopped: str | None = None  # why the training ended early, or None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `upscale` returns."""
+
+    image: Tensor  # (N, 3, f·H, f·W) in [0, 1], float32, on the CPU
+    history: dict[str, list[float]]  # "seconds": of the pass
+
+
+def build(config: Config) -> SuperResolutionNet:
+    """The untrained network of a configuration; its weights drawn from ``config.seed``."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(config.seed)
+        return SuperResolutionNet(
+            config.factor, width=config.width, num_blocks=config.num_blocks, norm=config.norm,
+            upsampling=config.upsampling, skip=config.skip,
+        )  # fmt: skip
+
+
+def reduce(image: Tensor, factor: int, blur: float = 0.0) -> Tensor:
+    """The small picture: a Gaussian blur of `blur` pixels (Section 4.2), then bicubic interpolation.
+
+    Args:
+        image: (N, 3, H, W) in [0, 1]; H and W multiples of `factor`.
+
+    Returns:
+        (N, 3, H/f, W/f), in [0, 1].
+
+    >>> small = reduce(torch.full((1, 3, 16, 24), 0.25), 4, blur=1.0)
+    >>> tuple(small.shape), bool((small - 0.25).abs().max() < 1e-6)
+    ((1, 3, 4, 6), True)
+    """
+    height, width = image.shape[-2:]
+    if height % factor or width % factor:
+        raise ValueError(f"a picture of {height}×{width} px cannot be reduced {factor} times: crop it to multiples")
+    if blur > 0:
+        radius = max(1, round(3 * blur))
+        line = torch.exp(-0.5 * (torch.arange(-radius, radius + 1.0, device=image.device) / blur) ** 2)
+        line = (line / line.sum()).expand(3, 1, 1, -1)
+        padded = F.pad(image, [radius] * 4, mode="reflect")
+        image = F.conv2d(F.conv2d(padded, line, groups=3), line.transpose(2, 3), groups=3)
+    return resize(image, (height // factor, width // factor))
+
+
+def train(
+    photos: str | Path | Sequence[Tensor] | Dataset[Tensor] | None = None,
+    config: Config | None = None,
+    *,
+    start: Model | None = None,
+    callback: runtime.Callback | None = None,
+    checkpoint: str | Path | None = None,
+) -> Model:
+    """Learn to enlarge photographs (Johnson et al. 2016, Section 4.2).
+
+    Args:
+        photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W), or None for the open
+            photos that come with the package. Folders and pictures are cut by `datasets.Crops`, at full detail.
+        config: defaults to the paper's.
+        start: a trained model of the same shape to go on from, for example ℓ_pixel's for ℓ_feat.
+        callback: called after each step with a `runtime.Progress` whose image is the first picture of the batch.
+        checkpoint: a file; if it is there, the run goes on from it (`training.fit`).
+
+    Raises:
+        ValueError: wrong shapes, a `start` of another shape, a layer the network does not have.
+        CheckpointError: the checkpoint is damaged or of another run.
+        WeightsError: the loss network cannot be had.
+
+    >>> tiny = Config(num_steps=2, image_size=32, width=0.1, num_blocks=1, loss="pixel")
+    >>> model = train([torch.rand(1, 3, 40, 40)], tiny)
+    >>> tuple(upscale(torch.rand(1, 3, 9, 10), model).image.shape)
+    (1, 3, 36, 40)
+    """
+    config = config or Config()
+    data = photos
+    if photos is None or isinstance(photos, str | Path | Sequence):
+        data = Crops(photos, size=config.image_size, seed=config.seed, scales=(0.0, 0.5))
+    device = runtime.pick_device(config.device)
+    precision = runtime.pick_precision(config.precision, device)
+    network = build(config)
+    if start is not None:
+        settings.check_same(start.config, config, ("factor", "width", "num_blocks", "norm", "upsampling", "skip"))
+        network.load_state_dict(start.network.state_dict())
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    perceptual = None
+    if config.loss == "feature":
+        features = VGGFeatures(
+            config.arch, [config.layer], pooling="max", weights=config.weights, precision=precision
+        ).to(device)
+        perceptual = PerceptualLoss(features, content={config.layer: 1.0}, convention=losses.JOHNSON)
+
+    def evaluate(net: nn.Module, large: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            small = reduce(large, config.factor, config.blur)
+        found = net(small.contiguous(memory_format=torch.channels_last))
+        if perceptual is None:
+            terms = (found - large).square().mean().view(1)
+        else:
+            perceptual.set_content(large)
+            terms = perceptual(found) / len(large)
+        if config.tv_weight > 0:
+            terms = torch.cat((terms, config.tv_weight * losses.total_variation_loss(found).view(1)))
+        return terms, found
+
+    names = (config.loss, *(("tv",) if config.tv_weight > 0 else ()))
+    identity = {**asdict(config), "start": start is not None}
+    done = fit(
+        network, evaluate, names, data,
+        num_steps=config.num_steps, batch_size=config.batch_size, learning_rate=config.learning_rate,
+        accumulate=config.accumulate, precision=precision, seed=config.seed,
+        callback=callback, checkpoint=checkpoint, identity=identity,
+    )  # fmt: skip
+    facts = {
+        "steps": len(done.history["total"]),
+        "seconds": done.history["seconds"][-1] if done.history["seconds"] else 0.0,
+        "device": str(device),
+        "photos": len(data.photos) if isinstance(data, Crops) else len(data),  # type: ignore[arg-type]
+        "loss_network": "none" if perceptual is None else perceptual.network.source,
+        "started_from": None if start is None else start.facts.get("name", "another model"),
+        "history": done.history,
+    }
+    return Model(network.cpu().eval(), config, facts, done.stopped)
+
+
+def upscale(
+    image: Tensor, model: Model, *, tile: int | None = None, device: str = "auto", precision: str = "auto"
+) -> Result:
+    """Enlarge pictures by the model's factor.
+
+    Args:
+        image: (N, 3, H, W) in [0, 1], any size from 5 px on.
+        model: from `train` or `load`.
+        tile: side of the parts to compute in, in input pixels; None: 192 for larger pictures. Parts overlap by more
+            than the network sees, so that there are no seams (with instance normalization: one part only).
+
+    Raises:
+        ValueError: wrong shape or range.
+    """
+    if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
+        raise ValueError(f"expected pictures (N, 3, H, W), floats in [0, 1], got {tuple(image.shape)} {image.dtype}")
+    place = runtime.pick_device(device)
+    network = model.network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    dtype = runtime.pick_precision(precision, place)
+    began = time.perf_counter()
+
+    def enlarge(part: Tensor) -> Tensor:
+        part = part.to(place).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+            return network(part).clamp(0, 1).cpu()
+
+    with torch.inference_mode():
+        if model.config.norm == "instance":  # its statistics are the whole picture's
+            found = enlarge(image)
+        else:
+            found = tiles.by_tiles(enlarge, image, tile=tile or _TILE, halo=HALO, scale=model.config.factor)
+    return Result(found, {"seconds": [time.perf_counter() - began]})
+
+
+def save(model: Model, path: str | Path, *, half: bool = False) -> None:
+    """Write the model as one safetensors file with its configuration inside, whole or not at all."""
+    facts = {key: value for key, value in model.facts.items() if key != "history"}
+    model_files.write(path, KIND, model.network, asdict(model.config), facts, half=half)
+
+
+def load(path: str | Path) -> Model:
+    """Read a model: a file, or the name of one that comes with the package (``"photo_x4_feature"``).
+
+    Raises:
+        ModelError: no such model; damaged, foreign, or of another method.
+    """
+    path = model_files.model_path(path)
+    file = model_files.read(path, KIND)
+    config, network = model_files.rebuild(file, Config, build, path)
+    return Model(network, config, {**file.facts, "name": path.stem})

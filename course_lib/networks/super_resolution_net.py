@@ -1,0 +1,79 @@
+"""The super-resolution network of Johnson, Alahi & Fei-Fei 2016 (Section 3.1 and supplement, Table 2).
+
+Everything happens at the small picture's size, four residual blocks of it; only the last layers enlarge, log2(f) times.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from course_lib import layers
+from course_lib.images import resize
+from course_lib.layers import ResidualBlock, norm_layer, reflected_conv
+
+HALO = 24  # input pixels: an output pixel depends on inputs at most this far away
+FACTORS = (2, 4, 8)
+_SMALLEST = 5  # a 9×9 convolution reflects four pixels
+
+
+class SuperResolutionNet(nn.Module):
+    """Small picture in, large picture out: (N, 3, h, w) in [0, 1] → (N, 3, f·h, f·w), h and w from 5 on.
+
+    Args:
+        factor: f, 2, 4 or 8.
+        width: factor on the paper's 64 channels.
+        num_blocks: residual blocks, 4 in the paper.
+        norm: ``"batch"`` (the paper), ``"instance"`` or ``"none"``.
+        upsampling: ``"transposed"`` (the paper) or ``"resize"``.
+        skip: add the output to the bicubically enlarged input, so that the network learns only what bicubic
+            interpolation misses (Kim et al. 2016); without it, a scaled tanh ends the network, as in the paper.
+
+    >>> network = SuperResolutionNet(4, width=0.25, num_blocks=1)
+    >>> tuple(network(torch.rand(1, 3, 12, 17)).shape)
+    (1, 3, 48, 68)
+    """
+
+    def __init__(
+        self,
+        factor: int = 4,
+        *,
+        width: float = 1.0,
+        num_blocks: int = 4,
+        norm: str = "batch",
+        upsampling: str = "transposed",
+        skip: bool = False,
+    ) -> None:
+        super().__init__()
+        if factor not in FACTORS:
+            raise ValueError(f"factor must be one of {', '.join(map(str, FACTORS))}, got {factor!r}")
+        self.factor, self.skip = factor, skip
+        channels = max(1, round(64 * width))
+        self.enter = nn.Sequential(reflected_conv(3, channels, 9), norm_layer(norm, channels), nn.ReLU(inplace=True))
+        self.blocks = nn.Sequential(*(ResidualBlock(channels, norm) for _ in range(num_blocks)))
+        ups: list[nn.Module] = []
+        for _ in range(factor.bit_length() - 1):
+            up = layers.upsampling(upsampling, channels, channels)
+            ups += [up, norm_layer(norm, channels), nn.ReLU(inplace=True)]
+        self.up = nn.Sequential(*ups)
+        self.leave = reflected_conv(channels, 3, 9)
+        if skip:  # begins as bicubic interpolation
+            nn.init.zeros_(self.leave.weight)
+            assert self.leave.bias is not None
+            nn.init.zeros_(self.leave.bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Enlarge a batch. With `skip` the values may leave [0, 1] a little.
+
+        Raises:
+            ValueError: wrong shape, or a side under 5 px.
+        """
+        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[-2:]) < _SMALLEST:
+            raise ValueError(
+                f"expected pictures (N, 3, H, W) with sides of at least {_SMALLEST} px, got {tuple(image.shape)}"
+            )
+        x = self.leave(self.up(self.blocks(self.enter((image - 0.5) * 4)))).float()
+        if self.skip:
+            height, width = image.shape[-2:]
+            return resize(image, (self.factor * height, self.factor * width)) + x
+        return 0.5 + 0.5 * torch.tanh(x)

@@ -1,0 +1,75 @@
+"""The image transformation network of Johnson, Alahi & Fei-Fei 2016 (Section 3.1 and supplement, Table 1).
+
+A 9×9 convolution, two of stride 2 down to a quarter of the size, five residual blocks there, two upsamplings back, a
+9×9 convolution to three colors, and a scaled tanh that keeps the output in a picture's range.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib import layers
+from course_lib.layers import ResidualBlock, norm_layer, reflected_conv
+
+HALO = 64  # pixels: an output pixel depends on inputs at most this far away
+_SMALLEST = 8  # the quarter-size maps are reflected by one pixel
+
+
+class TransformerNet(nn.Module):
+    """Photo in, painting out: (N, 3, H, W) in [0, 1] → the same shape and range, for any H, W from 8 on.
+
+    Args:
+        width: factor on the paper's 32, 64 and 128 channels; 1.0 has 1,679,235 parameters with instance norm.
+        num_blocks: residual blocks.
+        norm: ``"instance"`` (Ulyanov et al. 2016; the authors' released code) or ``"batch"`` (the paper).
+        upsampling: ``"resize"`` or ``"transposed"`` (the paper), see `course_lib.layers.upsampling`.
+
+    *Differs from the paper:* every convolution reflects its borders; the paper reflects 40 pixels once, at the
+    start, and lets the residual blocks shrink the maps.
+
+    >>> network = TransformerNet()
+    >>> sum(parameter.numel() for parameter in network.parameters())
+    1679235
+    >>> tuple(TransformerNet(width=0.25)(torch.rand(1, 3, 37, 50)).shape)
+    (1, 3, 37, 50)
+    """
+
+    def __init__(
+        self, *, width: float = 1.0, num_blocks: int = 5, norm: str = "instance", upsampling: str = "resize"
+    ) -> None:
+        super().__init__()
+        c1, c2, c3 = (max(1, round(width * channels)) for channels in (32, 64, 128))
+        self.down = nn.Sequential(
+            *_unit(reflected_conv(3, c1, 9), norm, c1),
+            *_unit(reflected_conv(c1, c2, 3, stride=2), norm, c2),
+            *_unit(reflected_conv(c2, c3, 3, stride=2), norm, c3),
+        )
+        self.blocks = nn.Sequential(*(ResidualBlock(c3, norm) for _ in range(num_blocks)))
+        self.up = nn.Sequential(
+            *_unit(layers.upsampling(upsampling, c3, c2), norm, c2),
+            *_unit(layers.upsampling(upsampling, c2, c1), norm, c1),
+        )
+        self.paint = reflected_conv(c1, 3, 9)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Paint a batch.
+
+        Raises:
+            ValueError: wrong shape, or a side under 8 px.
+        """
+        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[-2:]) < _SMALLEST:
+            raise ValueError(
+                f"expected pictures (N, 3, H, W) with sides of at least {_SMALLEST} px, got {tuple(image.shape)}"
+            )
+        height, width = image.shape[-2:]
+        x = F.pad(image, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings and back
+        x = (x - 0.5) * 4  # about unit variance for a photo
+        x = self.up(self.blocks(self.down(x)))
+        painted = 0.5 + 0.5 * torch.tanh(self.paint(x).float())
+        return painted[..., :height, :width]
+
+
+def _unit(layer: nn.Module, norm: str, channels: int) -> tuple[nn.Module, ...]:
+    return layer, norm_layer(norm, channels), nn.ReLU(inplace=True)

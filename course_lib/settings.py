@@ -1,0 +1,50 @@
+"""What the configurations of all methods have in common: how a value is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+
+def check(
+    config: object,
+    *,
+    whole: Mapping[str, int] | None = None,
+    positive: Sequence[str] = (),
+    nonnegative: Sequence[str] = (),
+    choices: Mapping[str, Sequence[object]] | None = None,
+) -> None:
+    """Refuse a field whose value makes no sense, and say what would.
+
+    Args:
+        whole: whole numbers → the least of each.
+        positive, nonnegative: finite numbers above 0, from 0 on.
+        choices: words or numbers → those allowed.
+
+    Raises:
+        ValueError: names the field, what came and what is expected.
+    """
+    for name, least in (whole or {}).items():
+        value = getattr(config, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    for name in positive:
+        if not (0 < (value := getattr(config, name)) < math.inf):
+            raise ValueError(f"{name} must be a finite number greater than 0, got {value}")
+    for name in nonnegative:
+        if not (0 <= (value := getattr(config, name)) < math.inf):
+            raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
+    for name, allowed in (choices or {}).items():
+        if (value := getattr(config, name)) not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def check_same(a: object, b: object, names: Sequence[str]) -> None:
+    """Refuse a trained model `a` to start from whose network is not shaped like that of `b`.
+
+    Raises:
+        ValueError: names the first field that differs.
+    """
+    for name in names:
+        if getattr(a, name) != getattr(b, name):
+            raise ValueError(f"the model to start from has {name}={getattr(a, name)!r}, not {getattr(b, name)!r}")

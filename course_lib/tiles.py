@@ -1,0 +1,45 @@
+"""Large pictures in parts: cut with overlap, compute each, keep the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def by_tiles(
+    function: Callable[[Tensor], Tensor], picture: Tensor, *, tile: int, halo: int, multiple: int = 1, scale: int = 1
+) -> Tensor:
+    """``function(picture)``, computed on overlapping parts; the same where it sees at most `halo` pixels around.
+
+    Args:
+        function: (N, C, h, w) → (N, C', scale·h, scale·w), a pixel of which depends on inputs at most `halo` away.
+        picture: (N, C, H, W).
+        tile: side of the part that is kept of each computation, in input pixels.
+        halo: overlap on every side; cut short at the picture's own border, which the function continues itself.
+        multiple: parts begin at multiples of this, so that layers of stride 2 meet the same pixels.
+        scale: enlargement.
+
+    >>> blur = torch.nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+    >>> picture = torch.rand(1, 3, 20, 31)
+    >>> bool((by_tiles(blur, picture, tile=8, halo=1) - blur(picture)).abs().max() < 1e-6)
+    True
+    """
+    if tile < 1 or halo < 0 or multiple < 1:
+        raise ValueError(
+            f"expected tile and multiple of at least 1 and halo of at least 0, got {tile}, {multiple}, {halo}"
+        )
+    tile, halo = -(-tile // multiple) * multiple, -(-halo // multiple) * multiple
+    height, width = picture.shape[-2:]
+    rows = []
+    for top in range(0, height, tile):
+        above, below = max(0, top - halo), min(height, top + tile + halo)
+        kept_rows = slice(scale * (top - above), scale * (min(top + tile, height) - above))
+        row = []
+        for left in range(0, width, tile):
+            before, after = max(0, left - halo), min(width, left + tile + halo)
+            part = function(picture[..., above:below, before:after])
+            row.append(part[..., kept_rows, scale * (left - before) : scale * (min(left + tile, width) - before)])
+        rows.append(torch.cat(row, -1))
+    return torch.cat(rows, -2)
