@@ -12,7 +12,7 @@ export PYTHON
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install weights book html test outputs record script repository clean
+.PHONY: help install weights book html test outputs record models script repository clean
 
 help:  ## this text
 	@echo "Painting with Networks: a book that re-runs the papers, and course_lib, the package it stands on."
@@ -45,6 +45,9 @@ outputs: install weights  ## execute every notebook in place at its defaults: ho
 
 record: install weights  ## make the stored runs of notebook NOTEBOOK=04 anew (PROFILE=paper; laptop without a GPU)
 	@$(PY) book/execute.py --again $(or $(NOTEBOOK),NOTEBOOK) -p PROFILE $(or $(PROFILE),paper)
+
+models: install weights  ## train the networks that come with the package anew (NAMES="great_wave …"; minutes each)
+	@$(PY) book/models.py $(NAMES)
 
 script: install  ## write notebook NB=04 as a plain script for a machine without Jupyter (PROFILE=paper)
 	@$(PY) book/execute.py --script $(NB) --profile $(or $(PROFILE),paper)

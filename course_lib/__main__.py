@@ -1,40 +1,32 @@
-"""The command line: `python -m course_lib fetch` and `python -m course_lib stylize`."""
+"""The command line: ``python -m course_lib COMMAND``. What the commands do stands in `course_lib.commands`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from tqdm.std import tqdm
-
-from course_lib import weights
-from course_lib.images import check_writable, load_image, save_image
-from course_lib.methods import gatys
-from course_lib.runtime import Progress
+from course_lib import commands
 from course_lib.weights import WeightsError
-
-_DEFAULT_NETWORKS = ("vgg19_normalized", "vgg16_torchvision")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 a mistake said in one sentence, 130 Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     with warnings.catch_warnings():
         warnings.showwarning = _say_warning
         try:
             options.run(options)
-        except (WeightsError, ValueError, MemoryError) as error:
+        except (WeightsError, ValueError, MemoryError, OSError) as error:
             print(f"course_lib: {error}", file=sys.stderr)
             return 2
         except RuntimeError as error:
             if "memory" not in str(error):  # every device has its own words for it
                 raise
             reason = str(error).splitlines()[0]
-            print(f"course_lib: the memory is too small ({reason}); try a smaller --size", file=sys.stderr)
+            print(f"course_lib: the memory is too small ({reason}); try a smaller {options.relief}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("course_lib: stopped.", file=sys.stderr)
@@ -42,102 +34,108 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options, left = parser.parse_known_args(arguments)
+    if left and getattr(options, "style", "") is None and not left[0].startswith("-"):
+        options.style = left.pop(0)  # older argparse overlooks a STYLE that stands behind an option
+    if left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m course_lib", description="Neural style transfer.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_fetch(commands)
-    _add_stylize(commands)
+    words = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_fetch, _add_stylize, _add_train_style, _add_upscale, _add_models):
+        add(words)
     return parser
 
 
-def _add_fetch(commands: Any) -> None:
-    fetch = commands.add_parser("fetch", help="download pretrained networks into the cache and verify them")
+def _add(words: Any, name: str, run: Callable[[argparse.Namespace], None], text: str, relief: str = "--size") -> Any:
+    """One command; `relief` is what to make smaller where the memory is too small."""
+    command = words.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(run=run, relief=relief)
+    return command
+
+
+def _add_fetch(words: Any) -> None:
+    fetch = _add(words, "fetch", commands.fetch, "download pretrained networks into the cache and verify them")
     fetch.add_argument(
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"networks to fetch (default: {' and '.join(_DEFAULT_NETWORKS)})",
+        help=f"networks to fetch (default: {' and '.join(commands.DEFAULT_NETWORKS)})",
     )
     fetch.add_argument("--list", action="store_true", help="only show which networks there are")
     fetch.add_argument("--refresh", action="store_true", help="download again even what is in the cache")
-    fetch.set_defaults(run=_fetch)
 
 
-def _add_stylize(commands: Any) -> None:
-    stylize = commands.add_parser("stylize", help="paint a photo in the style of a painting (Gatys et al., 2016)")
-    stylize.add_argument("content", metavar="CONTENT", help="the photo: a file")
-    stylize.add_argument("style", metavar="STYLE", help="the painting: a file")
-    stylize.add_argument("-o", "--output", required=True, metavar="OUT", help="where to save (.png, .jpg, .webp)")
-    stylize.add_argument("--size", type=_positive, default=256, help="long side in pixels (default: 256)")
-    stylize.add_argument("--steps", type=_positive, default=100, help="loss evaluations (default: 100)")
-    stylize.add_argument("--style-weight", type=float, help="more is more painting, less is more photo")
+def _add_stylize(words: Any) -> None:
+    text = "paint a photo in the style of a painting (Gatys et al., 2016), or in one pass of a trained network"
+    stylize = _add(words, "stylize", commands.stylize, text, "--size or --tile")
+    stylize.add_argument("content", metavar="CONTENT", help="the photo: a file; with --model also a folder of them")
+    stylize.add_argument("style", nargs="?", metavar="STYLE", help="the painting: a file; not with --model")
+    _add_output(stylize, "where to save (.png, .jpg, .webp); for a folder of photos, a folder")
+    stylize.add_argument(
+        "--size", type=_positive, metavar="N", help="long side in pixels (default: 256; with --model the photo's own)"
+    )
+    stylize.add_argument("--model", help="a trained network: a file, or a name that `models` lists")
+    stylize.add_argument("--tile", type=_positive, metavar="N", help="with --model: compute in parts of N px")
+    stylize.add_argument("--steps", type=_positive, metavar="N", help="loss evaluations (default: 100)")
+    stylize.add_argument("--style-weight", type=float, metavar="X", help="more is more painting, less is more photo")
     stylize.add_argument(
         "--start", choices=("noise", "content", "style", "mixed"), help="the first picture (default: content)"
     )
-    stylize.add_argument("--device", default="auto", help="auto, cuda, mps, xpu or cpu (default: auto)")
-    stylize.add_argument("--seed", type=int, default=0, help="of the noise (default: 0)")
-    stylize.set_defaults(run=_stylize)
+    _add_device(stylize)
+    stylize.add_argument("--seed", type=int, metavar="N", help="of the noise (default: 0)")
 
 
-def _fetch(options: argparse.Namespace) -> None:
-    if options.list:
-        _print_catalog()
-        return
-    for name in options.names or _DEFAULT_NETWORKS:
-        with tqdm(desc=name, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+def _add_train_style(words: Any) -> None:
+    text = "train a network that paints any photo like one painting in one pass (Johnson et al., 2016)"
+    train = _add(words, "train-style", commands.train_style, text, "--size or --batch")
+    train.add_argument("style", metavar="STYLE", help="the painting: a file, or a name such as great_wave")
+    _add_output(train, "the model to write (.safetensors); its checkpoint and preview stand beside it")
+    train.add_argument("--photos", metavar="FOLDER", help="photos to learn from (default: those of the package)")
+    train.add_argument(
+        "--config", choices=("fast", "quick", "paper", "released"), default="fast",
+        help="settings to begin from: fast (the default; about half an hour on two CPU cores), quick (a minute; best "
+        "with --start), paper (its text) or released (its authors' code): hours on a GPU",
+    )  # fmt: skip
+    train.add_argument("--steps", type=_positive, metavar="N", help="batches to learn from")
+    train.add_argument("--size", type=_positive, metavar="N", help="side of the crops to learn from, in pixels")
+    train.add_argument("--batch", type=_positive, metavar="N", help="crops a step")
+    train.add_argument("--style-weight", type=float, metavar="X", help="more is more painting, less is more photo")
+    train.add_argument("--start", metavar="MODEL", help="a trained network to go on from: a file or a name")
+    train.add_argument("--preview", metavar="PHOTO", help="a photo to watch (default: the first crop of the batch)")
+    train.add_argument(
+        "--preview-every", type=_positive, default=200, metavar="N", help="steps between previews (default: 200)"
+    )
+    train.add_argument("--fresh", action="store_true", help="begin anew instead of going on from the checkpoint")
+    _add_device(train)
+    train.add_argument("--seed", type=int, metavar="N", help="of the first weights and the crops (default: 0)")
 
-            def show(done: int, total: int, bar: tqdm = bar) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
 
-            path = weights.fetch(name, progress=show, refresh=options.refresh)
-        print(f"{name}: {path}")
-
-
-def _print_catalog() -> None:
-    print(f"Cache folder: {weights.cache_folder()}")
-    for entry in weights.catalog().values():
-        size = f"{entry.size / 1e6:.1f} MB" if entry.size >= 1e5 else f"{entry.size / 1e3:.0f} kB"
-        print(f"\n{entry.name}  ({size}, {'cached' if entry.cached else 'not cached'})")
-        print(f"  {entry.description}\n  from: {entry.origin}\n  license: {entry.licence}")
+def _add_upscale(words: Any) -> None:
+    text = "enlarge a picture with a trained network (Johnson et al., 2016, super-resolution)"
+    upscale = _add(words, "upscale", commands.upscale, text, "--tile")
+    upscale.add_argument("image", metavar="IN", help="the picture: a file")
+    _add_output(upscale, "where to save (.png, .jpg, .webp)")
+    upscale.add_argument("--model", required=True, help="a trained network: a file, or a name that `models` lists")
+    upscale.add_argument("--tile", type=_positive, metavar="N", help="compute in parts of N px of IN")
+    _add_device(upscale)
 
 
-def _stylize(options: argparse.Namespace) -> None:
-    """Paint, showing loss and remaining time; Ctrl-C saves the picture so far."""
-    check_writable(options.output)  # before minutes of work, not after
-    content, style = load_image(options.content, options.size), load_image(options.style)
-    chosen = {
-        "style_weight": options.style_weight,
-        "start": options.start,
-        "device": options.device,
-        "seed": options.seed,
-    }
-    given = {name: value for name, value in chosen.items() if value is not None}
-    config = replace(gatys.Config.fast(), num_steps=options.steps, **{"start": "content", **given})
-    latest: list[Progress] = []
-    with tqdm(total=options.steps, unit="step", disable=None) as bar:
+def _add_models(words: Any) -> None:
+    _add(words, "models", commands.models, "list the trained networks that come with the package")
 
-        def watch(progress: Progress) -> None:
-            latest[:] = [progress]
-            bar.set_postfix(loss=f"{progress.losses['total']:.3g}", refresh=False)
-            bar.update()
 
-        try:
-            result = gatys.stylize(content, style, config, callback=watch)
-        except KeyboardInterrupt:
-            if not latest:
-                raise
-            bar.close()
-            save_image(latest[0].image(), options.output)
-            step = latest[0].step
-            print(f"course_lib: stopped after step {step}; saved {options.output}", file=sys.stderr)
-            raise SystemExit(130) from None
-    save_image(result.image, options.output)
-    seconds = f"{result.history['seconds'][-1]:.1f} s" if result.history else "0 s"
-    print(f"{options.output}: {len(result.history.get('total', []))} steps in {seconds}")
-    for note in (result.stopped, result.advice):
-        if note:
-            print(f"course_lib: {note}", file=sys.stderr)
+def _add_output(command: Any, text: str) -> None:
+    command.add_argument("-o", "--output", required=True, metavar="OUT", help=text)
+
+
+def _add_device(command: Any) -> None:
+    command.add_argument("--device", default="auto", help="auto, cuda, mps, xpu or cpu (default: auto)")
 
 
 def _positive(text: str) -> int:

@@ -6,14 +6,14 @@ and taken up again, a training sees exactly the pictures that it would have seen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from course_lib.images import load_image, resize, sample_image, sample_names
+from course_lib.images import check_pictures, load_image, resize, sample_image, sample_names
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -32,8 +32,8 @@ class Crops(Dataset[Tensor]):
         scales: the part of the range from `size` to the short side to draw from; (0, 0) cuts at full detail only.
 
     Raises:
-        ValueError: no photo, or one smaller than `size`.
-        ImageError: a file that is no picture.
+        ValueError: no folder, no photo, one smaller than `size`, or scales that are not parts of the range.
+        ImageError: a file or a tensor that is no picture.
 
     >>> photos = [torch.rand(1, 3, 40, 60), torch.rand(1, 3, 50, 50)]
     >>> crops = Crops(photos, size=32, length=100)
@@ -50,14 +50,21 @@ class Crops(Dataset[Tensor]):
         seed: int = 0,
         scales: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        found = _read(photos) if photos is None or isinstance(photos, str | Path) else list(photos)
-        if not found or size < 1 or length < 1:
-            raise ValueError(f"expected photos, a size and a length of at least 1, got {len(found)}, {size}, {length}")
-        small = [tuple(photo.shape) for photo in found if photo.ndim != 4 or min(photo.shape[-2:]) < size]
-        if small:
-            raise ValueError(f"a crop of {size} px needs photos (1, 3, H, W) at least as large, got {small[0]}")
-        # a quarter of the memory, and what a file held anyway
-        self.photos = [photo.mul(255).round().to(torch.uint8)[0] for photo in found]
+        if size < 1 or length < 1 or not 0 <= scales[0] <= scales[1] <= 1:
+            raise ValueError(
+                "expected a size and a length of at least 1 and scales with 0 ≤ low ≤ high ≤ 1, "
+                f"got {size}, {length} and {scales}"
+            )
+        self.photos: list[Tensor] = []
+        for name, photo in _read(photos):
+            check_pictures(photo)
+            if len(photo) != 1 or min(photo.shape[-2:]) < size:
+                shape = tuple(photo.shape)
+                raise ValueError(f"a crop of {size} px needs photos (1, 3, H, W) at least as large; {name} is {shape}")
+            # a quarter of the memory, and what a file held anyway
+            self.photos.append(photo.mul(255).round().to(torch.uint8)[0])
+        if not self.photos:
+            raise ValueError(f"there are no photos to cut crops from; a folder needs files {', '.join(_SUFFIXES)}")
         self.size, self.length, self.seed, self.scales = size, length, seed, scales
 
     def __len__(self) -> int:
@@ -78,8 +85,14 @@ class Crops(Dataset[Tensor]):
         return crop[0].flip(-1) if mirror < 0.5 else crop[0]
 
 
-def _read(folder: str | Path | None) -> list[Tensor]:
-    if folder is None:
-        return [sample_image(name) for name in sample_names("photos")]
-    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in _SUFFIXES)
-    return [load_image(path) for path in files]
+def _read(photos: str | Path | Sequence[Tensor] | None) -> Iterator[tuple[str, Tensor]]:
+    """One photo after another, with a name to complain about."""
+    if photos is None:
+        yield from ((name, sample_image(name)) for name in sample_names("photos"))
+    elif isinstance(photos, str | Path):
+        if not Path(photos).is_dir():
+            raise ValueError(f"there is no folder {photos}; give one that holds photos, or None for the package's own")
+        files = sorted(path for path in Path(photos).iterdir() if path.suffix.lower() in _SUFFIXES)
+        yield from ((str(path), load_image(path)) for path in files)
+    else:
+        yield from ((f"photo {k}", photo) for k, photo in enumerate(photos))

@@ -162,7 +162,7 @@ class VGGFeatures(nn.Module):
         Raises:
             ValueError: wrong shape, whole numbers, an image too small for the deepest layer, or on another device.
         """
-        wanted = set(self.layers if layers is None else layers)
+        wanted = {layers} if isinstance(layers, str) else set(self.layers if layers is None else layers)
         if not wanted <= {*self.layers}:
             raise ValueError(f"this network answers for {', '.join(self.layers)}, not for {sorted(wanted)}")
         features: dict[str, Tensor] = {}

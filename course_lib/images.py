@@ -249,6 +249,23 @@ def check_writable(path: str | Path) -> Path:
     return target
 
 
+def check_pictures(images: Tensor) -> None:
+    """Refuse what is no batch of pictures: (N, 3, H, W), floating point, in [0, 1] (a thousandth over is rounding).
+
+    Raises:
+        ImageError: names what is wrong and what to do.
+
+    >>> check_pictures(torch.rand(2, 3, 8, 8))
+    """
+    _check_tensor(images)
+    low, high = (value.item() for value in images.detach().aminmax())
+    if not (low >= -1e-3 and high <= 1 + 1e-3):  # also false for NaN
+        raise ImageError(
+            f"Values run from {low:.3g} to {high:.3g}, expected [0, 1]. Read files with load_image, "
+            "or divide a picture on the scale 0..255 by 255."
+        )
+
+
 def images_folder() -> Path:
     """The folder of the project's pictures: of $COURSE_LIB_DATA, the package or the repository."""
     package, chosen = Path(__file__).resolve().parent, os.environ.get("COURSE_LIB_DATA")

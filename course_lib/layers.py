@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -39,7 +40,10 @@ class InstanceNorm(nn.InstanceNorm2d):
             self.held = wide.mean((0, 2, 3)), wide.var((0, 2, 3), correction=0)
         elif self.held is not None:
             return F.batch_norm(x, *self.held, self.weight, self.bias, training=False, eps=self.eps)
-        return super().forward(x)
+        y: Tensor = super().forward(x)
+        if len(x) == 1 and y.requires_grad:  # torch on a CPU walks back wrongly from one channels-last gradient
+            y.register_hook(lambda gradient: gradient.contiguous())
+        return y
 
 
 @contextmanager
@@ -52,7 +56,8 @@ def held_statistics(network: nn.Module, picture: Tensor) -> Iterator[None]:
     try:
         for norm in norms:
             norm.recording = True
-        network(picture)
+        with torch.no_grad():
+            network(picture)
         for norm in norms:
             norm.recording = False
         yield

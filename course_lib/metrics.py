@@ -94,7 +94,7 @@ def ssim(a: Tensor, b: Tensor, *, crop: int = 0, luma: bool = False) -> float:
     a, b = _compared(a, b, crop, luma, least=_SSIM_WINDOW)
     if luma:
         _, each = structural_similarity_index_measure(a, b, data_range=1.0, return_full_image=True)
-        edge = _SSIM_WINDOW // 2  # mirrored pixels reach no further, in every version of torchmetrics
+        edge = _SSIM_WINDOW // 2  # what is mirrored at the borders reaches no further in
         return each[..., edge:-edge, edge:-edge].mean().item()
     value = structural_similarity_index_measure(a, b, data_range=1.0)
     assert isinstance(value, Tensor)

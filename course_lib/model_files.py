@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
 C = TypeVar("C")
@@ -49,8 +49,9 @@ def write(
 
     Args:
         kind: the method's name; `read` asks for it.
-        config, facts: whatever JSON can hold; lists come back as lists.
-        half: weights in float16, half the size; below what a picture of 8 bits shows.
+        config, facts: whatever JSON can hold; lists come back as lists, anything else (a path) as text.
+        half: filters in float16, half the size; below what a picture of 8 bits shows. Vectors stay as they are: they
+            are short, and a variance may be larger than float16 can say.
 
     Raises:
         ModelError: a place that cannot be written.
@@ -58,13 +59,17 @@ def write(
     target = Path(path)
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     if half:
-        state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
-    about = {"kind": kind, "config": json.dumps(config), "facts": json.dumps(facts)}
+        state = {
+            name: value.half() if value.is_floating_point() and value.ndim > 1 else value
+            for name, value in state.items()
+        }
+    about = {"kind": kind, "config": json.dumps(config, default=str), "facts": json.dumps(facts, default=str)}
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_file(state, temporary, metadata=about)
-        with open(temporary, "rb") as stream:
+        with open(temporary, "xb") as stream:
+            stream.write(save_bytes(state, metadata=about))
+            stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, target)
     except (OSError, SafetensorError) as error:
@@ -92,8 +97,8 @@ def read(path: str | Path, kind: str) -> ModelFile:
         found = f"a {about['kind']} model" if "kind" in about else "not a model of this package"
         raise ModelError(f"{path} is {found}; a {kind} model was expected")
     try:
-        config, facts = json.loads(about["config"]), json.loads(about["facts"])
-    except (KeyError, json.JSONDecodeError) as error:
+        config, facts = (dict(json.loads(about[part])) for part in ("config", "facts"))
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} says nothing readable about its configuration ({error!r})") from error
     wide = {name: value.to(torch.float32) if value.is_floating_point() else value for name, value in state.items()}
     return ModelFile(wide, config, facts)

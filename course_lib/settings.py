@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 
 def check(
@@ -29,14 +30,18 @@ def check(
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
     for name in positive:
-        if not (0 < (value := getattr(config, name)) < math.inf):
-            raise ValueError(f"{name} must be a finite number greater than 0, got {value}")
+        if not (_is_number(value := getattr(config, name)) and 0 < value < math.inf):
+            raise ValueError(f"{name} must be a finite number greater than 0, got {value!r}")
     for name in nonnegative:
-        if not (0 <= (value := getattr(config, name)) < math.inf):
-            raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
+        if not (_is_number(value := getattr(config, name)) and 0 <= value < math.inf):
+            raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
     for name, allowed in (choices or {}).items():
         if (value := getattr(config, name)) not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def check_same(a: object, b: object, names: Sequence[str]) -> None:

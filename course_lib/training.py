@@ -10,14 +10,16 @@ Started by ``torchrun``, every process takes its share of each batch and gradien
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import secrets
 import time
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from course_lib import runtime
 
-_LOOK_EVERY = 10  # steps between two looks at the numbers on an accelerator: looking stops its queue
+_LOOK_EVERY = {"cpu": 1}  # steps between two looks at the numbers; on an accelerator 10: looking stops its queue
 _FORMAT = 1
 
 Loss = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
@@ -57,13 +59,14 @@ def fit(
     num_steps: int,
     batch_size: int = 4,
     learning_rate: float = 1e-3,
+    cooldown: float = 0.0,
     accumulate: int = 1,
     precision: torch.dtype = torch.float32,
     seed: int = 0,
     workers: int | None = None,
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
-    checkpoint_every: int = 200,
+    checkpoint_every: int = 100,
     identity: Mapping[str, object] | None = None,
 ) -> Fit:
     """Train `network` in place with Adam; one step is one batch, one evaluation of the loss and its gradient.
@@ -74,8 +77,9 @@ def fit(
             show.
         names: the terms' names.
         dataset: a map-style dataset of tensors; every item the same each time it is asked for. An `IterableDataset`
-            trains too, but cannot be resumed.
+            trains too, with at most one worker, but cannot be resumed.
         batch_size: pictures a step, over all processes and all accumulated parts.
+        cooldown: the last part of the run, 0 to 1, over which the learning rate falls in a straight line to zero.
         accumulate: in how many parts a batch is computed, for less memory at the same result.
         precision: of convolutions inside ``torch.autocast``; the weights stay float32.
         seed: order of the items, and torch's random state during the run (dropout), restored afterwards.
@@ -87,13 +91,17 @@ def fit(
 
     Raises:
         CheckpointError: `checkpoint` is damaged or of another run.
-        ValueError: a batch that cannot be shared out; a checkpoint asked of a plain iterable.
+        ValueError: a batch that cannot be shared out; a checkpoint asked of a plain iterable; more or fewer terms
+            than names.
 
-    A term that stops being finite ends the run: the network keeps its last good weights and `Fit.stopped` says why.
+    A term or a gradient that stops being finite ends the run: the network keeps its last good weights and
+    `Fit.stopped` says why. So it does where an iterable ends before `num_steps`.
     """
     group = _Group.join(network)
     if min(num_steps, batch_size, accumulate, checkpoint_every) < 1:
         raise ValueError("num_steps, batch_size, accumulate and checkpoint_every must be at least 1")
+    if not 0 <= cooldown <= 1:
+        raise ValueError(f"cooldown is a part of the run, from 0 to 1, got {cooldown}")
     if batch_size % (group.size * accumulate):
         raise ValueError(f"a batch of {batch_size} does not divide into {group.size} × {accumulate} equal parts")
     iterable = isinstance(dataset, IterableDataset)
@@ -107,28 +115,35 @@ def fit(
     optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=device.type in ("cpu", "cuda"))
     run = _Run(network, optimizer, [], [])
     if checkpoint is not None:
-        about = {"batch": batch_size, "rate": learning_rate, "seed": seed, "items": len(dataset), **(identity or {})}
+        length = num_steps if cooldown > 0 else None  # without a cooldown, a finished run may be made longer
+        about = {
+            "num_steps": length, "batch": batch_size, "rate": learning_rate, "cooldown": cooldown, "seed": seed,
+            "items": len(dataset), "identity": identity, "names": list(names),
+            "network": {name: list(value.shape) for name, value in network.state_dict().items()},
+        }  # fmt: skip
         run.file, run.mark = Path(checkpoint), _fingerprint(about)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed + group.rank)
-        if run.file is not None and run.file.exists():
-            run.restore()
+        _seed(device, seed + group.rank)
+        if run.file is not None:
+            run.restore(group)
         network.train()
         return _train(run, loss, names, dataset, group, callback, num_steps=num_steps, batch_size=batch_size,
                       accumulate=accumulate, precision=precision, seed=seed, every=checkpoint_every,
+                      rate=lambda step: _rate(step, num_steps, learning_rate, cooldown),
                       workers=workers if workers is not None else 2 * (device.type != "cpu"))  # fmt: skip
 
 
 def _train(
     run: _Run, loss: Loss, names: Sequence[str], dataset: Any, group: _Group, callback: runtime.Callback | None, *,
     num_steps: int, batch_size: int, accumulate: int, precision: torch.dtype, seed: int, every: int, workers: int,
+    rate: Callable[[int], float],
 ) -> Fit:  # fmt: skip
     device = next(run.network.parameters()).device
+    parameters = [parameter for parameter in run.network.parameters() if parameter.requires_grad]
     model = DistributedDataParallel(run.network) if group.size > 1 else run.network
     part = batch_size // (group.size * accumulate)
-    looks = 1 if device.type == "cpu" else _LOOK_EVERY
+    looks = _LOOK_EVERY.get(device.type, 10)
     batches = _batches(dataset, len(run.rows), num_steps, batch_size, group, seed, workers, device)
-    unseen: list[Tensor] = []
     before, began = run.seconds[-1] if run.seconds else 0.0, time.perf_counter()
     run.keep()
     for batch in batches:
@@ -136,28 +151,37 @@ def _train(
         for piece in batch.split(part):
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                 terms, shown = loss(model, piece)
+            if terms.shape != (len(names),):
+                raise ValueError(f"expected {len(names)} terms, one for each name, got shape {tuple(terms.shape)}")
             (terms.sum() / accumulate).backward()
             found.append(terms.detach())
+        gradient = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        for settings in run.optimizer.param_groups:
+            settings["lr"] = rate(len(run.seconds))
         run.optimizer.step()
         run.optimizer.zero_grad(set_to_none=True)
-        unseen.append(group.mean(torch.stack(found).mean(0)))
-        step = len(run.rows) + len(unseen)
+        run.unseen.append(torch.cat((group.mean(torch.stack(found).mean(0)), gradient.view(1))))
         run.seconds.append(before + time.perf_counter() - began)
-        if step % looks == 0 or step == num_steps or (run.file is not None and step % every == 0):
-            rows = torch.stack(unseen).cpu()
-            unseen.clear()
-            broken = ~torch.isfinite(rows).all(1)
-            if broken.any():
-                return run.give_up(rows, names, int(broken.nonzero()[0, 0]))
-            run.rows += rows.tolist()
-            run.keep()
-        if run.file is not None and group.rank == 0 and (step % every == 0 or step == num_steps):
-            run.save()
+        step = len(run.seconds)
+        saves = run.file is not None and (step % every == 0 or step == num_steps)
+        if (saves or step % looks == 0 or step == num_steps) and (stopped := run.look(names)):
+            return Fit(run.history(names), stopped)
+        if saves:
+            run.save(group)
         if callback is not None and group.rank == 0:
-            losses = runtime.Losses(names, unseen[-1] if unseen else torch.tensor(run.rows[-1]))
+            losses = runtime.Losses(names, run.unseen[-1][:-1] if run.unseen else torch.tensor(run.rows[-1]))
             callback(runtime.Progress(step, num_steps, losses, run.seconds[-1], _first(shown)))
+    stopped = run.look(names)  # an iterable ends when it likes
     run.network.eval()
-    return Fit(run.history(names))
+    if stopped is None and len(run.rows) < num_steps:
+        stopped = f"the data ended after {len(run.rows)} of {num_steps} steps"
+    return Fit(run.history(names), stopped)
+
+
+def _rate(step: int, num_steps: int, learning_rate: float, cooldown: float) -> float:
+    """Constant, then down to zero in a straight line over the last part of the run."""
+    left = (num_steps - step) / num_steps  # 1 at the first step
+    return learning_rate * (min(1.0, left / cooldown) if cooldown > 0 else 1.0)
 
 
 def order(step: int, batch_size: int, length: int, seed: int) -> list[int]:
@@ -192,8 +216,9 @@ def _batches(
     generator = torch.Generator().manual_seed(seed)  # so that the loader draws nothing from the run's own
     settings: dict[str, Any] = {"num_workers": workers, "generator": generator, "pin_memory": device.type == "cuda"}
     if isinstance(dataset, IterableDataset):
-        share = batch_size // group.size
-        found: Iterable[Tensor] = islice(DataLoader(dataset, batch_size=share, drop_last=True, **settings), num_steps)
+        settings["num_workers"] = min(workers, 1)  # each worker would run through all of it
+        whole = islice(DataLoader(dataset, batch_size=batch_size, drop_last=True, **settings), num_steps)
+        found: Iterable[Tensor] = (batch[group.rank :: group.size] for batch in whole)
     else:
         orders = (order(step, batch_size, len(dataset), seed) for step in range(done, num_steps))
         found = DataLoader(dataset, batch_sampler=_Lazy(o[group.rank :: group.size] for o in orders), **settings)
@@ -232,6 +257,20 @@ class _Group:
             terms /= self.size
         return terms
 
+    def gather(self, mine: list[Tensor]) -> list[list[Tensor]]:
+        """What each process has, in order of rank."""
+        found = [mine] * self.size
+        if self.size > 1:
+            dist.all_gather_object(found, mine)
+        return found
+
+    def share(self, what: Any) -> Any:
+        """What the first process has, for all."""
+        found = [what]
+        if self.size > 1:
+            dist.broadcast_object_list(found)
+        return found[0]
+
 
 @dataclass
 class _Run:
@@ -241,6 +280,7 @@ class _Run:
     optimizer: torch.optim.Optimizer
     rows: list[list[float]]
     seconds: list[float]
+    unseen: list[Tensor] = field(default_factory=list)  # terms and the gradient's norm of steps not looked at yet
     file: Path | None = None
     mark: str = ""
     good: dict[str, Tensor] | None = None
@@ -249,28 +289,41 @@ class _Run:
         """Remember these weights as good, on their device."""
         self.good = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
 
-    def give_up(self, rows: Tensor, names: Sequence[str], first: int) -> Fit:
+    def look(self, names: Sequence[str]) -> str | None:
+        """Fetch the numbers of the steps not looked at. If one is not finite: back to the good weights, and why."""
+        if not self.unseen:
+            return None
+        rows = torch.stack(self.unseen).cpu()  # (steps, K + 1)
+        self.unseen.clear()
+        broken = (~rows.isfinite()).nonzero().tolist()  # in order of steps
+        if not broken:
+            self.rows += rows[:, :-1].tolist()
+            self.keep()
+            return None
         assert self.good is not None
         self.network.load_state_dict(self.good)
         self.network.eval()
-        self.rows += rows[:first].tolist()
+        first, column = broken[0]
+        self.rows += rows[:first, :-1].tolist()
         self.seconds = self.seconds[: len(self.rows)]
-        name = next(name for name, value in zip(names, rows[first].tolist(), strict=True) if not _is_finite(value))
         advice = "try a smaller learning_rate, precision='float32', or a smaller weight on that term"
-        return Fit(self.history(names), f"step {len(self.rows) + 1}: {name} is not finite any more; {advice}")
+        what = (*names, "the gradient")[column]
+        return f"step {len(self.rows) + 1}: {what} is not finite any more; {advice}"
 
     def history(self, names: Sequence[str]) -> dict[str, list[float]]:
         columns = dict(zip(names, map(list, zip(*self.rows, strict=True)), strict=True)) if self.rows else {}
         return {"total": [sum(row) for row in self.rows], **columns, "seconds": list(self.seconds)}
 
-    def save(self) -> None:
+    def save(self, group: _Group) -> None:
         """Write everything beside the file, make it durable, then put it in the file's place in one move."""
         assert self.file is not None
+        random = group.gather(_random_states(next(self.network.parameters()).device))
+        if group.rank > 0:
+            return
         state = {
             "format": _FORMAT, "mark": self.mark, "rows": self.rows, "seconds": self.seconds,
             "network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "random": random,
         }  # fmt: skip
         self.file.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.file.with_name(f".{self.file.name}.{secrets.token_hex(4)}.tmp")
@@ -283,28 +336,60 @@ class _Run:
         finally:
             with suppress(OSError):
                 temporary.unlink()
-        for left in self.file.parent.glob(f".{self.file.name}.*.tmp"):  # of a run that was killed while it wrote
+        leftovers = f".{glob.escape(self.file.name)}.{'?' * 8}.tmp"  # of a run that was killed while it wrote
+        for left in self.file.parent.glob(leftovers):
             with suppress(OSError):
                 left.unlink()
 
-    def restore(self) -> None:
-        assert self.file is not None
-        device = next(self.network.parameters()).device
-        advice = "delete it, or name another, to begin anew"
-        try:  # weights_only: tensors, numbers and lists; nothing in the file is executed
-            state = torch.load(self.file, map_location=device, weights_only=True)
-            mark, form = state["mark"], state["format"]
-        except Exception as error:  # torch raises whatever its readers do
-            reason = f"{self.file} is damaged or not a checkpoint ({type(error).__name__})"
-            raise CheckpointError(f"{reason}; {advice}") from error
-        if form != _FORMAT or mark != self.mark:
-            raise CheckpointError(f"{self.file} belongs to a run with another configuration; {advice}")
+    def restore(self, group: _Group) -> None:
+        """Go on from the file where there is one; the first process reads it for all."""
+        state = group.share(self._read() if group.rank == 0 else None)
+        if state is None:
+            return
+        if isinstance(state, CheckpointError):
+            raise state
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.rows, self.seconds = state["rows"], state["seconds"]
-        torch.set_rng_state(state["random"].cpu())
-        if state["random_cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all([each.cpu() for each in state["random_cuda"]])
+        if group.rank < len(state["random"]):
+            _set_random_states(next(self.network.parameters()).device, state["random"][group.rank])
+
+    def _read(self) -> dict[str, Any] | CheckpointError | None:
+        assert self.file is not None
+        if not self.file.exists():
+            return None
+        advice = "delete it, or name another, to begin anew"
+        try:  # weights_only: tensors, numbers and lists; nothing in the file is executed
+            with zipfile.ZipFile(self.file) as archive:  # torch writes checksums, and does not read them
+                if archive.testzip() is not None:
+                    raise zipfile.BadZipFile("wrong checksum")
+            state = dict(torch.load(self.file, map_location="cpu", weights_only=True))
+            mark, form = state["mark"], state["format"]
+        except Exception as error:  # torch raises whatever its readers do
+            return CheckpointError(f"{self.file} is damaged or not a checkpoint ({type(error).__name__}); {advice}")
+        if form != _FORMAT or mark != self.mark:
+            return CheckpointError(f"{self.file} belongs to a run with another configuration; {advice}")
+        return state
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """Seed the processor's random state and that of `device`; `torch.manual_seed` would seed every accelerator."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
+
+
+def _random_states(device: torch.device) -> list[Tensor]:
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+
+def _set_random_states(device: torch.device, states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda" and len(states) > 1:
+        torch.cuda.set_rng_state(states[1], device)
 
 
 def _first(pictures: Tensor | None) -> Callable[[], Tensor]:
@@ -314,7 +399,3 @@ def _first(pictures: Tensor | None) -> Callable[[], Tensor]:
 
 def _fingerprint(about: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _is_finite(value: float) -> bool:
-    return value - value == 0

@@ -23,8 +23,8 @@ from torch.utils.data import Dataset
 from course_lib import layers, losses, model_files, runtime, settings, tiles
 from course_lib.datasets import Crops
 from course_lib.features import VGGFeatures
-from course_lib.images import resize
-from course_lib.networks.transformer_net import HALO, TransformerNet
+from course_lib.images import check_pictures, resize
+from course_lib.networks.transformer_net import TransformerNet
 from course_lib.perceptual import PerceptualLoss
 from course_lib.training import fit
 
@@ -40,9 +40,10 @@ class Config:
     batch_size: int = 4  # Section 4.1
     image_size: int = 256  # Section 4.1
     learning_rate: float = 1e-3  # Adam, Section 4.1
+    cooldown: float = 0.0  # last part of the run over which the learning rate falls to zero; not in the paper
     content_weight: float = 1.0  # λ_c; the paper does not print its weights
-    style_weight: float = 5.0  # λ_s; 5 in the released code
-    tv_weight: float = 1.0  # λ_TV on the mean over [0, 1] pixels; see `tv_weight_of_paper`
+    style_weight: float = 0.7  # λ_s; chosen by eye, see chapter 6
+    tv_weight: float = 4.0  # λ_TV: about the least of "1e-6 to 1e-4" (Section 4.1), see `tv_weight_of_paper`
     content_layers: tuple[str, ...] = ("relu2_2",)  # Section 4.1
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # Section 4.1
     style_size: int = 256  # long side of the painting; not said
@@ -60,10 +61,14 @@ class Config:
     def __post_init__(self) -> None:
         settings.check(
             self,
-            whole={"num_steps": 1, "batch_size": 1, "image_size": 8, "style_size": 8, "num_blocks": 0, "accumulate": 1},
+            whole={
+                "num_steps": 1, "batch_size": 1, "image_size": 8, "style_size": 8, "num_blocks": 0, "accumulate": 1,
+                "seed": 0,
+            },
             positive=("learning_rate", "width"),
-            nonnegative=("content_weight", "style_weight", "tv_weight"),
-        )
+            nonnegative=("content_weight", "style_weight", "tv_weight", "cooldown"),
+            choices={"norm": layers.NORMS, "upsampling": layers.UPSAMPLINGS, "arch": ("vgg16", "vgg19")},
+        )  # fmt: skip
         if isinstance(self.content_layers, str) or isinstance(self.style_layers, str):
             raise ValueError("content_layers and style_layers must be tuples of names, not one text")
 
@@ -74,8 +79,10 @@ class Config:
 
     @classmethod
     def fast(cls) -> Config:
-        """Our best engine: a quarter of the computation, two pictures a step, instance norm, no checkerboard."""
-        return cls(num_steps=4000, batch_size=2, image_size=192, width=0.5, norm="instance", upsampling="resize")
+        """Our best engine: a quarter of the computation, small batches, a falling learning rate, instance norm."""
+        return cls(
+            num_steps=3000, batch_size=2, image_size=192, cooldown=0.5, width=0.5, norm="instance", upsampling="resize"
+        )
 
     @classmethod
     def quick(cls) -> Config:
@@ -153,6 +160,7 @@ def train(
     start: Model | None = None,
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
+    preview: Tensor | None = None,
 ) -> Model:
     """Learn to paint every photograph in the manner of `style` (Johnson et al. 2016, Eq. 5).
 
@@ -163,8 +171,10 @@ def train(
         config: defaults to the paper's: hours on a GPU of 2016, minutes on one of today, days on a CPU.
         start: a trained model of the same shape to go on from; another painting is learned several times faster
             from it than from random weights.
-        callback: called after each step with a `runtime.Progress` whose image is the first picture of the batch.
+        callback: called after each step with a `runtime.Progress` whose image is the first picture of the batch,
+            or `preview` as the network paints it by then.
         checkpoint: a file; if it is there, the run goes on from it (`training.fit`).
+        preview: (1, 3, H, W) in [0, 1], a photo to watch; nothing is learned from it.
 
     Raises:
         ValueError: wrong shapes, a `start` of another shape, layers the network does not have.
@@ -178,9 +188,12 @@ def train(
     (1, 3, 40, 40)
     """
     config = config or Config()
-    if style.ndim != 4 or style.shape[:2] != (1, 3):
-        raise ValueError(f"the style image must have shape (1, 3, H, W), got {tuple(style.shape)}")
-    data = photos
+    for name, image in (("style image", style), ("preview", preview)):
+        if image is not None and (image.ndim != 4 or image.shape[:2] != (1, 3)):
+            raise ValueError(f"the {name} must have shape (1, 3, H, W), got {tuple(image.shape)}")
+        if image is not None:
+            check_pictures(image)
+    data: Any = photos
     if photos is None or isinstance(photos, str | Path | Sequence):
         data = Crops(photos, size=config.image_size, seed=config.seed)
     loss = objective(style, config)
@@ -190,20 +203,26 @@ def train(
         settings.check_same(start.config, config, ("width", "num_blocks", "norm", "upsampling"))
         network.load_state_dict(start.network.state_dict())
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if callback is not None and preview is not None:
+        callback = _showing(preview, network, config, callback)
     names = (*loss.names, *(("tv",) if config.tv_weight > 0 else ()))
 
-    def evaluate(net: nn.Module, batch: Tensor) -> tuple[Tensor, Tensor]:
+    def step(net: nn.Module, batch: Tensor) -> tuple[Tensor, Tensor]:
         painted = net(batch.contiguous(memory_format=torch.channels_last))
-        loss.set_content(batch)
-        terms = loss(painted) / len(batch)
-        if config.tv_weight > 0:
-            terms = torch.cat((terms, config.tv_weight * losses.total_variation_loss(painted).view(1)))
-        return terms, painted
+        return _terms(loss, painted, batch, config), painted
 
-    identity = {**asdict(config), "style": style.double().sum().item(), "start": start is not None}
+    identity = {
+        **asdict(config),
+        "num_steps": None,
+        "style": style.double().sum().item(),
+        "start": start is not None and _sum(start.network),
+    }
+    if isinstance(data, Crops) and photos is not None:
+        identity["photos"] = sum(int(photo.sum()) for photo in data.photos)
     done = fit(
-        network, evaluate, names, data,
+        network, step, names, data,
         num_steps=config.num_steps, batch_size=config.batch_size, learning_rate=config.learning_rate,
+        cooldown=config.cooldown,
         accumulate=config.accumulate, precision=runtime.pick_precision(config.precision, device), seed=config.seed,
         callback=callback, checkpoint=checkpoint, identity=identity,
     )  # fmt: skip
@@ -211,12 +230,58 @@ def train(
         "steps": len(done.history["total"]),
         "seconds": done.history["seconds"][-1] if done.history["seconds"] else 0.0,
         "device": str(device),
-        "photos": len(data.photos) if isinstance(data, Crops) else len(data),  # type: ignore[arg-type]
+        "photos": len(data.photos if isinstance(data, Crops) else data) if hasattr(data, "__len__") else None,
         "loss_network": loss.network.source,
         "started_from": None if start is None else start.facts.get("name", "another model"),
         "history": done.history,
     }
     return Model(network.cpu().eval(), config, facts, done.stopped)
+
+
+def _sum(network: nn.Module) -> float:
+    return sum(value.double().sum().item() for value in network.state_dict().values())
+
+
+def evaluate(photos: Tensor, style: Tensor, model: Model) -> list[float]:
+    """The objective (Eq. 5, without the expectation) of each photograph as the network paints it.
+
+    Args:
+        photos: (N, 3, H, W) in [0, 1].
+        style: (1, 3, h, w), the painting.
+
+    Returns:
+        One number a photograph: all weighted terms added.
+    """
+    loss = objective(style, model.config)
+    place = loss.network.mean.device
+    found = []
+    for photo in photos.split(1):
+        painted = stylize(photo, model, device=place.type).image
+        with torch.no_grad():
+            found.append(_terms(loss, painted.to(place), photo.to(place), model.config).sum().item())
+    return found
+
+
+def _terms(loss: PerceptualLoss, painted: Tensor, photos: Tensor, config: Config) -> Tensor:
+    """Every weighted term, (K,): means over the batch."""
+    loss.set_content(photos)
+    terms: Tensor = loss(painted) / len(photos)
+    if config.tv_weight > 0:
+        terms = torch.cat((terms, config.tv_weight * losses.total_variation_loss(painted).view(1)))
+    return terms
+
+
+def _showing(photo: Tensor, network: TransformerNet, config: Config, callback: runtime.Callback) -> runtime.Callback:
+    """`callback`, shown `photo` as the unfinished network paints it."""
+
+    def image() -> Tensor:
+        network.eval()
+        try:
+            return stylize(photo, Model(network, config, {}), device=config.device, precision=config.precision).image
+        finally:
+            network.train()
+
+    return lambda progress: callback(replace(progress, image=image))
 
 
 def stylize(
@@ -234,10 +299,9 @@ def stylize(
     Raises:
         ValueError: wrong shape or range.
     """
-    if content.ndim != 4 or content.shape[1] != 3 or not content.is_floating_point():
-        raise ValueError(
-            f"expected pictures (N, 3, H, W), floats in [0, 1], got {tuple(content.shape)} {content.dtype}"
-        )
+    check_pictures(content)
+    if tile is not None and tile < 1:
+        raise ValueError(f"tile must be at least 1 pixel, got {tile}")
     place = runtime.pick_device(device)
     network = model.network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     dtype = runtime.pick_precision(precision, place)
@@ -251,7 +315,7 @@ def stylize(
             return network(part).cpu()
 
     with torch.inference_mode():
-        if tile is None or max(content.shape[-2:]) <= tile + 2 * HALO:
+        if tile is None or max(content.shape[-2:]) <= tile + 2 * network.halo:
             image = paint(content)
         else:
             image = torch.cat([_paint_in_tiles(paint, network, one[None], tile) for one in content])
@@ -259,10 +323,12 @@ def stylize(
 
 
 def _paint_in_tiles(paint: Any, network: TransformerNet, content: Tensor, tile: int) -> Tensor:
-    whole = content if max(content.shape[-2:]) <= 2 * tile else resize(content, 2 * tile)
+    long, short = max(content.shape[-2:]), min(content.shape[-2:])
+    side = max(2 * tile, -(-8 * long // short))  # of a smaller copy, no less than 8 px across
+    whole = content if long <= side else resize(content, side)
     place = next(network.parameters()).device
     with layers.held_statistics(network, whole.to(place)):
-        return tiles.by_tiles(paint, content, tile=tile, halo=HALO, multiple=4)
+        return tiles.by_tiles(paint, content, tile=tile, halo=network.halo, multiple=4)
 
 
 def _fits(content: Tensor, width: float, device: torch.device) -> bool:

@@ -21,16 +21,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from course_lib import losses, model_files, runtime, settings, tiles
+from course_lib import layers, losses, model_files, runtime, settings, tiles
 from course_lib.datasets import Crops
 from course_lib.features import VGGFeatures
-from course_lib.images import resize
-from course_lib.networks.super_resolution_net import FACTORS, HALO, SuperResolutionNet
+from course_lib.images import check_pictures, resize
+from course_lib.networks.super_resolution_net import FACTORS, SuperResolutionNet
 from course_lib.perceptual import PerceptualLoss
 from course_lib.training import fit
 
 KIND = "super_resolution"
 LOSSES = ("feature", "pixel")
+SMALLEST = 5  # px of a small picture
 _TILE = 192  # input pixels
 
 
@@ -44,6 +45,7 @@ class Config:
     batch_size: int = 4  # Section 4.2
     image_size: int = 288  # of the large pictures, Section 4.2
     learning_rate: float = 1e-3  # Adam, Section 4.2
+    cooldown: float = 0.0  # last part of the run over which the learning rate falls to zero; not in the paper
     blur: float = 1.0  # σ in pixels before the reduction, Section 4.2
     layer: str = "relu2_2"  # Section 4.2
     tv_weight: float = 0.0  # on the mean over [0, 1] pixels; none in Section 4.2
@@ -62,13 +64,19 @@ class Config:
     def __post_init__(self) -> None:
         settings.check(
             self,
-            whole={"num_steps": 1, "batch_size": 1, "image_size": 8, "num_blocks": 0, "accumulate": 1},
+            whole={"num_steps": 1, "batch_size": 1, "image_size": 8, "num_blocks": 0, "accumulate": 1, "seed": 0},
             positive=("learning_rate", "width"),
-            nonnegative=("blur", "tv_weight"),
-            choices={"factor": FACTORS, "loss": LOSSES},
-        )
-        if self.image_size % self.factor:
-            raise ValueError(f"image_size must be a multiple of the factor {self.factor}, got {self.image_size}")
+            nonnegative=("blur", "tv_weight", "cooldown"),
+            choices={
+                "factor": FACTORS, "loss": LOSSES,
+                "norm": layers.NORMS, "upsampling": layers.UPSAMPLINGS, "arch": ("vgg16", "vgg19"),
+            },
+        )  # fmt: skip
+        if self.image_size % self.factor or self.image_size < SMALLEST * self.factor:
+            raise ValueError(
+                f"image_size must be a multiple of the factor {self.factor}, from {SMALLEST * self.factor} on "
+                f"(the network takes small pictures from {SMALLEST} px on), got {self.image_size}"
+            )
 
     @classmethod
     def released(cls) -> Config:
@@ -79,14 +87,14 @@ class Config:
     def fast(cls) -> Config:
         """Our best engine: learns what bicubic interpolation misses, without normalization, on small crops."""
         return cls(
-            num_steps=4000, batch_size=8, image_size=128, blur=0.0,
+            num_steps=3000, batch_size=4, image_size=128, cooldown=0.5, blur=0.0,
             width=0.5, norm="none", upsampling="resize", skip=True,
         )  # fmt: skip
 
     @classmethod
     def quick(cls) -> Config:
         """A minute on a CPU."""
-        return replace(cls.fast(), num_steps=150, batch_size=4, image_size=96)
+        return replace(cls.fast(), num_steps=150, image_size=96)
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,8 @@ def reduce(image: Tensor, factor: int, blur: float = 0.0) -> Tensor:
         raise ValueError(f"a picture of {height}×{width} px cannot be reduced {factor} times: crop it to multiples")
     if blur > 0:
         radius = max(1, round(3 * blur))
+        if radius >= min(height, width):
+            raise ValueError(f"a blur of {blur} px needs a picture of more than {radius} px, got {height}×{width}")
         line = torch.exp(-0.5 * (torch.arange(-radius, radius + 1.0, device=image.device) / blur) ** 2)
         line = (line / line.sum()).expand(3, 1, 1, -1)
         padded = F.pad(image, [radius] * 4, mode="reflect")
@@ -171,7 +181,7 @@ def train(
     (1, 3, 36, 40)
     """
     config = config or Config()
-    data = photos
+    data: Any = photos
     if photos is None or isinstance(photos, str | Path | Sequence):
         data = Crops(photos, size=config.image_size, seed=config.seed, scales=(0.0, 0.5))
     device = runtime.pick_device(config.device)
@@ -188,7 +198,7 @@ def train(
         ).to(device)
         perceptual = PerceptualLoss(features, content={config.layer: 1.0}, convention=losses.JOHNSON)
 
-    def evaluate(net: nn.Module, large: Tensor) -> tuple[Tensor, Tensor]:
+    def step(net: nn.Module, large: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             small = reduce(large, config.factor, config.blur)
         found = net(small.contiguous(memory_format=torch.channels_last))
@@ -202,10 +212,13 @@ def train(
         return terms, found
 
     names = (config.loss, *(("tv",) if config.tv_weight > 0 else ()))
-    identity = {**asdict(config), "start": start is not None}
+    identity = {**asdict(config), "num_steps": None, "start": start is not None and _sum(start.network)}
+    if isinstance(data, Crops) and photos is not None:
+        identity["photos"] = sum(int(photo.sum()) for photo in data.photos)
     done = fit(
-        network, evaluate, names, data,
+        network, step, names, data,
         num_steps=config.num_steps, batch_size=config.batch_size, learning_rate=config.learning_rate,
+        cooldown=config.cooldown,
         accumulate=config.accumulate, precision=precision, seed=config.seed,
         callback=callback, checkpoint=checkpoint, identity=identity,
     )  # fmt: skip
@@ -213,12 +226,16 @@ def train(
         "steps": len(done.history["total"]),
         "seconds": done.history["seconds"][-1] if done.history["seconds"] else 0.0,
         "device": str(device),
-        "photos": len(data.photos) if isinstance(data, Crops) else len(data),  # type: ignore[arg-type]
+        "photos": len(data.photos if isinstance(data, Crops) else data) if hasattr(data, "__len__") else None,
         "loss_network": "none" if perceptual is None else perceptual.network.source,
         "started_from": None if start is None else start.facts.get("name", "another model"),
         "history": done.history,
     }
     return Model(network.cpu().eval(), config, facts, done.stopped)
+
+
+def _sum(network: nn.Module) -> float:
+    return sum(value.double().sum().item() for value in network.state_dict().values())
 
 
 def upscale(
@@ -235,8 +252,7 @@ def upscale(
     Raises:
         ValueError: wrong shape or range.
     """
-    if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
-        raise ValueError(f"expected pictures (N, 3, H, W), floats in [0, 1], got {tuple(image.shape)} {image.dtype}")
+    check_pictures(image)
     place = runtime.pick_device(device)
     network = model.network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     dtype = runtime.pick_precision(precision, place)
@@ -251,7 +267,9 @@ def upscale(
         if model.config.norm == "instance":  # its statistics are the whole picture's
             found = enlarge(image)
         else:
-            found = tiles.by_tiles(enlarge, image, tile=tile or _TILE, halo=HALO, scale=model.config.factor)
+            found = tiles.by_tiles(
+                enlarge, image, tile=_TILE if tile is None else tile, halo=network.halo, scale=model.config.factor
+            )
     return Result(found, {"seconds": [time.perf_counter() - began]})
 
 

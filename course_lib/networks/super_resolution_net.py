@@ -12,8 +12,9 @@ from course_lib import layers
 from course_lib.images import resize
 from course_lib.layers import ResidualBlock, norm_layer, reflected_conv
 
-HALO = 24  # input pixels: an output pixel depends on inputs at most this far away
+HALO = 24  # input pixels: an output pixel of four blocks depends on inputs at most this far away; see `halo`
 FACTORS = (2, 4, 8)
+_SMALL = 0.1  # scale of what is added with `skip`: at 1, the first steps throw all features below the ReLU for good
 _SMALLEST = 5  # a 9×9 convolution reflects four pixels
 
 
@@ -48,6 +49,7 @@ class SuperResolutionNet(nn.Module):
         if factor not in FACTORS:
             raise ValueError(f"factor must be one of {', '.join(map(str, FACTORS))}, got {factor!r}")
         self.factor, self.skip = factor, skip
+        self.halo = HALO + 2 * (num_blocks - 4)  # two 3×3 convolutions a block
         channels = max(1, round(64 * width))
         self.enter = nn.Sequential(reflected_conv(3, channels, 9), norm_layer(norm, channels), nn.ReLU(inplace=True))
         self.blocks = nn.Sequential(*(ResidualBlock(channels, norm) for _ in range(num_blocks)))
@@ -75,5 +77,5 @@ class SuperResolutionNet(nn.Module):
         x = self.leave(self.up(self.blocks(self.enter((image - 0.5) * 4)))).float()
         if self.skip:
             height, width = image.shape[-2:]
-            return resize(image, (self.factor * height, self.factor * width)) + x
+            return resize(image, (self.factor * height, self.factor * width)) + _SMALL * x
         return 0.5 + 0.5 * torch.tanh(x)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from course_lib import layers
 from course_lib.layers import ResidualBlock, norm_layer, reflected_conv
 
-HALO = 64  # pixels: an output pixel depends on inputs at most this far away
+HALO = 64  # pixels: an output pixel of five blocks depends on inputs at most this far away; see `halo`
 _SMALLEST = 8  # the quarter-size maps are reflected by one pixel
 
 
@@ -40,6 +40,7 @@ class TransformerNet(nn.Module):
         self, *, width: float = 1.0, num_blocks: int = 5, norm: str = "instance", upsampling: str = "resize"
     ) -> None:
         super().__init__()
+        self.halo = HALO + 8 * (num_blocks - 5)  # two 3×3 convolutions a block, at a quarter of the size
         c1, c2, c3 = (max(1, round(width * channels)) for channels in (32, 64, 128))
         self.down = nn.Sequential(
             *_unit(reflected_conv(3, c1, 9), norm, c1),

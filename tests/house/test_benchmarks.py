@@ -10,9 +10,11 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import engine, sizes  # noqa: E402
+from benchmarks import engine, fast_style, sizes  # noqa: E402
 from course_lib import sample_image  # noqa: E402
-from course_lib.methods import gatys  # noqa: E402
+from course_lib.datasets import Crops  # noqa: E402
+from course_lib.methods import gatys, johnson  # noqa: E402
+from course_lib.training import order  # noqa: E402
 
 
 @pytest.fixture
@@ -71,3 +73,25 @@ def test_sizes_steps_move_the_picture(real_network):
         step = sizes.evaluations(which, 64, gatys.Config(device="cpu", precision="float32"))
         step()
         step()
+
+
+def test_the_plain_training_step_and_ours_begin_with_the_same_loss(real_network):
+    """The same network, batch and terms: what differs is how they are computed."""
+    real_network("vgg16", ("relu1_1",))
+    config = johnson.Config(
+        image_size=64, batch_size=2, width=0.25, num_blocks=1, norm="instance", upsampling="resize",
+        precision="float32", device="cpu",
+    )  # fmt: skip
+    crops = Crops(None, size=64)
+    batch = torch.stack([crops[k] for k in order(0, 2, len(crops), seed=0)])
+    plain = fast_style.Plain(config, torch.device("cpu")).step(batch)
+    ours = fast_style.Ours(config, torch.device("cpu")).steps(crops, 1)
+    assert ours[0] == pytest.approx(plain, rel=1e-4)
+
+
+def test_the_fast_style_race_runs(real_network):
+    real_network("vgg16", ("relu1_1",))
+    settings = {"size": 64, "batch": 1, "width": 0.1, "forward": 64, "steps": 1, "rounds": 1, "seed": 0}
+    found = fast_style.race(argparse.Namespace(**settings, device="cpu", weights="default"))
+    assert min(found.values()) > 0
+    assert found["step ratio"] == pytest.approx(found["plain step"] / found["our step"])

@@ -12,7 +12,7 @@ FLOORS = [
     {"features", "losses", "layers", "lbfgs"},
     {"networks", "perceptual", "descent", "training", "model_files", "tiles", "metrics"},
     {"methods"},
-    {"figures", "microscope", "interactive", "widgets", "records", "claims", "checks", "__main__"},
+    {"figures", "microscope", "interactive", "widgets", "records", "claims", "checks", "commands", "__main__"},
 ]
 SHOWING = {"matplotlib", "IPython", "ipywidgets", "tqdm"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -104,11 +104,38 @@ def test_every_file_the_readme_links_to_exists() -> None:
 def test_every_method_says_the_same_words(name: str) -> None:
     method = importlib.import_module(f"course_lib.methods.{name}")
     own = {key for key, value in vars(method).items() if getattr(value, "__module__", "") == method.__name__}
-    assert "Config" in own
-    assert dataclasses.is_dataclass(method.Config)
-    assert method.Config.__dataclass_params__.frozen, f"{name}.Config must be frozen"
+    learns = "train" in own
+    words = {"Config", "Result", *({"Model", "save", "load"} if learns else ())}
+    assert words <= own, f"{name} lacks {sorted(words - own)}"
     assert len(VERBS & own) == 1, f"{name} has {sorted(VERBS & own)}: exactly one of {sorted(VERBS)}"
-    method.Config()
+    for word in words & {"Config", "Result", "Model"}:
+        kind = getattr(method, word)
+        assert dataclasses.is_dataclass(kind), f"{name}.{word} must be a dataclass"
+        assert kind.__dataclass_params__.frozen, f"{name}.{word} must be frozen"
+    for config in (method.Config(), method.Config.fast(), method.Config.quick()):
+        assert type(config) is method.Config
+        for field in dataclasses.fields(config):
+            assert field.default is not dataclasses.MISSING, f"{name}.Config.{field.name} has no default"
+    assert {"image", "history"} <= {field.name for field in dataclasses.fields(method.Result)}
+    (verb,) = VERBS & own
+    for function in (verb, *({"train", "save", "load"} & own)):
+        assert inspect.getdoc(getattr(method, function)), f"{name}.{function} explains nothing"
+    if learns:
+        assert {"network", "config", "facts"} <= {field.name for field in dataclasses.fields(method.Model)}
+        assert {"config", "callback", "checkpoint"} <= set(inspect.signature(method.train).parameters)
+        assert "model" in inspect.signature(getattr(method, verb)).parameters
+        assert list(inspect.signature(method.save).parameters)[:2] == ["model", "path"]
+        assert list(inspect.signature(method.load).parameters)[:1] == ["path"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_field_of_a_configuration_says_where_it_comes_from(name: str) -> None:
+    """Behind its default; what every method has explains itself."""
+    method = importlib.import_module(f"course_lib.methods.{name}")
+    lines = inspect.getsource(method.Config).splitlines()
+    for field in dataclasses.fields(method.Config):
+        (line,) = (line for line in lines if re.match(rf"    {field.name}: ", line))
+        assert "  # " in line or field.name in ("precision", "device", "seed"), f"{name}.Config.{field.name}"
 
 
 # --- pages

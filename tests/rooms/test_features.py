@@ -71,6 +71,42 @@ def test_nothing_is_computed_beyond_the_deepest_layer(monkeypatch, deepest, coun
     assert ran == [name for name in layer_names("vgg19") if name.startswith("conv")][:count]
 
 
+# --- a pass for some of the layers ---
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_some_of_the_layers_have_the_values_they_had(pooling):
+    network = VGGFeatures("vgg19", ["conv1_2", "relu1_2", "pool2", "relu3_1"], pooling=pooling, weights=None)
+    every, image = network(random_image()), random_image()
+    for some in (("relu1_2",), ("pool2", "conv1_2"), ("relu3_1", "relu1_2"), network.layers):
+        found = network(image, some)
+        assert tuple(found) == tuple(name for name in network.layers if name in some)  # in order of depth
+        assert all(torch.equal(found[name], every[name]) for name in some)
+    assert tuple(network(image)) == network.layers
+    assert tuple(network(image, "pool2")) == ("pool2",)  # one name is a list of one
+    assert network(image, ()) == {}
+
+
+@pytest.mark.parametrize(("some", "count"), [((), 0), (["conv1_1"], 1), (["conv1_1", "pool1"], 2), (["relu3_1"], 5)])
+def test_a_pass_ends_at_the_deepest_layer_it_is_for(some, count):
+    network = VGGFeatures("vgg19", ["conv1_1", "pool1", "relu3_1", "relu4_2"], weights=None)
+    ran = []
+    for name, conv in network.convs.items():
+        conv.register_forward_hook(lambda *_, name=name: ran.append(name))
+    network(random_image(), some)
+    assert ran == [name for name in layer_names("vgg19") if name.startswith("conv")][:count]
+
+
+@pytest.mark.parametrize("some", [["relu2_1"], ["relu1_1", "relu2_1", "nonsense"], "relu2_1"])
+def test_a_layer_the_network_was_not_made_for_is_refused(some):
+    network = VGGFeatures("vgg19", ["relu1_1", "relu3_1"], weights=None)  # it would pass by relu2_1
+    with pytest.raises(ValueError, match=r"this network answers for relu1_1, relu3_1, not for .*'relu2_1'"):
+        network(random_image(), some)
+
+
+# --- what the layers compute ---
+
+
 def test_relu_is_the_rectified_conv_and_the_conv_stays_raw():
     features = VGGFeatures("vgg19", ["conv2_1", "relu2_1", "conv4_2", "relu4_2"], weights=None)(random_image())
     for block in ("2_1", "4_2"):

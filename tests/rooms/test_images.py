@@ -14,6 +14,7 @@ from course_lib import images
 from course_lib.images import (
     ImageError,
     center_crop,
+    check_pictures,
     from_pil,
     images_folder,
     ledger,
@@ -419,6 +420,21 @@ def test_center_crop_larger_than_the_picture():
 def test_wrong_tensors_are_explained(verb, image, message):
     with pytest.raises(ImageError, match=message):
         verb(image)
+
+
+def test_pictures_that_are_none_are_refused():
+    rounded = torch.tensor([-0.0009, 0.5, 1.0009]).view(1, 3, 1, 1)
+    for good in (torch.rand(2, 3, 4, 5), torch.zeros(1, 3, 1, 1), rounded):
+        check_pictures(good)
+    for low, high in ((-0.1, 1.0), (0.0, 1.1), (0.0, 255.0), (0.0, float("nan")), (0.0, float("inf"))):
+        image = torch.zeros(1, 3, 2, 2)
+        image[0, 0, 0, :] = torch.tensor([low, high])
+        with pytest.raises(ImageError, match=r"expected \[0, 1\]\. Read files with load_image"):
+            check_pictures(image)
+    with pytest.raises(ImageError, match=r"shape \(3, 4, 4\), expected \(N, 3, H, W\)"):
+        check_pictures(torch.zeros(3, 4, 4))
+    with pytest.raises(ImageError, match="uint8, expected floats"):
+        check_pictures(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
 
 
 # --- writing ---

@@ -1,0 +1,165 @@
+"""Training step and forward pass of the fast style network, beside the plain way, in turns, in one run.
+
+    python benchmarks/fast_style.py                       # the paper's network and batch: 4 at 256 px
+    python benchmarks/fast_style.py --width 0.5 --record
+
+The plain step is what tutorials write: everything float32 in torch's default layout, a VGG-16 that autograd
+differentiates, the whole of it for the content target too, and Adam as it comes. The plain pass is the same network
+called in float32. `--record` stores the result for
+chapter 6.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from course_lib import VGGFeatures, losses, records, resize, runtime, sample_image
+from course_lib.datasets import Crops
+from course_lib.methods import johnson
+
+STYLE = "great_wave"
+
+
+class Plain:
+    """A step as tutorials write it."""
+
+    def __init__(self, config: johnson.Config, device: torch.device) -> None:
+        self.config = config
+        self.network = johnson.build(config).to(device)
+        names = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
+        features = VGGFeatures(config.arch, names, pooling="max", weights=config.weights).to(device)
+        self.vgg = features.to(memory_format=torch.contiguous_format)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+        style = resize(sample_image(STYLE), config.style_size).to(device)
+        with torch.no_grad():
+            found = self.features(style)
+            self.grams = {layer: self.gram(found[layer]) for layer in config.style_layers}
+
+    def features(self, image: Tensor) -> dict[str, Tensor]:
+        """`VGGFeatures.forward` without its layout: torch's default, as a torchvision network runs."""
+        x, found = (image - self.vgg.mean) / self.vgg.std, {}
+        for name in self.vgg.names:
+            if name.startswith("conv"):
+                x = self.vgg.convs[name](x)
+            else:
+                x = torch.relu(x) if name.startswith("relu") else nn.functional.max_pool2d(x, 2)
+            if name in self.vgg.layers:
+                found[name] = x
+        return found
+
+    @staticmethod
+    def gram(features: Tensor) -> Tensor:
+        count, channels, height, width = features.shape
+        f = features.reshape(count, channels, height * width)
+        return f @ f.transpose(1, 2) / (channels * height * width)
+
+    def step(self, batch: Tensor) -> float:
+        self.optimizer.zero_grad()
+        painted = self.network(batch)
+        now, then = self.features(painted), self.features(batch)
+        loss = self.config.tv_weight * losses.total_variation_loss(painted)
+        for layer in self.config.content_layers:
+            loss = loss + self.config.content_weight * nn.functional.mse_loss(now[layer], then[layer])
+        for layer in self.config.style_layers:
+            difference = self.gram(now[layer]) - self.grams[layer]
+            loss = loss + self.config.style_weight * difference.square().sum((1, 2)).mean()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def forward(self, photo: Tensor) -> Tensor:
+        with torch.no_grad():
+            found: Tensor = self.network.eval()(photo)
+        return found
+
+
+class Ours:
+    """`johnson.train`, one step at a time, and `johnson.stylize`."""
+
+    def __init__(self, config: johnson.Config, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.model = johnson.Model(johnson.build(config), config, {})
+        self.seconds: list[float] = []
+
+    def steps(self, dataset: Crops, count: int) -> list[float]:
+        """`count` steps; their totals. `seconds` holds what each took."""
+        model = johnson.train(sample_image(STYLE), dataset, replace(self.config, num_steps=count))
+        after = model.facts["history"]["seconds"]
+        self.seconds += [b - a for a, b in pairwise(after)]
+        found: list[float] = model.facts["history"]["total"]
+        return found
+
+    def forward(self, photo: Tensor) -> Tensor:
+        return johnson.stylize(photo, self.model, device=self.device.type).image
+
+
+def seconds_of(function: Callable[[], object], device: torch.device) -> float:
+    began = time.perf_counter()
+    function()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def race(options: argparse.Namespace) -> dict[str, Any]:
+    device = runtime.pick_device(options.device)
+    config = replace(
+        johnson.Config.released(), width=options.width, image_size=options.size, batch_size=options.batch,
+        device=options.device, upsampling="resize", weights=options.weights,
+    )  # fmt: skip
+    crops = Crops(None, size=options.size, seed=options.seed)
+    plain, ours = Plain(config, device), Ours(config, device)
+    batch = torch.stack([crops[k] for k in range(options.batch)]).to(device)
+    photo = sample_image("eilean_donan", (options.forward, options.forward)).to(device)
+    times: dict[str, list[float]] = {"plain step": [], "plain pass": [], "our pass": []}
+    for _ in range(options.rounds):
+        for _ in range(options.steps):
+            times["plain step"].append(seconds_of(lambda: plain.step(batch), device))
+        ours.steps(crops, options.steps + 1)
+        for name, way in (("plain pass", plain), ("our pass", ours)):
+            way.forward(photo)
+            times[name] += [seconds_of(lambda way=way: way.forward(photo), device) for _ in range(3)]
+    found = {name: median(values) for name, values in times.items()} | {"our step": median(ours.seconds)}
+    found["step ratio"] = found["plain step"] / found["our step"]
+    found["pass ratio"] = found["plain pass"] / found["our pass"]
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=256, help="side of the training pictures")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--width", type=float, default=1.0, help="factor on the paper's channels")
+    parser.add_argument("--forward", type=int, default=512, help="side of the picture of the pass")
+    parser.add_argument("--steps", type=int, default=3, help="steps in one turn")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--record", action="store_true", help="store the result for chapter 6")
+    options = parser.parse_args(namespace=argparse.Namespace(weights="default"))
+    found = race(options)
+    for name, value in found.items():
+        print(f"{name}: {value:.4g}{'' if 'ratio' in name else ' s'}")
+    if options.record:
+        settings = {"size": options.size, "batch": options.batch, "width": options.width, "forward": options.forward}
+        name, command = "06_training_step", f"python benchmarks/fast_style.py --width {options.width:g} --record"
+        with records.run(name, profile="laptop", seed=options.seed, config=settings, command=command) as run:
+            run.values |= found
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

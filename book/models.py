@@ -1,0 +1,141 @@
+"""Trains the networks that come with the package.
+
+    python book/models.py                    lists them, with the command that made each
+    python book/models.py great_wave …       trains these anew: minutes each on a laptop's CPU
+
+Writes ``data/models/NAME.safetensors`` (half precision) and a record ``data/results/model_NAME``. Photographs are the
+project's own 63 open ones. A run that is stopped goes on from its checkpoint when started again. The first painting
+is learned from random weights; the others begin with its network, which already knows how to draw.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm.std import tqdm
+
+from course_lib import records, sample_image
+from course_lib.images import center_crop
+from course_lib.methods import johnson, super_resolution
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS, CHECKPOINTS = ROOT / "data" / "models", ROOT / "_build" / "checkpoints"
+WATCHED = ("eilean_donan", "cat", "golden_temple", "scarlet_macaw")  # never trained on
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is made."""
+
+    method: Any
+    config: Any
+    start: str | None = None
+    style: str | None = None
+
+
+def _style(name: str, start: str | None, **settings: Any) -> Recipe:
+    return Recipe(johnson, replace(johnson.Config.fast(), **settings), start, name)
+
+
+def _larger(factor: int, loss: str, start: str | None = None, **settings: Any) -> Recipe:
+    return Recipe(
+        super_resolution, replace(super_resolution.Config.fast(), factor=factor, loss=loss, **settings), start
+    )
+
+
+RECIPES = {
+    "great_wave": _style("great_wave", None),
+    "composition_viii": _style("composition_viii", "great_wave", num_steps=1000),
+    "cafe_terrace": _style("cafe_terrace", "great_wave", num_steps=1000),
+    "church_at_auvers": _style("church_at_auvers", "great_wave", num_steps=1000),
+    "poppies": _style("poppies", "great_wave", num_steps=1000),
+    "photo_x4_pixel": _larger(4, "pixel"),
+    "photo_x4_feature": _larger(4, "feature", "photo_x4_pixel"),
+    "photo_x8_pixel": _larger(8, "pixel", num_steps=2000),
+    "photo_x8_feature": _larger(8, "feature", "photo_x8_pixel", num_steps=2000),
+}
+
+
+def make(name: str) -> None:
+    """Train one network, store it and its record."""
+    recipe = RECIPES[name]
+    method, config = recipe.method, recipe.config
+    start = None if recipe.start is None else method.load(recipe.start)
+    inputs = (sample_image(recipe.style),) if recipe.style else ()
+    with (
+        records.run(
+            f"model_{name}", profile="laptop", seed=config.seed, config=config, command=f"python book/models.py {name}"
+        ) as run,
+        tqdm(total=config.num_steps, desc=name, unit="step", mininterval=10) as bar,
+    ):
+
+        def watch(progress: Any) -> None:
+            bar.set_postfix(loss=f"{progress.losses['total']:.4g}", refresh=False)
+            bar.update(progress.step - bar.n)
+
+        checkpoint = CHECKPOINTS / f"{name}.checkpoint"
+        model = method.train(*inputs, None, config, start=start, callback=watch, checkpoint=checkpoint)
+        if model.stopped:
+            raise SystemExit(f"{name}: {model.stopped}")
+        history = model.facts["history"]
+        run.values |= {
+            "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
+            "seconds of training": model.facts["seconds"],
+            "photos": model.facts["photos"],
+            "started from": recipe.start,
+            # means over a hundredth of the run: batches differ more than the curve falls
+            "steps": [int(step) for step in _centers(len(history["total"]))],
+            "history": {term: _means(values) for term, values in history.items() if term != "seconds"},
+        }
+        model = replace(model, facts={"style": recipe.style, **model.facts} if recipe.style else model.facts)
+        method.save(model, MODELS / f"{name}.safetensors", half=True)
+        for photo in WATCHED:
+            run.images[photo] = _watched(method, model, photo)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _watched(method: Any, model: Any, photo: str) -> torch.Tensor:
+    if method is johnson:
+        found: torch.Tensor = johnson.stylize(sample_image(photo, 384), model).image
+        return found
+    large = center_crop(sample_image(photo), (256, 256))
+    enlarged: torch.Tensor = super_resolution.upscale(super_resolution.reduce(large, model.config.factor), model).image
+    return enlarged
+
+
+def _window(count: int) -> int:
+    return max(1, count // 100)
+
+
+def _centers(count: int) -> range:
+    return range(_window(count) // 2 + 1, count + 1, _window(count))
+
+
+def _means(values: list[float]) -> list[float]:
+    window = _window(len(values))
+    parts = [values[k : k + window] for k in range(0, len(values), window)]
+    return [float(f"{sum(part) / len(part):.5g}") for part in parts][: len(_centers(len(values)))]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
+    names = parser.parse_args().names
+    unknown = [name for name in names if name not in RECIPES]
+    if unknown:
+        print(f"no recipe for {', '.join(unknown)}; there are {', '.join(RECIPES)}", file=sys.stderr)
+        return 2
+    if not names:
+        for name, recipe in RECIPES.items():
+            made = "made" if (MODELS / f"{name}.safetensors").exists() else "not made"
+            print(f"{name}: {made}, {recipe.config.num_steps} steps, starts from {recipe.start or 'random weights'}")
+    for name in names:
+        make(name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

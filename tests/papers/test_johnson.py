@@ -1,0 +1,709 @@
+"""Johnson, Alahi & Fei-Fei 2016, style transfer: the configuration, the objective, the training, the one pass, files.
+
+Everything runs on a small random loss network and tiny transformer networks.
+"""
+
+import dataclasses
+import json
+import math
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import IterableDataset
+
+from course_lib import VGGFeatures, layers, losses, training
+from course_lib.datasets import Crops
+from course_lib.images import resize
+from course_lib.layers import ResidualBlock
+from course_lib.methods import johnson, super_resolution
+from course_lib.methods.johnson import Config, Model, load, save, train
+from course_lib.model_files import ModelError
+from course_lib.training import CheckpointError
+
+TINY = {
+    "num_steps": 2, "batch_size": 2, "image_size": 32, "style_size": 32, "width": 0.25, "num_blocks": 1,
+    "weights": None, "precision": "float32", "device": "cpu",
+}  # fmt: skip
+
+
+stylize = partial(johnson.stylize, device="cpu", precision="float32")
+
+
+def tiny(**settings):
+    return Config(**{**TINY, **settings})
+
+
+def learner(**settings):
+    """A small network that learns something within seconds."""
+    return tiny(**{"num_steps": 60, "learning_rate": 1e-2, "norm": "instance", "upsampling": "resize", **settings})
+
+
+@pytest.fixture
+def photos(picture):
+    return [picture(48, 64, seed) for seed in range(3)]
+
+
+@pytest.fixture
+def style(picture):
+    return (picture(40, 50, 9) > 0.5).float()
+
+
+def untrained(**settings):
+    config = tiny(**settings)
+    return Model(johnson.build(config).eval(), config, {})
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def style_sum(history, steps):
+    return mean(sum(history[name][k] for name in history if name.startswith("style/")) for k in steps)
+
+
+# --- the paper's configuration ---
+
+
+def test_the_defaults_are_the_papers():
+    paper = {
+        "num_steps": 40_000,  # "roughly two epochs" of 80,000 pictures
+        "batch_size": 4,
+        "image_size": 256,
+        "learning_rate": 1e-3,
+        "content_layers": ("relu2_2",),
+        "style_layers": ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+        "arch": "vgg16",
+        "weights": "default",
+        "width": 1.0,
+        "num_blocks": 5,
+        "norm": "batch",
+        "upsampling": "transposed",  # stride 1/2
+    }
+    config = Config()
+    assert {name: getattr(config, name) for name in paper} == paper
+    assert config.num_steps * config.batch_size == 2 * len(Crops([torch.zeros(1, 3, 8, 8)], size=8))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.num_steps = 3
+
+
+def test_the_network_is_the_papers():
+    network = johnson.build(Config())
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) == 3 + 2 * 5 + 2
+    assert sum(isinstance(module, ResidualBlock) for module in network.modules()) == 5
+    halves = [module for module in network.modules() if isinstance(module, nn.ConvTranspose2d)]
+    assert [(module.stride, module.kernel_size, module.out_channels) for module in halves] == [
+        ((2, 2), (3, 3), 64),
+        ((2, 2), (3, 3), 32),
+    ]
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    assert [c.kernel_size[0] for c in convolutions] == [9] + [3] * 12 + [9]
+    assert [c.stride[0] for c in convolutions] == [1, 2, 2] + [1] * 11
+    assert [c.out_channels for c in convolutions[:3]] == [32, 64, 128]
+
+
+def test_released_fast_and_quick_differ_where_they_say():
+    def changed(config, reference):
+        return {f.name for f in dataclasses.fields(Config) if getattr(config, f.name) != getattr(reference, f.name)}
+
+    assert changed(Config.released(), Config()) == {"norm", "content_layers"}
+    objective = {"content_weight", "style_weight", "tv_weight", "content_layers", "style_layers", "arch", "weights"}
+    assert not changed(Config.fast(), Config()) & objective
+    assert changed(Config.quick(), Config.fast()) == {"num_steps", "image_size"}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_first_weights_are_the_seeds_and_nobody_elses(seed):
+    before = torch.get_rng_state()
+    a, b = (johnson.build(tiny(seed=s)).state_dict() for s in (seed, 0))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a[name], b[name]) for name in a) == (seed == 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_steps", 0),
+        ("num_steps", 1.5),
+        ("num_steps", True),
+        ("batch_size", 0),
+        ("image_size", 7),
+        ("style_size", 7),
+        ("num_blocks", -1),
+        ("accumulate", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", math.inf),
+        ("width", 0.0),
+        ("width", math.nan),
+        ("content_weight", -1.0),
+        ("style_weight", math.nan),
+        ("tv_weight", math.inf),
+        ("content_layers", "relu2_2"),
+        ("style_layers", "relu2_2"),
+        ("norm", "btach"),
+        ("upsampling", "nearest"),
+        ("arch", "vgg11"),
+        ("seed", 0.5),
+        ("seed", -1),
+    ],
+)
+def test_a_bad_field_is_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=field):
+        Config(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"precision": "half"}, "unknown precision 'half'"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"content_layers": ("relu9_9",)}, "vgg16 has no layer .*relu9_9"),
+        ({"style_layers": (), "content_layers": ()}, "no layer was asked for"),
+        ({"cooldown": 1.5}, "cooldown is a part of the run, from 0 to 1, got 1.5"),
+        ({"accumulate": 3}, "a batch of 2 does not divide into 1 × 3"),
+    ],
+)
+def test_what_only_the_run_can_know_is_refused_by_it(style, photos, settings, message):
+    with pytest.raises(ValueError, match=message):
+        train(style, photos, tiny(**settings))
+
+
+# --- the objective ---
+
+
+def features_of(config, seed=0):
+    names = (*config.content_layers, *config.style_layers)
+    return VGGFeatures("vgg16", names, pooling="max", weights=None, seed=seed)
+
+
+def papers_objective(network, painted, photo, painting, config):
+    """Eqs. 2–5 written out for one picture: a dict of weighted terms."""
+    f, p, s = network(painted), network(photo), network(painting)
+    terms = {}
+    for layer in config.content_layers:
+        _, channels, height, width = f[layer].shape
+        squares = ((f[layer] - p[layer]) ** 2).sum()
+        terms[f"content/{layer}"] = config.content_weight * squares / (channels * height * width)  # Eq. 2
+    for layer in config.style_layers:
+        grams = []
+        for found in (f, s):
+            _, channels, height, width = found[layer].shape
+            psi = found[layer].reshape(channels, height * width)
+            grams.append(psi @ psi.T / (channels * height * width))  # Eq. 3
+        terms[f"style/{layer}"] = config.style_weight * torch.linalg.matrix_norm(grams[0] - grams[1]) ** 2  # Eq. 4
+    across = ((painted[..., :, 1:] - painted[..., :, :-1]) ** 2).mean()
+    down = ((painted[..., 1:, :] - painted[..., :-1, :]) ** 2).mean()
+    terms["tv"] = config.tv_weight * (across + down)
+    return terms
+
+
+def by_hand(style, photos, config):
+    """The whole training a second time, with nothing of the loop but the order of the pictures."""
+    network, loss_network = johnson.build(config).train(), features_of(config)
+    crops = Crops(photos, size=config.image_size, seed=config.seed)
+    painting = resize(style, config.style_size)
+    adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
+    rows = []
+    for step in range(config.num_steps):
+        chosen = training.order(step, config.batch_size, len(crops), config.seed)
+        batch = torch.stack([crops[k] for k in chosen])
+        found = [
+            papers_objective(loss_network, one[None], photo[None], painting, config)
+            for one, photo in zip(network(batch), batch, strict=True)
+        ]
+        means = {name: sum(terms[name] for terms in found) / len(found) for name in found[0]}
+        adam.zero_grad()
+        sum(means.values()).backward()
+        adam.step()
+        rows.append({name: value.item() for name, value in means.items()})
+    return rows, network
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_the_training_is_the_papers_written_out(style, photos, norm):
+    """Eq. 5 with Adam, beside a plain loop: the same losses at every step, so the same weights in between."""
+    config = tiny(
+        num_steps=4,
+        norm=norm,
+        content_weight=2.0,
+        style_weight=3.0,
+        tv_weight=5.0,
+        content_layers=("relu2_2", "relu3_3"),
+    )
+    history = train(style, photos, config).facts["history"]
+    rows, _ = by_hand(style, photos, config)
+    assert list(history) == ["total", *rows[0], "seconds"]
+    for step, row in enumerate(rows):
+        assert history["total"][step] == pytest.approx(sum(row.values()), rel=1e-3)
+        for name, value in row.items():
+            assert value > 0
+            assert history[name][step] == pytest.approx(value, rel=1e-3), (step, name)
+
+
+def test_the_gradient_is_autograds(style, photos):
+    """The closed form of `objective` beside autograd through the written-out equations, for a batch of two."""
+    config = tiny(tv_weight=0.0, style_weight=3.0)
+    network, loss = features_of(config), johnson.objective(style, config)
+    batch = torch.cat([resize(photo, (32, 32)) for photo in photos[:2]])
+    painted = torch.rand(batch.shape, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
+    loss.set_content(batch)
+    (ours,) = torch.autograd.grad(loss(painted).sum(), painted)
+    total = 0.0
+    for k in range(2):
+        terms = papers_objective(network, painted[k : k + 1], batch[k : k + 1], resize(style, 32), config)
+        total = total + sum(terms.values())
+    (theirs,) = torch.autograd.grad(total, painted)
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5 * theirs.abs().max().item())
+
+
+def test_a_models_own_objective(style, photos):
+    """One number a photograph, by the written-out equations."""
+    model = train(style, photos, tiny(content_weight=2.0, style_weight=3.0))
+    batch = torch.cat([resize(photo, (40, 48)) for photo in photos])
+    found = johnson.evaluate(batch, style, model)
+    for photo, value in zip(batch.split(1), found, strict=True):
+        painted = stylize(photo, model).image
+        terms = papers_objective(features_of(model.config), painted, photo, resize(style, 32), model.config)
+        assert value == pytest.approx(sum(terms.values()).item(), rel=0.05)  # its pass may be in bfloat16
+
+
+def test_tv_weight_of_the_paper():
+    """λ·Σ over 0–255 pixels beside features of a network that is fed 0–255, by hand: same balance, same gradient."""
+    size, scale, weight = 24, 50.0, 1e-5
+    x = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    p = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(1))
+    pixels = 255 * x
+    theirs = sum((pixels.diff(dim=d) ** 2).sum() for d in (2, 3)).item() * weight
+    content = {
+        "theirs": ((scale * x - scale * p) ** 2).mean(),
+        "ours": ((x - p) ** 2).mean(),
+    }  # φ(x) = scale·x, φ(x) = x
+    ours = johnson.tv_weight_of_paper(weight, size, scale) * losses.total_variation_loss(x).item()
+    edge = size / (size - 1)  # pairs of neighbors are a little fewer than pixels
+    assert ours * edge**-1 == pytest.approx(theirs * (content["ours"] / content["theirs"]).item(), rel=1e-4)
+    # the default λ_TV lies in the paper's range at the paper's size
+    low, high = (johnson.tv_weight_of_paper(w, 256) for w in (1e-6, 1e-4))
+    assert low * 0.2 < Config().tv_weight < high
+
+
+def test_a_weight_of_zero_leaves_the_smoothness_out(style, photos):
+    history = train(style, photos, tiny(tv_weight=0.0)).facts["history"]
+    assert "tv" not in history
+    assert len(history["total"]) == 2
+
+
+def test_a_batch_in_parts_is_the_same_batch(style, photos):
+    """With statistics of each picture; in parts, less memory."""
+    whole, parts = (
+        train(style, photos, tiny(batch_size=4, norm="instance", accumulate=n)).facts["history"] for n in (1, 4)
+    )
+    for name in set(whole) - {"seconds"}:
+        assert parts[name][0] == pytest.approx(whole[name][0], rel=1e-4), name
+        assert parts[name][1] == pytest.approx(whole[name][1], rel=1e-3), name
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize("upsampling", ["resize", "transposed"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_networks_gradient_does_not_depend_on_the_layout(norm, upsampling, count):
+    """Channels-last in memory as the training has it, beside float64 in the usual order."""
+    config, gradients = tiny(norm=norm, upsampling=upsampling), []
+    photo = torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    weights = torch.rand(photo.shape, generator=torch.Generator().manual_seed(1))
+    for dtype, layout in ((torch.float32, torch.channels_last), (torch.float64, torch.contiguous_format)):
+        network = johnson.build(config).train().to(dtype, memory_format=layout)
+        (network(photo.to(dtype, memory_format=layout)) * weights.to(dtype)).sum().backward()
+        gradients.append({name: value.grad.double() for name, value in network.named_parameters()})
+    for name, exact in gradients[1].items():
+        if exact.norm() > 1e-3:  # a shift before a normalization changes nothing
+            # a ReLU that rounding puts on its other side is a few hundredths, a wrong walk back more than the whole
+            assert (gradients[0][name] - exact).norm() < 0.25 * exact.norm(), name
+
+
+# --- learning ---
+
+
+def test_the_style_is_learned(style, photos):
+    model = train(style, photos, learner())
+    history = model.facts["history"]
+    assert style_sum(history, range(50, 60)) < 0.25 * style_sum(history, range(5))
+    assert mean(history["total"][-10:]) < 0.5 * history["total"][0]
+    assert model.stopped is None
+    # and it holds for a photo that it has not seen
+    config = model.config
+    loss = johnson.objective(style, config)
+    unseen = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(77))
+    unseen = resize(unseen, (48, 40))
+    loss.set_content(unseen)
+    before, after = (
+        sum(value.item() for name, value in zip(loss.names, loss(image), strict=True) if name.startswith("style"))
+        for image in (unseen, stylize(unseen, model).image)
+    )
+    assert after < 0.5 * before
+
+
+def test_the_papers_network_learns_too(style, photos):
+    """Batch normalization, transposed convolutions."""
+    history = train(style, photos, tiny(num_steps=60, learning_rate=1e-2)).facts["history"]
+    assert style_sum(history, range(50, 60)) < 0.5 * style_sum(history, range(5))
+
+
+def test_another_painting_is_learned_faster_from_a_trained_network(style, photos):
+    """After as many steps, and at the first step already."""
+    first = train(style, photos, learner())
+    other = 1 - style.flip(-1)
+    scratch, ahead = (
+        train(other, photos, learner(num_steps=20), start=start).facts["history"]["total"] for start in (None, first)
+    )
+    assert ahead[0] < 0.5 * scratch[0]
+    assert mean(ahead) < 0.8 * mean(scratch)
+
+
+def test_the_start_is_taken_and_not_changed(style, photos):
+    first = train(style, photos, learner(num_steps=3))
+    before = {name: value.clone() for name, value in first.network.state_dict().items()}
+    second = train(style, photos, learner(num_steps=1, learning_rate=1e-9), start=first)
+    for name, value in second.network.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=1e-6)
+    third = train(style, photos, learner(num_steps=2), start=first)
+    assert all(torch.equal(value, before[name]) for name, value in first.network.state_dict().items())
+    assert third.facts["started_from"] == "another model"
+
+
+def test_more_content_weight_is_more_of_the_photo(style, photos):
+    ends = []
+    for weight in (0.5, 50.0):
+        history = train(style, photos, learner(content_weight=weight)).facts["history"]
+        ends.append((mean(history["content/relu2_2"][-10:]) / weight, style_sum(history, range(50, 60))))
+    (little, little_style), (much, much_style) = ends
+    assert much < 0.7 * little
+    assert much_style > little_style
+
+
+def test_more_tv_weight_is_smoother(style, photos):
+    rough, smooth = (
+        losses.total_variation_loss(stylize(photos[0], train(style, photos, learner(tv_weight=w))).image)
+        for w in (0.0, 1000.0)
+    )
+    assert smooth < 0.5 * rough
+
+
+def test_the_same_seed_gives_the_same_network(style, photos):
+    states = [train(style, photos, tiny(seed=seed)).network.state_dict() for seed in (1, 1, 2)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
+
+
+def test_the_facts_of_a_run(style, photos):
+    model = train(style, photos, tiny(num_steps=3))
+    facts = model.facts
+    assert {name: facts[name] for name in ("steps", "device", "photos", "loss_network", "started_from")} == {
+        "steps": 3,
+        "device": "cpu",
+        "photos": 3,
+        "loss_network": "random, seed 0",
+        "started_from": None,
+    }
+    assert facts["seconds"] == facts["history"]["seconds"][-1] > 0
+    assert not model.network.training
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        model.config = Config()
+
+
+def test_photos_from_a_folder_and_from_a_data_set(style, photos, tmp_path):
+    from course_lib import save_image
+
+    for k, photo in enumerate(photos[:2]):
+        save_image(photo, tmp_path / f"{k}.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert train(style, tmp_path, tiny()).facts["photos"] == 2
+    assert train(style, str(tmp_path), tiny()).facts["photos"] == 2
+    crops = Crops(photos, size=32, length=5)
+    assert train(style, crops, tiny()).facts["photos"] == 3
+    stack = torch.stack([crops[k] for k in range(5)])
+    assert train(style, list(stack[:, None]), tiny()).facts["photos"] == 5
+
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter(stack)
+
+    assert train(style, Stream(), tiny()).facts["photos"] is None
+
+
+# --- the run ---
+
+
+def test_the_callback_sees_every_step(style, photos):
+    steps, seen, pictures = [], [], []
+
+    def watch(progress):
+        steps.append(progress.step)
+        seen.append(progress.losses["total"])
+        pictures.append(progress.image())
+        assert progress.num_steps == 4
+
+    model = train(style, photos, tiny(num_steps=4), callback=watch)
+    assert steps == [1, 2, 3, 4]
+    assert seen == pytest.approx(model.facts["history"]["total"])
+    assert all(image.shape == (1, 3, 32, 32) and image.min() >= 0 and image.max() <= 1 for image in pictures)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_a_photo_to_watch_changes_nothing_but_the_picture(style, photos, picture, norm):
+    photo, config, pictures = picture(20, 28, 5), tiny(num_steps=3, norm=norm), []
+    plain = train(style, photos, config)
+    watched = train(style, photos, config, callback=lambda progress: pictures.append(progress.image()), preview=photo)
+    states = plain.network.state_dict(), watched.network.state_dict()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert [image.shape for image in pictures] == [photo.shape] * 3
+    torch.testing.assert_close(pictures[-1], stylize(photo, watched).image)
+    assert not torch.allclose(pictures[0], pictures[-1], atol=1e-4)
+
+
+def test_a_stopped_run_goes_on_from_its_checkpoint(style, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(johnson, "fit", partial(training.fit, checkpoint_every=2))
+    config, file = tiny(num_steps=6), tmp_path / "run.checkpoint"
+    whole = train(style, photos, config)
+
+    def stop(progress):
+        if progress.step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(style, photos, config, callback=stop, checkpoint=file)
+    steps = []
+    again = train(style, photos, config, callback=lambda progress: steps.append(progress.step), checkpoint=file)
+    assert steps == [5, 6]
+    assert again.facts["history"]["total"] == whole.facts["history"]["total"]
+    state = again.network.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in whole.network.state_dict().items())
+
+
+def test_a_checkpoint_of_another_run_is_refused(style, photos, tmp_path):
+    file = tmp_path / "run.checkpoint"
+    config = tiny()
+    starts = [train(style, photos, tiny(seed=seed)) for seed in (1, 2)]
+    train(style, photos, config, start=starts[0], checkpoint=file)
+    train(style, photos, config, start=starts[0], checkpoint=file)  # its own
+    others = [
+        (1 - style, photos, config, starts[0]),
+        (style, photos[:2], config, starts[0]),
+        (style, [1 - photo for photo in photos], config, starts[0]),
+        (style, photos, tiny(style_weight=1.0), starts[0]),
+        (style, photos, config, None),
+        (style, photos, config, starts[1]),
+    ]
+    for painting, pictures, settings, start in others:
+        with pytest.raises(CheckpointError, match="belongs to a run with another configuration"):
+            train(painting, pictures, settings, start=start, checkpoint=file)
+
+
+def test_a_number_that_is_not_finite_ends_the_run_and_is_named(style, photos):
+    model = train(style, photos, tiny(style_weight=1e42))
+    assert "style/relu1_2 is not finite any more" in model.stopped
+    assert model.facts["steps"] == 0
+    first = johnson.build(model.config).state_dict()
+    assert all(torch.equal(value, first[name]) for name, value in model.network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (torch.rand(3, 32, 32), r"style image must have shape \(1, 3, H, W\), got \(3, 32, 32\)"),
+        (torch.rand(2, 3, 32, 32), "style image must have shape"),
+        (255 * torch.rand(1, 3, 32, 32), r"expected \[0, 1\]"),
+        (torch.full((1, 3, 32, 32), math.nan), r"expected \[0, 1\]"),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "expected floats"),
+    ],
+)
+def test_a_painting_that_is_none_is_refused(photos, bad, message):
+    with pytest.raises(ValueError, match=message):
+        train(bad, photos, tiny())
+    with pytest.raises(ValueError, match=message.replace("style image", "preview")):
+        train(photos[0], photos, tiny(), preview=bad)
+
+
+@pytest.mark.parametrize("field", ["width", "num_blocks", "norm", "upsampling"])
+def test_a_start_of_another_shape_is_refused(style, photos, field):
+    other = {"width": 0.5, "num_blocks": 2, "norm": "instance", "upsampling": "resize"}[field]
+    with pytest.raises(ValueError, match=f"the model to start from has {field}="):
+        train(style, photos, tiny(), start=untrained(**{field: other}))
+
+
+def test_photos_too_small_are_refused(style, picture):
+    with pytest.raises(ValueError, match="a crop of 32 px needs photos"):
+        train(style, [picture(31, 50, 1)], tiny())
+
+
+# --- one pass ---
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 31), (37, 50), (64, 65)])
+@pytest.mark.parametrize("settings", [{}, {"norm": "instance", "upsampling": "resize"}])
+def test_any_size(picture, size, settings):
+    model = untrained(**settings)
+    result = stylize(picture(*size, 1), model)
+    assert result.image.shape == (1, 3, *size)
+    assert result.image.dtype == torch.float32
+    assert result.image.min() >= 0
+    assert result.image.max() <= 1
+    assert not result.image.requires_grad
+    assert len(result.history["seconds"]) == 1
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_a_batch_is_its_pictures_one_by_one(picture, norm):
+    model, batch = untrained(norm=norm), torch.cat([picture(33, 40, seed) for seed in range(3)])
+    single = torch.cat([stylize(one[None], model).image for one in batch])
+    torch.testing.assert_close(stylize(batch, model).image, single, rtol=0, atol=1e-5)
+    tiled = stylize(batch.repeat(1, 1, 5, 5), model, tile=32).image
+    assert tiled.shape == (3, 3, 165, 200)
+
+
+def test_in_tiles_it_is_the_whole_with_the_statistics_held(picture):
+    """So there are no seams: one normalization for all parts, and more overlap than the network sees."""
+    model, photo = untrained(norm="instance", upsampling="resize", num_blocks=5), picture(203, 330, 1)
+    with torch.no_grad(), layers.held_statistics(model.network, resize(photo, 128)):
+        expected = model.network(photo)
+    tiled = stylize(photo, model, tile=64).image
+    torch.testing.assert_close(tiled, expected, rtol=0, atol=2e-5)
+    whole = stylize(photo, model).image
+    # the statistics are those of a copy of twice the tile's size: the larger it is, the less is lost
+    lost = [(stylize(photo, model, tile=tile).image - whole).abs().mean().item() for tile in (32, 64, 128)]
+    assert lost[0] > lost[1] > lost[2] > 0
+    assert lost[2] < 0.2 * whole.std()
+    assert torch.equal(stylize(photo, model).image, whole)  # nothing is held any more
+
+
+@pytest.mark.parametrize(("num_blocks", "tile"), [(5, 18), (12, 16)])
+def test_with_batch_statistics_tiles_are_the_whole_exactly(picture, num_blocks, tile):
+    """Whatever the network's depth, which decides how far it sees; strides meet the same pixels for any tile."""
+    model, photo = untrained(norm="batch", num_blocks=num_blocks), picture(150, 400, 2)
+    whole, tiled = (stylize(photo, model, tile=side).image for side in (None, tile))
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_blocks", [0, 1, 5, 9])
+@pytest.mark.parametrize("upsampling", ["resize", "transposed"])
+def test_no_output_pixel_depends_on_inputs_beyond_the_halo(num_blocks, upsampling):
+    """The gradient of one output pixel is zero further away, and not zero a little nearer."""
+    network = johnson.build(tiny(num_blocks=num_blocks, upsampling=upsampling)).eval()
+    halo, far = network.halo, 0
+    for row in (148, 149, 150, 151):  # stride 4: neighbors see differently far
+        x = torch.rand(1, 3, 300, 8, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
+        (gradient,) = torch.autograd.grad(network(x)[0, :, row, 4].sum(), x)
+        seen = gradient.abs().amax((0, 1, 3)).nonzero()[:, 0]
+        far = max(far, row - seen.min().item(), seen.max().item() - row)
+    assert halo - 12 <= far <= halo
+
+
+def test_a_long_strip_in_tiles(picture):
+    """Its copy for the statistics must not shrink below what the network takes."""
+    result = stylize(picture(10, 700, 1), untrained(norm="instance"), tile=16)
+    assert result.image.shape == (1, 3, 10, 700)
+
+
+def test_where_the_memory_is_short_tiles_are_taken(picture, monkeypatch):
+    monkeypatch.setattr(johnson.runtime, "available_memory", lambda device: 1000)
+    monkeypatch.setattr(
+        johnson, "_paint_in_tiles", lambda paint, network, content, tile: torch.full_like(content, tile)
+    )
+    model = untrained()
+    assert stylize(picture(10, 700, 1), model).image.max() == 512
+    assert stylize(picture(10, 512 + 2 * model.network.halo, 1), model).image.max() <= 1  # one part
+    monkeypatch.setattr(johnson.runtime, "available_memory", lambda device: None)
+    assert stylize(picture(10, 700, 1), model).image.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (torch.rand(3, 16, 16), r"Got shape \(3, 16, 16\)"),
+        (torch.rand(1, 1, 16, 16), "Got shape"),
+        (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), "torch.uint8, expected floats"),
+        (255 * torch.rand(1, 3, 16, 16), r"expected \[0, 1\]"),
+        (torch.full((1, 3, 16, 16), math.nan), r"expected \[0, 1\]"),
+        (torch.rand(1, 3, 7, 16), "sides of at least 8 px"),
+    ],
+)
+def test_what_is_no_picture_is_refused(bad, message):
+    with pytest.raises(ValueError, match=message):
+        stylize(bad, untrained())
+
+
+def test_a_tile_of_nothing_is_refused(picture):
+    for size in ((16, 16), (150, 150)):
+        with pytest.raises(ValueError, match="tile"):
+            stylize(picture(*size, 1), untrained(), tile=0)
+
+
+# --- files ---
+
+
+def test_a_saved_model_paints_the_same(style, photos, tmp_path):
+    model = train(style, photos, tiny())
+    painted = stylize(photos[0], model).image
+    save(model, tmp_path / "whole.safetensors")
+    assert torch.equal(stylize(photos[0], load(tmp_path / "whole.safetensors")).image, painted)
+    save(model, str(tmp_path / "half.safetensors"), half=True)
+    half = load(tmp_path / "half.safetensors")
+    assert (stylize(photos[0], half).image - painted).abs().max() < 1 / 255  # float16 has 11 bits
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert all(value.dtype in (torch.float32, torch.int64) for value in half.network.state_dict().values())
+    assert not half.network.training
+
+
+def test_the_configuration_comes_back_exactly(tmp_path):
+    """Every field at a value of its own."""
+    config = Config(
+        num_steps=7, batch_size=3, image_size=40, learning_rate=0.3, cooldown=0.25, content_weight=1 / 3,
+        style_weight=2e-7, tv_weight=0.0, content_layers=("relu3_3", "relu2_1"), style_layers=("relu1_1",),
+        style_size=99, width=0.1, num_blocks=2, norm="instance", upsampling="resize", arch="vgg19", weights=None,
+        accumulate=3, precision="bfloat16", device="cpu", seed=11,
+    )  # fmt: skip
+    facts = {"style": "wave", "photos": 3, "started_from": None, "seconds": 1.5, "history": {"total": [1.0]}}
+    save(Model(johnson.build(config), config, facts), tmp_path / "m.safetensors")
+    model = load(tmp_path / "m.safetensors")
+    assert model.config == config
+    assert isinstance(model.config.content_layers, tuple)
+    assert model.facts == {"style": "wave", "photos": 3, "started_from": None, "seconds": 1.5, "name": "m"}
+    assert not [f.name for f in dataclasses.fields(Config) if getattr(config, f.name) == getattr(Config(), f.name)]
+
+
+def test_weights_given_as_a_path_do_not_spoil_the_saving(tmp_path):
+    config = tiny(weights=Path("somewhere") / "vgg16.pth")
+    save(Model(johnson.build(config), config, {}), tmp_path / "m.safetensors")
+    assert load(tmp_path / "m.safetensors").config == dataclasses.replace(config, weights=str(config.weights))
+
+
+def test_a_trained_model_can_be_named_as_a_start(style, photos, tmp_path):
+    save(train(style, photos, tiny()), tmp_path / "wave.safetensors")
+    model = train(style, photos, tiny(), start=load(tmp_path / "wave.safetensors"))
+    assert model.facts["started_from"] == "wave"
+    save(model, tmp_path / "next.safetensors")
+    assert load(tmp_path / "next.safetensors").facts["started_from"] == "wave"
+
+
+def test_a_super_resolution_file_is_refused(tmp_path):
+    config = super_resolution.Config(width=0.1, num_blocks=1)
+    other = super_resolution.Model(super_resolution.build(config), config, {})
+    super_resolution.save(other, tmp_path / "sr.safetensors")
+    with pytest.raises(ModelError, match=r"sr.safetensors is a super_resolution model; a johnson model was expected"):
+        load(tmp_path / "sr.safetensors")
+
+
+def test_damaged_and_missing_files_are_refused(tmp_path):
+    with pytest.raises(ModelError, match="there is no model file"):
+        load(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text(json.dumps({"kind": "johnson"}))
+    with pytest.raises(ModelError, match="damaged or not a safetensors file"):
+        load(tmp_path / "text.safetensors")
+    save(untrained(), tmp_path / "m.safetensors")
+    data = (tmp_path / "m.safetensors").read_bytes()
+    (tmp_path / "m.safetensors").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelError, match="damaged"):
+        load(tmp_path / "m.safetensors")
