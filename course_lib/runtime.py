@@ -43,7 +43,9 @@ def pick_device(name: str = "auto") -> torch.device:
         "cpu": True,
     }
     if name == "auto":
-        return torch.device(next(kind for kind, available in here.items() if available))
+        kind = next(kind for kind, available in here.items() if available)
+        local = os.environ.get("LOCAL_RANK")  # torchrun starts one process for each GPU
+        return torch.device(kind, int(local)) if kind == "cuda" and local else torch.device(kind)
     kind, colon, number = name.partition(":")
     if kind not in here or (colon and not number.isdecimal()):
         raise ValueError(f"unknown device {name!r}; use one of {', '.join(DEVICES)}")

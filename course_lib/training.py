@@ -10,15 +10,9 @@ Started by ``torchrun``, every process takes its share of each batch and gradien
 
 from __future__ import annotations
 
-import glob
-import hashlib
-import json
 import os
-import secrets
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -30,16 +24,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, IterableDataset
 
-from course_lib import runtime
+from course_lib import checkpoints, runtime
+from course_lib.checkpoints import CheckpointError
 
 _LOOK_EVERY = {"cpu": 1}  # steps between two looks at the numbers; on an accelerator 10: looking stops its queue
-_FORMAT = 1
 
 Loss = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is damaged, or belongs to another run."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +111,7 @@ def fit(
             "items": len(dataset), "identity": identity, "names": list(names),
             "network": {name: list(value.shape) for name, value in network.state_dict().items()},
         }  # fmt: skip
-        run.file, run.mark = Path(checkpoint), _fingerprint(about)
+        run.file, run.mark = Path(checkpoint), checkpoints.fingerprint(about)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         _seed(device, seed + group.rank)
         if run.file is not None:
@@ -317,29 +307,15 @@ class _Run:
     def save(self, group: _Group) -> None:
         """Write everything beside the file, make it durable, then put it in the file's place in one move."""
         assert self.file is not None
-        random = group.gather(_random_states(next(self.network.parameters()).device))
+        random = group.gather(checkpoints.random_states(next(self.network.parameters()).device))
         if group.rank > 0:
             return
         state = {
-            "format": _FORMAT, "mark": self.mark, "rows": self.rows, "seconds": self.seconds,
+            "mark": self.mark, "rows": self.rows, "seconds": self.seconds,
             "network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
             "random": random,
         }  # fmt: skip
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.file.with_name(f".{self.file.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            with open(temporary, "xb") as stream:
-                torch.save(state, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, self.file)
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
-        leftovers = f".{glob.escape(self.file.name)}.{'?' * 8}.tmp"  # of a run that was killed while it wrote
-        for left in self.file.parent.glob(leftovers):
-            with suppress(OSError):
-                left.unlink()
+        checkpoints.write(self.file, state)
 
     def restore(self, group: _Group) -> None:
         """Go on from the file where there is one; the first process reads it for all."""
@@ -352,24 +328,14 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.rows, self.seconds = state["rows"], state["seconds"]
         if group.rank < len(state["random"]):
-            _set_random_states(next(self.network.parameters()).device, state["random"][group.rank])
+            checkpoints.set_random_states(next(self.network.parameters()).device, state["random"][group.rank])
 
     def _read(self) -> dict[str, Any] | CheckpointError | None:
         assert self.file is not None
-        if not self.file.exists():
-            return None
-        advice = "delete it, or name another, to begin anew"
-        try:  # weights_only: tensors, numbers and lists; nothing in the file is executed
-            with zipfile.ZipFile(self.file) as archive:  # torch writes checksums, and does not read them
-                if archive.testzip() is not None:
-                    raise zipfile.BadZipFile("wrong checksum")
-            state = dict(torch.load(self.file, map_location="cpu", weights_only=True))
-            mark, form = state["mark"], state["format"]
-        except Exception as error:  # torch raises whatever its readers do
-            return CheckpointError(f"{self.file} is damaged or not a checkpoint ({type(error).__name__}); {advice}")
-        if form != _FORMAT or mark != self.mark:
-            return CheckpointError(f"{self.file} belongs to a run with another configuration; {advice}")
-        return state
+        try:
+            return checkpoints.read(self.file, self.mark)
+        except CheckpointError as error:  # for all processes to raise
+            return error
 
 
 def _seed(device: torch.device, seed: int) -> None:
@@ -382,20 +348,6 @@ def _seed(device: torch.device, seed: int) -> None:
         torch.get_device_module(device).manual_seed(seed)
 
 
-def _random_states(device: torch.device) -> list[Tensor]:
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
-
-
-def _set_random_states(device: torch.device, states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda" and len(states) > 1:
-        torch.cuda.set_rng_state(states[1], device)
-
-
 def _first(pictures: Tensor | None) -> Callable[[], Tensor]:
     assert pictures is not None
     return lambda: pictures.detach()[:1].float().clamp(0, 1).cpu()
-
-
-def _fingerprint(about: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()

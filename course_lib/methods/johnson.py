@@ -126,7 +126,7 @@ class Result:
 def build(config: Config) -> TransformerNet:
     """The untrained network of a configuration; its weights drawn from ``config.seed``."""
     with torch.random.fork_rng([]):
-        torch.manual_seed(config.seed)
+        torch.default_generator.manual_seed(config.seed)  # `torch.manual_seed` would seed every accelerator too
         return TransformerNet(
             width=config.width, num_blocks=config.num_blocks, norm=config.norm, upsampling=config.upsampling
         )

@@ -48,6 +48,8 @@ class Config:
     cooldown: float = 0.0  # last part of the run over which the learning rate falls to zero; not in the paper
     blur: float = 1.0  # σ in pixels before the reduction, Section 4.2
     layer: str = "relu2_2"  # Section 4.2
+    shift: int = 0  # both pictures are shifted by up to this many pixels before the loss: chapter 7; not in the paper
+    pixel_weight: float = 0.0  # of ℓ_pixel beside ℓ_feat, an option of the authors' code; none in Section 4.2
     tv_weight: float = 0.0  # on the mean over [0, 1] pixels; none in Section 4.2
     width: float = 1.0  # factor on 64 channels (supplement, Table 2)
     num_blocks: int = 4  # supplement, Table 2
@@ -64,9 +66,12 @@ class Config:
     def __post_init__(self) -> None:
         settings.check(
             self,
-            whole={"num_steps": 1, "batch_size": 1, "image_size": 8, "num_blocks": 0, "accumulate": 1, "seed": 0},
+            whole={
+                "num_steps": 1, "batch_size": 1, "image_size": 8, "num_blocks": 0,
+                "accumulate": 1, "seed": 0, "shift": 0,
+            },
             positive=("learning_rate", "width"),
-            nonnegative=("blur", "tv_weight", "cooldown"),
+            nonnegative=("blur", "pixel_weight", "tv_weight", "cooldown"),
             choices={
                 "factor": FACTORS, "loss": LOSSES,
                 "norm": layers.NORMS, "upsampling": layers.UPSAMPLINGS, "arch": ("vgg16", "vgg19"),
@@ -88,6 +93,7 @@ class Config:
         """Our best engine: learns what bicubic interpolation misses, without normalization, on small crops."""
         return cls(
             num_steps=3000, batch_size=4, image_size=128, cooldown=0.5, blur=0.0,
+            pixel_weight=30.0, shift=3,
             width=0.5, norm="none", upsampling="resize", skip=True,
         )  # fmt: skip
 
@@ -118,7 +124,7 @@ class Result:
 def build(config: Config) -> SuperResolutionNet:
     """The untrained network of a configuration; its weights drawn from ``config.seed``."""
     with torch.random.fork_rng([]):
-        torch.manual_seed(config.seed)
+        torch.default_generator.manual_seed(config.seed)  # `torch.manual_seed` would seed every accelerator too
         return SuperResolutionNet(
             config.factor, width=config.width, num_blocks=config.num_blocks, norm=config.norm,
             upsampling=config.upsampling, skip=config.skip,
@@ -191,7 +197,7 @@ def train(
         settings.check_same(start.config, config, ("factor", "width", "num_blocks", "norm", "upsampling", "skip"))
         network.load_state_dict(start.network.state_dict())
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    perceptual = None
+    perceptual, pixel_weight = None, config.pixel_weight if config.loss == "feature" else 1.0
     if config.loss == "feature":
         features = VGGFeatures(
             config.arch, [config.layer], pooling="max", weights=config.weights, precision=precision
@@ -202,16 +208,20 @@ def train(
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             small = reduce(large, config.factor, config.blur)
         found = net(small.contiguous(memory_format=torch.channels_last))
-        if perceptual is None:
-            terms = (found - large).square().mean().view(1)
-        else:
-            perceptual.set_content(large)
-            terms = perceptual(found) / len(large)
+        terms = []
+        if perceptual is not None:
+            # a network that always sees the same pooling grid learns to hide a cross-hatch in it
+            top, left = torch.randint(config.shift + 1, (2,)).tolist()
+            perceptual.set_content(large[..., top:, left:])
+            terms.append(perceptual(found[..., top:, left:])[0] / len(large))
+        if pixel_weight > 0:
+            terms.append(pixel_weight * (found - large).square().mean())
         if config.tv_weight > 0:
-            terms = torch.cat((terms, config.tv_weight * losses.total_variation_loss(found).view(1)))
-        return terms, found
+            terms.append(config.tv_weight * losses.total_variation_loss(found))
+        return torch.stack(terms), found
 
-    names = (config.loss, *(("tv",) if config.tv_weight > 0 else ()))
+    shares = {"feature": perceptual is not None, "pixel": pixel_weight > 0, "tv": config.tv_weight > 0}
+    names = [name for name, used in shares.items() if used]
     identity = {**asdict(config), "num_steps": None, "start": start is not None and _sum(start.network)}
     if isinstance(data, Crops) and photos is not None:
         identity["photos"] = sum(int(photo.sum()) for photo in data.photos)

@@ -431,7 +431,8 @@ def test_a_saved_model_enlarges_the_same(photos, picture, tmp_path):
 def test_the_configuration_comes_back_exactly(tmp_path):
     config = Config(
         factor=8, loss="pixel", num_steps=7, batch_size=3, image_size=64, learning_rate=0.3, cooldown=0.25, blur=1 / 3,
-        layer="relu3_3", tv_weight=1e-5, width=0.1, num_blocks=2, norm="none", upsampling="resize", skip=True,
+        layer="relu3_3", pixel_weight=2.0, shift=1,
+            tv_weight=1e-5, width=0.1, num_blocks=2, norm="none", upsampling="resize", skip=True,
         arch="vgg19", weights=None, accumulate=3, precision="bfloat16", device="cpu", seed=11,
     )  # fmt: skip
     save(Model(super_resolution.build(config), config, {"photos": 3, "history": {}}), tmp_path / "m.safetensors")

@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def test_half_precision_learns_and_the_weights_stay_whole():
 
 
 def test_frozen_weights_stay_and_the_network_comes_back_in_eval_mode():
-    net, modes = network(norm=True), []
+    net, modes = network(norm=True).eval(), []
     net[0].requires_grad_(False)
     weights, _ = train(net, callback=lambda progress: modes.append(net.training))
     assert torch.equal(weights["0.weight"], network(norm=True)[0].weight)
@@ -434,11 +435,10 @@ def test_a_run_that_is_done_comes_back_as_it_was(tmp_path):
 
 
 def test_with_a_cooldown_the_length_is_part_of_the_run(tmp_path):
-    train(checkpoint=tmp_path / "run.pt", cooldown=0.5)
-    with pytest.raises(CheckpointError, match="another configuration"):
-        train(checkpoint=tmp_path / "run.pt", cooldown=0.5, num_steps=8, identity={})
-    with pytest.raises(CheckpointError, match="another configuration"):  # an identity hides nothing of it
-        train(checkpoint=tmp_path / "run.pt", cooldown=0.5, num_steps=8, identity={"num_steps": None})
+    for name, identity in (("plain", None), ("named", {"num_steps": None})):  # an identity hides nothing of it
+        train(checkpoint=tmp_path / name, cooldown=0.5, identity=identity)
+        with pytest.raises(CheckpointError, match="another configuration"):
+            train(checkpoint=tmp_path / name, cooldown=0.5, num_steps=8, identity=identity)
 
 
 @pytest.mark.parametrize(
@@ -678,7 +678,11 @@ def script(folder, text, *launcher):
         try:
             printed, _ = program.communicate(timeout=120)
         except subprocess.TimeoutExpired:
-            os.killpg(program.pid, signal.SIGKILL)  # with the processes it started
+            program.terminate()  # a launcher then ends the processes it started
+            with suppress(subprocess.TimeoutExpired):
+                program.wait(timeout=45)
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
             raise
     assert program.returncode == 0, printed[-4000:]
     return out, json.loads(next(line for line in printed.splitlines()[::-1] if line.startswith(("{", "["))))
@@ -744,12 +748,13 @@ found = {
     "iterable": train(data=t.Stream(t.Pictures(24, **double))),
     "straight": train(t.network(dropout=0.3, **double), checkpoint=folder / "straight.pt"),
 }
+resumed = folder / ("resumed.pt" if rank == 0 else "elsewhere.pt")  # as on a machine that does not see the file
 for steps in (2, 6):
     found["resumed"] = train(
-        t.network(dropout=0.3, **double), num_steps=steps, checkpoint=folder / "resumed.pt", checkpoint_every=2
+        t.network(dropout=0.3, **double), num_steps=steps, checkpoint=resumed, checkpoint_every=2
     )
 try:
-    train(checkpoint=folder / "resumed.pt", seed=5)
+    train(checkpoint=resumed, seed=5)
     foreign = ""
 except t.CheckpointError as error:
     foreign = str(error)
