@@ -1,4 +1,4 @@
-"""The picture on the first page and in the README, put together from the stored run 03_castle.
+"""The pictures on the first page and in the README: from the stored run 03_castle, and by the networks of chapter 6.
 
 python book/hero.py        (part of `make outputs`)
 """
@@ -6,14 +6,17 @@ python book/hero.py        (part of `make outputs`)
 import sys
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from course_lib import records  # noqa: E402  (the tree at hand, not an installed package)
+from course_lib import records, sample_image, save_image  # noqa: E402  (the tree at hand, not an installed package)
+from course_lib.methods import johnson  # noqa: E402
 
-HEIGHT, GAP = 340, 10  # pixels
+HEIGHT, GAP, WIDTH = 340, 10, 400  # pixels
+PAINTERS = ("great_wave", "composition_viii", "cafe_terrace", "church_at_auvers", "poppies")
 
 
 def main() -> int:
@@ -26,6 +29,10 @@ def main() -> int:
         hero.paste(picture, (left, 0))
         left += picture.width + GAP
     hero.save(ROOT / "book" / "_static" / "hero.jpg", quality=90, subsampling=0, optimize=True)
+    photo = sample_image("eilean_donan", (WIDTH * 3 // 4, WIDTH))
+    painted = [photo, *(johnson.stylize(photo, johnson.load(name)).image for name in PAINTERS)]
+    rows = [torch.cat(painted[k : k + 3], -1) for k in (0, 3)]
+    save_image(torch.cat(rows, -2), ROOT / "book" / "_static" / "painters.jpg", quality=88)
     return 0
 
 

@@ -48,7 +48,7 @@ def _larger(factor: int, loss: str, start: str | None = None, **settings: Any) -
 
 RECIPES = {
     "great_wave": _style("great_wave", None),
-    "composition_viii": _style("composition_viii", "great_wave", num_steps=1000, style_weight=2.5),
+    "composition_viii": _style("composition_viii", "great_wave", num_steps=1000, style_weight=1.3),
     "cafe_terrace": _style("cafe_terrace", "great_wave", num_steps=1000, style_weight=2.0),
     "church_at_auvers": _style("church_at_auvers", "great_wave", num_steps=1000, style_weight=4.0),
     "poppies": _style("poppies", "great_wave", num_steps=1000, style_weight=1.0),
