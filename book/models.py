@@ -46,15 +46,16 @@ def _larger(factor: int, loss: str, start: str | None = None, **settings: Any) -
     )
 
 
+_ALONE = {"pixel_weight": 0.0, "shift": 0}  # both are for ℓ_feat
 RECIPES = {
     "great_wave": _style("great_wave", None),
     "composition_viii": _style("composition_viii", "great_wave", num_steps=1000, style_weight=1.3),
     "cafe_terrace": _style("cafe_terrace", "great_wave", num_steps=1000, style_weight=2.0),
     "church_at_auvers": _style("church_at_auvers", "great_wave", num_steps=1000, style_weight=4.0),
     "poppies": _style("poppies", "great_wave", num_steps=1000, style_weight=1.0),
-    "photo_x4_pixel": _larger(4, "pixel"),
+    "photo_x4_pixel": _larger(4, "pixel", **_ALONE),
     "photo_x4_feature": _larger(4, "feature", "photo_x4_pixel", num_steps=2000),
-    "photo_x8_pixel": _larger(8, "pixel", num_steps=2000),
+    "photo_x8_pixel": _larger(8, "pixel", num_steps=2000, **_ALONE),
     "photo_x8_feature": _larger(8, "feature", "photo_x8_pixel", num_steps=2000),
 }
 

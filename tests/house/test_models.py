@@ -1,0 +1,70 @@
+"""The networks that come with the package: made by the recipes that stand in the project, and worth showing."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from course_lib import metrics, model_files, records, resize, sample_image
+from course_lib.images import center_crop
+from course_lib.methods import johnson, super_resolution
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book"))
+
+from models import RECIPES  # noqa: E402
+
+STYLES = [name for name, recipe in RECIPES.items() if recipe.method is johnson]
+ENLARGERS = [name for name, recipe in RECIPES.items() if recipe.method is super_resolution]
+
+
+def test_every_recipe_has_its_network_and_no_network_is_without():
+    assert sorted(RECIPES) == sorted(path.stem for path in model_files.models_folder().glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_network_its_record_and_its_recipe_agree(name):
+    recipe, record = RECIPES[name], records.load(f"model_{name}")
+    model = recipe.method.load(name)
+    assert model.config == recipe.config
+    plain = json.loads(json.dumps(asdict(recipe.config)))
+    assert plain == {**plain, **record.config}  # fields that are younger than the record have no effect
+    assert record.values["started from"] == model.facts["started_from"] == recipe.start
+    assert model.facts["steps"] == recipe.config.num_steps
+    assert record.values["parameters"] == sum(p.numel() for p in model.network.parameters())
+
+
+def test_they_are_small():
+    files = list(model_files.models_folder().glob("*.safetensors"))
+    assert max(file.stat().st_size for file in files) < 1e6
+    assert all(file.stat().st_mode & 0o444 == 0o444 for file in files), "not readable by everybody"
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_painter_comes_near_its_painting_and_keeps_the_scene(name):
+    """On photographs it has not seen; judged by VGG-19, which it has not seen either."""
+    painting, model = sample_image(RECIPES[name].style, 256), johnson.load(name)
+    for photo in ("eilean_donan", "cat"):
+        content = sample_image(photo, 192)
+        painted = johnson.stylize(content, model).image
+        before, after = (sum(metrics.gram_distance(x, painting).values()) for x in (content, painted))
+        assert after < 0.8 * before, photo
+        assert metrics.ssim(resize(painted, (64, 64)), resize(content, (64, 64))) > 0.3, photo
+        others = [sample_image(RECIPES[other].style, 256) for other in STYLES if other != name]
+        assert all(after < sum(metrics.gram_distance(painted, other).values()) for other in others), photo
+
+
+@pytest.mark.parametrize("name", ENLARGERS)
+def test_an_enlarger_is_better_than_interpolation(name):
+    model = super_resolution.load(name)
+    factor = model.config.factor
+    gains = []
+    for photo in ("eilean_donan", "chenonceau", "scarlet_macaw"):
+        large = center_crop(sample_image(photo, 512), (192, 192))
+        small = super_resolution.reduce(large, factor)
+        ways = super_resolution.upscale(small, model).image, resize(small, (192, 192))
+        ours, bicubic = (metrics.psnr(way, large, crop=factor, luma=True) for way in ways)
+        gains.append(ours - bicubic)
+    assert sum(gains) / len(gains) > 0.2
