@@ -138,6 +138,11 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def report(found: dict[str, Any]) -> None:
+    for name, value in found.items():
+        print(f"{name}: {value:.4g}{'' if 'ratio' in name else ' s'}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="side of the training pictures")
@@ -150,14 +155,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--record", action="store_true", help="store the result for chapter 6")
     options = parser.parse_args(namespace=argparse.Namespace(weights="default"))
-    found = race(options)
-    for name, value in found.items():
-        print(f"{name}: {value:.4g}{'' if 'ratio' in name else ' s'}")
-    if options.record:
-        settings = {"size": options.size, "batch": options.batch, "width": options.width, "forward": options.forward}
-        name, command = "06_training_step", f"python benchmarks/fast_style.py --width {options.width:g} --record"
-        with records.run(name, profile="laptop", seed=options.seed, config=settings, command=command) as run:
-            run.values |= found
+    if not options.record:
+        report(race(options))
+        return 0
+    settings = {"size": options.size, "batch": options.batch, "width": options.width, "forward": options.forward}
+    name, command = "06_training_step", f"python benchmarks/fast_style.py --width {options.width:g} --record"
+    with records.run(name, profile="laptop", seed=options.seed, config=settings, command=command) as run:
+        run.values |= race(options)
+    report(run.values)
     return 0
 
 
