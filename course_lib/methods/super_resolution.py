@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from course_lib import layers, losses, model_files, runtime, settings, tiles
+from course_lib.apprentice import learn
 from course_lib.datasets import Crops
 from course_lib.features import VGGFeatures
 from course_lib.images import check_pictures, resize
 from course_lib.networks.super_resolution_net import FACTORS, SuperResolutionNet
 from course_lib.perceptual import PerceptualLoss
-from course_lib.training import fit
 
 KIND = "super_resolution"
 LOSSES = ("feature", "pixel")
@@ -222,30 +222,9 @@ def train(
 
     shares = {"feature": perceptual is not None, "pixel": pixel_weight > 0, "tv": config.tv_weight > 0}
     names = [name for name, used in shares.items() if used]
-    identity = {**asdict(config), "num_steps": None, "start": start is not None and _sum(start.network)}
-    if isinstance(data, Crops) and photos is not None:
-        identity["photos"] = sum(int(photo.sum()) for photo in data.photos)
-    done = fit(
-        network, step, names, data,
-        num_steps=config.num_steps, batch_size=config.batch_size, learning_rate=config.learning_rate,
-        cooldown=config.cooldown,
-        accumulate=config.accumulate, precision=precision, seed=config.seed,
-        callback=callback, checkpoint=checkpoint, identity=identity,
-    )  # fmt: skip
-    facts = {
-        "steps": len(done.history["total"]),
-        "seconds": done.history["seconds"][-1] if done.history["seconds"] else 0.0,
-        "device": str(device),
-        "photos": len(data.photos if isinstance(data, Crops) else data) if hasattr(data, "__len__") else None,
-        "loss_network": "none" if perceptual is None else perceptual.network.source,
-        "started_from": None if start is None else start.facts.get("name", "another model"),
-        "history": done.history,
-    }
-    return Model(network.cpu().eval(), config, facts, done.stopped)
-
-
-def _sum(network: nn.Module) -> float:
-    return sum(value.double().sum().item() for value in network.state_dict().values())
+    facts, stopped = learn(network, step, names, data, config, start=start, callback=callback, checkpoint=checkpoint)
+    source = "none" if perceptual is None else perceptual.network.source
+    return Model(network.cpu().eval(), config, {**facts, "loss_network": source}, stopped)
 
 
 def upscale(

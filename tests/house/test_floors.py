@@ -10,7 +10,7 @@ GROUND = {"images", "datasets", "weights", "runtime", "network_catalog", "networ
 FLOORS = [
     GROUND,
     {"features", "losses", "layers", "lbfgs"},
-    {"networks", "perceptual", "descent", "training", "checkpoints", "model_files", "tiles", "metrics"},
+    {"networks", "perceptual", "descent", "training", "apprentice", "checkpoints", "model_files", "tiles", "metrics"},
     {"methods"},
     {"figures", "microscope", "interactive", "widgets", "records", "claims", "checks", "commands", "__main__"},
 ]

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import IterableDataset
 
-from course_lib import VGGFeatures, layers, losses, training
+from course_lib import VGGFeatures, apprentice, layers, losses, training
 from course_lib.datasets import Crops
 from course_lib.images import resize
 from course_lib.layers import ResidualBlock
@@ -464,7 +464,7 @@ def test_a_photo_to_watch_changes_nothing_but_the_picture(style, photos, picture
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(style, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(johnson, "fit", partial(training.fit, checkpoint_every=2))
+    monkeypatch.setattr(apprentice, "fit", partial(training.fit, checkpoint_every=2))
     config, file = tiny(num_steps=6), tmp_path / "run.checkpoint"
     whole = train(style, photos, config)
 

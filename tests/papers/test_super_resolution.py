@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib import VGGFeatures, training
+from course_lib import VGGFeatures, apprentice, training
 from course_lib.datasets import Crops
 from course_lib.images import resize
 from course_lib.layers import ResidualBlock
@@ -315,7 +315,7 @@ def test_the_callback_sees_large_pictures(photos):
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(super_resolution, "fit", partial(training.fit, checkpoint_every=2))
+    monkeypatch.setattr(apprentice, "fit", partial(training.fit, checkpoint_every=2))
     config, file = tiny(num_steps=4), tmp_path / "run.checkpoint"
     whole = train(photos, config)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from course_lib import commands, load_image, sample_image, save_image, training
+from course_lib import apprentice, commands, load_image, sample_image, save_image, training
 from course_lib.__main__ import main
 from course_lib.methods import gatys, johnson, super_resolution
 from course_lib.weights import WeightsError
@@ -380,7 +380,7 @@ def school(tmp_path, picture, monkeypatch):
         save_image(picture(48, 40, seed), folder / f"{seed}.png")
     tiny = johnson.Config(**SMALL, num_steps=4, batch_size=2, image_size=32, style_size=32)
     monkeypatch.setattr(johnson.Config, "quick", classmethod(lambda cls: tiny))
-    monkeypatch.setattr(johnson, "fit", functools.partial(training.fit, checkpoint_every=3))
+    monkeypatch.setattr(apprentice, "fit", functools.partial(training.fit, checkpoint_every=3))
     return folder
 
 
