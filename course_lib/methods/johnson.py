@@ -29,7 +29,7 @@ from course_lib.networks.transformer_net import TransformerNet
 from course_lib.perceptual import PerceptualLoss
 
 KIND = "johnson"
-_BYTES_PER_PIXEL = 1500  # float32 activations alive at once for each pixel at full width, measured
+_BYTES_PER_PIXEL = 1500  # of a pass at full width: 800 to 1,200 measured at its peak, and a margin
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def train(
         style: (1, 3, h, w) in [0, 1].
         photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W), or None for the open
             photos that come with the package. Folders and pictures are cut by `datasets.Crops`.
-        config: defaults to the paper's: hours on a GPU of 2016, minutes on one of today, days on a CPU.
+        config: defaults to the paper's: hours on a GPU of 2016, a day or more on two CPU cores.
         start: a trained model of the same shape to go on from; another painting is learned several times faster
             from it than from random weights.
         callback: called after each step with a `runtime.Progress` whose image is the first picture of the batch,
