@@ -5,8 +5,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-import os
-import secrets
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from course_lib.files import written_whole
 
 _FORMAT = 1
 
@@ -35,16 +35,8 @@ def write(file: Path, state: Mapping[str, Any]) -> None:
         state: tensors, numbers, texts, lists and dicts of them; with the run's fingerprint as ``"mark"``.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as stream:
-            torch.save({"format": _FORMAT, **state}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with written_whole(file) as stream:
+        torch.save({"format": _FORMAT, **state}, stream)
     leftovers = f".{glob.escape(file.name)}.{'?' * 8}.tmp"  # of a run that was killed while it wrote
     for left in file.parent.glob(leftovers):
         with suppress(OSError):

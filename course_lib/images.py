@@ -10,7 +10,6 @@ import csv
 import operator
 import os
 import re
-import secrets
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,6 +20,8 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
+
+from course_lib.files import written_whole
 
 MAX_PIXELS = 80_000_000  # as float32 RGB this is already 0.96 GB; it stays below Pillow's own warning
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -207,25 +208,17 @@ def save_image(image: Tensor, path: str | Path, *, quality: int = 95) -> None:
         ImageError: what `to_pil` refuses, an unknown suffix, or a place that cannot be written.
     """
     pil, target = to_pil(image), check_writable(path)
-    # In the same folder, because os.replace is atomic only within one file system.
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     options: dict[str, Any] = {"format": FORMATS[_as_path(path).suffix.lower()], "quality": quality}
     if options["format"] == "JPEG":
         options["subsampling"] = 0  # 4:2:0 would smear thin colored strokes over two pixels
     try:
-        with open(temporary, "xb") as file:
+        with written_whole(target) as file:
             pil.save(file, **options)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
     except Exception as error:  # encoders raise more than OSError
         raise ImageError(
             f"{path} could not be written ({error}); a picture already there is intact. Check free space, "
             "permissions, quality (1 to 100) and the picture's size, or choose another name or format."
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def check_writable(path: str | Path) -> Path:

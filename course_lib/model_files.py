@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
+
+from course_lib.files import written_whole
 
 C = TypeVar("C")
 N = TypeVar("N", bound=nn.Module)
@@ -64,19 +64,12 @@ def write(
             for name, value in state.items()
         }
     about = {"kind": kind, "config": json.dumps(config, default=str), "facts": json.dumps(facts, default=str)}
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as stream:
+        with written_whole(target) as stream:
             stream.write(save_bytes(state, metadata=about))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} could not be written ({error}); a model already there is intact") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def read(path: str | Path, kind: str) -> ModelFile:

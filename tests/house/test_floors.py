@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "course_lib"
-GROUND = {"images", "datasets", "weights", "runtime", "network_catalog", "network_formats", "package_index", "settings"}
+GROUND = {
+    "files",
+    "images",
+    "datasets",
+    "weights",
+    "runtime",
+    "network_catalog",
+    "network_formats",
+    "package_index",
+    "settings",
+}
 FLOORS = [
     GROUND,
     {"features", "losses", "layers", "lbfgs"},
