@@ -128,6 +128,6 @@ def _spread(values: Mapping[str, list[float]], over: str) -> str:
         count = len(numbers)
         text = f"{mean(numbers):.3g}"
         if count > 1:
-            text += f" ± {stdev(numbers):.1g}"
+            text += f" ± {float(f'{stdev(numbers):.1g}'):g}"  # 300, not 3e+02
         parts.append(f"{name} {text}")
     return f"{', '.join(parts)} ({count} {over if count > 1 else over.rstrip('s')})"

@@ -149,3 +149,8 @@ def test_as_many_numbers_as_verdicts(tmp_path, monkeypatch):
         run.claim("a.holds", holds=[True, True], values={"x": [1.0]})
     with pytest.raises(records.RecordError, match="as many numbers under every name"):
         run.claim("a.holds", holds=[True], values={})
+
+
+def test_a_wide_spread_is_written_without_exponents():
+    assert claims._spread({"ratio": [1205.0, 969.0, 670.0]}, "sizes") == "ratio 948 ± 300 (3 sizes)"
+    assert claims._spread({"share": [0.0471, 0.0481]}, "pairs") == "share 0.0476 ± 0.0007 (2 pairs)"
