@@ -1,11 +1,15 @@
-"""The training loop: Adam on the mean loss of a batch, checkpoints that survive a kill, and nothing about any paper.
+"""The training loop: batches, learning rates, checkpoints that survive a kill, and nothing about any paper.
+
+What is done with a batch is a `Learner`'s business: `Minimizer` takes one Adam step down one loss; a game of two
+networks takes two.
 
 What a step sees depends on its number alone: which items (`order`), what they are (a map-style dataset whose item k
 is always the same), and the random state, which is kept with the weights. So a run that was stopped, by whatever,
 goes on from its checkpoint as if nothing had happened; on a CPU the weights come out equal to the last bit.
 
-Started by ``torchrun``, every process takes its share of each batch and gradients are averaged by torch's own
-`DistributedDataParallel`.
+Started by ``torchrun``, every process takes its share of each batch, and gradients are averaged over all of them just
+before an optimizer steps. (torch's `DistributedDataParallel` wraps one network and expects one walk back for each walk
+forward; two players who judge each other do not move like that.)
 """
 
 from __future__ import annotations
@@ -16,17 +20,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, IterableDataset
 
 from course_lib import checkpoints, runtime
 from course_lib.checkpoints import CheckpointError
 
+_FUSED = ("cpu", "cuda")  # devices with a fused Adam
 _LOOK_EVERY = {"cpu": 1}  # steps between two looks at the numbers; on an accelerator 10: looking stops its queue
 
 Loss = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
@@ -36,22 +40,73 @@ Loss = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
 class Fit:
     """What `fit` returns; the network itself was trained in place."""
 
-    history: dict[str, list[float]]  # "total", each term and "seconds": one number a step
+    history: dict[str, list[float]]  # "total" (the sum), each term and "seconds": one number a step
     stopped: str | None = None  # why the run ended early, or None
 
 
+class Learner(Protocol):
+    """What `fit` trains."""
+
+    network: nn.Module  # on its device; all that is learned or kept, for two players a module that holds both
+    optimizers: Sequence[torch.optim.Optimizer]  # their learning rates are those of the first step
+    names: Sequence[str]  # of the terms
+    accumulate: int  # in how many parts a batch is computed
+
+    def step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Learn from a batch: gradients, then each optimizer once. Terms (K,), means over it; pictures to show."""
+        ...
+
+
+class Minimizer:
+    """Learns by one loss: a step is one evaluation of it and its gradient, then one step of Adam.
+
+    Args:
+        network: on its device; its parameters that require a gradient are trained.
+        loss: ``loss(network, batch)`` → weighted terms (K,), *means* over the batch, and pictures (N, 3, H, W) to
+            show.
+        names: the terms' names.
+        accumulate: in how many parts a batch is computed, for less memory at the same result.
+        precision: of convolutions inside ``torch.autocast``; the weights stay float32.
+    """
+
+    def __init__(
+        self, network: nn.Module, loss: Loss, names: Sequence[str], *,
+        learning_rate: float = 1e-3, accumulate: int = 1, precision: torch.dtype = torch.float32,
+    ) -> None:  # fmt: skip
+        self.network, self.loss, self.names = network, loss, names
+        self.accumulate, self.precision = accumulate, precision
+        self.optimizers: Sequence[torch.optim.Optimizer] = [adam(network, learning_rate)]
+
+    def step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of Adam; see `Learner`."""
+        found, shown = [], batch
+        for piece in batch.split(len(batch) // self.accumulate):
+            with torch.autocast(batch.device.type, self.precision, enabled=self.precision != torch.float32):
+                terms, shown = self.loss(self.network, piece)
+            if terms.shape != (count := len(self.names),):
+                raise ValueError(f"expected {count} terms, one for each name, got shape {tuple(terms.shape)}")
+            (terms.sum() / self.accumulate).backward()
+            found.append(terms.detach())
+        self.optimizers[0].step()
+        self.optimizers[0].zero_grad(set_to_none=True)
+        return torch.stack(found).mean(0), shown
+
+
+def adam(network: nn.Module, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Adam:
+    """Adam (Kingma & Ba 2015) over what `network` learns, in one kernel where there is one."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return torch.optim.Adam(
+        parameters, lr=learning_rate, betas=betas, fused=next(network.parameters()).device.type in _FUSED
+    )
+
+
 def fit(
-    network: nn.Module,
-    loss: Loss,
-    names: Sequence[str],
+    learner: Learner,
     dataset: Any,
     *,
     num_steps: int,
     batch_size: int = 4,
-    learning_rate: float = 1e-3,
     cooldown: float = 0.0,
-    accumulate: int = 1,
-    precision: torch.dtype = torch.float32,
     seed: int = 0,
     workers: int | None = None,
     callback: runtime.Callback | None = None,
@@ -59,19 +114,13 @@ def fit(
     checkpoint_every: int = 100,
     identity: Mapping[str, object] | None = None,
 ) -> Fit:
-    """Train `network` in place with Adam; one step is one batch, one evaluation of the loss and its gradient.
+    """Train a learner's network in place; one step is one batch.
 
     Args:
-        network: on its device; its parameters that require a gradient are trained.
-        loss: ``loss(network, batch)`` → weighted terms (K,), *means* over the batch, and pictures (N, 3, H, W) to
-            show.
-        names: the terms' names.
         dataset: a map-style dataset of tensors; every item the same each time it is asked for. An `IterableDataset`
             trains too, with at most one worker, but cannot be resumed.
         batch_size: pictures a step, over all processes and all accumulated parts.
-        cooldown: the last part of the run, 0 to 1, over which the learning rate falls in a straight line to zero.
-        accumulate: in how many parts a batch is computed, for less memory at the same result.
-        precision: of convolutions inside ``torch.autocast``; the weights stay float32.
+        cooldown: the last part of the run, 0 to 1, over which the learning rates fall in a straight line to zero.
         seed: order of the items, and torch's random state during the run (dropout), restored afterwards.
         workers: processes that prepare batches ahead; None: 2 on an accelerator, none on a CPU, whose cores train.
         callback: called after each step with a `runtime.Progress` whose image is the first of `pictures`.
@@ -87,6 +136,7 @@ def fit(
     A term or a gradient that stops being finite ends the run: the network keeps its last good weights and
     `Fit.stopped` says why. So it does where an iterable ends before `num_steps`.
     """
+    network, accumulate = learner.network, learner.accumulate
     group = _Group.join(network)
     if min(num_steps, batch_size, accumulate, checkpoint_every) < 1:
         raise ValueError("num_steps, batch_size, accumulate and checkpoint_every must be at least 1")
@@ -101,14 +151,13 @@ def fit(
             "give a map-style dataset (with __getitem__ and __len__), or checkpoint=None"
         )
     device = next(network.parameters()).device
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=device.type in ("cpu", "cuda"))
-    run = _Run(network, optimizer, [], [])
+    rates = [[settings["lr"] for settings in optimizer.param_groups] for optimizer in learner.optimizers]
+    run = _Run(network, learner.optimizers, [], [])
     if checkpoint is not None:
         length = num_steps if cooldown > 0 else None  # without a cooldown, a finished run may be made longer
         about = {
-            "num_steps": length, "batch": batch_size, "rate": learning_rate, "cooldown": cooldown, "seed": seed,
-            "items": len(dataset), "identity": identity, "names": list(names),
+            "num_steps": length, "batch": batch_size, "rates": rates, "cooldown": cooldown, "seed": seed,
+            "items": len(dataset), "identity": identity, "names": list(learner.names),
             "network": {name: list(value.shape) for name, value in network.state_dict().items()},
         }  # fmt: skip
         run.file, run.mark = Path(checkpoint), checkpoints.fingerprint(about)
@@ -116,41 +165,33 @@ def fit(
         _seed(device, seed + group.rank)
         if run.file is not None:
             run.restore(group)
+        group.spread(network)
         network.train()
-        return _train(run, loss, names, dataset, group, callback, num_steps=num_steps, batch_size=batch_size,
-                      accumulate=accumulate, precision=precision, seed=seed, every=checkpoint_every,
-                      rate=lambda step: _rate(step, num_steps, learning_rate, cooldown),
-                      workers=workers if workers is not None else 2 * (device.type != "cpu"))  # fmt: skip
+        batches = _batches(dataset, len(run.rows), num_steps, batch_size, group, seed,
+                           workers if workers is not None else 2 * (device.type != "cpu"), device)  # fmt: skip
+        hooks = [optimizer.register_step_pre_hook(run.before_step(group)) for optimizer in learner.optimizers]
+        try:
+            return _train(run, learner, batches, group, callback, num_steps=num_steps, every=checkpoint_every,
+                          rates=rates, factor=lambda step: _rate(step, num_steps, cooldown))  # fmt: skip
+        finally:
+            for hook in hooks:
+                hook.remove()
 
 
 def _train(
-    run: _Run, loss: Loss, names: Sequence[str], dataset: Any, group: _Group, callback: runtime.Callback | None, *,
-    num_steps: int, batch_size: int, accumulate: int, precision: torch.dtype, seed: int, every: int, workers: int,
-    rate: Callable[[int], float],
+    run: _Run, learner: Learner, batches: Iterator[Tensor], group: _Group, callback: runtime.Callback | None, *,
+    num_steps: int, every: int, rates: list[list[float]], factor: Callable[[int], float],
 ) -> Fit:  # fmt: skip
-    device = next(run.network.parameters()).device
-    parameters = [parameter for parameter in run.network.parameters() if parameter.requires_grad]
-    model = DistributedDataParallel(run.network) if group.size > 1 else run.network
-    part = batch_size // (group.size * accumulate)
-    looks = _LOOK_EVERY.get(device.type, 10)
-    batches = _batches(dataset, len(run.rows), num_steps, batch_size, group, seed, workers, device)
+    names = learner.names
+    looks = _LOOK_EVERY.get(next(run.network.parameters()).device.type, 10)
     before, began = run.seconds[-1] if run.seconds else 0.0, time.perf_counter()
     run.keep()
     for batch in batches:
-        found, shown = [], None
-        for piece in batch.split(part):
-            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                terms, shown = loss(model, piece)
-            if terms.shape != (len(names),):
-                raise ValueError(f"expected {len(names)} terms, one for each name, got shape {tuple(terms.shape)}")
-            (terms.sum() / accumulate).backward()
-            found.append(terms.detach())
-        gradient = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        for settings in run.optimizer.param_groups:
-            settings["lr"] = rate(len(run.seconds))
-        run.optimizer.step()
-        run.optimizer.zero_grad(set_to_none=True)
-        run.unseen.append(torch.cat((group.mean(torch.stack(found).mean(0)), gradient.view(1))))
+        for optimizer, own in zip(learner.optimizers, rates, strict=True):
+            for settings, rate in zip(optimizer.param_groups, own, strict=True):
+                settings["lr"] = rate * factor(len(run.seconds))
+        terms, shown = learner.step(batch)
+        run.unseen.append(torch.cat((group.mean(terms.detach()), run.gradient())))
         run.seconds.append(before + time.perf_counter() - began)
         step = len(run.seconds)
         saves = run.file is not None and (step % every == 0 or step == num_steps)
@@ -162,16 +203,17 @@ def _train(
             losses = runtime.Losses(names, run.unseen[-1][:-1] if run.unseen else torch.tensor(run.rows[-1]))
             callback(runtime.Progress(step, num_steps, losses, run.seconds[-1], _first(shown)))
     stopped = run.look(names)  # an iterable ends when it likes
+    group.spread(run.network)
     run.network.eval()
     if stopped is None and len(run.rows) < num_steps:
         stopped = f"the data ended after {len(run.rows)} of {num_steps} steps"
     return Fit(run.history(names), stopped)
 
 
-def _rate(step: int, num_steps: int, learning_rate: float, cooldown: float) -> float:
-    """Constant, then down to zero in a straight line over the last part of the run."""
+def _rate(step: int, num_steps: int, cooldown: float) -> float:
+    """A factor: one, then down to zero in a straight line over the last part of the run."""
     left = (num_steps - step) / num_steps  # 1 at the first step
-    return learning_rate * (min(1.0, left / cooldown) if cooldown > 0 else 1.0)
+    return min(1.0, left / cooldown) if cooldown > 0 else 1.0
 
 
 def order(step: int, batch_size: int, length: int, seed: int) -> list[int]:
@@ -242,10 +284,17 @@ class _Group:
         return cls(dist.get_rank(), dist.get_world_size())
 
     def mean(self, terms: Tensor) -> Tensor:
+        """The mean over all processes, in place."""
         if self.size > 1:
             dist.all_reduce(terms)
             terms /= self.size
         return terms
+
+    def spread(self, network: nn.Module) -> None:
+        """Give every process the first one's weights, and the statistics that normalization keeps."""
+        if self.size > 1:
+            for value in network.state_dict().values():
+                dist.broadcast(value, 0)
 
     def gather(self, mine: list[Tensor]) -> list[list[Tensor]]:
         """What each process has, in order of rank."""
@@ -267,13 +316,31 @@ class _Run:
     """What a checkpoint holds, and how it gets there and back."""
 
     network: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizers: Sequence[torch.optim.Optimizer]
     rows: list[list[float]]
     seconds: list[float]
     unseen: list[Tensor] = field(default_factory=list)  # terms and the gradient's norm of steps not looked at yet
+    norms: list[Tensor] = field(default_factory=list)  # of this step's gradients, one for each optimizer
     file: Path | None = None
     mark: str = ""
     good: dict[str, Tensor] | None = None
+
+    def before_step(self, group: _Group) -> Callable[..., None]:
+        """What an optimizer does before it steps: average its gradients over the processes, and note their norm."""
+
+        def hook(optimizer: torch.optim.Optimizer, *_: object) -> None:
+            found = [p.grad for settings in optimizer.param_groups for p in settings["params"] if p.grad is not None]
+            for gradient in found:
+                group.mean(gradient)
+            self.norms.append(nn.utils.get_total_norm(found))
+
+        return hook
+
+    def gradient(self) -> Tensor:
+        """One number, (1,), that is finite when all gradients of the step were."""
+        total = torch.stack(self.norms).sum().view(1)
+        self.norms.clear()
+        return total
 
     def keep(self) -> None:
         """Remember these weights as good, on their device."""
@@ -312,7 +379,7 @@ class _Run:
             return
         state = {
             "mark": self.mark, "rows": self.rows, "seconds": self.seconds,
-            "network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "network": self.network.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
             "random": random,
         }  # fmt: skip
         checkpoints.write(self.file, state)
@@ -325,7 +392,8 @@ class _Run:
         if isinstance(state, CheckpointError):
             raise state
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.rows, self.seconds = state["rows"], state["seconds"]
         if group.rank < len(state["random"]):
             checkpoints.set_random_states(next(self.network.parameters()).device, state["random"][group.rank])

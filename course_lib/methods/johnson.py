@@ -27,6 +27,7 @@ from course_lib.features import VGGFeatures
 from course_lib.images import check_pictures, resize
 from course_lib.networks.transformer_net import TransformerNet
 from course_lib.perceptual import PerceptualLoss
+from course_lib.training import Minimizer
 
 KIND = "johnson"
 _BYTES_PER_PIXEL = 1500  # of a pass at full width: 800 to 1,200 measured at its peak, and a margin
@@ -212,9 +213,11 @@ def train(
         return _terms(loss, painted, batch, config), painted
 
     marks = {"style": style.double().sum().item()}
-    facts, stopped = learn(
-        network, step, names, data, config, start=start, marks=marks, callback=callback, checkpoint=checkpoint
-    )
+    learner = Minimizer(
+        network, step, names, learning_rate=config.learning_rate, accumulate=config.accumulate,
+        precision=runtime.pick_precision(config.precision, device),
+    )  # fmt: skip
+    facts, stopped = learn(learner, data, config, start=start, marks=marks, callback=callback, checkpoint=checkpoint)
     return Model(network.cpu().eval(), config, {**facts, "loss_network": loss.network.source}, stopped)
 
 

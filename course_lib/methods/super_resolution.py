@@ -28,6 +28,7 @@ from course_lib.features import VGGFeatures
 from course_lib.images import check_pictures, resize
 from course_lib.networks.super_resolution_net import FACTORS, SuperResolutionNet
 from course_lib.perceptual import PerceptualLoss
+from course_lib.training import Minimizer
 
 KIND = "super_resolution"
 LOSSES = ("feature", "pixel")
@@ -222,7 +223,10 @@ def train(
 
     shares = {"feature": perceptual is not None, "pixel": pixel_weight > 0, "tv": config.tv_weight > 0}
     names = [name for name, used in shares.items() if used]
-    facts, stopped = learn(network, step, names, data, config, start=start, callback=callback, checkpoint=checkpoint)
+    learner = Minimizer(
+        network, step, names, learning_rate=config.learning_rate, accumulate=config.accumulate, precision=precision
+    )
+    facts, stopped = learn(learner, data, config, start=start, callback=callback, checkpoint=checkpoint)
     source = "none" if perceptual is None else perceptual.network.source
     return Model(network.cpu().eval(), config, {**facts, "loss_network": source}, stopped)
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from course_lib.apprentice import learn
 from course_lib.datasets import Crops
-from course_lib.training import CheckpointError
+from course_lib.training import CheckpointError, Minimizer
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ def crops(picture, seed=1):
 def run(data, config=None, **options):
     torch.manual_seed(0)
     network = nn.Conv2d(3, 3, 1)
-    facts, stopped = learn(network, step, ["pixel"], data, config or Config(), **options)
+    config = config or Config()
+    learner = Minimizer(network, step, ["pixel"], learning_rate=config.learning_rate)
+    facts, stopped = learn(learner, data, config, **options)
     assert stopped is None
     return network, facts
 

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import Dataset, IterableDataset
 
 from course_lib import training
-from course_lib.training import CheckpointError, fit, order
+from course_lib.training import CheckpointError, Minimizer, order
 
 NAMES = ("error", "size")
 
@@ -59,6 +59,11 @@ def loss(net, batch):
     """Learn to mirror pictures, and to keep numbers small."""
     made = net(batch)
     return torch.stack(((made - batch.flip(-1)).square().mean(), 0.01 * made.square().mean())), made
+
+
+def fit(net, loss, names, data, *, learning_rate=1e-3, accumulate=1, precision=torch.float32, **options):
+    learner = Minimizer(net, loss, names, learning_rate=learning_rate, accumulate=accumulate, precision=precision)
+    return training.fit(learner, data, **options)
 
 
 def train(net=None, data=None, *, loss=loss, **options):
