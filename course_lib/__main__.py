@@ -47,7 +47,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m course_lib", description="Neural style transfer.")
     words = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_fetch, _add_stylize, _add_train_style, _add_upscale, _add_models):
+    for add in (_add_fetch, _add_stylize, _add_train_style, _add_upscale, _add_translate, _add_models):
         add(words)
     return parser
 
@@ -124,6 +124,20 @@ def _add_upscale(words: Any) -> None:
     upscale.add_argument("--model", required=True, help="a trained network: a file, or a name that `models` lists")
     upscale.add_argument("--tile", type=_positive, metavar="N", help="compute in parts of N px of IN")
     _add_device(upscale)
+
+
+def _add_translate(words: Any) -> None:
+    text = "turn a label map or a sketch into a picture with a trained generator (Isola et al., 2017)"
+    translate = _add(words, "translate", commands.translate, text, "--size")
+    translate.add_argument("image", metavar="IN", help="the label map or the sketch: a file")
+    _add_output(translate, "where to save (.png, .jpg, .webp)")
+    translate.add_argument("--model", required=True, help="a trained generator: a file, or a name that `models` lists")
+    translate.add_argument("--pencil", action="store_true", help="IN is a photo: draw its edges first")
+    translate.add_argument(
+        "--size", type=_positive, metavar="N", help="long side in pixels, rounded to what the generator can halve"
+    )
+    _add_device(translate)
+    translate.add_argument("--seed", type=int, default=0, metavar="N", help="of the dropout (default: 0)")
 
 
 def _add_models(words: Any) -> None:

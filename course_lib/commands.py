@@ -16,14 +16,25 @@ from typing import Any
 from tqdm.std import tqdm
 
 from course_lib import model_files, weights
-from course_lib.images import FORMATS, ImageError, check_writable, load_image, sample_image, sample_names, save_image
-from course_lib.methods import gatys, johnson, super_resolution
+from course_lib.images import (
+    FORMATS,
+    ImageError,
+    check_writable,
+    load_image,
+    resize,
+    sample_image,
+    sample_names,
+    save_image,
+)
+from course_lib.methods import gan, gatys, johnson, pix2pix, super_resolution
 from course_lib.model_files import ModelError
+from course_lib.pairs import nearest
+from course_lib.pencil import pencil
 from course_lib.runtime import Progress
 from course_lib.training import CheckpointError
 
 DEFAULT_NETWORKS = ("vgg19_normalized", "vgg16_torchvision")
-_METHODS: tuple[Any, ...] = (johnson, super_resolution)  # those whose networks are files
+_METHODS: tuple[Any, ...] = (johnson, super_resolution, pix2pix, gan)  # those whose networks are files
 _PREVIEW_SIZE = 512
 _GATYS_ONLY = ("steps", "style_weight", "start", "seed")
 
@@ -164,6 +175,25 @@ def upscale(options: argparse.Namespace) -> None:
     print(f"{options.output}: {width} × {height} px in {result.history['seconds'][-1]:.1f} s")
 
 
+def translate(options: argparse.Namespace) -> None:
+    """Turn a label map or a sketch into a picture with a trained pix2pix generator."""
+    check_writable(options.output)
+    model, image = pix2pix.load(options.model), load_image(options.image)
+    side = model.config.image_size
+    scale = (options.size or side) / max(image.shape[-2:])
+    height, width = (side * max(1, round(scale * length / side)) for length in image.shape[-2:])
+    if options.pencil:
+        image = pencil(resize(image, (height, width)))
+    elif len(image.mul(255).round().flatten(2)[0].unique(dim=1).T) <= _MAP_COLORS:  # a label map: do not mix its colors
+        image = nearest(image, (height, width))
+    else:
+        image = resize(image, (height, width))
+    result = pix2pix.translate(image, model, seed=options.seed, device=options.device)
+    save_image(result.image, options.output)
+    height, width = result.image.shape[-2:]
+    print(f"{options.output}: {width} × {height} px in {result.history['seconds'][-1]:.1f} s")
+
+
 def train_style(options: argparse.Namespace) -> None:
     """Train a network for one painting; stopped by Ctrl-C or a kill, the same command goes on from its checkpoint."""
     output = Path(options.output)
@@ -215,6 +245,7 @@ def train_style(options: argparse.Namespace) -> None:
         _say(model.stopped)
 
 
+_MAP_COLORS = 32  # a photograph has thousands
 _TRAINING = ("steps", "size", "batch", "style_weight", "device", "seed")
 
 

@@ -66,6 +66,83 @@ def held_statistics(network: nn.Module, picture: Tensor) -> Iterator[None]:
             norm.recording, norm.held = False, None
 
 
+@contextmanager
+def batch_statistics(network: nn.Module) -> Iterator[None]:
+    """Normalize by the batch at hand, drop out, and keep no statistics of it: how pix2pix tests its generator.
+
+    Inside the ``with``, `network` computes as in training, but none of its buffers changes.
+    """
+    training = network.training
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    kept = [norm.track_running_stats for norm in norms]
+    try:
+        network.train()
+        for norm in norms:
+            norm.track_running_stats = False
+        yield
+    finally:
+        for norm, tracked in zip(norms, kept, strict=True):
+            norm.track_running_stats = tracked
+        network.train(training)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Inside the ``with``, `network` drops nothing and normalizes by what it collected in training."""
+    training = network.training
+    try:
+        network.eval()
+        yield
+    finally:
+        network.train(training)
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Inside the ``with``, gradients go through `network` and none is kept for its weights."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    try:
+        for parameter in learning:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+
+
+def initialize(network: nn.Module, std: float) -> None:
+    """Filters from N(0, std²), normalization's scales from N(1, std²), every offset 0 (Radford et al. 2016, DCGAN)."""
+    for module in network.modules():
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        if isinstance(weight, nn.Parameter):
+            nn.init.normal_(weight, 1.0 if weight.ndim == 1 else 0.0, std)
+        if isinstance(bias, nn.Parameter):
+            nn.init.zeros_(bias)
+
+
+def receptive_field(network: nn.Module) -> tuple[int, int]:
+    """How many input pixels one output of a chain of convolutions sees, and how far apart two neighbors look.
+
+    From the last layer back: r ← (r − 1)·stride + dilation·(kernel − 1) + 1. Layers without a ``kernel_size`` see
+    one place.
+
+    Returns:
+        side of the field and stride, in pixels.
+
+    >>> receptive_field(nn.Sequential(nn.Conv2d(3, 8, 4, stride=2), nn.ReLU(), nn.Conv2d(8, 1, 4)))
+    (10, 2)
+    """
+    field, stride = 1, 1
+    for layer in reversed([module for module in network.modules() if hasattr(module, "kernel_size")]):
+        kernel, step, dilation = (
+            int(value if isinstance(value, int) else value[0])  # type: ignore[index]
+            for value in (layer.kernel_size, layer.stride, layer.dilation)
+        )
+        field = (field - 1) * step + dilation * (kernel - 1) + 1
+        stride *= step
+    return field, stride
+
+
 def norm_layer(kind: str, channels: int) -> nn.Module:
     """``"instance"`` (with scale and shift), ``"batch"``, or ``"none"``."""
     if kind not in NORMS:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -120,6 +120,24 @@ def rebuild(file: ModelFile, config_type: type[C], build: Callable[[C], N], path
         raise ModelError(f"the weights in {path} do not fit its own configuration: {error}") from error
     network.eval()
     return config, network
+
+
+def save(path: str | Path, kind: str, model: Any, *, half: bool = False) -> None:
+    """Write a method's ``Model``, a dataclass with ``network``, ``config`` and ``facts``; the history stays out."""
+    facts = {key: value for key, value in model.facts.items() if key != "history"}
+    write(path, kind, model.network, asdict(model.config), facts, half=half)
+
+
+def load(path: str | Path, kind: str, config_type: type[C], build: Callable[[C], N]) -> tuple[N, C, dict[str, Any]]:
+    """What a method's ``Model`` is made of, from a file or the name of a model that comes with the package.
+
+    Raises:
+        ModelError: no such model; damaged, foreign, or of another method.
+    """
+    path = model_path(path)
+    file = read(path, kind)
+    config, network = rebuild(file, config_type, build, path)
+    return network, config, {**file.facts, "name": path.stem}
 
 
 def models_folder() -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +59,23 @@ def pick_device(name: str = "auto") -> torch.device:
 def seeded_generator(seed: int) -> torch.Generator:
     """A CPU random generator with its own state: the same noise on every device, and no global seed touched."""
     return torch.Generator().manual_seed(seed)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's random state of the processor and of `device` inside the ``with``; afterwards it is as before.
+
+    `torch.manual_seed` would seed every accelerator, and for good.
+    """
+    kind = device.type
+    with torch.random.fork_rng([device] if kind == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if kind == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif kind != "cpu":
+            torch.get_device_module(device).manual_seed(seed)
+        yield
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

@@ -14,7 +14,6 @@ forward; two players who judge each other do not move like that.)
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,12 +22,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from course_lib import checkpoints, runtime
 from course_lib.checkpoints import CheckpointError
+from course_lib.processes import Group
 
 _FUSED = ("cpu", "cuda")  # devices with a fused Adam
 _LOOK_EVERY = {"cpu": 1}  # steps between two looks at the numbers; on an accelerator 10: looking stops its queue
@@ -137,7 +136,7 @@ def fit(
     `Fit.stopped` says why. So it does where an iterable ends before `num_steps`.
     """
     network, accumulate = learner.network, learner.accumulate
-    group = _Group.join(network)
+    group = Group.join(network)
     if min(num_steps, batch_size, accumulate, checkpoint_every) < 1:
         raise ValueError("num_steps, batch_size, accumulate and checkpoint_every must be at least 1")
     if not 0 <= cooldown <= 1:
@@ -161,8 +160,7 @@ def fit(
             "network": {name: list(value.shape) for name, value in network.state_dict().items()},
         }  # fmt: skip
         run.file, run.mark = Path(checkpoint), checkpoints.fingerprint(about)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        _seed(device, seed + group.rank)
+    with runtime.seeded(seed + group.rank, device):
         if run.file is not None:
             run.restore(group)
         group.spread(network)
@@ -179,7 +177,7 @@ def fit(
 
 
 def _train(
-    run: _Run, learner: Learner, batches: Iterator[Tensor], group: _Group, callback: runtime.Callback | None, *,
+    run: _Run, learner: Learner, batches: Iterator[Tensor], group: Group, callback: runtime.Callback | None, *,
     num_steps: int, every: int, rates: list[list[float]], factor: Callable[[int], float],
 ) -> Fit:  # fmt: skip
     names = learner.names
@@ -242,7 +240,7 @@ def _permutation(length: int, seed: int, epoch: int) -> Tensor:
 
 
 def _batches(
-    dataset: Any, done: int, num_steps: int, batch_size: int, group: _Group, seed: int, workers: int, device: Any
+    dataset: Any, done: int, num_steps: int, batch_size: int, group: Group, seed: int, workers: int, device: Any
 ) -> Iterator[Tensor]:
     """This process's share of each batch from step `done` on, prepared ahead by `workers`."""
     generator = torch.Generator().manual_seed(seed)  # so that the loader draws nothing from the run's own
@@ -269,49 +267,6 @@ class _Lazy:
 
 
 @dataclass
-class _Group:
-    """The processes that train together; one alone where ``torchrun`` did not start this."""
-
-    rank: int = 0
-    size: int = 1
-
-    @classmethod
-    def join(cls, network: nn.Module) -> _Group:
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-            return cls()
-        if not dist.is_initialized():
-            dist.init_process_group("nccl" if next(network.parameters()).is_cuda else "gloo")
-        return cls(dist.get_rank(), dist.get_world_size())
-
-    def mean(self, terms: Tensor) -> Tensor:
-        """The mean over all processes, in place."""
-        if self.size > 1:
-            dist.all_reduce(terms)
-            terms /= self.size
-        return terms
-
-    def spread(self, network: nn.Module) -> None:
-        """Give every process the first one's weights, and the statistics that normalization keeps."""
-        if self.size > 1:
-            for value in network.state_dict().values():
-                dist.broadcast(value, 0)
-
-    def gather(self, mine: list[Tensor]) -> list[list[Tensor]]:
-        """What each process has, in order of rank."""
-        found = [mine] * self.size
-        if self.size > 1:
-            dist.all_gather_object(found, mine)
-        return found
-
-    def share(self, what: Any) -> Any:
-        """What the first process has, for all."""
-        found = [what]
-        if self.size > 1:
-            dist.broadcast_object_list(found)
-        return found[0]
-
-
-@dataclass
 class _Run:
     """What a checkpoint holds, and how it gets there and back."""
 
@@ -325,7 +280,7 @@ class _Run:
     mark: str = ""
     good: dict[str, Tensor] | None = None
 
-    def before_step(self, group: _Group) -> Callable[..., None]:
+    def before_step(self, group: Group) -> Callable[..., None]:
         """What an optimizer does before it steps: average its gradients over the processes, and note their norm."""
 
         def hook(optimizer: torch.optim.Optimizer, *_: object) -> None:
@@ -371,7 +326,7 @@ class _Run:
         columns = dict(zip(names, map(list, zip(*self.rows, strict=True)), strict=True)) if self.rows else {}
         return {"total": [sum(row) for row in self.rows], **columns, "seconds": list(self.seconds)}
 
-    def save(self, group: _Group) -> None:
+    def save(self, group: Group) -> None:
         """Write everything beside the file, make it durable, then put it in the file's place in one move."""
         assert self.file is not None
         random = group.gather(checkpoints.random_states(next(self.network.parameters()).device))
@@ -384,7 +339,7 @@ class _Run:
         }  # fmt: skip
         checkpoints.write(self.file, state)
 
-    def restore(self, group: _Group) -> None:
+    def restore(self, group: Group) -> None:
         """Go on from the file where there is one; the first process reads it for all."""
         state = group.share(self._read() if group.rank == 0 else None)
         if state is None:
@@ -404,16 +359,6 @@ class _Run:
             return checkpoints.read(self.file, self.mark)
         except CheckpointError as error:  # for all processes to raise
             return error
-
-
-def _seed(device: torch.device, seed: int) -> None:
-    """Seed the processor's random state and that of `device`; `torch.manual_seed` would seed every accelerator."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-    elif device.type != "cpu":
-        torch.get_device_module(device).manual_seed(seed)
 
 
 def _first(pictures: Tensor | None) -> Callable[[], Tensor]:

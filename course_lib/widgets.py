@@ -10,12 +10,15 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from course_lib.facades import Facades
 from course_lib.features import STYLE_LAYERS, VGGFeatures
 from course_lib.figures import heatmap
-from course_lib.images import resize, sample_image, to_pil
-from course_lib.methods import gatys, johnson
+from course_lib.images import from_pil, resize, sample_image, to_pil
+from course_lib.methods import gatys, johnson, pix2pix
+from course_lib.pencil import pencil
 from course_lib.runtime import Callback, Progress, seeded_generator
 
 _PREVIEW_EVERY = 5  # steps
@@ -224,6 +227,55 @@ def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: in
         choice.observe(show, names="value")
     show()
     return w.HBox([w.VBox([content, model, degree, status]), picture], layout=w.Layout(flex_flow="row wrap"))
+
+
+def translation_panel(models: Sequence[str], styles: Sequence[str] = ()) -> Any:
+    """Choose a scene, or upload a sketch or a photo: it is translated at once and, with a style, painted.
+
+    Args:
+        models: names for `pix2pix.load`, each of a network from ``facade_labels`` or ``facade_sketch``.
+        styles: names for `johnson.load`.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as w
+
+    model = w.Dropdown(options=list(models), description="network")
+    scene = w.IntSlider(value=0, min=0, max=99, description="scene", continuous_update=False)
+    seed = w.IntSlider(value=0, min=0, max=9, description="dropout", continuous_update=False)
+    style = w.Dropdown(options=["as it is", *styles], description="painted")
+    own = w.FileUpload(accept="image/*", description="your own", multiple=False)
+    edges = w.Checkbox(value=False, description="a photo: draw its edges first")
+    picture, status = w.Image(format="jpeg", layout=w.Layout(max_width="100%")), w.Label()
+    load, paint = lru_cache(maxsize=None)(pix2pix.load), lru_cache(maxsize=None)(johnson.load)
+
+    def given(side: int) -> Tensor:
+        if not own.value:
+            return Facades(model.value.partition("_")[2], size=side, length=100, seed=1)[scene.value][:1]
+        file = own.value[0] if isinstance(own.value, tuple) else next(iter(own.value.values()))  # ipywidgets 8 and 7
+        with Image.open(io.BytesIO(bytes(file["content"]))) as pil:
+            image = resize(from_pil(pil), (side, side))
+        return pencil(image) if edges.value else image
+
+    def show(_: object = None) -> None:
+        network = load(model.value)
+        source = given(network.config.image_size)
+        made = pix2pix.translate(source, network, seed=seed.value)
+        found, seconds = [source, made.image], made.history["seconds"][0]
+        if style.value in styles:
+            larger = resize(made.image, (256, 256))
+            painted = johnson.stylize(larger, paint(style.value))
+            found = [resize(source, (256, 256)), larger, painted.image]
+            seconds += painted.history["seconds"][0]
+        status.value = f"{seconds:.2f} s"
+        _put(torch.cat(found, -1), picture)
+
+    for choice in (model, scene, seed, style, own, edges):
+        choice.observe(show, names="value")
+    show()
+    controls = [model, scene, seed, *([style] if styles else []), own, edges, status]
+    return w.HBox([w.VBox(controls), picture], layout=w.Layout(flex_flow="row wrap"))
 
 
 def _put(image: Tensor, place: Any) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +126,7 @@ class Result:
 
 def build(config: Config) -> TransformerNet:
     """The untrained network of a configuration; its weights drawn from ``config.seed``."""
-    with torch.random.fork_rng([]):
-        torch.default_generator.manual_seed(config.seed)  # `torch.manual_seed` would seed every accelerator too
+    with runtime.seeded(config.seed, torch.device("cpu")):
         return TransformerNet(
             width=config.width, num_blocks=config.num_blocks, norm=config.norm, upsampling=config.upsampling
         )
@@ -317,8 +316,7 @@ def _fits(content: Tensor, width: float, device: torch.device) -> bool:
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:
     """Write the model as one safetensors file with its configuration inside, whole or not at all."""
-    facts = {key: value for key, value in model.facts.items() if key != "history"}
-    model_files.write(path, KIND, model.network, asdict(model.config), facts, half=half)
+    model_files.save(path, KIND, model, half=half)
 
 
 def load(path: str | Path) -> Model:
@@ -327,7 +325,4 @@ def load(path: str | Path) -> Model:
     Raises:
         ModelError: no such model; damaged, foreign, or of another method.
     """
-    path = model_files.model_path(path)
-    file = model_files.read(path, KIND)
-    config, network = model_files.rebuild(file, Config, build, path)
-    return Model(network, config, {**file.facts, "name": path.stem})
+    return Model(*model_files.load(path, KIND, Config, build))

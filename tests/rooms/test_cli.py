@@ -12,7 +12,8 @@ from PIL import Image
 
 from course_lib import apprentice, commands, load_image, sample_image, save_image, training
 from course_lib.__main__ import main
-from course_lib.methods import gatys, johnson, super_resolution
+from course_lib.facades import Facades
+from course_lib.methods import gatys, johnson, pix2pix, super_resolution
 from course_lib.weights import WeightsError
 
 
@@ -196,11 +197,11 @@ def test_the_words_may_come_in_any_order(files, used, capsys):
 
 def test_help_says_what_there_is():
     done = subprocess.run([sys.executable, "-m", "course_lib", "--help"], capture_output=True, text=True, check=True)
-    for command in ("fetch", "stylize", "train-style", "upscale", "models"):
+    for command in ("fetch", "stylize", "train-style", "upscale", "translate", "models"):
         assert command in done.stdout
 
 
-@pytest.mark.parametrize("command", ["fetch", "stylize", "train-style", "upscale", "models"])
+@pytest.mark.parametrize("command", ["fetch", "stylize", "train-style", "upscale", "translate", "models"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
@@ -335,6 +336,43 @@ def test_a_network_by_the_name_of_a_shipped_one(files, wave, tmp_path, monkeypat
     assert main(["stylize", files[0], "-o", files[2], "--model", "wave"]) == 0
     assert main(["stylize", files[0], "-o", files[2], "--model", "waev"]) == 2
     assert "waev" in one_sentence(capsys)
+
+
+@pytest.fixture
+def streets(tmp_path):
+    """A translator for pictures of 32 px."""
+    config = pix2pix.Config(image_size=32, width=0.05, norm="instance")
+    path = tmp_path / "streets.safetensors"
+    pix2pix.save(pix2pix.Model(pix2pix.build(config), config, {}), path)
+    return path
+
+
+def test_translate(files, streets, wave, capsys):
+    """A picture of 40×30 px becomes as many whole squares as fit its shape best."""
+    words = ["translate", files[0], "-o", files[2], "--model", str(streets), "--device", "cpu"]
+    assert main(words) == 0
+    assert load_image(files[2]).shape == (1, 3, 32, 32)
+    assert capsys.readouterr().out.startswith(f"{files[2]}: 32 × 32 px in ")
+    assert main([*words, "--size", "128"]) == 0
+    assert load_image(files[2]).shape == (1, 3, 96, 128)
+    assert main([*words[:5], str(wave)]) == 2
+    assert "is a johnson model; a pix2pix model was expected" in one_sentence(capsys)
+
+
+def test_translate_draws_a_photo_first_and_leaves_a_maps_colors_alone(files, streets, tmp_path, monkeypatch):
+    seen, original = [], pix2pix.translate
+    monkeypatch.setattr(
+        pix2pix, "translate", lambda image, *args, **more: seen.append(image) or original(image, *args, **more)
+    )
+    labels = Facades(size=64)[0][0]
+    save_image(labels[None], tmp_path / "map.png")
+    for words in ([files[0], "--pencil"], [files[0]], [str(tmp_path / "map.png")]):
+        assert main(["translate", *words, "-o", files[2], "--model", str(streets), "--device", "cpu"]) == 0
+    drawn, photo, labeled = seen
+    assert torch.equal(drawn[:, 0], drawn[:, 1])
+    assert not torch.equal(photo[:, 0], photo[:, 1])
+    known = {tuple(color) for color in labels.flatten(1).T.tolist()}
+    assert {tuple(color) for color in labeled[0].flatten(1).T.tolist()} <= known
 
 
 def test_upscale(files, larger, wave, capsys):

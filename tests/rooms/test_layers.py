@@ -1,10 +1,24 @@
 """The blocks of networks: by hand on a few numbers, at borders, and with statistics held."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
-from course_lib.layers import InstanceNorm, ResidualBlock, held_statistics, norm_layer, reflected_conv, upsampling
+from course_lib.layers import (
+    InstanceNorm,
+    ResidualBlock,
+    batch_statistics,
+    evaluating,
+    frozen,
+    held_statistics,
+    initialize,
+    norm_layer,
+    receptive_field,
+    reflected_conv,
+    upsampling,
+)
 
 
 def random(*shape, seed=0):
@@ -197,3 +211,164 @@ def test_resize_repeats_every_pixel():
 def test_an_unknown_upsampling_lists_those_that_exist():
     with pytest.raises(ValueError, match="unknown upsampling 'bilinear'; use one of resize, transposed"):
         upsampling("bilinear", 4, 4)
+
+
+# --- for a while ---
+
+
+def conv_norm(*, dropout=0.0):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(dropout), nn.Conv2d(4, 2, 1))
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, generator=torch.Generator().manual_seed(parameter.numel()))
+    network(5 + random(4, 3, 8, 8, seed=9))  # something to have collected
+    return network
+
+
+def state_of(network):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def modes(network):
+    return [module.training for module in network.modules()]
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def use_in(context, network, *arguments):
+    with context(network, *arguments):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_statistics_are_those_of_training_and_none_is_kept(training):
+    network, batch = conv_norm().train(training), random(2, 3, 8, 8)
+    before, expected = state_of(network), copy.deepcopy(network).train()(batch)
+    collected = copy.deepcopy(network).eval()(batch)
+    with batch_statistics(network):
+        for _ in range(3):
+            torch.testing.assert_close(network(batch), expected)
+    assert same(state_of(network), before)
+    assert modes(network) == [training] * 5
+    assert not torch.allclose(expected, collected, atol=0.1)
+    torch.testing.assert_close(network.eval()(batch), collected)  # its own again
+    network.train()(batch)
+    assert not same(state_of(network), before)  # and it collects again
+
+
+def test_batch_statistics_keep_dropout():
+    network, picture = conv_norm(dropout=0.5).eval(), random(1, 3, 8, 8)
+    with batch_statistics(network):
+        assert not torch.equal(network(picture), network(picture))
+    assert torch.equal(network(picture), network(picture))
+
+
+def test_a_norm_that_never_collects_is_left_that_way():
+    network = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), nn.BatchNorm2d(3))
+    with batch_statistics(network):
+        network(random(2, 3, 4, 4))
+    assert [norm.track_running_stats for norm in network] == [False, True]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluating_drops_nothing_and_normalizes_by_what_was_collected(training):
+    network, batch = conv_norm(dropout=0.5).train(training), random(2, 3, 8, 8)
+    before, expected = state_of(network), copy.deepcopy(network).eval()(batch)
+    with evaluating(network):
+        assert torch.equal(network(batch), expected)
+    assert same(state_of(network), before)
+    assert modes(network) == [training] * 5
+
+
+def test_frozen_weights_let_gradients_through_and_keep_none():
+    network, picture = conv_norm().eval(), random(1, 3, 8, 8).requires_grad_()
+    (expected,) = torch.autograd.grad(network(picture).square().sum(), picture)
+    network[3].bias.requires_grad_(False)
+    wanted = [parameter.requires_grad for parameter in network.parameters()]
+    with frozen(network):
+        found = network(picture)
+    found.square().sum().backward()  # what was computed inside stays so
+    torch.testing.assert_close(picture.grad, expected)
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert [parameter.requires_grad for parameter in network.parameters()] == wanted
+    network(picture).sum().backward()
+    assert [parameter.grad is not None for parameter in network.parameters()] == wanted
+
+
+@pytest.mark.parametrize("context", [batch_statistics, evaluating, frozen])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_failure_inside_leaves_the_network_as_it_was(context, training):
+    network = conv_norm().train(training)
+    before = state_of(network)
+    with pytest.raises(KeyboardInterrupt):
+        use_in(context, network)
+    assert modes(network) == [training] * 5
+    assert network[1].track_running_stats
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert same(state_of(network), before)
+
+
+# --- first weights ---
+
+
+@pytest.mark.parametrize("std", [0.02, 0.3])
+def test_first_weights_are_gaussian_and_offsets_zero(std):
+    """The mean and the deviation of n draws are off by about std / √n and std / √2n; five of those."""
+    network = nn.Sequential(
+        nn.Conv2d(3, 64, 4), nn.BatchNorm2d(64), nn.Sequential(nn.ConvTranspose2d(64, 32, 4)), InstanceNorm(4096)
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        initialize(network, std)
+    for layer, mean in ((network[0], 0), (network[2][0], 0), (network[1], 1), (network[3], 1)):
+        weight, n = layer.weight.detach(), layer.weight.numel()
+        assert weight.mean().item() == pytest.approx(mean, abs=5 * std / n**0.5)
+        assert weight.std().item() == pytest.approx(std, rel=5 / (2 * n) ** 0.5)
+        assert layer.bias.abs().max() == 0
+        assert layer.weight.requires_grad
+    assert not torch.equal(network[0].weight, network[2][0].weight[:, :3])
+
+
+def test_layers_without_offsets_or_weights_may_be_among_them():
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4, affine=False), nn.InstanceNorm2d(4), nn.ReLU(), nn.Dropout()
+    )
+    initialize(network, 0.02)
+    assert network[0].weight.abs().max() < 0.2
+    assert network[1].running_var.tolist() == [1] * 4
+
+
+# --- what one output sees ---
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ([nn.Conv2d(1, 1, 1)], (1, 1)),
+        ([nn.Conv2d(1, 1, 3) for _ in range(4)], (9, 1)),  # each adds two
+        ([nn.Conv2d(1, 1, 3, stride=2) for _ in range(3)], (15, 8)),  # 3, then (3 − 1) · 2 + 3 = 7, then 15
+        ([nn.Conv2d(1, 1, 3, dilation=4)], (9, 1)),
+        ([nn.Conv2d(1, 1, 3, stride=2), nn.MaxPool2d(2), nn.Conv2d(1, 1, 3, dilation=2)], (21, 4)),
+        ([nn.Conv2d(1, 1, (5, 5), stride=(2, 2)), nn.BatchNorm2d(1), nn.ReLU(), nn.MaxPool2d(3)], (9, 6)),
+        ([nn.ReLU()], (1, 1)),
+    ],
+)
+def test_receptive_fields_by_hand(layers, expected):
+    assert receptive_field(nn.Sequential(*layers)) == expected
+
+
+def test_a_receptive_field_by_gradient():
+    network = nn.Sequential(
+        nn.Conv2d(1, 2, 5, stride=3), nn.Sequential(nn.LeakyReLU(), nn.Conv2d(2, 2, 3, dilation=2)), nn.Conv2d(2, 1, 2)
+    )
+    firsts, sides = [], []
+    for k in (2, 3):
+        row = random(1, 1, 50, 50).requires_grad_()
+        network(row)[0, 0, k, k].backward()
+        felt = row.grad[0, 0].abs().sum(1).nonzero().flatten()
+        firsts.append(felt[0].item())
+        sides.append(felt[-1].item() - felt[0].item() + 1)
+    field, stride = receptive_field(network)
+    assert sides == [field, field]
+    assert firsts[1] - firsts[0] == stride

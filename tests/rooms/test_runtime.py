@@ -1,11 +1,13 @@
 """Device, seed, precision and threads."""
 
+from types import SimpleNamespace
+
 import psutil
 import pytest
 import torch
 
 from course_lib import runtime
-from course_lib.runtime import Progress, pick_device, pick_precision, seeded_generator, use_threads
+from course_lib.runtime import Progress, pick_device, pick_precision, seeded, seeded_generator, use_threads
 
 
 def only(monkeypatch, *kinds):
@@ -49,6 +51,65 @@ def test_seeds_reproduce_and_leave_the_global_state_alone():
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_seeded_draws_are_the_seeds_own_and_afterwards_nothing_has_happened():
+    cpu, before, drawn = torch.device("cpu"), torch.get_rng_state(), []
+    for seed in (3, 3, 4):
+        with seeded(seed, cpu):
+            drawn.append(torch.rand(5))
+        torch.rand(1)  # the world goes on
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert torch.equal(drawn[0], torch.rand(5, generator=seeded_generator(3)))
+    torch.set_rng_state(before)
+    with seeded(3, cpu):
+        torch.rand(5)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def seeded_failure():
+    with seeded(3, torch.device("cpu")):
+        torch.rand(5)
+        raise KeyboardInterrupt
+
+
+def test_a_failure_inside_gives_the_random_state_back():
+    before = torch.get_rng_state()
+    with pytest.raises(KeyboardInterrupt):
+        seeded_failure()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_seeds_nest():
+    with seeded(3, torch.device("cpu")):
+        straight = torch.rand(5)
+    with seeded(3, torch.device("cpu")):
+        parts = [torch.rand(2)]
+        with seeded(4, torch.device("cpu")):
+            torch.rand(7)
+        parts.append(torch.rand(3))
+    assert torch.equal(torch.cat(parts), straight)
+
+
+def test_seeding_the_processor_leaves_accelerators_alone(monkeypatch):
+    """`torch.manual_seed` would seed every one of them, for good."""
+    seeds = []
+    for module in (torch.cuda, torch.mps, torch.xpu):
+        for name in ("manual_seed", "manual_seed_all"):
+            monkeypatch.setattr(module, name, lambda seed: seeds.append(seed), raising=False)
+    with seeded(3, torch.device("cpu")):
+        torch.rand(1)
+    assert not seeds
+
+
+def test_an_accelerator_is_seeded_by_its_own_name(monkeypatch):
+    seeds = []
+    monkeypatch.setattr(torch, "get_device_module", lambda device: SimpleNamespace(manual_seed=seeds.append))
+    with seeded(3, torch.device("mps")):
+        drawn = torch.rand(5)
+    assert seeds == [3]
+    assert torch.equal(drawn, torch.rand(5, generator=seeded_generator(3)))
 
 
 def test_precision(monkeypatch):

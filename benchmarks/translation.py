@@ -1,0 +1,123 @@
+"""A training step of pix2pix, beside the plain way, in turns, in one run; and what an epoch of the façades takes.
+
+    python benchmarks/translation.py                       # the paper's networks: 256 px, 64 filters, batch 1
+    python benchmarks/translation.py --record
+
+The plain step is what tutorials write: the same two networks in float32 and torch's default layout, two plain Adams,
+every loss fetched as it comes. `--record` stores the result for chapter 9.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from course_lib import records, runtime
+from course_lib.facades import Facades
+from course_lib.methods import pix2pix
+
+PAIRS = 400  # of an epoch: the façades of Isola et al. and of Wang
+
+
+class Plain:
+    """A step as tutorials write it."""
+
+    def __init__(self, config: pix2pix.Config, device: torch.device) -> None:
+        self.config = config
+        self.G, self.D = pix2pix.build(config).to(device), pix2pix.build_discriminator(config).to(device)
+        settings: dict[str, Any] = {"lr": config.learning_rate, "betas": (config.beta1, 0.999)}
+        self.adam_G = torch.optim.Adam(self.G.parameters(), **settings)
+        self.adam_D = torch.optim.Adam(self.D.parameters(), **settings)
+
+    def judge(self, logits: Tensor, real: bool) -> Tensor:
+        wanted = torch.ones_like(logits) if real else torch.zeros_like(logits)
+        return F.binary_cross_entropy_with_logits(logits, wanted)
+
+    def step(self, pair: Tensor) -> list[float]:
+        real_A, real_B = pair.unbind(1)
+        fake_B = self.G(real_A)
+        self.D.requires_grad_(True)
+        self.adam_D.zero_grad()
+        fake, real = self.judge(self.D(real_A, fake_B.detach()), False), self.judge(self.D(real_A, real_B), True)
+        (0.5 * (fake + real)).backward()
+        self.adam_D.step()
+        self.D.requires_grad_(False)
+        self.adam_G.zero_grad()
+        gan, l1 = self.judge(self.D(real_A, fake_B), True), F.l1_loss(2 * fake_B - 1, 2 * real_B - 1)
+        (self.config.gan_weight * gan + self.config.l1_weight * l1).backward()
+        self.adam_G.step()
+        return [loss.item() for loss in (fake, real, gan, l1)]
+
+
+def seconds_of(function: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def race(options: argparse.Namespace) -> dict[str, Any]:
+    device = runtime.pick_device(options.device)
+    config = replace(
+        pix2pix.Config(), image_size=options.size, load_size=None, width=options.width, batch_size=options.batch,
+        num_epochs=1, device=options.device,
+    )  # fmt: skip
+    scenes = Facades(size=options.size, length=options.batch, seed=options.seed)
+    pairs = [scenes[k] for k in range(options.batch)] * (options.steps + 1)
+    batch = torch.stack(pairs[: options.batch]).to(device)
+    plain, times, ours = Plain(config, device), [], []
+    plain.step(batch)
+    for _ in range(options.rounds):
+        times += [seconds_of(lambda: plain.step(batch)) for _ in range(options.steps)]
+        after = pix2pix.train(pairs, config).facts["history"]["seconds"]
+        ours += [b - a for a, b in pairwise(after)]
+    found = {"plain step": median(times), "our step": median(ours)}
+    found["ratio"] = found["plain step"] / found["our step"]
+    found["our epoch"] = found["our step"] * PAIRS / options.batch
+    found["threads"] = torch.get_num_threads()
+    return found
+
+
+def report(found: dict[str, Any]) -> None:
+    for name, value in found.items():
+        print(f"{name}: {value:.4g}{' s' if name.startswith(('plain', 'our')) else ''}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=256, help="side of the pictures")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--width", type=float, default=1.0, help="factor on the paper's channels")
+    parser.add_argument("--steps", type=int, default=4, help="steps in one turn")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--record", action="store_true", help="store the result for chapter 9")
+    options = parser.parse_args()
+    if not options.record:
+        report(race(options))
+        return 0
+    settings = {"size": options.size, "batch": options.batch, "width": options.width}
+    command = "python benchmarks/translation.py --record"
+    with records.run("09_rate", profile="laptop", seed=options.seed, config=settings, command=command) as run:
+        run.values |= race(options)
+        rate = run.values["our step"]
+        run.claim("wang.rate", holds=[0.1 <= rate <= 1.6], values={"seconds a step": [rate]}, over="machines")
+    report(run.values)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Isola et al. 2017, Tables 1 to 3 and Figure 5, at a small scale: which loss, which patch, with or without skips?
+
+    python benchmarks/translation_scores.py FOLDER                 # a folder with facades256/train and facades256/test
+    python benchmarks/translation_scores.py FOLDER --share 1/2     # every second run; another process the rest
+    python benchmarks/translation_scores.py FOLDER --record        # all that is not there yet, then the record
+
+Every run trains pix2pix on 400 pairs of labels and photographs and is scored on 100 others: a segmenter, trained on
+445 further photographs, looks for the labels in what was generated, and the part of the pixels where it finds them is
+the score. Results of single runs stay in ``_build/scores``, so that it can be stopped at any time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Subset
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from course_lib import load_image, records, save_image
+from course_lib.facades import CLASSES, class_map
+from course_lib.files import written_whole
+from course_lib.methods import pix2pix
+from course_lib.metrics import luma
+from course_lib.pairs import PairedImages
+from course_lib.segmenter import Segmenter, find_classes, pixel_accuracy, train_segmenter
+
+SCORES = Path(__file__).resolve().parents[1] / "_build" / "scores"
+SIZE, LOAD_SIZE, EPOCHS, TRAINED = 64, 72, 25, 400
+PATCH = 16  # a quarter of the side, as 70 of the paper's 256
+WATCHED = {"house": 24, "avenue": 16}  # of the test pairs
+L1, CGAN = {"gan_weight": 0.0}, {"l1_weight": 0.0}
+RUNS: dict[str, dict[str, Any]] = {
+    "L1": L1,
+    "GAN": {"l1_weight": 0.0, "conditional": False},
+    "cGAN": CGAN,
+    "L1+GAN": {"conditional": False},
+    "L1+cGAN": {},
+    "1 px": {"patch": 1},
+    "34 px": {"patch": 34},
+    "70 px": {"patch": 70},
+    "no skips, L1": L1 | {"skips": False},
+    "no skips, L1+cGAN": {"skips": False},
+    "to labels, L1": L1,
+    "to labels, L1+cGAN": {},
+}
+
+
+def config_of(name: str, seed: int) -> pix2pix.Config:
+    """The paper's weights and rate; a quarter of its width and of its pictures' side, an eighth of its epochs."""
+    config = replace(
+        pix2pix.Config.fast(),
+        num_epochs=EPOCHS,
+        image_size=SIZE,
+        load_size=LOAD_SIZE,
+        mirror=True,
+        patch=PATCH,
+        seed=seed,
+    )
+    return replace(config, **RUNS[name])
+
+
+def data(folder: Path, split: str, size: int, which: range, reverse: bool = False) -> Subset[Tensor]:
+    pairs = PairedImages(folder / "facades256", split, size=size, label_maps=True, reverse=reverse)
+    return Subset(pairs, which)
+
+
+def test_pairs(folder: Path) -> tuple[Tensor, Tensor]:
+    """Label maps and photographs, (100, 3, 64, 64) each."""
+    pairs = data(folder, "test", SIZE, range(100))
+    labels, photos = torch.stack([pairs[k] for k in range(100)]).unbind(1)
+    return labels, photos
+
+
+def scorer(folder: Path) -> Segmenter:
+    """The segmenter; trained once, then read from its checkpoint."""
+    others = data(folder, "train", SIZE, range(TRAINED, 845))
+    return train_segmenter(others, num_steps=400, checkpoint=SCORES / "segmenter.checkpoint")
+
+
+def sharpness(images: Tensor) -> float:
+    """Mean difference of neighboring pixels of the luma."""
+    y = luma(images)
+    return float((y.diff(dim=-1).abs().mean() + y.diff(dim=-2).abs().mean()) / 2)
+
+
+def score(made: Tensor, labels: Tensor, network: Segmenter | None) -> dict[str, Any]:
+    """Per-pixel accuracy, the same for each class, and sharpness; without a segmenter `made` are label maps."""
+    found = class_map(made) if network is None else find_classes(made, network)
+    truth = class_map(labels)
+    each = {name: float((found == k)[truth == k].float().mean()) for k, name in enumerate(CLASSES) if k > 0}
+    return {"accuracy": pixel_accuracy(found, labels), "classes": each, "sharpness": sharpness(made)}
+
+
+def file_of(name: str, seed: int) -> Path:
+    return SCORES / f"{name.replace(' ', '_').replace(',', '')}_{seed}.json"
+
+
+def make(name: str, seed: int, folder: Path) -> None:
+    """One run: train, translate the test pairs, score, keep."""
+    reverse = name.startswith("to labels")
+    labels, photos = test_pairs(folder)
+    pairs = data(folder, "train", LOAD_SIZE, range(TRAINED), reverse)
+    checkpoint = file_of(name, seed).with_suffix(".checkpoint")
+    model = pix2pix.train(pairs, config_of(name, seed), checkpoint=checkpoint)
+    made = pix2pix.translate(photos if reverse else labels, model).image
+    result = score(made, labels, None if reverse else scorer(folder))
+    ends = {term: mean(values[-100:]) for term, values in model.facts["history"].items() if term != "seconds"}
+    result |= {"seconds": model.facts["seconds"], "steps": model.facts["steps"], "stopped": model.stopped, "ends": ends}
+    for scene, k in WATCHED.items():
+        save_image(made[k : k + 1], file_of(name, seed).with_suffix(f".{scene}.png"))
+    with written_whole(file_of(name, seed)) as stream:
+        stream.write(json.dumps(result).encode())
+    checkpoint.unlink(missing_ok=True)
+    print(f"{name}, seed {seed}: {result['accuracy']:.3f} in {result['seconds']:.0f} s", flush=True)
+
+
+def store(folder: Path, seeds: range) -> None:
+    """The record that chapter 9 shows, from all single runs."""
+    found = {name: [json.loads(file_of(name, seed).read_bytes()) for seed in seeds] for name in RUNS}
+    labels, photos = test_pairs(folder)
+    command = "python benchmarks/translation_scores.py FOLDER --record"
+    settings = asdict(config_of("L1+cGAN", 0)) | {"trained": TRAINED, "tested": len(photos)}
+    with records.run("09_scores", profile="laptop", seed=0, config=settings, command=command) as run:
+        run.values |= {
+            "truth": score(photos, labels, scorer(folder)),
+            "accuracy": {name: [one["accuracy"] for one in runs] for name, runs in found.items()},
+            "classes": {
+                name: {c: mean(one["classes"][c] for one in runs) for c in runs[0]["classes"]}
+                for name, runs in found.items()
+            },
+            "sharpness": {name: [one["sharpness"] for one in runs] for name, runs in found.items()},
+            "minutes of training": sum(one["seconds"] for runs in found.values() for one in runs) / 60,
+        }
+        for name in RUNS:
+            for scene in WATCHED:
+                run.images[f"{name} · {scene}"] = load_image(file_of(name, 0).with_suffix(f".{scene}.png"))
+        claim(run, run.values["accuracy"])
+
+
+def claim(run: records.Record, accuracy: dict[str, list[float]]) -> None:
+    """What the paper's tables say of our numbers, seed by seed."""
+    tables = {
+        "pix2pix.loss": (["L1+cGAN", "L1", "GAN", "cGAN", "L1+GAN"], lambda best, *others: best > max(others)),
+        "pix2pix.patch": (["L1+cGAN", "1 px", "34 px", "70 px"], lambda best, *others: best > max(others)),
+        "pix2pix.skips": (
+            ["L1", "no skips, L1", "L1+cGAN", "no skips, L1+cGAN"],
+            lambda a, without_a, b, without_b: a > without_a and b > without_b,
+        ),
+        "pix2pix.labels": (["to labels, L1", "to labels, L1+cGAN"], lambda alone, both: alone > both),
+    }
+    for claim, (names, test) in tables.items():
+        values = {("16 px" if claim.endswith("patch") and n == "L1+cGAN" else n): accuracy[n] for n in names}
+        run.claim(claim, holds=[test(*row) for row in zip(*values.values(), strict=True)], values=values)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="holds facades256/train and facades256/test")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--share", default="1/1", help="K/N: only every N-th run, from the K-th on")
+    parser.add_argument("--record", action="store_true", help="store the result for chapter 9")
+    options = parser.parse_args()
+    SCORES.mkdir(parents=True, exist_ok=True)
+    first, step = (int(part) for part in options.share.split("/"))
+    runs = [(name, seed) for seed in range(options.seeds) for name in RUNS]
+    for name, seed in runs[first - 1 :: step]:
+        if not file_of(name, seed).exists():
+            make(name, seed, options.folder)
+    if options.record:
+        store(options.folder, range(options.seeds))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,331 @@
+"""Generative adversarial networks (Goodfellow et al. 2014), and with a class to ask for (Mirza & Osindero 2014).
+
+A generator G makes x from noise z, a discriminator D says how likely x is to be real, and they play
+
+    min_G max_D  V(G, D) = E log D(x) + E log(1 − D(G(z)))                       Eq. 1
+    min_G max_D  E log D(x | y) + E log(1 − D(G(z | y) | y))                      Mirza & Osindero, Eq. 2, y the class
+
+Against a fixed G, whose samples have the density q, the best D is D*(x) = p(x) / (p(x) + q(x)) (Proposition 1); where
+q = p it is ½ everywhere, and V = −log 4 (Theorem 1). `train_step` is Algorithm 1.
+
+What is made is either points in the plane, by perceptrons, or small pictures, by the networks of Radford et al. 2016
+(`networks.small_gan`), whose settings are the defaults here. Noise is normal; theirs is uniform.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_lib import adversarial, layers, model_files, runtime, settings
+from course_lib.apprentice import learn
+from course_lib.networks.small_gan import SIZES, PictureGenerator, PictureJudge, PointGenerator, PointJudge
+from course_lib.training import adam
+
+KIND = "gan"
+_SHAPE = ("image_size", "noise_size", "num_classes", "width", "layers_G", "layers_D", "norm_D")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Pictures of 32 px by Radford et al.; `points` is for the plane. Every field says where it comes from."""
+
+    objective: str = "non-saturating"  # Goodfellow, Section 3; "minimax" (Eq. 1), "least-squares" (Mao et al. 2017)
+    steps_D: int = 1  # k of Algorithm 1: steps of D for each step of G
+    num_steps: int = 20_000  # of G; ours, the papers count epochs of their own data sets
+    batch_size: int = 128  # m of Algorithm 1; Radford, Section 4
+    learning_rate: float = 2e-4  # Adam; Radford, Section 4
+    learning_rate_D: float | None = None  # None: the same for both; not in the papers
+    beta1: float = 0.5  # Radford, Section 4
+    cooldown: float = 0.0  # last part of the run over which both rates fall to zero; not in the papers
+    penalty: float = 0.0  # γ of (γ/2)·E|∇D(x)|² on real x (Mescheder et al. 2018, Eq. 9); 0: none, as in the papers
+    image_size: int = 32  # pixels; Radford: 64; 0: points in the plane
+    num_classes: int = 0  # of Mirza & Osindero; 0: none to ask for
+    noise_size: int = 100  # Radford, Figure 1
+    width: int = 128  # channels beside the picture (Radford, Figure 1), or units of a hidden layer
+    layers_G: int = 2  # hidden layers of the generator of points; 0: an affine map
+    layers_D: int = 2  # hidden layers of the discriminator of points
+    norm_D: str = "batch"  # Radford, Section 3; "none": every picture is judged alone
+    init_std: float = 0.02  # filters from N(0, 0.02²), Radford, Section 4; points: torch's own start
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        names = ("steps_D", "num_steps", "batch_size", "noise_size", "width")
+        settings.check(
+            self,
+            whole={**dict.fromkeys(names, 1), "num_classes": 0, "layers_G": 0, "layers_D": 0, "seed": 0},
+            positive=("learning_rate", "init_std", *["learning_rate_D"] * (self.learning_rate_D is not None)),
+            nonnegative=("beta1", "cooldown", "penalty"),
+            choices={"objective": adversarial.OBJECTIVES, "image_size": (0, *SIZES), "norm_D": ("batch", "none")},
+        )
+
+    @classmethod
+    def points(cls) -> Config:
+        """For points in the plane: perceptrons, two numbers of noise, larger steps; seconds on a CPU."""
+        return cls(image_size=0, noise_size=2, width=64, batch_size=128, learning_rate=1e-3, num_steps=2000)
+
+    @classmethod
+    def fast(cls) -> Config:
+        """Our best engine for small pictures on a CPU: few channels, little noise, and rates that fall to zero."""
+        return cls(width=32, noise_size=16, batch_size=32, num_steps=4000, learning_rate=5e-4, cooldown=0.5)
+
+    @classmethod
+    def quick(cls) -> Config:
+        """A quarter of a minute on a CPU, at 16 px."""
+        return replace(cls.fast(), image_size=16, noise_size=8, num_steps=400)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `train` returns and `load` reads."""
+
+    network: PointGenerator | PictureGenerator
+    config: Config
+    facts: dict[str, Any]  # "history", "seconds", "device", …: of the run that made it
+    stopped: str | None = None  # why the training ended early, or None
+    discriminator: PointJudge | PictureJudge | None = None  # of the run; a file does not hold it
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `generate` returns."""
+
+    image: Tensor  # pictures (N, 3, S, S) in [0, 1], or points (N, 2); float32, on the CPU
+    history: dict[str, list[float]]  # "seconds": of the pass
+
+
+def build(config: Config) -> PointGenerator | PictureGenerator:
+    """The untrained generator of a configuration; its weights drawn from ``config.seed``."""
+    with runtime.seeded(config.seed, torch.device("cpu")):
+        shape = {"num_classes": config.num_classes, "width": config.width}
+        if config.image_size == 0:
+            return PointGenerator(config.noise_size, **shape, layers=config.layers_G)
+        network = PictureGenerator(config.noise_size, **shape, size=config.image_size)
+        layers.initialize(network, config.init_std)
+        return network
+
+
+def build_discriminator(config: Config) -> PointJudge | PictureJudge:
+    """The untrained discriminator of a configuration."""
+    with runtime.seeded(config.seed + 1, torch.device("cpu")):
+        if config.image_size == 0:
+            return PointJudge(num_classes=config.num_classes, width=config.width, layers=config.layers_D)
+        network = PictureJudge(
+            size=config.image_size, num_classes=config.num_classes, width=config.width, norm=config.norm_D
+        )
+        layers.initialize(network, config.init_std)
+        return network
+
+
+class Players:
+    """Generator and discriminator with their optimizers: what `training.fit` trains, by `train_step`."""
+
+    accumulate = 1
+
+    def __init__(self, config: Config, G: nn.Module, D: nn.Module) -> None:
+        self.config, self.G, self.D = config, G, D
+        self.network: nn.Module = nn.ModuleDict({"G": G, "D": D})
+        self.device = next(G.parameters()).device
+        betas = (config.beta1, 0.999)
+        self.optimizer_G = adam(G, config.learning_rate, betas)
+        self.optimizer_D = adam(D, config.learning_rate_D or config.learning_rate, betas)
+        self.optimizers: Sequence[torch.optim.Optimizer] = [self.optimizer_D, self.optimizer_G]
+        self.names: Sequence[str] = ["D_real", "D_fake", *["D_penalty"] * (config.penalty > 0), "G"]
+
+    def noise(self, count: int) -> Tensor:
+        """(count, noise_size), from torch's random state."""
+        return torch.randn(count, self.config.noise_size, device=self.device)
+
+    def step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """`train_step` for `training.fit`: a batch (N, k, …) as `_Packed` packs it."""
+        size, (real, labels) = self.config.image_size, batch.split((batch.shape[-1] - 1, 1), -1)
+        real = real.transpose(0, 1)  # (k, N, …)
+        real = real.unflatten(-1, (3, size, size)) if size else real
+        found, fake = train_step(self, real, labels[..., 0].T.long() if self.config.num_classes else None)
+        shown = fake.detach() if size else fake.new_full((1, 3, 8, 8), 0.5)
+        return torch.stack([found[name].detach() for name in self.names]), shown
+
+
+def train_step(players: Players, real: Tensor, labels: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor]:
+    """k gradient steps on D, then one on G (Algorithm 1).
+
+    Args:
+        real: k minibatches (k, N, 2) or (k, N, 3, S, S) in [0, 1].
+        labels: their classes (k, N), where there are any.
+
+    Returns:
+        the losses by name, ``"D_real"``, ``"D_fake"``, ``"D_penalty"``, ``"G"``, and the fakes that G was judged by.
+    """
+    config, G, D = players.config, players.G, players.D
+    found: dict[str, Tensor] = {}
+    for k, x in enumerate(real):
+        y = None if labels is None else labels[k]
+        x = x.requires_grad_(config.penalty > 0)
+        fake = G(players.noise(len(x)), y).detach()
+        judged = D(x, y)
+        found["D_real"] = adversarial.real_loss(judged, config.objective)
+        found["D_fake"] = adversarial.fake_loss(D(fake, y), config.objective)
+        if config.penalty > 0:
+            (slope,) = torch.autograd.grad(judged.sum(), x, create_graph=True)
+            found["D_penalty"] = config.penalty / 2 * slope.square().flatten(1).sum(1).mean()
+        torch.stack([loss for name, loss in found.items() if name != "G"]).sum().backward()
+        players.optimizer_D.step()
+        players.optimizer_D.zero_grad(set_to_none=True)
+    fake = G(players.noise(len(real[0])), None if labels is None else labels[-1])
+    with layers.frozen(D):
+        found["G"] = adversarial.fooling_loss(D(fake, None if labels is None else labels[-1]), config.objective)
+    found["G"].backward()
+    players.optimizer_G.step()
+    players.optimizer_G.zero_grad(set_to_none=True)
+    return found, fake
+
+
+class _Packed:
+    """Item j as rows of numbers: k items of the data, far from each other, each with its class at the end."""
+
+    def __init__(self, data: Any, labels: Tensor | None, k: int) -> None:
+        self.data, self.labels = data, torch.zeros(len(data)) if labels is None else labels.float()
+        self.places = torch.arange(k) * len(data) // k
+        total = data.double().sum().item() if isinstance(data, Tensor) else None
+        self.identity = [len(data), tuple(data[0].shape), self.labels.cumsum(0).double().sum().item(), total]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, j: int) -> Tensor:
+        return self.__getitems__([j])[0]
+
+    def __getitems__(self, items: Sequence[int]) -> Sequence[Tensor]:
+        """A batch at once, each (k, numbers of an item + 1): taken one by one they would cost more than the step."""
+        places = (torch.tensor(items)[:, None] + self.places) % len(self.data)  # (N, k)
+        if isinstance(self.data, Tensor):
+            x = self.data[places].flatten(2)
+        else:
+            x = torch.stack([self.data[p].flatten() for p in places.flatten().tolist()]).unflatten(0, places.shape)
+        return torch.cat((x, self.labels[places][..., None]), 2).unbind()
+
+
+def train(
+    data: Any,
+    config: Config | None = None,
+    *,
+    labels: Sequence[int] | Tensor | None = None,
+    start: Model | None = None,
+    callback: runtime.Callback | None = None,
+    checkpoint: str | Path | None = None,
+) -> Model:
+    """Learn to make what could be in `data` (Goodfellow et al. 2014, Algorithm 1).
+
+    Args:
+        data: pictures (N, 3, S, S) in [0, 1], or points (N, 2): a tensor, or a map-style dataset of such items.
+        config: defaults to Radford et al.'s; for points begin with ``Config.points()``.
+        labels: the class of each item, (N,) from 0 to num_classes − 1, where the configuration has classes.
+        start: a trained model of the same shape to go on from; the discriminator goes on too where it has one.
+        callback: called after each step with a `runtime.Progress` whose image is the first fake picture; gray for
+            points.
+        checkpoint: a file; if it is there, the run goes on from it (`training.fit`).
+
+    Raises:
+        ValueError: data of another shape than the configuration says, fewer items than a batch, pictures outside
+            [0, 1], labels that do not fit, a `start` of another shape.
+        CheckpointError: the checkpoint is damaged or of another run.
+
+    >>> ring = torch.randn(64, 2)
+    >>> model = train(ring, Config(image_size=0, noise_size=2, width=8, num_steps=3, batch_size=8))
+    >>> len(model.facts["history"]["G"]), tuple(generate(5, model).image.shape)
+    (3, (5, 2))
+    """
+    config = config or Config()
+    _check_data(data, config)
+    classes = _check_labels(labels, len(data), config)
+    device = runtime.pick_device(config.device)
+    G, D = build(config), build_discriminator(config)
+    if start is not None:
+        settings.check_same(start.config, config, _SHAPE)
+        G.load_state_dict(start.network.state_dict())
+        if start.discriminator is not None:
+            D.load_state_dict(start.discriminator.state_dict())
+    for network in (G, D):
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    packed = _Packed(data, classes, config.steps_D)
+    facts, stopped = learn(Players(config, G, D), packed, config, start=start, callback=callback, checkpoint=checkpoint)
+    return Model(G.cpu().eval(), config, facts, stopped, D.cpu().eval())
+
+
+def generate(
+    count_or_noise: int | Tensor, model: Model, *, labels: int | Sequence[int] | Tensor | None = None, seed: int = 0,
+    device: str = "auto",
+) -> Result:  # fmt: skip
+    """Make new points or pictures.
+
+    Args:
+        count_or_noise: how many, or the noise itself, (N, noise_size): the same noise makes the same thing.
+        model: from `train` or `load`.
+        labels: the class of each, or one for all, where the model knows classes.
+        seed: of the noise.
+
+    Raises:
+        ValueError: noise of another shape, labels that do not fit.
+    """
+    noise, size = count_or_noise, model.config.noise_size
+    if not isinstance(noise, Tensor):
+        noise = torch.randn(max(0, noise), size, generator=runtime.seeded_generator(seed))
+    if noise.ndim != 2 or noise.shape[1] != size or len(noise) == 0:
+        raise ValueError(f"expected noise (N, {size}), N from 1 on, got {tuple(noise.shape)}")
+    wanted = _check_labels(labels, len(noise), model.config)
+    place = runtime.pick_device(device)
+    network, began, found = model.network.to(place), time.perf_counter(), []
+    with torch.inference_mode(), layers.evaluating(network):
+        for rows in torch.arange(len(noise)).split(256 if model.config.image_size else 65_536):
+            found.append(network(noise[rows].to(place), None if wanted is None else wanted[rows].to(place)).cpu())
+    return Result(torch.cat(found), {"seconds": [time.perf_counter() - began]})
+
+
+def _check_data(data: Any, config: Config) -> None:
+    expected = (3, config.image_size, config.image_size) if config.image_size else (2,)
+    shape = tuple(data[0].shape) if len(data) else ()
+    if shape != expected:
+        hint = "; points are trained with Config.points()" if shape == (2,) else f", as image_size={config.image_size}"
+        raise ValueError(f"expected items {expected}{hint}; got {shape or 'none'}")
+    if len(data) < config.batch_size:
+        raise ValueError(f"{len(data)} items do not fill a batch of {config.batch_size}; take a smaller batch_size")
+    if isinstance(data, Tensor) and not data.isfinite().all():
+        raise ValueError("some of the data are not finite")
+    if config.image_size and isinstance(data, Tensor) and (data.min() < 0 or data.max() > 1):
+        raise ValueError(f"pictures are in [0, 1], got values from {data.min():.3g} to {data.max():.3g}")
+
+
+def _check_labels(labels: int | Sequence[int] | Tensor | None, count: int, config: Config) -> Tensor | None:
+    last = config.num_classes - 1
+    if config.num_classes == 0 and labels is not None:
+        raise ValueError("labels came, but the configuration has num_classes=0: say how many classes there are")
+    if config.num_classes == 0:
+        return None
+    if labels is None:
+        raise ValueError(f"there are {last + 1} classes: say which with labels, whole numbers from 0 to {last}")
+    found = torch.as_tensor([labels] * count if isinstance(labels, int) else labels)
+    if found.shape != (count,) or found.is_floating_point() or found.min() < 0 or found.max() > last:
+        got = f"{found.dtype} of shape {tuple(found.shape)}, such as {found.flatten()[:4].tolist()}"
+        raise ValueError(f"expected {count} labels, whole numbers from 0 to {last}, got {got}")
+    return found.long()
+
+
+def save(model: Model, path: str | Path, *, half: bool = False) -> None:
+    """Write the generator as one safetensors file with its configuration inside, whole or not at all."""
+    model_files.save(path, KIND, model, half=half)
+
+
+def load(path: str | Path) -> Model:
+    """Read a model from a file.
+
+    Raises:
+        ModelError: no such model; damaged, foreign, or of another method.
+    """
+    return Model(*model_files.load(path, KIND, Config, build))

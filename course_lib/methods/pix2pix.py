@@ -1,0 +1,325 @@
+"""Image-to-image translation with conditional adversarial networks (Isola, Zhu, Zhou & Efros, CVPR 2017): pix2pix.
+
+From pairs (x, y) — ``real_A`` and ``real_B`` here — a generator G learns y from x, against a discriminator D that is
+shown a pair and asked whether the second picture is a real one:
+
+    L_cGAN(G, D) = E log D(x, y) + E log(1 − D(x, G(x, z)))            Eq. 1; the noise z is dropout
+    L_L1(G)      = E |y − G(x, z)|                                     Eq. 3
+    G*           = arg min_G max_D  L_cGAN(G, D) + λ L_L1(G)           Eq. 4, λ = 100
+
+L1 alone gives the mean of all pictures that fit x, a blur; the discriminator knows that no real picture is blurred.
+Wang 2019 trains a generator from sketches to photographs in this way (`Config` holds its Table 1).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_lib import adversarial, layers, model_files, runtime, settings
+from course_lib.apprentice import learn
+from course_lib.image_pool import ImagePool
+from course_lib.images import check_pictures, resize
+from course_lib.networks.patchgan import PATCHES, PatchGAN
+from course_lib.networks.unet import UNet
+from course_lib.pairs import Jitter
+from course_lib.training import adam
+
+KIND = "pix2pix"
+TEST_MODES = ("batch_statistics", "running")
+_SHAPE = ("image_size", "width", "skips", "norm")  # what two generators must share to share weights
+
+
+@dataclass(frozen=True)
+class Config:
+    """The paper's configuration, which is Wang's (2019, Table 1) too; every field says where it comes from."""
+
+    num_epochs: int = 200  # Appendix 6.2, façades
+    batch_size: int = 1  # Appendix 6.2, façades; Wang, Table 1
+    image_size: int = 256  # Appendix 6.2; Wang, Table 1 (crop size); a power of two
+    load_size: int | None = 286  # Appendix 6.2; Wang, Table 1 (load size). None: pairs are taken as they come
+    mirror: bool = True  # Appendix 6.2
+    aspect_ratio: float = 1.0  # Wang, Table 1: width / height of what `translate` returns
+    gan_weight: float = 1.0  # Eq. 4; Wang, Table 1; 0: no discriminator
+    l1_weight: float = 100.0  # λ, Appendix 6.2 and Wang, Table 1, on pictures in [−1, 1]; 0: none
+    conditional: bool = True  # the discriminator sees x (Eq. 1) or does not (Eq. 2)
+    objective: str = "non-saturating"  # Section 3.3; "least-squares" or "minimax"
+    learning_rate: float = 2e-4  # Adam, Section 3.3; Wang, Table 1
+    beta1: float = 0.5  # Section 3.3
+    cooldown: float = 0.0  # last part of the run over which the learning rate falls to zero; not in the paper
+    patch: int = 70  # the discriminator's receptive field in pixels, Section 4.4
+    width: float = 1.0  # factor on 64 channels, Appendix 6.1
+    skips: bool = True  # Section 3.2.1
+    dropout: tuple[int, ...] = (1, 2, 3)  # layers on the way up, Appendix 6.1
+    norm: str = "batch"  # Section 3.3
+    init_std: float = 0.02  # weights from N(0, 0.02²), Appendix 6.2
+    pool_size: int = 0  # earlier fakes that the discriminator sees again; none in the paper
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        settings.check(
+            self,
+            whole={"num_epochs": 1, "batch_size": 1, "image_size": 4, "pool_size": 0, "seed": 0},
+            positive=("learning_rate", "width", "init_std", "aspect_ratio"),
+            nonnegative=("gan_weight", "l1_weight", "beta1", "cooldown"),
+            choices={
+                "objective": adversarial.OBJECTIVES, "patch": tuple(PATCHES), "norm": layers.NORMS,
+                "conditional": (True, False), "skips": (True, False), "mirror": (True, False),
+            },
+        )  # fmt: skip
+        if self.image_size & (self.image_size - 1):
+            raise ValueError(f"image_size must be a power of two (the U-Net halves it), got {self.image_size}")
+        if self.load_size is not None and self.load_size < self.image_size:
+            raise ValueError(f"load_size must be at least image_size ({self.image_size}), got {self.load_size}")
+        if self.gan_weight == self.l1_weight == 0:
+            raise ValueError("gan_weight and l1_weight are both 0: there is nothing to learn from")
+
+    @classmethod
+    def released(cls) -> Config:
+        """The defaults of the authors' PyTorch code: the rate falls over the second half, dropout one layer later."""
+        return cls(cooldown=0.5, dropout=(2, 3, 4))
+
+    @classmethod
+    def fast(cls) -> Config:
+        """Our best engine on a CPU: small pictures, batches of four with the statistics of each picture alone."""
+        return cls(
+            num_epochs=1, batch_size=4, image_size=128, load_size=None, mirror=False, cooldown=0.5,
+            width=0.25, norm="instance", dropout=(1, 2),
+        )  # fmt: skip
+
+    @classmethod
+    def quick(cls) -> Config:
+        """A minute on a CPU, at 64 px."""
+        return replace(cls.fast(), image_size=64, patch=34, learning_rate=5e-4)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `train` returns and `load` reads."""
+
+    network: UNet
+    config: Config
+    facts: dict[str, Any]  # "pairs", "history", "seconds", "device", …: of the run that made it
+    stopped: str | None = None  # why the training ended early, or None
+    discriminator: PatchGAN | None = None  # of the run; a file does not hold it
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `translate` returns."""
+
+    image: Tensor  # (N, 3, H, W) in [0, 1], float32, on the CPU
+    history: dict[str, list[float]]  # "seconds": of the pass
+
+
+def build(config: Config) -> UNet:
+    """The untrained generator of a configuration; its weights drawn from ``config.seed``."""
+    with runtime.seeded(config.seed, torch.device("cpu")):
+        depth = config.image_size.bit_length() - 1  # down to one place
+        network = UNet(depth=depth, width=config.width, skips=config.skips, dropout=config.dropout, norm=config.norm)
+        layers.initialize(network, config.init_std)
+        return network
+
+
+def build_discriminator(config: Config) -> PatchGAN:
+    """The untrained discriminator of a configuration."""
+    with runtime.seeded(config.seed + 1, torch.device("cpu")):
+        network = PatchGAN(config.patch, pictures=1 + config.conditional, width=config.width, norm=config.norm)
+        layers.initialize(network, config.init_std)
+        return network
+
+
+class Players:
+    """Generator and discriminator with their optimizers: what `training.fit` trains, by `train_step`."""
+
+    accumulate = 1
+
+    def __init__(self, config: Config, G: UNet, D: PatchGAN | None, precision: torch.dtype = torch.float32) -> None:
+        self.config, self.G, self.D, self.precision = config, G, D, precision
+        self.pool = ImagePool(config.pool_size, (3 * (1 + config.conditional), config.image_size, config.image_size))
+        self.network: nn.Module = nn.ModuleDict({"G": G, **({"D": D, "pool": self.pool} if D is not None else {})})
+        self.device = next(G.parameters()).device
+        betas = (config.beta1, 0.999)
+        self.optimizer_G = adam(G, config.learning_rate, betas)
+        self.optimizer_D = adam(D, config.learning_rate, betas) if D is not None else None
+        self.optimizers: Sequence[torch.optim.Optimizer] = [
+            optimizer for optimizer in (self.optimizer_D, self.optimizer_G) if optimizer is not None
+        ]
+        shares = {"D_real": D is not None, "D_fake": D is not None, "G_GAN": D is not None,
+                  "G_L1": config.l1_weight > 0}  # fmt: skip
+        self.names: Sequence[str] = [name for name, used in shares.items() if used]
+
+    def autocast(self) -> torch.autocast:
+        """Convolutions in the players' precision."""
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
+
+    def step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """`train_step` for `training.fit`: a batch (N, 2, 3, H, W)."""
+        found, fake_B = train_step(self, *batch.unbind(1))
+        return torch.stack([found[name].detach().float() for name in self.names]), fake_B.detach()
+
+
+def train_step(players: Players, real_A: Tensor, real_B: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """One gradient step on D, then one on G (Section 3.3).
+
+    Args:
+        real_A, real_B: (N, 3, H, W) in [0, 1].
+
+    Returns:
+        the losses by name, ``"D_real"``, ``"D_fake"``, ``"G_GAN"``, ``"G_L1"``, and fake_B.
+    """
+    config, G, D, pool = players.config, players.G, players.D, players.pool
+    found: dict[str, Tensor] = {}
+    with players.autocast():
+        fake_B = G(real_A)
+    shown = (real_A,) if config.conditional else ()
+    if D is not None and players.optimizer_D is not None:
+        with players.autocast():
+            earlier = pool(torch.cat((*shown, fake_B), 1)).split(3, 1)
+            found["D_real"] = adversarial.real_loss(D(*shown, real_B).float(), config.objective)
+            found["D_fake"] = adversarial.fake_loss(D(*earlier).float(), config.objective)
+        ((found["D_real"] + found["D_fake"]) / 2).backward()  # halved: D learns more slowly than G (Section 3.3)
+        players.optimizer_D.step()
+        players.optimizer_D.zero_grad(set_to_none=True)
+        with players.autocast(), layers.frozen(D):
+            found["G_GAN"] = config.gan_weight * adversarial.fooling_loss(D(*shown, fake_B).float(), config.objective)
+    if config.l1_weight > 0:
+        found["G_L1"] = config.l1_weight * 2 * (fake_B - real_B).abs().mean()  # 2: the paper's pictures span [−1, 1]
+    torch.stack([loss for name, loss in found.items() if name.startswith("G")]).sum().backward()
+    players.optimizer_G.step()
+    players.optimizer_G.zero_grad(set_to_none=True)
+    return found, fake_B
+
+
+def train(
+    pairs: Any,
+    config: Config | None = None,
+    *,
+    start: Model | None = None,
+    callback: runtime.Callback | None = None,
+    checkpoint: str | Path | None = None,
+    preview: Tensor | None = None,
+) -> Model:
+    """Learn to translate A into B from pairs (Isola et al. 2017, Eq. 4).
+
+    Args:
+        pairs: a map-style dataset of (2, 3, H, W) in [0, 1], A then B: `pairs.PairedImages`, `facades.Facades`, a
+            list of tensors.
+        config: defaults to the paper's: an hour or two on a GPU of 2017, days on two CPU cores.
+        start: a trained model of the same shape to go on from. The discriminator goes on too where it has one.
+        callback: called after each step with a `runtime.Progress` whose image is the first fake of the batch, or
+            `preview` as the generator translates it by then.
+        checkpoint: a file; if it is there, the run goes on from it (`training.fit`).
+        preview: (N, 3, H, W) in [0, 1], pictures of A to watch; nothing is learned from them.
+
+    Raises:
+        ValueError: no pairs, fewer than a batch, pairs of another shape, a `start` of another shape.
+        CheckpointError: the checkpoint is damaged or of another run.
+
+    >>> pairs = [torch.rand(2, 3, 20, 20) for _ in range(2)]
+    >>> model = train(pairs, Config(num_epochs=2, image_size=32, load_size=36, width=0.1, patch=16))
+    >>> len(model.facts["history"]["G_L1"]), tuple(translate(torch.rand(1, 3, 32, 64), model).image.shape)
+    (4, (1, 3, 32, 64))
+    """
+    config = config or Config()
+    data: Any = pairs
+    if len(pairs) == 0 or tuple(pairs[0].shape[:2]) != (2, 3):
+        found = tuple(pairs[0].shape) if len(pairs) else "none"
+        raise ValueError(f"expected pairs (2, 3, H, W), got {found}")
+    if config.load_size is not None:
+        data = Jitter(pairs, load_size=config.load_size, size=config.image_size, epochs=config.num_epochs,
+                      mirror=config.mirror, seed=config.seed)  # fmt: skip
+    elif tuple(pairs[0].shape[-2:]) != (config.image_size, config.image_size):
+        size = config.image_size
+        raise ValueError(f"with load_size=None pairs must be {size}×{size} px, got {tuple(pairs[0].shape)}")
+    num_steps = config.num_epochs * len(pairs) // config.batch_size
+    if num_steps == 0:
+        raise ValueError(f"{len(pairs)} pairs do not fill a batch of {config.batch_size}")
+    device = runtime.pick_device(config.device)
+    G, D = build(config), build_discriminator(config) if config.gan_weight > 0 else None
+    if start is not None:
+        settings.check_same(start.config, config, _SHAPE)
+        G.load_state_dict(start.network.state_dict())
+        if D is not None and start.discriminator is not None:
+            settings.check_same(start.config, config, ("patch", "conditional"))
+            D.load_state_dict(start.discriminator.state_dict())
+    for network in (G, D):
+        if network is not None:
+            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    players = Players(config, G, D, runtime.pick_precision(config.precision, device))
+    players.pool.to(device)
+    if callback is not None and preview is not None:
+        callback = _showing(preview, players, callback)
+    marks = {"pairs": len(pairs)}
+    facts, stopped = learn(
+        players, data, config, num_steps=num_steps, start=start, marks=marks, callback=callback, checkpoint=checkpoint
+    )
+    facts["pairs"] = len(pairs)
+    return Model(G.cpu().eval(), config, facts, stopped, D.cpu().eval() if D is not None else None)
+
+
+def _showing(source: Tensor, players: Players, callback: runtime.Callback) -> runtime.Callback:
+    """`callback`, shown `source` as the unfinished generator translates it."""
+    unfinished, kind = Model(players.G, players.config, {}), players.device.type
+
+    def image() -> Tensor:
+        return translate(source, unfinished, device=kind, precision=players.config.precision).image
+
+    return lambda progress: callback(replace(progress, image=image))
+
+
+def translate(
+    images: Tensor, model: Model, *, test_mode: str = "batch_statistics", seed: int = 0, device: str = "auto",
+    precision: str = "auto",
+) -> Result:  # fmt: skip
+    """Translate pictures from A to B.
+
+    Args:
+        images: (N, 3, H, W) in [0, 1]; H and W multiples of the model's image_size.
+        model: from `train` or `load`.
+        test_mode: ``"batch_statistics"``, the paper's (Section 3.3): dropout stays on, and pictures are normalized
+            by the statistics of their own batch, of the size trained with; ``"running"``, what every other network
+            does: no dropout, and the statistics collected in training. Chapter 9 shows both.
+        seed: of the dropout.
+
+    Raises:
+        ValueError: wrong shape or range, an unknown test_mode.
+    """
+    check_pictures(images)
+    if test_mode not in TEST_MODES:
+        raise ValueError(f"test_mode must be one of {', '.join(map(repr, TEST_MODES))}, got {test_mode!r}")
+    place = runtime.pick_device(device)
+    network = model.network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    dtype = runtime.pick_precision(precision, place)
+    began, found = time.perf_counter(), []
+    mode = layers.batch_statistics(network) if test_mode == "batch_statistics" else layers.evaluating(network)
+    with torch.inference_mode(), mode, runtime.seeded(seed, place):
+        for batch in images.split(model.config.batch_size):
+            with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+                found.append(network(batch.to(place).contiguous(memory_format=torch.channels_last)).cpu())
+    image = torch.cat(found)
+    if model.config.aspect_ratio != 1:
+        image = resize(image, (image.shape[-2], max(1, round(image.shape[-1] * model.config.aspect_ratio))))
+    return Result(image, {"seconds": [time.perf_counter() - began]})
+
+
+def save(model: Model, path: str | Path, *, half: bool = False) -> None:
+    """Write the generator as one safetensors file with its configuration inside, whole or not at all."""
+    model_files.save(path, KIND, model, half=half)
+
+
+def load(path: str | Path) -> Model:
+    """Read a model: a file, or the name of one that comes with the package (``"facade_labels"``).
+
+    Raises:
+        ModelError: no such model; damaged, foreign, or of another method.
+    """
+    return Model(*model_files.load(path, KIND, Config, build))

@@ -1,0 +1,69 @@
+"""The discriminator of pix2pix (Isola et al. 2017, Section 3.2.2): it judges patches, not pictures.
+
+A stack of convolutions has no more to say about a picture than what each of its outputs sees. Seventy pixels are
+enough to judge texture and style; that the whole is in its place is left to the L1 term.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.layers import norm_layer, receptive_field
+
+PATCHES = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # receptive field → layers of stride 2
+
+
+class PatchGAN(nn.Module):
+    """How real is each patch? Pictures (N, 3, H, W) in [0, 1] → logits (N, 1, h, w), one for each patch.
+
+    Args:
+        patch: side of a patch in pixels: 1, 16, 70 or 286 in the paper (Section 4.4); 34 and 142 lie between.
+        pictures: how many are judged together: 2 for a conditional discriminator, which sees the input beside the
+            output, 1 for one that sees the output alone.
+        width: factor on the paper's 64, 128, 256, 512, 512, 512 channels.
+        norm: ``"batch"`` or ``"instance"``, see `course_lib.layers.norm_layer`.
+
+    >>> judge = PatchGAN()
+    >>> sum(parameter.numel() for parameter in judge.parameters()), judge.patch, judge.stride
+    (2768705, 70, 8)
+    >>> tuple(judge(torch.rand(2, 3, 256, 256), torch.rand(2, 3, 256, 256)).shape)
+    (2, 1, 30, 30)
+    """
+
+    def __init__(self, patch: int = 70, *, pictures: int = 2, width: float = 1.0, norm: str = "batch") -> None:
+        super().__init__()
+        if patch not in PATCHES:
+            raise ValueError(f"a patch is one of {', '.join(map(str, PATCHES))} pixels, got {patch!r}")
+        halvings = PATCHES[patch]
+        kernel = 4 if halvings else 1
+        strides = [2] * halvings + [1] if halvings else [1, 1]
+        padding = 1 if halvings else 0
+        self.pictures = pictures
+        self.layers, before = nn.Sequential(), 3 * pictures
+        for k, stride in enumerate(strides):
+            after = max(1, round(width * 64 * min(2**k, 8)))
+            self.layers.append(nn.Conv2d(before, after, kernel, stride, padding, bias=k == 0))
+            if k > 0:
+                self.layers.append(norm_layer(norm, after))
+            self.layers.append(nn.LeakyReLU(0.2))
+            before = after
+        self.layers.append(nn.Conv2d(before, 1, kernel, 1, padding))
+        self.patch, self.stride = receptive_field(self.layers)
+
+    def forward(self, *images: Tensor) -> Tensor:
+        """Judge a batch: ``judge(source, picture)``, or ``judge(picture)`` with ``pictures=1``.
+
+        Raises:
+            ValueError: more or fewer pictures than it was built for, or smaller ones than it can judge.
+        """
+        if len(images) != self.pictures or any(image.shape != images[0].shape for image in images):
+            shapes = [tuple(image.shape) for image in images]
+            raise ValueError(f"this discriminator judges {self.pictures} pictures of one shape together, got {shapes}")
+        if min(images[0].shape[-2:]) < (least := 3 * self.stride):
+            raise ValueError(
+                f"patches of {self.patch} px with a stride of {self.stride} need pictures of at least {least} px, "
+                f"got {tuple(images[0].shape)}; take smaller patches"
+            )
+        found: Tensor = self.layers(2 * torch.cat(images, 1) - 1)
+        return found

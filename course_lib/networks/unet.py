@@ -1,0 +1,85 @@
+"""The generator of pix2pix (Isola, Zhu, Zhou & Efros 2017, Section 3.2.1 and Appendix 6.1): a U-Net.
+
+Halve the picture until one place is left, then double it back. Every layer on the way up also gets what the layer of
+its size on the way down found (the *skip connections*): where input and output share their outlines, the outlines
+need not pass through the single place in the middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.layers import norm_layer
+
+
+class UNet(nn.Module):
+    """Picture in, picture of the same place in other clothes out: (N, 3, H, W) in [0, 1] → the same shape and range.
+
+    Units are convolution-normalization-ReLU, 4×4 and of stride 2; ReLUs on the way down leak (0.2). There is no
+    normalization after the first convolution (as in the paper) nor at the smallest size (as in the authors' code:
+    the statistics of a single place would make it zero). Dropout of 0.5 is the paper's noise z.
+
+    Args:
+        depth: how often the picture is halved: 8 leaves one place of 256 px, 7 one of 128.
+        width: factor on the paper's 64, 128, 256, 512, 512, … channels.
+        skips: without them this is the paper's encoder–decoder (Figure 5).
+        dropout: in which layers on the way up, counted from the smallest size: 1 to 3 in the paper's text; the code
+            that most people use drops in 2 to 4.
+        norm: ``"batch"`` or ``"instance"``, see `course_lib.layers.norm_layer`.
+
+    >>> network = UNet()
+    >>> sum(parameter.numel() for parameter in network.parameters())
+    54413955
+    >>> tuple(UNet(depth=5, width=0.1)(torch.rand(1, 3, 32, 64)).shape)
+    (1, 3, 32, 64)
+    """
+
+    def __init__(
+        self, *, depth: int = 8, width: float = 1.0, skips: bool = True, dropout: Sequence[int] = (1, 2, 3),
+        norm: str = "batch",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if depth < 2:
+            raise ValueError(f"a U-Net halves its picture at least twice, got depth={depth}")
+        self.depth, self.skips = depth, skips
+        channels = [max(1, round(width * 64 * min(2**k, 8))) for k in range(depth)]  # after each halving
+        self.down = nn.ModuleList()
+        for k, (before, after) in enumerate(zip([3, *channels], channels, strict=False)):
+            layers: list[nn.Module] = [nn.LeakyReLU(0.2)] if k > 0 else []
+            layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False))
+            layers += [norm_layer(norm, after)] if 0 < k < depth - 1 else []
+            self.down.append(nn.Sequential(*layers))
+        self.up = nn.ModuleList()
+        for k in range(1, depth):  # the k-th layer from the smallest size
+            before, after = channels[-k] * (2 if skips and k > 1 else 1), channels[-k - 1]
+            layers = [nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)]
+            layers += [norm_layer(norm, after)] + ([nn.Dropout(0.5)] if k in dropout else [])
+            self.up.append(nn.Sequential(*layers))
+        last = channels[0] * (2 if skips else 1)
+        self.paint = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(last, 3, 4, stride=2, padding=1), nn.Tanh())
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Translate a batch.
+
+        Raises:
+            ValueError: wrong shape, or sides that cannot be halved `depth` times.
+        """
+        multiple = 2**self.depth
+        if image.ndim != 4 or image.shape[1] != 3 or image.shape[-2] % multiple or image.shape[-1] % multiple:
+            raise ValueError(
+                f"this network halves its picture {self.depth} times: expected (N, 3, H, W) with H and W multiples "
+                f"of {multiple}, got {tuple(image.shape)}; resize or crop it, or build one of another depth"
+            )
+        x, found = 2 * image - 1, []
+        for layer in self.down:
+            x = layer(x)
+            found.append(x)  # (N, C_k, H/2^k, W/2^k)
+        found.pop()  # the smallest is where the way up begins
+        for layer in self.up:
+            x = layer(x)
+            x = torch.cat((x, found.pop()), 1) if self.skips else x
+        painted: Tensor = self.paint(x)
+        return 0.5 + 0.5 * painted.float()

@@ -1,0 +1,53 @@
+"""A line drawing from a photograph, to train on and to try a sketch-to-photo network with."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from course_lib.images import check_pictures
+
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def pencil(photos: Tensor, *, sigma: float = 1.0, threshold: float = 0.015, contrast: float = 40.0) -> Tensor:
+    """Dark lines on white paper where a photograph has edges (Winnemöller et al. 2006: difference of Gaussians).
+
+    E = G_σ − G_1.6σ, both of the luma, is negative on the dark side of an edge. Where E < −threshold the paper gets
+    darker: 1 + tanh(contrast · (E + threshold)).
+
+    Args:
+        photos: (N, 3, H, W) in [0, 1].
+        sigma: in pixels: how fine the pencil is, and how small a detail is still drawn.
+        threshold: how strong an edge must be.
+        contrast: how fast the pencil presses.
+
+    Returns:
+        (N, 3, H, W) in [0, 1], gray.
+
+    >>> step = torch.zeros(1, 3, 16, 16)
+    >>> step[..., 8:] = 1.0
+    >>> drawing = pencil(step)
+    >>> bool(drawing[..., 7].max() < 0.2), bool(drawing[..., 0].min() == 1)  # a line at the edge, paper elsewhere
+    (True, True)
+    """
+    check_pictures(photos)
+    if not (sigma > 0 and threshold >= 0 and contrast > 0):
+        raise ValueError(
+            f"expected sigma and contrast above 0 and a threshold from 0 on, got {sigma}, {contrast} and {threshold}"
+        )
+    luma = (photos * photos.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)  # (N, 1, H, W)
+    edge = _gaussian(luma, sigma) - _gaussian(luma, 1.6 * sigma)
+    paper = 1 + torch.tanh(contrast * (edge + threshold).clamp(max=0))
+    return paper.expand(-1, 3, -1, -1).contiguous()
+
+
+def _gaussian(x: Tensor, sigma: float) -> Tensor:
+    radius = math.ceil(3 * sigma)
+    line = torch.exp(-0.5 * (torch.arange(-radius, radius + 1.0, device=x.device) / sigma) ** 2)
+    line = (line / line.sum()).view(1, 1, 1, -1)
+    padded = F.pad(x, [radius] * 4, mode="replicate")
+    return F.conv2d(F.conv2d(padded, line), line.transpose(2, 3))
