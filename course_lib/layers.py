@@ -72,7 +72,7 @@ def batch_statistics(network: nn.Module) -> Iterator[None]:
 
     Inside the ``with``, `network` computes as in training, but none of its buffers changes.
     """
-    training = network.training
+    modes = [(module, module.training) for module in network.modules()]
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     kept = [norm.track_running_stats for norm in norms]
     try:
@@ -83,18 +83,23 @@ def batch_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for norm, tracked in zip(norms, kept, strict=True):
             norm.track_running_stats = tracked
-        network.train(training)
+        _restore(modes)
 
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Inside the ``with``, `network` drops nothing and normalizes by what it collected in training."""
-    training = network.training
+    modes = [(module, module.training) for module in network.modules()]
     try:
         network.eval()
         yield
     finally:
-        network.train(training)
+        _restore(modes)
+
+
+def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
+    for module, training in modes:
+        module.training = training
 
 
 @contextmanager
@@ -133,10 +138,11 @@ def receptive_field(network: nn.Module) -> tuple[int, int]:
     (10, 2)
     """
     field, stride = 1, 1
-    for layer in reversed([module for module in network.modules() if hasattr(module, "kernel_size")]):
+    chain = [module for _, module in network.named_modules(remove_duplicate=False) if hasattr(module, "kernel_size")]
+    for layer in reversed(chain):
         kernel, step, dilation = (
-            int(value if isinstance(value, int) else value[0])  # type: ignore[index]
-            for value in (layer.kernel_size, layer.stride, layer.dilation)
+            int(value if isinstance(value, int) else value[0])
+            for value in (layer.kernel_size, layer.stride, getattr(layer, "dilation", 1))
         )
         field = (field - 1) * step + dilation * (kernel - 1) + 1
         stride *= step

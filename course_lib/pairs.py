@@ -6,7 +6,7 @@ one tensor. Like every set of this package, the k-th item is always the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from course_lib.images import check_pictures, load_image, resize
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _TARGET = "_photo"  # of the two files NAME_photo.jpg and NAME_labels.png (or _sketch, or any other word)
+_SOURCES = ("_labels", "_sketch")
 _CACHE = 2**30  # bytes of pictures kept once they were read
 
 
@@ -158,6 +159,15 @@ class UnpairedImages(Dataset[Tensor]):
     ) -> None:
         self.a, self.b, self.size, self.seed = _heap(a), _heap(b), size, seed
 
+    @property
+    def identity(self) -> list[object]:
+        """What tells this set from another."""
+        names = [
+            [str(picture) if isinstance(picture, Path) else float(picture.sum()) for picture in heap]
+            for heap in (self.a, self.b)
+        ]
+        return [names, self.size, self.seed]
+
     def __len__(self) -> int:
         return max(len(self.a), len(self.b))
 
@@ -195,6 +205,16 @@ def _heap(pictures: str | Path | Sequence[Tensor]) -> Sequence[Any]:
     return found
 
 
+def _by_name(files: Sequence[Path], name_of: Callable[[str], str]) -> dict[str, Path]:
+    """Files by the name of their pair; two files of one name are refused."""
+    found: dict[str, Path] = {}
+    for file in files:
+        other = found.setdefault(name_of(file.stem), file)
+        if other is not file:
+            raise ValueError(f"{other} and {file.name} both belong to one pair; keep one, or put the other elsewhere")
+    return found
+
+
 def _pairs(folder: Path, split: str | None) -> list[tuple[Path, ...]]:
     """The files of each pair, or the one file that holds both."""
     inside = (lambda path: path / split) if split else (lambda path: path)
@@ -208,18 +228,20 @@ def _pairs(folder: Path, split: str | None) -> list[tuple[Path, ...]]:
         if not side.is_dir():
             raise ValueError(f"there is no folder {side}; give one that holds pairs, and a split that it has, or None")
     if len(sides) == 2:
-        a, b = ({file.stem: file for file in _files(side)} for side in sides)
+        a, b = (_by_name(_files(side), lambda stem: stem) for side in sides)
     else:
         targets = [file for file in _files(sides[0]) if file.stem.endswith(_TARGET)]
+        if not targets and (left := [file for file in _files(sides[0]) if file.stem.endswith(_SOURCES)]):
+            raise ValueError(f"{left[0]} has no partner: its photograph should be called NAME{_TARGET}")
         if not targets:
             found: list[tuple[Path, ...]] = [(file,) for file in _files(sides[0])]
             if not found:
                 raise ValueError(f"there are no pairs in {sides[0]}: neither A/ and B/, nor NAME_labels.png beside "
                                  "NAME_photo.jpg, nor files with both pictures side by side")  # fmt: skip
             return found
-        b = {file.stem.removesuffix(_TARGET): file for file in targets}
+        b = _by_name(targets, lambda stem: stem.removesuffix(_TARGET))
         others = [file for file in _files(sides[0]) if not file.stem.endswith(_TARGET)]
-        a = {file.stem.rpartition("_")[0]: file for file in others}
+        a = _by_name(others, lambda stem: stem.rpartition("_")[0])
     for mine, theirs in ((a, b), (b, a)):
         if alone := sorted(set(mine) - set(theirs)):
             raise ValueError(f"{mine[alone[0]]} has no partner ({len(alone)} of {len(mine)} have none)")

@@ -63,9 +63,10 @@ def seeded_generator(seed: int) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's random state of the processor and of `device` inside the ``with``; afterwards it is as before.
+    """Seed torch's random state of the processor and of `device` inside the ``with``.
 
-    `torch.manual_seed` would seed every accelerator, and for good.
+    Afterwards that of the processor, and of CUDA devices, is as before. `torch.manual_seed` would seed every
+    accelerator, and for good.
     """
     kind = device.type
     with torch.random.fork_rng([device] if kind == "cuda" else []):

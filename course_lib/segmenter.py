@@ -78,7 +78,8 @@ def train_segmenter(
         return F.cross_entropy(net(photos), class_map(labels), ignore_index=0).view(1), photos
 
     fit(Minimizer(network, loss, ["cross_entropy"], learning_rate=2e-3), pairs, num_steps=num_steps,
-        batch_size=batch_size, cooldown=0.5, seed=seed, checkpoint=checkpoint)  # fmt: skip
+        batch_size=batch_size, cooldown=0.5, seed=seed, checkpoint=checkpoint,
+        identity={"pairs": getattr(pairs, "identity", None), "weights": weights})  # fmt: skip
     return network.cpu().eval()
 
 

@@ -75,6 +75,12 @@ class Config:
                 "conditional": (True, False), "skips": (True, False), "mirror": (True, False),
             },
         )  # fmt: skip
+        if not isinstance(self.dropout, tuple) or any(k not in range(1, 9) for k in self.dropout):
+            raise ValueError(f"dropout is a tuple of layers on the way up, from 1 to 8, got {self.dropout!r}")
+        if self.cooldown > 1 or self.beta1 >= 1:
+            raise ValueError(f"cooldown is at most 1 and beta1 under 1, got {self.cooldown} and {self.beta1}")
+        if self.load_size is not None and not isinstance(self.load_size, int):
+            raise ValueError(f"load_size must be a whole number or None, got {self.load_size!r}")
         if self.image_size & (self.image_size - 1):
             raise ValueError(f"image_size must be a power of two (the U-Net halves it), got {self.image_size}")
         if self.load_size is not None and self.load_size < self.image_size:
@@ -107,7 +113,7 @@ class Model:
 
     network: UNet
     config: Config
-    facts: dict[str, Any]  # "pairs", "history", "seconds", "device", …: of the run that made it
+    facts: dict[str, Any]  # "photos", "history", "seconds", "device", …: of the run that made it
     stopped: str | None = None  # why the training ended early, or None
     discriminator: PatchGAN | None = None  # of the run; a file does not hold it
 
@@ -258,11 +264,11 @@ def train(
     players.pool.to(device)
     if callback is not None and preview is not None:
         callback = _showing(preview, players, callback)
-    marks = {"pairs": len(pairs)}
+    marks = {"judged": start is not None and start.discriminator is not None}
     facts, stopped = learn(
         players, data, config, num_steps=num_steps, start=start, marks=marks, callback=callback, checkpoint=checkpoint
     )
-    facts["pairs"] = len(pairs)
+    facts["photos"] = len(pairs)
     return Model(G.cpu().eval(), config, facts, stopped, D.cpu().eval() if D is not None else None)
 
 
@@ -288,7 +294,7 @@ def translate(
         test_mode: ``"batch_statistics"``, the paper's (Section 3.3): dropout stays on, and pictures are normalized
             by the statistics of their own batch, of the size trained with; ``"running"``, what every other network
             does: no dropout, and the statistics collected in training. Chapter 9 shows both.
-        seed: of the dropout.
+        seed: of the dropout, which is the same for every batch: in company a picture comes out as it does alone.
 
     Raises:
         ValueError: wrong shape or range, an unknown test_mode.
@@ -301,9 +307,10 @@ def translate(
     dtype = runtime.pick_precision(precision, place)
     began, found = time.perf_counter(), []
     mode = layers.batch_statistics(network) if test_mode == "batch_statistics" else layers.evaluating(network)
-    with torch.inference_mode(), mode, runtime.seeded(seed, place):
-        for batch in images.split(model.config.batch_size):
-            with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+    together = model.config.batch_size if model.config.norm == "batch" else 1
+    with torch.inference_mode(), mode:
+        for batch in images.split(together):
+            with runtime.seeded(seed, place), torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
                 found.append(network(batch.to(place).contiguous(memory_format=torch.channels_last)).cpu())
     image = torch.cat(found)
     if model.config.aspect_ratio != 1:

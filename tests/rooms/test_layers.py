@@ -372,3 +372,9 @@ def test_a_receptive_field_by_gradient():
     field, stride = receptive_field(network)
     assert sides == [field, field]
     assert firsts[1] - firsts[0] == stride
+
+
+def test_a_pooling_has_a_receptive_field_too_and_a_module_may_occur_twice():
+    assert receptive_field(nn.Sequential(nn.Conv2d(1, 1, 5, stride=2), nn.AvgPool2d(3))) == (9, 6)
+    twice = nn.Conv2d(1, 1, 3)
+    assert receptive_field(nn.Sequential(twice, nn.ReLU(), twice)) == (5, 1)

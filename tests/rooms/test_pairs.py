@@ -422,3 +422,25 @@ def test_what_is_no_heap_is_refused(tmp_path):
         UnpairedImages([], heap(1))
     with pytest.raises(ImageError, match=r"expected \[0, 1\]"):
         UnpairedImages([255 * map_of(16, 16)], heap(1))[0]
+
+
+@pytest.mark.parametrize("names", [("x_labels.png", "x_sketch.png", "x_photo.png"), ("A/x.png", "A/x.jpg", "B/x.png")])
+def test_two_sources_for_one_target_are_refused(tmp_path, names):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save_image(torch.rand(1, 3, 8, 8), tmp_path / name)
+    with pytest.raises(ValueError, match=r"both belong to one pair; keep one"):
+        PairedImages(tmp_path)
+
+
+def test_labels_without_any_photograph_are_not_taken_for_side_by_side_files(tmp_path):
+    for name in ("x_labels.png", "x_real.png"):
+        save_image(torch.rand(1, 3, 8, 8), tmp_path / name)
+    with pytest.raises(ValueError, match=r"x_labels\.png has no partner: its photograph should be called NAME_photo"):
+        PairedImages(tmp_path)
+
+
+def test_heaps_are_known_by_what_they_hold():
+    a, b = [torch.zeros(1, 3, 8, 8)], [torch.ones(1, 3, 8, 8)]
+    assert UnpairedImages(a, b, size=8).identity == UnpairedImages(a, b, size=8).identity
+    assert UnpairedImages(a, b, size=8).identity != UnpairedImages(b, a, size=8).identity
