@@ -138,8 +138,8 @@ def store(folder: Path, seeds: range) -> None:
                 for name, runs in found.items()
             },
             "sharpness": {name: [one["sharpness"] for one in runs] for name, runs in found.items()},
-            "minutes of training": sum(one["seconds"] for runs in found.values() for one in runs) / 60,
         }
+        run.minutes = sum(one["seconds"] for runs in found.values() for one in runs) / 60
         for name in RUNS:
             for scene in WATCHED:
                 run.images[f"{name} · {scene}"] = load_image(file_of(name, 0).with_suffix(f".{scene}.png"))

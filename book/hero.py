@@ -1,4 +1,4 @@
-"""The pictures on the first page and in the README: from the stored run 03_castle, and by the networks of chapter 6.
+"""The pictures on the first page and in the README: from the stored run 03_castle, and by the networks that we ship.
 
 python book/hero.py        (part of `make outputs`)
 """
@@ -12,10 +12,12 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from course_lib import records, sample_image, save_image  # noqa: E402  (the tree at hand, not an installed package)
-from course_lib.methods import johnson  # noqa: E402
+from course_lib import records, resize, sample_image, save_image  # noqa: E402  (the tree at hand)
+from course_lib.facades import Facades  # noqa: E402
+from course_lib.methods import johnson, pix2pix  # noqa: E402
 
 HEIGHT, GAP, WIDTH = 340, 10, 400  # pixels
+SCENE = 5
 PAINTERS = ("great_wave", "composition_viii", "cafe_terrace", "church_at_auvers", "poppies")
 
 
@@ -33,6 +35,11 @@ def main() -> int:
     painted = [photo, *(johnson.stylize(photo, johnson.load(name)).image for name in PAINTERS)]
     rows = [torch.cat(painted[k : k + 3], -1) for k in (0, 3)]
     save_image(torch.cat(rows, -2), ROOT / "book" / "_static" / "painters.jpg", quality=88)
+    drawn = Facades("sketch", size=128, length=SCENE + 1, seed=1)[SCENE][:1]
+    street = resize(pix2pix.translate(drawn, pix2pix.load("facade_sketch")).image, (256, 256))
+    painted = [johnson.stylize(street, johnson.load(name)).image for name in ("great_wave", "poppies")]
+    row = torch.cat([resize(drawn, (256, 256)), street, *painted], -1)
+    save_image(row, ROOT / "book" / "_static" / "streets.jpg", quality=88)
     return 0
 
 

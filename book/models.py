@@ -5,7 +5,8 @@
 
 Writes ``data/models/NAME.safetensors`` (half precision) and a record ``data/results/model_NAME``. Photographs are the
 project's own 63 open ones. A run that is stopped goes on from its checkpoint when started again. The first painting
-is learned from random weights; the others begin with its network, which already knows how to draw.
+is learned from random weights; the others begin with its network, which already knows how to draw. The two that turn
+label maps and sketches into façades learn from scenes that the package draws itself.
 """
 
 import argparse
@@ -18,8 +19,9 @@ import torch
 from tqdm.std import tqdm
 
 from course_lib import records, sample_image
+from course_lib.facades import Facades
 from course_lib.images import center_crop
-from course_lib.methods import johnson, super_resolution
+from course_lib.methods import johnson, pix2pix, super_resolution
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, CHECKPOINTS = ROOT / "data" / "models", ROOT / "_build" / "checkpoints"
@@ -34,6 +36,7 @@ class Recipe:
     config: Any
     start: str | None = None
     style: str | None = None
+    source: str | None = None  # of procedural façades, "labels" or "sketch"
 
 
 def _style(name: str, start: str | None, **settings: Any) -> Recipe:
@@ -46,6 +49,11 @@ def _larger(factor: int, loss: str, start: str | None = None, **settings: Any) -
     )
 
 
+def _facades(source: str, start: str | None = None, **settings: Any) -> Recipe:
+    return Recipe(pix2pix, replace(pix2pix.Config.fast(), **settings), start, None, source)
+
+
+SCENES = 2000  # façades to learn from, of seed 0; seed 1 is for looking at
 _ALONE = {"pixel_weight": 0.0, "shift": 0}  # both are for ℓ_feat
 RECIPES = {
     "great_wave": _style("great_wave", None),
@@ -57,6 +65,8 @@ RECIPES = {
     "photo_x4_feature": _larger(4, "feature", "photo_x4_pixel", num_steps=2000),
     "photo_x8_pixel": _larger(8, "pixel", num_steps=2000, **_ALONE),
     "photo_x8_feature": _larger(8, "feature", "photo_x8_pixel", num_steps=2000),
+    "facade_labels": _facades("labels", num_epochs=12),
+    "facade_sketch": _facades("sketch", "facade_labels", num_epochs=32),
 }
 
 
@@ -65,20 +75,23 @@ def make(name: str) -> None:
     recipe = RECIPES[name]
     method, config = recipe.method, recipe.config
     start = None if recipe.start is None else method.load(recipe.start)
-    inputs = (sample_image(recipe.style),) if recipe.style else ()
+    inputs: tuple[Any, ...] = (sample_image(recipe.style), None) if recipe.style else (None,)
+    if recipe.source:
+        scenes = Facades(recipe.source, size=config.image_size, length=SCENES)
+        inputs = ([scenes[k] for k in range(SCENES)],)  # drawn once, and kept
     with (
         records.run(
             f"model_{name}", profile="laptop", seed=config.seed, config=config, command=f"python book/models.py {name}"
         ) as run,
-        tqdm(total=config.num_steps, desc=name, unit="step", mininterval=10) as bar,
+        tqdm(total=steps_of(recipe), desc=name, unit="step", mininterval=10) as bar,
     ):
 
         def watch(progress: Any) -> None:
-            bar.set_postfix(loss=f"{progress.losses['total']:.4g}", refresh=False)
+            bar.set_postfix({term: f"{value:.3g}" for term, value in progress.losses.items()}, refresh=False)
             bar.update(progress.step - bar.n)
 
         checkpoint = CHECKPOINTS / f"{name}.checkpoint"
-        model = method.train(*inputs, None, config, start=start, callback=watch, checkpoint=checkpoint)
+        model = method.train(*inputs, config, start=start, callback=watch, checkpoint=checkpoint)
         if model.stopped:
             raise SystemExit(f"{name}: {model.stopped}")
         history = model.facts["history"]
@@ -93,9 +106,24 @@ def make(name: str) -> None:
         }
         model = replace(model, facts={"style": recipe.style, **model.facts} if recipe.style else model.facts)
         method.save(model, MODELS / f"{name}.safetensors", half=True)
-        for photo in WATCHED:
-            run.images[photo] = _watched(method, model, photo)
+        if recipe.source:
+            unseen = Facades(recipe.source, size=config.image_size, length=len(WATCHED), seed=1)
+            run.images |= {f"scene {k}": _triple(unseen[k], model) for k in range(len(unseen))}
+        else:
+            run.images |= {photo: _watched(method, model, photo) for photo in WATCHED}
     checkpoint.unlink(missing_ok=True)
+
+
+def steps_of(recipe: Recipe) -> int:
+    """How many steps a recipe takes."""
+    config = recipe.config
+    return config.num_epochs * SCENES // config.batch_size if recipe.source else config.num_steps  # type: ignore[no-any-return]
+
+
+def _triple(pair: torch.Tensor, model: Any) -> torch.Tensor:
+    """Input, output and truth side by side."""
+    source, truth = pair.split(1)
+    return torch.cat((source, pix2pix.translate(source, model).image, truth), -1)
 
 
 def _watched(method: Any, model: Any, photo: str) -> torch.Tensor:
@@ -132,7 +160,7 @@ def main() -> int:
     if not names:
         for name, recipe in RECIPES.items():
             made = "made" if (MODELS / f"{name}.safetensors").exists() else "not made"
-            print(f"{name}: {made}, {recipe.config.num_steps} steps, starts from {recipe.start or 'random weights'}")
+            print(f"{name}: {made}, {steps_of(recipe)} steps, starts from {recipe.start or 'random weights'}")
     for name in names:
         make(name)
     return 0

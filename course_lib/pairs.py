@@ -185,7 +185,7 @@ class UnpairedImages(Dataset[Tensor]):
 
 
 def nearest(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize without mixing colors: every pixel is the one nearest to its center. (N, 3, H, W) → (N, 3, *size)."""
+    """Resize without mixing colors: every pixel is the one nearest to its center. (N, 3, H, W) → (N, 3, h, w)."""
     return torch.nn.functional.interpolate(image, size, mode="nearest-exact")
 
 

@@ -122,14 +122,14 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
         command: that makes this run; by default the notebook whose number the name begins with.
 
     Yields:
-        A `Record` whose `values` and `images` the caller fills.
+        A `Record` whose `values` and `images` the caller fills; minutes spent earlier may be put into `minutes`.
     """
     settings = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config or {})  # type: ignore[arg-type]
     record = Record(name, profile, seed, settings, command=command or _command(name, profile, seed))
     _forget_peak_memory()
     began = time.perf_counter()
     yield record
-    record.minutes = (time.perf_counter() - began) / 60
+    record.minutes += (time.perf_counter() - began) / 60
     record.peak_memory_gb = _peak_memory_gb()
     record.device = _device_name()
     record.versions = {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]}

@@ -4,7 +4,7 @@ From pairs (x, y) — ``real_A`` and ``real_B`` here — a generator G learns y 
 shown a pair and asked whether the second picture is a real one:
 
     L_cGAN(G, D) = E log D(x, y) + E log(1 − D(x, G(x, z)))            Eq. 1; the noise z is dropout
-    L_L1(G)      = E |y − G(x, z)|                                     Eq. 3
+    L_L1(G)      = E ‖y − G(x, z)‖₁                                    Eq. 3
     G*           = arg min_G max_D  L_cGAN(G, D) + λ L_L1(G)           Eq. 4, λ = 100
 
 L1 alone gives the mean of all pictures that fit x, a blur; the discriminator knows that no real picture is blurred.
@@ -104,7 +104,7 @@ class Config:
     @classmethod
     def quick(cls) -> Config:
         """A minute on a CPU, at 64 px."""
-        return replace(cls.fast(), image_size=64, patch=34, learning_rate=5e-4)
+        return replace(cls.fast(), image_size=64, patch=16, learning_rate=1e-3)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,526 @@
+"""Goodfellow et al. 2014 and Mirza & Osindero 2014: the best answer, the value of the game, the step, the class.
+
+Points in the plane, so that densities can be written down; networks of a few hundred weights.
+"""
+
+import ast
+import dataclasses
+import inspect
+import math
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from course_lib import adversarial, checkpoints
+from course_lib.layers import receptive_field
+from course_lib.methods import gan
+from course_lib.methods.gan import Config, Players, load, save, train, train_step
+from course_lib.model_files import ModelError
+from course_lib.networks.small_gan import PictureGenerator, PictureJudge, PointGenerator, PointJudge
+
+TINY = {"image_size": 0, "noise_size": 2, "width": 16, "batch_size": 32, "num_steps": 4, "device": "cpu"}
+PICTURES = {**TINY, "image_size": 16, "width": 4, "batch_size": 4, "num_steps": 2}
+generate = partial(gan.generate, device="cpu")
+
+
+def tiny(**settings):
+    return Config(**{**TINY, **settings})
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def cloud(count, middle=(0.0, 0.0), sigma=1.0, seed=0):
+    return torch.tensor(middle) + sigma * torch.randn(count, 2, generator=generator(seed))
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def teach(judge, draw_real, draw_made, steps, rate=0.02):
+    """A discriminator alone, on fresh points at every step."""
+    optimizer = torch.optim.Adam(judge.parameters(), lr=rate)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * (1 - step / steps)
+        loss = adversarial.real_loss(judge(draw_real())) + adversarial.fake_loss(judge(draw_made()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+# --- the configuration ---
+
+
+def test_the_defaults_are_radfords():
+    """Radford et al. 2016, Section 4 and Figure 1; Goodfellow et al. 2014, Section 3 and Algorithm 1."""
+    paper = {
+        "objective": "non-saturating", "steps_D": 1, "batch_size": 128, "learning_rate": 2e-4, "beta1": 0.5,
+        "noise_size": 100, "width": 128, "init_std": 0.02, "norm_D": "batch", "penalty": 0.0, "cooldown": 0.0,
+        "num_classes": 0,
+    }  # fmt: skip
+    config = Config()
+    assert {name: getattr(config, name) for name in paper} == paper
+    assert Config.points().image_size == 0
+    assert Config.quick().num_steps < Config.fast().num_steps < config.num_steps
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("objective", "hinge"), ("steps_D", 0), ("num_steps", 0), ("batch_size", 0), ("learning_rate", 0.0),
+        ("learning_rate_D", -1.0), ("beta1", -0.5), ("penalty", -1.0), ("image_size", 48), ("num_classes", -1),
+        ("noise_size", 0), ("width", 0), ("layers_G", -1), ("norm_D", "layer"), ("cooldown", math.nan),
+    ],
+)  # fmt: skip
+def test_senseless_settings_are_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=f"{field} must be"):
+        Config(**{field: value})
+
+
+# --- the networks ---
+
+
+def test_a_dcgan_of_64_px_has_the_channels_of_figure_1():
+    """100 → 1024, 512, 256, 128 → 3, by 4×4 filters; a normalization has two numbers a channel."""
+    filters = 16 * (100 * 1024 + 1024 * 512 + 512 * 256 + 256 * 128 + 128 * 3)
+    count = filters + 2 * (1024 + 512 + 256 + 128) + 3
+    assert sum(p.numel() for p in PictureGenerator(100, size=64).parameters()) == count
+
+
+@pytest.mark.parametrize(("size", "halvings"), [(16, 2), (32, 3), (64, 4)])
+def test_pictures_are_in_their_range_and_a_judge_sees_all_of_one(size, halvings):
+    made = PictureGenerator(5, size=size, width=8)(10 * torch.randn(4, 5, generator=generator()))
+    assert made.shape == (4, 3, size, size)
+    assert 0 <= made.min() < 0.5 < made.max() <= 1
+    judge = PictureJudge(size=size, width=8)
+    assert judge(made).shape == (4,)
+    field, stride = receptive_field(judge.layers)
+    assert field >= size
+    assert stride == 2**halvings
+
+
+def test_a_judge_without_normalization_judges_each_picture_alone():
+    images = torch.rand(3, 3, 16, 16, generator=generator())
+    for norm, alone in (("none", True), ("batch", False)):
+        judge = PictureJudge(size=16, width=4, norm=norm)
+        assert torch.allclose(judge(images)[:1], judge(images[:1]), atol=1e-5) == alone
+
+
+def test_filters_begin_as_radford_says():
+    network = gan.build(Config(width=16, device="cpu"))
+    filters = torch.cat([m.weight.flatten() for m in network.modules() if isinstance(m, nn.ConvTranspose2d)])
+    assert filters.std().item() == pytest.approx(0.02, rel=0.02)
+
+
+def test_without_hidden_layers_a_generator_makes_the_normal_distribution_it_says():
+    network = PointGenerator(3, layers=0)
+    with torch.no_grad():
+        made = network(torch.randn(50_000, 3, generator=generator()))
+    weight, bias = network.layers[0].weight.detach(), network.layers[0].bias.detach()
+    torch.testing.assert_close(made.mean(0), bias, atol=0.02, rtol=0)
+    torch.testing.assert_close(made.T.cov(), weight @ weight.T, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("size", [0, 16])
+def test_both_players_hear_the_class(size):
+    config = tiny(image_size=size, num_classes=3, width=8)
+    G, D = gan.build(config).eval(), gan.build_discriminator(config).eval()
+    noise = torch.randn(1, 2, generator=generator())
+    made = [G(noise, torch.tensor([k])) for k in range(3)]
+    judged = [D(made[0], torch.tensor([k])).item() for k in range(3)]
+    assert not torch.equal(made[0], made[1])
+    assert not torch.equal(made[1], made[2])
+    assert len(set(judged)) == 3
+
+
+def test_a_network_refuses_what_it_was_not_built_for():
+    with pytest.raises(ValueError, match="knows 0 classes, and labels came"):
+        PointJudge()(torch.zeros(2, 2), torch.zeros(2, dtype=torch.long))
+    with pytest.raises(ValueError, match="knows 3 classes, and no labels came"):
+        PointJudge(num_classes=3)(torch.zeros(2, 2))
+    with pytest.raises(ValueError, match="one label for each of 2"):
+        PointJudge(num_classes=3)(torch.zeros(2, 2), torch.zeros(1, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"expected \(N, 3, 16, 16\), got \(2, 3, 32, 32\)"):
+        PictureJudge(size=16, width=4)(torch.zeros(2, 3, 32, 32))
+    with pytest.raises(ValueError, match="pictures are 16, 32, 64 px"):
+        PictureGenerator(2, size=20)
+
+
+# --- Proposition 1 and Theorem 1 ---
+
+
+def test_a_discriminator_alone_learns_p_over_p_plus_q_of_a_die():
+    """Three places, p = (½, ¼, ¼) and q = (¼, ¼, ½): the best answers are 2/3, 1/2, 1/3."""
+    places = torch.tensor([[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    p, q = torch.tensor([2, 1, 1]), torch.tensor([1, 1, 2])  # quarters
+    torch.manual_seed(0)
+    judge = PointJudge(width=16)
+    teach(judge, lambda: places.repeat_interleave(p, 0), lambda: places.repeat_interleave(q, 0), steps=300)
+    with torch.no_grad():
+        torch.testing.assert_close(judge(places).sigmoid(), torch.tensor([2 / 3, 1 / 2, 1 / 3]), atol=0.01, rtol=0)
+
+
+def test_a_discriminator_alone_learns_the_logarithm_of_the_ratio_of_two_normals():
+    """N((−½, 0), I) against N((½, 0), I): log p/q = −x, a plane; D* = σ(−x)."""
+    torch.manual_seed(0)
+    judge = PointJudge(width=16, layers=1)
+    draw = lambda middle: lambda: torch.tensor([middle, 0.0]) + torch.randn(512, 2)  # noqa: E731
+    teach(judge, draw(-0.5), draw(0.5), steps=400)
+    x = cloud(2000, seed=1)
+    with torch.no_grad():
+        error = (judge(x).sigmoid() - torch.sigmoid(-x[:, 0])).abs().mean()
+    assert error < 0.03
+
+
+def test_the_game_is_worth_minus_log_4_where_the_two_agree_and_more_elsewhere():
+    """A judge taught on q = p answers ½, and V = −log 4; on q ≠ p the best V is −log 4 + 2 JSD."""
+    places = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
+    for made, worth in (([1, 1], -math.log(4)), ([0, 2], None)):
+        torch.manual_seed(0)
+        judge = PointJudge(width=16)
+        draw_made = lambda counts=made: places.repeat_interleave(torch.tensor(counts), 0)  # noqa: E731
+        teach(judge, lambda: places, draw_made, steps=300)
+        value = -(adversarial.real_loss(judge(places)) + adversarial.fake_loss(judge(draw_made()))).item()
+        if worth is None:  # p = (½, ½), q = (0, 1): D* = (1, ⅓), V = ½ log ⅓ + log ⅔
+            worth = 0.5 * math.log(1 / 3) + math.log(2 / 3)
+        assert value == pytest.approx(worth, abs=0.02)
+
+
+# --- the step ---
+
+
+def test_the_step_is_at_most_thirty_lines():
+    """Without its docstring."""
+    (function,) = ast.parse(inspect.getsource(train_step)).body
+    first = function.body[1].lineno if isinstance(function.body[0], ast.Expr) else function.body[0].lineno
+    header = function.body[0].lineno - function.lineno
+    assert function.end_lineno - first + 1 + header <= 30
+
+
+def sgd(players, rate=0.1):
+    players.optimizer_D = torch.optim.SGD(players.D.parameters(), rate)
+    players.optimizer_G = torch.optim.SGD(players.G.parameters(), rate)
+    return players
+
+
+def slopes_by_hand(logits, objective):
+    """Of the real, the fake and the fooling loss in the logit."""
+    if objective == "least-squares":
+        return 2 * (logits - 1), 2 * logits, 2 * (logits - 1)
+    answer = logits.sigmoid()
+    return answer - 1, answer, -answer if objective == "minimax" else answer - 1
+
+
+@pytest.mark.parametrize("objective", adversarial.OBJECTIVES)
+def test_one_step_by_hand(objective):
+    """G(z) = z + g, D(x) = w·x + b, plain gradient descent: first D, then G against the new D, on fresh noise."""
+    config = tiny(layers_G=0, layers_D=0, objective=objective)
+    players = sgd(Players(config, gan.build(config), gan.build_discriminator(config)))
+    w, b = torch.tensor([0.8, -0.5]), torch.tensor(0.1)
+    given = (torch.eye(2), torch.zeros(2), w[None], b[None])
+    with torch.no_grad():
+        for parameter, value in zip(players.network.parameters(), given, strict=True):
+            parameter.copy_(value)
+    real = cloud(8, (2.0, 1.0))
+    torch.manual_seed(0)
+    found, fake = train_step(players, real[None])
+    torch.manual_seed(0)
+    first, second = torch.randn(8, 2), torch.randn(8, 2)
+    on_real = slopes_by_hand(real @ w + b, objective)[0]
+    on_fake = slopes_by_hand(first @ w + b, objective)[1]
+    new_w = w - 0.1 * (on_real[:, None] * real + on_fake[:, None] * first).mean(0)
+    new_b = b - 0.1 * (on_real + on_fake).mean()
+    torch.testing.assert_close(players.D.layers[0].weight[0].detach(), new_w)
+    torch.testing.assert_close(players.D.layers[0].bias[0].detach(), new_b)
+    logits = second @ new_w + new_b
+    slopes = slopes_by_hand(logits, objective)[2]
+    torch.testing.assert_close(players.G.layers[0].bias.detach(), -0.1 * slopes.mean() * new_w)
+    torch.testing.assert_close(fake.detach(), second)
+    assert set(found) == {"D_real", "D_fake", "G"}
+    assert found["G"].item() == pytest.approx(adversarial.fooling_loss(logits, objective).item())
+
+
+def test_each_player_moves_by_its_own_loss_alone():
+    config = tiny()
+    for still in ("G", "D"):
+        players = sgd(Players(config, gan.build(config), gan.build_discriminator(config)))
+        for group in getattr(players, f"optimizer_{still}").param_groups:
+            group["lr"] = 0.0
+        before = {name: value.clone() for name, value in players.network.state_dict().items()}
+        train_step(players, cloud(8)[None])
+        moved = {
+            name[0] for name, value in players.network.state_dict().items() if not torch.equal(value, before[name])
+        }
+        assert moved == {"G", "D"} - {still}
+        assert all(parameter.grad is None for parameter in players.network.parameters())
+        assert all(parameter.requires_grad for parameter in players.network.parameters())
+
+
+def test_k_minibatches_are_k_steps_of_d_and_one_of_g():
+    config, steps = tiny(steps_D=3), {"D": 0, "G": 0}
+    players = Players(config, gan.build(config), gan.build_discriminator(config))
+    for name in steps:
+
+        def count(*_, name=name):
+            steps[name] += 1
+
+        getattr(players, f"optimizer_{name}").register_step_post_hook(count)
+    train_step(players, torch.stack([cloud(8, seed=k) for k in range(3)]))
+    assert steps == {"D": 3, "G": 1}
+
+
+def test_the_penalty_is_half_gamma_times_the_squared_slope():
+    """D(x) = w·x has the slope w everywhere: γ/2 · |w|²; its gradient is γ·w."""
+    config = tiny(layers_D=0, penalty=0.6)
+    players = sgd(Players(config, gan.build(config), gan.build_discriminator(config)))
+    plain = sgd(Players(tiny(layers_D=0), gan.build(config), gan.build_discriminator(config)))
+    w = players.D.layers[0].weight.detach().clone()
+    for both in (players, plain):
+        torch.manual_seed(0)
+        both.found = train_step(both, cloud(8)[None].clone())[0]
+    assert players.found["D_penalty"].item() == pytest.approx(0.3 * w.square().sum().item())
+    torch.testing.assert_close(players.D.layers[0].weight, plain.D.layers[0].weight - 0.1 * 0.6 * w)
+
+
+# --- learning ---
+
+
+def test_the_middle_of_what_is_made_moves_to_the_middle_of_the_data():
+    data = cloud(2000, (2.0, -1.0), 0.5)
+    config = tiny(num_steps=400, learning_rate=5e-3, cooldown=0.5, layers_G=1, penalty=0.1)
+    before = generate(1000, gan.Model(gan.build(config), config, {})).image.mean(0)
+    model = train(data, config)
+    after = generate(1000, model).image
+    assert (before - data.mean(0)).norm() > 1.5
+    assert (after.mean(0) - data.mean(0)).norm() < 0.3
+    assert after.std(0).max() < 1.0
+    with torch.no_grad():
+        judged = model.discriminator(torch.cat((data[:1000], after))).sigmoid()
+    assert abs(judged.mean() - 0.5) < 0.05
+    history = model.facts["history"]
+    late = sum(history["D_real"][-50:] + history["D_fake"][-50:]) / 50
+    assert late == pytest.approx(math.log(4), abs=0.1)
+
+
+def test_a_conditional_generator_obeys_its_label():
+    middles = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 2.0]])
+    labels = torch.arange(3).repeat(500)
+    data = middles[labels] + cloud(1500, sigma=0.3)
+    config = tiny(num_classes=3, num_steps=400, learning_rate=5e-3, cooldown=0.5, penalty=0.1)
+    model = train(data, config, labels=labels)
+    for k, middle in enumerate(middles):
+        made = generate(300, model, labels=k).image
+        assert (made.mean(0) - middle).norm() < 0.5
+        assert (torch.cdist(made, middles).argmin(1) == k).float().mean() > 0.95
+    wanted = torch.arange(300) % 3
+    mixed = generate(300, model, labels=wanted).image
+    assert (torch.cdist(mixed, middles).argmin(1) == wanted).float().mean() > 0.95
+
+
+def test_pictures_of_two_colors_are_learned_by_class():
+    labels = torch.arange(64) % 2
+    data = torch.tensor([0.15, 0.85])[labels].view(-1, 1, 1, 1) + 0.05 * torch.randn(
+        64, 3, 16, 16, generator=generator()
+    )
+    config = tiny(
+        **{**PICTURES, "num_classes": 2, "num_steps": 60, "learning_rate": 2e-3, "width": 8, "batch_size": 16}
+    )
+    model = train(data.clamp(0, 1), config, labels=labels)
+    dark, bright = (generate(8, model, labels=k).image.mean().item() for k in (0, 1))
+    assert dark < 0.4 < 0.6 < bright
+
+
+def test_every_step_of_d_sees_other_points_and_every_point_keeps_its_label():
+    data = torch.arange(12.0).repeat(2, 1).T  # (12, 2): point k is (k, k)
+    labels = torch.arange(12) % 4
+    for kind in (data, list(data)):
+        packed = gan._Packed(kind, labels, 3)
+        assert len(packed) == 12
+        item = packed[7]  # (k, 3): x, y, label
+        assert item[:, 0].tolist() == [7, 11, 3]
+        assert item[:, 2].tolist() == [3, 3, 3]
+        assert torch.equal(torch.stack(list(packed.__getitems__([7, 0]))), torch.stack((item, packed[0])))
+
+
+def test_the_batches_reach_the_step_as_they_were(monkeypatch):
+    images = torch.rand(8, 3, 16, 16, generator=generator())
+    labels, seen = (torch.arange(8) > 2).long(), []  # items 4 apart, which stand in one row, differ
+
+    def watch(players, real, labels):
+        seen.append((real.detach().clone(), labels.clone()))
+        return train_step(players, real, labels)
+
+    monkeypatch.setattr(gan, "train_step", watch)
+    train(images, tiny(**PICTURES, steps_D=2, num_classes=2), labels=labels)
+    for real, named in seen:
+        assert real.shape == (2, 4, 3, 16, 16)
+        for image, label in zip(real.flatten(0, 1), named.flatten(), strict=True):
+            (place,) = (images == image).flatten(1).all(1).nonzero()
+            assert labels[place] == label
+
+
+def test_a_dataset_of_items_trains_like_a_tensor():
+    data = cloud(64)
+    assert same(train(data, tiny()).network, train(list(data), tiny()).network)
+
+
+def test_a_dictionary_of_losses_a_step():
+    model = train(cloud(64), tiny(penalty=0.1))
+    assert set(model.facts["history"]) == {"total", "D_real", "D_fake", "D_penalty", "G", "seconds"}
+    assert all(len(values) == 4 for values in model.facts["history"].values())
+
+
+def test_the_rates_of_the_players_are_their_own():
+    config = tiny(learning_rate=1e-3, learning_rate_D=1e-4)
+    players = Players(config, gan.build(config), gan.build_discriminator(config))
+    assert [o.param_groups[0]["lr"] for o in players.optimizers] == [1e-4, 1e-3]  # D, G
+
+
+# --- runs ---
+
+
+@pytest.mark.parametrize("more", [{}, {"num_classes": 2, "steps_D": 2, "penalty": 0.1}, PICTURES])
+def test_a_run_that_was_stopped_goes_on_as_if_nothing_had_happened(tmp_path, more):
+    config = tiny(**{**more, "num_steps": 6})
+    size = config.image_size
+    data = torch.rand(40, 3, size, size, generator=generator()) if size else cloud(40)
+    labels = torch.arange(40) % 2 if config.num_classes else None
+    whole = train(data, config, labels=labels)
+    train(data, dataclasses.replace(config, num_steps=3), labels=labels, checkpoint=tmp_path / "run")
+    torch.randn(7)
+    resumed = train(data, config, labels=labels, checkpoint=tmp_path / "run")
+    assert same(whole.network, resumed.network)
+    assert same(whole.discriminator, resumed.discriminator)
+    assert whole.facts["history"]["G"] == resumed.facts["history"]["G"]
+
+
+@pytest.mark.parametrize("other", ["data", "labels", "config"])
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, other):
+    data, labels, config = cloud(40), torch.arange(40) % 2, tiny(num_classes=2)
+    train(data, config, labels=labels, checkpoint=tmp_path / "run")
+    if other == "data":
+        data = cloud(40, seed=1)
+    elif other == "labels":
+        labels = 1 - labels
+    else:
+        config = dataclasses.replace(config, objective="minimax")
+    with pytest.raises(checkpoints.CheckpointError):
+        train(data, config, labels=labels, checkpoint=tmp_path / "run")
+
+
+def test_one_seed_one_result():
+    data = cloud(64)
+    first, again, other = (train(data, tiny(seed=seed)) for seed in (0, 0, 1))
+    assert same(first.network, again.network)
+    assert not same(first.network, other.network)
+
+
+def test_a_start_brings_both_players():
+    data = cloud(64)
+    first = train(data, tiny())
+    on = train(data, tiny(learning_rate=1e-12), start=first)
+    for a, b in ((first.network, on.network), (first.discriminator, on.discriminator)):
+        for x, y in zip(a.parameters(), b.parameters(), strict=True):
+            torch.testing.assert_close(x, y, atol=1e-8, rtol=0)
+    with pytest.raises(ValueError, match="the model to start from has width=16"):
+        train(data, tiny(width=8), start=first)
+
+
+def test_a_watcher_gets_a_picture():
+    seen = []
+    train(torch.rand(8, 3, 16, 16), tiny(**PICTURES), callback=seen.append)
+    assert seen[-1].image().shape == (1, 3, 16, 16)
+    train(cloud(64), tiny(), callback=seen.append)
+    assert seen[-1].image().shape[:2] == (1, 3)
+    assert set(seen[-1].losses) == {"total", "D_real", "D_fake", "G"}
+
+
+# --- the verb ---
+
+
+def test_the_same_noise_makes_the_same_whatever_is_beside_it():
+    model = train(torch.rand(8, 3, 16, 16), tiny(**PICTURES))
+    noise = torch.randn(300, 2, generator=generator())
+    whole = generate(noise, model).image
+    assert whole.shape == (300, 3, 16, 16)
+    assert 0 <= whole.min() <= whole.max() <= 1
+    torch.testing.assert_close(generate(noise[7:9], model).image, whole[7:9], atol=1e-5, rtol=0)
+
+
+def test_a_count_draws_noise_from_its_seed():
+    model = train(cloud(64), tiny())
+    drawn = generate(3, model, seed=5).image
+    torch.testing.assert_close(drawn, generate(torch.randn(3, 2, generator=generator(5)), model).image)
+    assert not torch.equal(drawn, generate(3, model, seed=6).image)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_file_gives_back_the_generator(tmp_path, half):
+    data, labels = torch.rand(8, 3, 16, 16, generator=generator()), torch.arange(8) % 2
+    model = train(data, tiny(**PICTURES, num_classes=2), labels=labels)
+    save(model, tmp_path / "patches.safetensors", half=half)
+    back = load(tmp_path / "patches.safetensors")
+    assert back.config == model.config
+    assert back.discriminator is None
+    assert back.facts["steps"] == 2
+    a, b = (generate(2, m, labels=[0, 1]).image for m in (model, back))
+    torch.testing.assert_close(a, b, atol=2e-3 if half else 0, rtol=0)
+
+
+def test_a_foreign_file_is_refused(tmp_path):
+    (tmp_path / "other.safetensors").write_bytes(Path(__file__).read_bytes())
+    with pytest.raises(ModelError, match="damaged or not a safetensors file"):
+        load(tmp_path / "other.safetensors")
+
+
+# --- what bad input gets ---
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "message"),
+    [
+        (torch.zeros(0, 2), {}, "got none"),
+        (torch.zeros(64, 3), {}, r"expected items \(2,\).*got \(3,\)"),
+        (torch.zeros(64, 2), {"image_size": 16}, r"expected items \(3, 16, 16\).*Config.points"),
+        (torch.zeros(64, 3, 32, 32), {"image_size": 16}, r"as image_size=16; got \(3, 32, 32\)"),
+        (torch.zeros(8, 2), {}, "8 items do not fill a batch of 32"),
+        (2 * torch.ones(64, 3, 16, 16), {"image_size": 16}, r"pictures are in \[0, 1\], got values from 2 to 2"),
+        (torch.full((64, 2), math.nan), {}, "not finite"),
+    ],
+)
+def test_bad_data_teaches(data, more, message):
+    with pytest.raises(ValueError, match=message):
+        train(data, tiny(**more))
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "message"),
+    [
+        (torch.zeros(64).long(), 0, "num_classes=0"),
+        (None, 3, "there are 3 classes: say which with labels, whole numbers from 0 to 2"),
+        (torch.full((64,), 3), 3, r"64 labels, whole numbers from 0 to 2, got torch.int64 .*such as \[3, 3"),
+        (torch.zeros(63).long(), 3, r"of shape \(63,\)"),
+        (torch.zeros(0).long(), 3, r"of shape \(0,\)"),
+        ([0, 1], 3, r"of shape \(2,\)"),
+        (torch.zeros(64), 3, "torch.float32"),
+    ],
+)
+def test_bad_labels_teach(labels, classes, message):
+    with pytest.raises(ValueError, match=message):
+        train(cloud(64), tiny(num_classes=classes), labels=labels)
+    model = gan.Model(gan.build(tiny(num_classes=classes)), tiny(num_classes=classes), {})
+    with pytest.raises(ValueError, match=message):
+        generate(64, model, labels=labels)
+
+
+@pytest.mark.parametrize("noise", [torch.zeros(3), torch.zeros(3, 5), torch.zeros(0, 2), 0, -2])
+def test_bad_noise_teaches(noise):
+    model = gan.Model(gan.build(tiny()), tiny(), {})
+    with pytest.raises(ValueError, match=r"expected noise \(N, 2\), N from 1 on"):
+        generate(noise, model)
