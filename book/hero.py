@@ -17,7 +17,7 @@ from course_lib.facades import Facades  # noqa: E402
 from course_lib.methods import johnson, pix2pix  # noqa: E402
 
 HEIGHT, GAP, WIDTH = 340, 10, 400  # pixels
-SCENE = 5
+SCENE = 1
 PAINTERS = ("great_wave", "composition_viii", "cafe_terrace", "church_at_auvers", "poppies")
 
 
