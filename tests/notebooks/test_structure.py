@@ -136,3 +136,12 @@ def test_its_pictures_show_something(path: Path) -> None:
                 gray = np.asarray(picture.convert("L"), dtype=np.float32)
             darkest, brightest = np.percentile(gray, [1, 99])
             assert brightest - darkest > 25, f"a picture of {gray.shape} is nearly flat"
+
+
+def test_live_panels_are_run_and_not_compared(path: Path) -> None:
+    """A panel has no output in the committed notebook and one wherever it runs."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        tags = set(cell.metadata.get("tags", []))
+        if "_panel(" in cell.source and cell.cell_type == "code":
+            assert tags >= {"play", "nbval-ignore-output"}, cell.source
+            assert cell.outputs == []
