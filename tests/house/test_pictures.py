@@ -1,4 +1,4 @@
-"""Every picture the project gives away is in the ledger, unchanged, and free to give."""
+"""Every picture the project gives away is in the ledger, unchanged, and free to give; six excerpts are only shown."""
 
 import csv
 import hashlib
@@ -43,3 +43,10 @@ def test_row_describes_its_file(row):
         assert pil.size == (int(row["width"]), int(row["height"]))
     for column in ("title", "creator", "licence", "source", "changes"):
         assert row[column].strip(), f"{row['file']}: {column} is empty"
+
+
+def test_research_excerpts_are_few_small_and_marked():
+    marked = [row for row in rows() if row["licence"] == "research excerpt, not for reuse"]
+    assert marked == [row for row in rows() if row["file"].startswith("excerpt/")]
+    assert len(marked) <= 6
+    assert all(max(int(row["width"]), int(row["height"])) <= 256 for row in marked)
