@@ -2,7 +2,7 @@
 
 A stylization is a tug-of-war between six terms. `examine` runs one and takes it apart at a few steps; `show` draws
 each term's share of the loss and of the gradient over the steps, and for each picture where it is still being
-changed and which term pulls hardest there.
+changed and which term pulls hardest there; `explore` shows the same behind a slider.
 
     slides = microscope.examine(content, style, gatys.Config.fast(), steps=(1, 5, 20, 80))
     microscope.show(slides, caption="…", alt="…")
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib import figures, records
+from course_lib import figures, interactive, records
 from course_lib.methods import gatys
 from course_lib.runtime import Progress
 
@@ -112,6 +112,37 @@ def show(
     return figures.sheet(images, titles=titles, caption=caption, alt=alt, columns=len(shown), size=size, above=above)
 
 
+def explore(
+    slides: Slides,
+    *,
+    caption: str,
+    alt: str,
+    at: int = -1,
+    size: int | None = 220,
+    quality: int = figures.QUALITY,
+) -> figures.Figure:
+    """The same to move through: at each step looked at, every term's share and the three pictures; needs no kernel.
+
+    Args:
+        slides: from `examine` or `load`.
+        caption, alt, size, quality: as in `figures.sheet`.
+        at: the place on the slider shown at first.
+    """
+    rows = zip(slides.pictures, slides.changes, slides.pulls, strict=True)
+    return interactive.frames(
+        list(rows),
+        labels=[str(step) for step in slides.steps],
+        axis="steps",
+        titles=["the picture", "where it changes", "who pulls"],
+        notes=[_bars(slides, k) for k in range(len(slides.steps))],
+        caption=caption,
+        alt=alt,
+        at=at,
+        size=size,
+        quality=quality,
+    )
+
+
 def change_map(gradients: Mapping[str, Tensor]) -> Tensor:
     """Length of the summed gradient at each pixel, (1, 3, H, W): dark where the picture has come to rest."""
     total = torch.stack(list(gradients.values())).sum(0).norm(dim=1, keepdim=True)  # (1, 1, H, W)
@@ -156,9 +187,35 @@ def _shares(slides: Slides) -> Any:
         axes.set(xscale="log", xlabel="step", ylim=(0, 1), xlim=(slides.steps[0], slides.steps[-1]))
         axes.set_title(title, fontsize="medium")
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-    names = [name.replace("content/", "content ").replace("style/", "style ") for name in slides.losses]
-    canvas.legend(areas[::-1], names[::-1], loc="outside right upper", frameon=False, fontsize="small")
+    canvas.legend(
+        areas[::-1],
+        [_short(name) for name in slides.losses][::-1],
+        loc="outside right upper",
+        frameon=False,
+        fontsize="small",
+    )
     return canvas
+
+
+def _bars(slides: Slides, k: int) -> str:
+    """Each term's share of the loss and of the gradient at one step, as two bars and their key, in HTML."""
+    rows, palette = "", colors(list(slides.losses))
+    for title, values in (("loss", slides.losses), ("gradient", slides.lengths)):
+        total = sum(series[k] for series in values.values()) or 1.0
+        shares = {name: 100 * series[k] / total for name, series in values.items()}
+        words = ", ".join(f"{_short(name)} {share:.0f} %" for name, share in shares.items())
+        parts = "".join(
+            f'<span style="width:{share:.2f}%;background:{palette[name]}"></span>' for name, share in shares.items()
+        )
+        rows += (
+            f'<span>{title}</span><div class="bar" role="img" aria-label="share of the {title}: {words}">{parts}</div>'
+        )
+    key = "".join(f'<span><i style="background:{palette[name]}"></i>{_short(name)}</span>' for name in slides.losses)
+    return f'<div class="bars">{rows}<div class="key">{key}</div></div>'
+
+
+def _short(name: str) -> str:
+    return name.replace("content/", "content ").replace("style/", "style ")
 
 
 def _blurred(values: Tensor, width: int) -> Tensor:

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 import course_lib
-from course_lib import losses, methods
+from course_lib import methods
 from course_lib.methods import gatys
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,15 +139,6 @@ def test_every_field_of_a_configuration_says_where_it_comes_from(name: str) -> N
 
 
 # --- pages
-def test_the_converter_on_the_page_is_the_one_in_the_library() -> None:
-    script = (ROOT / "book" / "_static" / "converter.js").read_text(encoding="utf-8")
-    (table,) = re.findall(r"const CONVENTIONS = (\[.*?\]);", script, re.DOTALL)
-    assert json.loads(table) == [dataclasses.asdict(convention) for convention in losses.CONVENTIONS]
-    ((content, style),) = re.findall(r'ours: .*content: "(.*?)", style: "(.*?)"', script)
-    default = gatys.Config()
-    assert (float(content), float(style)) == (default.content_weight, default.style_weight)
-
-
 def test_every_chapter_and_page_is_in_the_table_of_contents() -> None:
     contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
     listed = set(re.findall(r"(?:file|root): (\S+)", contents))

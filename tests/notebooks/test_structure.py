@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from course_lib.interactive.component import part
+
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
+SCRIPT = re.compile(r'<script class="play-part">(.*?)</script>', re.DOTALL)
 DATA_URI = re.compile(r"data:image/(?:jpeg|png|webp);base64,([A-Za-z0-9+/=]+)")
 
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -129,19 +132,48 @@ def test_every_figure_has_alt_text_and_a_caption(path: Path) -> None:
 
 
 def test_its_pictures_show_something(path: Path) -> None:
-    """No committed picture is all black, all white, or flat: its gray values must spread."""
-    for page in pages(nbformat.read(path, as_version=4)):
-        for uri in DATA_URI.findall(page):
-            with Image.open(io.BytesIO(base64.b64decode(uri))) as picture:
-                gray = np.asarray(picture.convert("L"), dtype=np.float32)
-            darkest, brightest = np.percentile(gray, [1, 99])
-            assert brightest - darkest > 25, f"a picture of {gray.shape} is nearly flat"
+    """No committed picture is all black, all white, or flat, but where a cell says that this is its subject."""
+    for cell in code(nbformat.read(path, as_version=4)):
+        spreads = []
+        for page in pages(nbformat.v4.new_notebook(cells=[cell])):
+            for uri in DATA_URI.findall(page):
+                with Image.open(io.BytesIO(base64.b64decode(uri))) as picture:
+                    gray = np.asarray(picture.convert("L"), dtype=np.float32)
+                darkest, brightest = np.percentile(gray, [1, 99])
+                spreads.append(brightest - darkest)
+        on_purpose = "black-on-purpose" in cell.metadata.get("tags", [])
+        assert not spreads or max(spreads) > 25, "nothing to see in this figure"
+        assert on_purpose == any(spread <= 25 for spread in spreads), f"flat pictures: {cell.source}"
 
 
 def test_live_panels_are_run_and_not_compared(path: Path) -> None:
-    """A panel has no output in the committed notebook and one wherever it runs."""
-    for cell in nbformat.read(path, as_version=4).cells:
+    """A panel has no output in the committed notebook and one wherever it runs; what follows it needs no kernel."""
+    cells = nbformat.read(path, as_version=4).cells
+    for number, cell in enumerate(cells):
         tags = set(cell.metadata.get("tags", []))
         if "_panel(" in cell.source and cell.cell_type == "code":
             assert tags >= {"play", "nbval-ignore-output"}, cell.source
             assert cell.outputs == []
+            assert "*Needs a kernel.*" in cells[number - 1].source
+            after = nbformat.v4.new_notebook(cells=cells[number + 1 : number + 4])
+            assert any(map(SCRIPT.search, pages(after))), "a panel is followed by its kernel-free twin"
+
+
+def test_it_can_be_played_with_on_the_page(path: Path) -> None:
+    """At least two components, with the style and script that the library has today."""
+    components = [page for page in pages(nbformat.read(path, as_version=4)) if SCRIPT.search(page)]
+    assert len(components) >= 2
+    for page in components:
+        (kind,) = re.findall(r'<div class="play" data-kind="([\w-]+)"', page)
+        expected = [part("core.js"), part(kind.replace("-", "_") + ".js")]
+        assert SCRIPT.findall(page) == ["(() => {\n" + "\n".join(expected) + "\n})();"], "run make outputs"
+        assert f'<style class="play-part">{part("play.css")}</style>' in page, "run make outputs"
+
+
+def test_its_pictures_are_light(path: Path) -> None:
+    """A page's own pictures, as files: at most a megabyte, in a format that browsers decode when it is needed."""
+    html = "".join(pages(nbformat.read(path, as_version=4)))
+    pictures = {base64.b64decode(uri) for uri in DATA_URI.findall(html)}
+    assert sum(map(len, pictures)) <= 1_000_000
+    tags = re.findall(r"<img [^>]+>", html)
+    assert all('src="data:image/webp;' in tag and 'loading="lazy"' in tag and 'width="' in tag for tag in tags)

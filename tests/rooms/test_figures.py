@@ -40,7 +40,7 @@ def test_the_pixels_arrive_in_their_channels():
     red = torch.zeros(3, 80, 80)
     red[0] = 1
     (kind, image), *_ = pictures_in(sheet([red], titles=["red"], caption="c", alt="a"))
-    assert kind == "jpeg"
+    assert kind == "webp"
     r, g, b = image.convert("RGB").getpixel((40, 40))
     assert r > 245
     assert max(g, b) < 10
@@ -109,7 +109,15 @@ def test_a_stored_file_goes_in_as_it_is(tmp_path):
     assert base64.b64encode(path.read_bytes()).decode() in figure._repr_html_()
     assert pictures_in(figure)[0][0] == "webp"
     save_image(plain(), tmp_path / "a.jpg")
-    assert pictures_in(sheet([tmp_path / "a.jpg"], titles=["t"], caption="c", alt="a"))[0][0] == "jpeg"
+    ((kind, image),) = pictures_in(sheet([tmp_path / "a.jpg"], titles=["t"], caption="c", alt="a"))
+    assert (kind, image.size) == ("webp", (100, 80))
+
+
+def test_the_page_knows_the_size_before_the_picture_is_there():
+    (tag,) = re.findall("<img [^>]+>", sheet([plain()], titles=["t"], caption="c", alt="a")._repr_html_())
+    assert 'width="100" height="80" loading="lazy" decoding="async"' in tag
+    (tag,) = re.findall("<img [^>]+>", curves({"a": [1.0, 2.0]}, caption="c", alt="a")._repr_html_())
+    assert f'width="{round(figures._WIDTH * figures._DPI)}" height="420" loading="lazy"' in tag
 
 
 @pytest.mark.parametrize(
@@ -141,7 +149,7 @@ def test_curves_draw_every_line_on_the_asked_axis(monkeypatch):
     assert [label.get_text() for label in drawn[2].axes[0].get_xticklabels()] == ["relu1_1", "relu2_1"]
     assert 'alt="Nine curves fall"' in figure._repr_html_()
     ((kind, image),) = pictures_in(figure)
-    assert kind == "jpeg"
+    assert kind == "webp"
     assert image.width == round(figures._WIDTH * figures._DPI)
 
 
@@ -185,5 +193,5 @@ def test_a_stored_picture_is_reduced_only_where_a_size_asks_for_it(tmp_path):
     as_stored = sheet([path], titles=["run"], caption="c", alt="a", size=80)._repr_html_()
     assert base64.b64encode(path.read_bytes()).decode() in as_stored
     reduced = sheet([path], titles=["run"], caption="c", alt="a", size=70)._repr_html_()
-    data = re.search(r"data:image/jpeg;base64,([^\"]+)", reduced)[1]
+    data = re.search(r"data:image/webp;base64,([^\"]+)", reduced)[1]
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (70, 35)

@@ -1,0 +1,30 @@
+"""Components of course_lib.interactive on the book's own pages: `{converter}` with its caption."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.application import Sphinx
+
+sys.path.insert(0, os.environ.get("COURSE_LIB_ROOT") or str(Path(__file__).resolve().parents[2]))
+
+from course_lib import interactive
+
+
+class Converter(Directive):
+    """`{converter} CAPTION`: loss weights on one paper's scale, in another's units."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        figure = interactive.converter(caption=" ".join(self.arguments[0].split()))
+        return [nodes.raw("", figure._repr_html_(), format="html")]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("converter", Converter)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
