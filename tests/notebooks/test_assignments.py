@@ -1,0 +1,198 @@
+"""The assignments: copies follow from masters, masters are right, and an untouched copy has nothing."""
+
+import ast
+import importlib.util
+import re
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from course_lib import VGGFeatures, assignments
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "notebooks" / "assignments"
+MASTERS = sorted((FOLDER / "masters").glob("*.ipynb"))
+LIGHT = ("04_transformer_net", "05_patchgan")  # these need no pretrained VGG
+
+
+def generator():
+    spec = importlib.util.spec_from_file_location("book_assignments", ROOT / "book" / "assignments.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(notebook, master, light=False):
+    """Runs a notebook as it would be graded, but in this process; grade_id → what went wrong, or None.
+
+    With `light` the VGG is a small random one, and the test that measures the real one is left out.
+    """
+    names, found = {"__name__": "__main__"}, {}
+    for kind, name, code in assignments.for_grading(master, notebook):
+        if name == "bootstrap" or (light and name == "test_together"):
+            continue  # a magic, and for Colab only
+        try:
+            exec(compile(code, f"<{name}>", "exec"), names)
+            error = None
+            if light and name == "imports":
+                names["VGGFeatures"] = partial(VGGFeatures, weights=None)
+        except (Exception, NotImplementedError) as caught:
+            error = f"{type(caught).__name__}: {caught}"
+        if kind == "test" or (kind == "given" and error and notebook is master):
+            found[name] = error
+    return found
+
+
+def test_there_are_enough_and_each_gives_ten_points():
+    assert len(MASTERS) >= 6
+    for path in MASTERS:
+        tasks = assignments.tasks(assignments.read(path))
+        assert sum(task.points for task in tasks) == 10
+        assert len(tasks) >= 3
+        assert all(task.title for task in tasks)
+
+
+@pytest.mark.parametrize("path", MASTERS, ids=lambda path: path.stem)
+def test_a_master_is_made_as_it_should_be(path):
+    master = assignments.read(path)
+    assert not list(assignments.problems(master))
+    number = int(path.stem[:2])
+    first = assignments.source(master["cells"][0])
+    assert first.startswith(f"# Assignment {number}. ")
+    assert f"blob/main/notebooks/assignments/{path.name})" in first
+    assert "**The story.**" in first
+    assert "**You will learn**" in first or number >= 6
+    for cell in master["cells"]:
+        code = assignments.source(cell)
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"], "masters are kept without outputs"
+        if assignments.is_test(cell):
+            kept = assignments.source(assignments.student_copy({"cells": [cell]})["cells"][0])
+            assert re.search(r"checks\.check_|assert ", kept), "every test shows a student something to run"
+            for node in ast.walk(ast.parse(code)):
+                if isinstance(node, ast.Assert):
+                    assert node.msg is not None, f"a test says why it fails: {ast.unparse(node)}"
+
+
+def test_the_copies_are_up_to_date():
+    made = generator().copies()
+    assert {path.name for path in made} == {path.name for path in FOLDER.glob("*.ipynb")}
+    for path, content in made.items():
+        assert path.read_bytes() == content, f"{path.name} is not what its master gives: run `make assignments`"
+
+
+@pytest.mark.parametrize("path", MASTERS, ids=lambda path: path.stem)
+def test_a_copy_gives_nothing_away(path):
+    copy = assignments.read(FOLDER / path.name)
+    text = "\n".join(assignments.source(cell) for cell in copy["cells"])
+    assert not re.search(r"### (BEGIN|END|INSTEAD)|HIDDEN|SOLUTION", text)
+    master = assignments.read(path)
+    for cell in master["cells"]:
+        for secret in (*assignments._SOLUTION.findall(assignments.source(cell)),
+                       *assignments._HIDDEN.findall(assignments.source(cell))):  # fmt: skip
+            for line in secret[1].splitlines():
+                if len(line.strip()) > 35:
+                    assert line.strip() not in text, f"the copy still says {line.strip()!r}"
+
+
+@pytest.mark.parametrize("path", MASTERS, ids=lambda path: path.stem)
+def test_an_untouched_copy_scores_zero(path):
+    """That of the repair runs as it is, so with a light network; its mistakes do not depend on the weights."""
+    found = run(assignments.read(FOLDER / path.name), assignments.read(path), light=path.stem == "03_repair")
+    assert found
+    assert all(found.values()), f"for nothing: {[name for name, error in found.items() if not error]}"
+
+
+@pytest.mark.real_weights
+@pytest.mark.parametrize("path", [p for p in MASTERS if p.stem not in LIGHT], ids=lambda path: path.stem)
+def test_a_master_scores_full(path, real_network):
+    real_network(layers=("relu1_1",))  # says what to do where the weights are missing
+    master = assignments.read(path)
+    assert {name: error for name, error in run(master, master).items() if error} == {}
+
+
+@pytest.mark.parametrize("path", [p for p in MASTERS if p.stem in LIGHT], ids=lambda path: path.stem)
+def test_a_master_that_needs_no_pretrained_network_scores_full(path):
+    master = assignments.read(path)
+    assert {name: error for name, error in run(master, master).items() if error} == {}
+
+
+# --- the repair: each mistake by itself has its own symptom
+def repaired(*names):
+    """The repair with only these pieces repaired."""
+    master = assignments.read(FOLDER / "masters" / "03_repair.ipynb")
+    copy = assignments.read(FOLDER / "03_repair.ipynb")
+    right = {cell["id"]: cell for cell in master["cells"]}
+    cells = [right[cell["id"]] if cell["id"] in names else cell for cell in copy["cells"]]
+    return {**copy, "cells": cells}, master
+
+
+def test_each_of_the_three_mistakes_has_a_symptom_of_its_own():
+    pieces = {
+        "features_of": ("test_features", "arrive at the network"),
+        "channel_statistics": ("test_statistics", "4 times as large, not twice"),
+        "paint": ("test_paint", "who is moving"),
+    }
+    broken = run(*repaired(), light=True)
+    for piece, (test, said) in pieces.items():
+        assert said in broken[test]
+        alone = run(*repaired(*(name for name in pieces if name != piece)), light=True)
+        assert [name for name, error in alone.items() if error] == [test]
+
+
+# --- surgery
+def cell(name, text, **mark):
+    marks = {"grade_id": name, "grade": False, "locked": False, "solution": True, "schema_version": 3, **mark}
+    return {"cell_type": "code", "id": name, "metadata": {"nbgrader": marks}, "source": text, "outputs": [1]}
+
+
+def copied(text, **mark):
+    (made,) = assignments.student_copy({"cells": [cell("a", text, **mark)]})["cells"]
+    assert made["outputs"] == []
+    return assignments.source(made)
+
+
+def test_what_a_copy_is_made_of():
+    region = "def f(x):\n    ### BEGIN SOLUTION\n    y = x\n    return y\n    ### END SOLUTION\n"
+    assert copied(region) == "def f(x):\n    raise NotImplementedError  # your code"
+    assert copied(region + "    ### INSTEAD: return -x\n") == "def f(x):\n    return -x"
+    test = "assert f(1)\n### BEGIN HIDDEN TESTS\nassert f(2)\n### END HIDDEN TESTS"
+    assert copied(test, solution=False, locked=True, grade=True, points=1) == "assert f(1)"
+    for wrong in ("def f(x):\n    return x", region.replace("### END SOLUTION", ""), region + "### BEGIN SOLUTION\n"):
+        with pytest.raises(assignments.NotebookError):
+            copied(wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"grade_id": "b"}, "cell id"),
+        ({"grade_id": ""}, "missing"),
+        ({"schema_version": 2}, "schema_version"),
+        ({"locked": True}, "either a solution or locked"),
+        ({"solution": False, "grade": True, "points": 0, "locked": True}, "has points"),
+    ],
+)
+def test_a_master_with_wrong_marks_is_refused(change, said):
+    one = cell("a", "pass", **change)
+    one["id"] = "a"
+    assert any(said in problem for problem in assignments.problems({"cells": [one]}))
+
+
+def test_cells_without_marks_are_refused():
+    one = {"cell_type": "code", "id": "x", "metadata": {}, "source": "1"}
+    assert "without marks" in next(assignments.problems({"cells": [one]}))
+
+
+def test_no_random_state_is_left_behind():
+    """Checks seed what they build, and give the student's random state back."""
+    from course_lib import checks
+
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    with pytest.raises(checks.CheckFailed):
+        checks.check_residual_block(lambda channels: torch.nn.Conv2d(channels, channels, 3))
+    assert torch.equal(torch.rand(3), expected)
