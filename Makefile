@@ -12,7 +12,7 @@ export PYTHON
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install weights book html test outputs record models script repository clean
+.PHONY: help install weights book html test outputs record models assignments script repository release links clean
 
 help:  ## this text
 	@echo "Painting with Networks: a book that re-runs the papers, and course_lib, the package it stands on."
@@ -36,12 +36,13 @@ book: install weights  ## execute every notebook and render the book from the ex
 html: install  ## render the book from the committed outputs, executing nothing (this is what gets published)
 	@$(PY) book/render.py
 
-test: install weights  ## format, lint, types, unit tests, and every notebook against its committed outputs
+test: install weights  ## format, lint, types, unit tests, every notebook against its committed outputs, every page in a browser
 	@$(PY) tests/run.py $(ARGS)
 
 outputs: install weights  ## execute every notebook in place at its defaults: how committed outputs are made
 	@$(PY) book/execute.py --in-place
 	@$(PY) book/hero.py
+	@$(PY) book/cards.py
 
 record: install weights  ## make the stored runs of notebook NOTEBOOK=04 anew (PROFILE=paper; laptop without a GPU)
 	@$(PY) book/execute.py --again $(or $(NOTEBOOK),NOTEBOOK) -p PROFILE $(or $(PROFILE),paper)
@@ -49,11 +50,20 @@ record: install weights  ## make the stored runs of notebook NOTEBOOK=04 anew (P
 models: install weights  ## train the networks that come with the package anew (NAMES="great_wave …"; minutes each)
 	@$(PY) book/models.py $(NAMES)
 
+assignments: install  ## generate the students' copies of the assignments from their masters
+	@$(PY) book/assignments.py
+
 script: install  ## write notebook NB=04 as a plain script for a machine without Jupyter (PROFILE=paper)
 	@$(PY) book/execute.py --script $(NB) --profile $(or $(PROFILE),paper)
 
 repository:  ## write this repository's address into _config.yml and the notebooks (URL=https://github.com/…)
 	@$(or $(wildcard $(PY)),python3) book/repository.py $(URL)
+
+release: html  ## pack the rendered book into one zip for readers without a network (_build/release)
+	@$(PY) book/release.py
+
+links: install  ## follow every link of the book to the outside (needs the network)
+	@$(PY) book/render.py --links
 
 clean:  ## remove everything that was generated, but not the environment
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache

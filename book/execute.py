@@ -128,7 +128,7 @@ def fingerprint(path: Path, parameters: dict[str, Any]) -> str:
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     digest.update(json.dumps([sources, tags, parameters]).encode())
     read = [*sorted((ROOT / "course_lib").rglob("*.py")), ROOT / "constraints.txt"]
-    read += sorted((ROOT / "data").glob("*.*")) + sorted((ROOT / "data" / "images").glob("*.csv"))
+    read += [ROOT / "data" / "claims.yml", *sorted((ROOT / "data" / "images").glob("*.csv"))]
     for record in sorted((ROOT / "data" / "results").glob("*/record.json")):
         if record.parent.name in sources:  # a record this notebook names
             read += sorted(p for p in record.parent.rglob("*") if p.is_file())
@@ -180,6 +180,19 @@ def run_one(path: Path, target: Path, parameters: dict[str, Any], in_place: bool
     return "", time.monotonic() - started
 
 
+def keep_cost(path: Path, seconds: float) -> None:
+    """What this chapter took goes into data/chapter_costs.json; the box at its top is made from that."""
+    sys.path[:0] = [str(ROOT), str(ROOT / "book")]
+    import torch
+    from chapter_costs import keep
+
+    from course_lib import records
+
+    profile = declared_parameters(nbformat.read(path, as_version=4)).get("PROFILE", "quick")
+    versions = {"torch": torch.__version__.split("+")[0]}
+    keep(profile, {path.name[:2]: seconds}, versions, records._device_name())
+
+
 def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, workers: int, again: bool = False) -> int:
     for path in paths:
         check_parameters(path, parameters)
@@ -220,7 +233,9 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
                 if error:
                     failed += 1
                     print(f"    notebooks/{path.name}: " + error.replace("\n", "\n    "), flush=True)
-                elif not in_place:
+                elif in_place:
+                    keep_cost(path, seconds)
+                else:
                     (EXECUTED / f"{path.stem}.fingerprint").write_text(prints[path])
         except KeyboardInterrupt:
             # Kernels live in sessions of their own, where Ctrl-C does not reach them.

@@ -1,7 +1,8 @@
-"""Renders the book into _build/html: python book/render.py [--executed]
+"""Renders the book into _build/html: python book/render.py [--executed | --links]
 
 The sources are gathered in _build/source first: the pages as they are, and the notebooks either as committed or, with
---executed, the copies that book/execute.py made. Warnings are errors. Nothing is done when nothing changed.
+--executed, the copies that book/execute.py made. Warnings are errors. Nothing is done when nothing changed. With
+--links nothing is rendered: every link to the outside is followed instead.
 """
 
 import hashlib
@@ -11,6 +12,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import try_it  # what the page that paints in the browser is made of
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -36,38 +39,49 @@ def gather(executed: bool) -> str:
                 raise SystemExit(f"render: {path.name} was not executed yet: run make book.")
             shutil.copy2(copy, path)
     digest = hashlib.sha256()
-    data = [ROOT / "data" / "images" / "LEDGER.csv", ROOT / "data" / "claims.yml"]
+    # claims, chapters and their costs, the ledger of pictures, what paints in the browser
+    data = [*sorted((ROOT / "data").glob("*.*")), ROOT / "data" / "images" / "LEDGER.csv", try_it.FOLDER / ".key"]
     documented = [*(ROOT / "course_lib").rglob("*.py"), *data]
     for path in [*sorted(p for p in SOURCE.rglob("*") if p.is_file()), *sorted(documented)]:
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
+def jupyter_book(*options: str) -> int:
+    """Builds what was gathered, a warning being an error; says what went wrong, and returns the exit code."""
+    environment = {
+        **os.environ,
+        "COURSE_LIB_ROOT": str(ROOT),
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",
+    }
+    program = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "build", str(SOURCE), "--path-output", str(ROOT)]
+    command += ["--all", "--warningiserror", "--keep-going", "-n", *options]
+    log = BUILD / "render.log"
+    with log.open("w", encoding="utf-8") as file:
+        code = subprocess.run(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT).returncode
+    if code:
+        said = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8")).splitlines()
+        wrong = [line for line in said if any(word in line for word in ("WARNING", "ERROR", "Error", "broken"))]
+        print("\n".join(wrong or said[-20:]))
+        print(f"render: {len(wrong)} warnings, and a warning is an error; the whole story is in {log}.")
+    return int(code != 0)
+
+
 def main(arguments: list[str]) -> int:
     executed = "--executed" in arguments
     mark = HTML / ".sources"
+    for note in try_it.prepare():
+        print(f"render: {note}")
     digest = gather(executed)
+    if "--links" in arguments:  # needs the network, and nobody else does
+        return jupyter_book("--builder", "linkcheck")
     if mark.exists() and mark.read_text() == digest:
         print("The book is up to date.")
     else:
         mark.unlink(missing_ok=True)
-        environment = {
-            **os.environ,
-            "COURSE_LIB_ROOT": str(ROOT),
-            "PYTHONWARNINGS": "ignore::DeprecationWarning",
-        }
         shutil.rmtree(HTML, ignore_errors=True)
-        program = "from jupyter_book.cli.main import main; main()"
-        command = [sys.executable, "-c", program, "build", str(SOURCE), "--path-output", str(ROOT)]
-        command += ["--all", "--warningiserror", "--keep-going", "-n"]
-        log = BUILD / "render.log"
-        with log.open("w", encoding="utf-8") as file:
-            code = subprocess.run(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT).returncode
-        if code:
-            said = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8")).splitlines()
-            wrong = [line for line in said if any(word in line for word in ("WARNING", "ERROR", "Error"))]
-            print("\n".join(wrong or said[-20:]))
-            print(f"render: {len(wrong)} warnings, and a warning is an error; the whole story is in {log}.")
+        if jupyter_book():
             return 1
         (HTML / ".sources").write_text(digest)
     made_from = "as executed here" if executed else "as committed"

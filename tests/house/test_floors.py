@@ -39,7 +39,19 @@ FLOORS = [
         "segmenter",
     },
     {"methods"},
-    {"figures", "microscope", "interactive", "widgets", "records", "claims", "checks", "commands", "__main__"},
+    {
+        "figures",
+        "microscope",
+        "interactive",
+        "widgets",
+        "records",
+        "claims",
+        "checks",
+        "assignments",
+        "grading",
+        "commands",
+        "__main__",
+    },
 ]
 SHOWING = {"matplotlib", "IPython", "ipywidgets", "tqdm"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -1,0 +1,210 @@
+"""The box at the top of every chapter, and the overview of all chapters: `{chapters}`.
+
+Both are made from data/chapters.yml, the notebooks, the stored runs, the claims and data/chapter_costs.json; no number
+in them is typed by hand but `learn`, which is an estimate and says so.
+"""
+
+import html
+import json
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from book_ledger import anchor
+from book_local import ROOT
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+from course_lib import claims
+
+sys.path.insert(0, str(ROOT / "book"))
+
+import chapter_costs
+
+LOGGER = logging.getLogger(__name__)
+WORDS_A_MINUTE = 200
+LINE_OF_CODE = 6  # seconds
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A row of data/chapters.yml with what is counted and measured. Minutes, but `quick` in seconds."""
+
+    number: str
+    page: str  # "notebooks/03_gatys"
+    title: str
+    summary: str
+    needs: tuple[str, ...]
+    learn: int
+    read: int
+    quick: dict[str, Any] | None  # seconds, device, torch; None: not measured yet
+    laptop: float  # of its stored runs on a processor
+    gpu: float  # of its stored runs on a GPU; 0: not measured yet
+    findings: tuple[claims.Finding, ...]
+
+    @property
+    def name(self) -> str:
+        """The title without papers: ``3. A photo, a painting, one loss``."""
+        return re.sub(r"\s*\(.*\)$", "", self.title)
+
+
+def reading_minutes(cells: list[dict[str, Any]]) -> int:
+    """Words at a calm pace, and a few seconds for every line of code; to the next five minutes."""
+    words = lines = 0
+    for cell in cells:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            words += len(re.sub(r"<[^>]*>|\$[^$]*\$|\]\([^)]*\)", " ", source).split())
+        elif "bootstrap" not in cell["metadata"].get("tags", []):
+            lines += sum(bool(line.strip()) for line in source.splitlines())
+    return max(5, 5 * round((words / WORDS_A_MINUTE + lines * LINE_OF_CODE / 60) / 5))
+
+
+@lru_cache(maxsize=1)
+def chapters(root: Path = ROOT) -> dict[str, Chapter]:
+    """All chapters by number, in order.
+
+    Raises:
+        ValueError: a chapter without a row, a row without a chapter, or one that builds on a later one.
+    """
+    rows = yaml.safe_load((root / "data" / "chapters.yml").read_text(encoding="utf-8"))
+    files = {path.name[:2]: path for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
+    if set(rows) != set(files):
+        raise ValueError(
+            f"data/chapters.yml and notebooks/ differ in chapters {sorted(set(rows) ^ set(files))}: one row each"
+        )
+    costs = chapter_costs.load(root / "data" / "chapter_costs.json").get("quick", {})
+    records = [json.loads(file.read_text("utf-8")) for file in (root / "data" / "results").glob("*/record.json")]
+    findings, found = claims.ledger(), {}
+    for number, file in files.items():
+        row = rows[number]
+        if any(need >= number or need not in files for need in row["needs"]):
+            raise ValueError(f"data/chapters.yml: chapter {number} can only need earlier ones, not {row['needs']}")
+        cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+        own = [record for record in records if record["name"].startswith(f"{number}_")]
+        on_cpu = [record["device"].rstrip("s").endswith("thread") for record in own]
+        found[number] = Chapter(
+            number,
+            f"notebooks/{file.stem}",
+            "".join(cells[0]["source"]).splitlines()[0].lstrip("# "),
+            row["summary"],
+            tuple(row["needs"]),
+            row["learn"],
+            reading_minutes(cells),
+            costs.get(number),
+            sum(record["minutes"] for record, cpu in zip(own, on_cpu, strict=True) if cpu),
+            sum(record["minutes"] for record, cpu in zip(own, on_cpu, strict=True) if not cpu),
+            tuple(finding for finding in findings if finding.claim.chapter == number),
+        )
+    return found
+
+
+def spell(minutes: float) -> str:
+    """``40 s``, ``12 min``, ``2½ h``, ``11 h``: as exactly as one wants to know."""
+    if minutes < 1.5:
+        return f"{round(60 * minutes)} s"
+    if minutes < 90:
+        return f"{round(minutes)} min"
+    halves = round(minutes / 30)
+    return f"{halves // 2}{'½' if halves % 2 and halves < 20 else ''} h"
+
+
+def link(chapter: Chapter, page: str, text: str) -> str:
+    up = "../" * page.count("/")
+    return f'<a href="{up}{chapter.page}.html">{html.escape(text)}</a>'
+
+
+def verdicts(chapter: Chapter) -> str:
+    counts = Counter(finding.verdict for finding in chapter.findings)
+    return " · ".join(f"{counts[word]} {word}" for word in claims.VERDICTS if counts[word])
+
+
+def head(chapter: Chapter, everything: dict[str, Chapter]) -> str:
+    """The box at the top of a chapter."""
+    quick = "not measured yet"
+    if chapter.quick:
+        quick = f"{spell(chapter.quick['seconds'] / 60)} ({html.escape(chapter.quick['device'])})"
+    gpu = spell(chapter.gpu) if chapter.gpu else "not measured yet"
+    runs = f"its stored runs: {spell(chapter.laptop)}; " if chapter.laptop else ""
+    needs = ", ".join(link(everything[need], chapter.page, everything[need].name) for need in chapter.needs)
+    rows = [
+        ("Time", f"about {spell(chapter.read)} to read, {spell(chapter.learn)} with its exercises"),
+        ("Running it", f"as it stands: {quick}; {runs}on a GPU: {gpu}"),
+        ("Builds on", needs or "no other chapter"),
+    ]
+    lines = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in rows)
+    claimed = "".join(
+        f'<li class="{finding.verdict.replace(" ", "-")}"><span class="verdict">{finding.verdict}</span> '
+        f'<a href="../book/ledger.html#{anchor(finding.claim.id)}">{html.escape(finding.claim.claim)}</a></li>'
+        for finding in chapter.findings
+    )
+    count = f"{len(chapter.findings)} claim{'s'[: len(chapter.findings) != 1]}"
+    listed = f"<details><summary>{count}: {verdicts(chapter)}</summary><ul>{claimed}</ul></details>" if claimed else ""
+    return f'<aside class="chapter-head" aria-label="This chapter in figures"><dl>{lines}</dl>{listed}</aside>'
+
+
+def add_heads(app: Sphinx, tree: nodes.document) -> None:
+    """Puts the box below a chapter's title and its first paragraph."""
+    page = app.env.docname
+    try:
+        everything = chapters()
+    except ValueError as error:
+        LOGGER.warning("%s", error)
+        return
+    chapter = next((chapter for chapter in everything.values() if chapter.page == page), None)
+    section = next(tree.findall(nodes.section), None)
+    if chapter is None or section is None:
+        return
+    place = next((n for n, node in enumerate(section.children) if isinstance(node, nodes.paragraph)), 0) + 1
+    section.insert(place, nodes.raw("", head(chapter, everything), format="html"))
+
+
+def entry(chapter: Chapter, page: str) -> str:
+    facts = [f"{spell(chapter.read)} to read", f"{spell(chapter.learn)} to learn"]
+    if chapter.quick:
+        facts += [f"runs in {spell(chapter.quick['seconds'] / 60)}"]
+    if chapter.needs:
+        facts += [f"after {' and '.join(str(int(need)) for need in chapter.needs)}"]
+    if chapter.findings:
+        facts += [f"{len(chapter.findings)} claim{'s'[: len(chapter.findings) != 1]} measured"]
+    return (
+        f'<li><p class="chapter-title">{link(chapter, page, chapter.name)}</p><p>{html.escape(chapter.summary)}</p>'
+        f'<p class="facts">{" · ".join(facts)}</p></li>'
+    )
+
+
+class Chapters(Directive):
+    """`{chapters}`: all chapters with their times and what they build on, by the parts of _toc.yml."""
+
+    def run(self) -> list[nodes.Node]:
+        page = self.state.document.settings.env.docname
+        try:
+            everything = chapters().values()
+        except ValueError as error:
+            raise self.error(str(error)) from error
+        by_page = {chapter.page: chapter for chapter in everything}
+        parts = []
+        for part in yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]:
+            own = [by_page[row["file"]] for row in part["chapters"] if row["file"] in by_page]
+            if own:
+                entries = "".join(entry(chapter, page) for chapter in own)
+                parts.append(f'<p class="part">{html.escape(part["caption"])}</p><ul>{entries}</ul>')
+        total = (
+            f"{len(everything)} chapters: {spell(sum(chapter.read for chapter in everything))} to read, about "
+            f"{spell(sum(chapter.learn for chapter in everything))} to learn, exercises included (an estimate)."
+        )
+        text = f'<div class="chapters">{"".join(parts)}<p class="facts">{total}</p></div>'
+        return [nodes.raw("", text, format="html")]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("chapters", Chapters)
+    app.connect("doctree-read", add_heads)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,61 @@
+"""Formulas: every one of the book becomes MathML that the book's own font can set."""
+
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "book"), str(ROOT / "book" / "_ext")]
+book_math = importlib.import_module("book_math")
+KEPT = importlib.import_module("fonts").KEPT
+
+
+def written() -> list[tuple[str, bool]]:
+    """Every formula between dollars in pages and notebooks; whether it stands on a line of its own."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")]
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        texts += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    found = []
+    for text in texts:
+        text = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+        found += [(tex, True) for tex in re.findall(r"\$\$(.+?)\$\$", text, re.DOTALL)]
+        inline = re.sub(r"\$\$.+?\$\$", "", text, flags=re.DOTALL)
+        found += [(tex, False) for tex in re.findall(r"(?<![\\$])\$([^\s$](?:[^$\n]*[^\s$])?)\$(?!\d)", inline)]
+    return found
+
+
+def test_every_formula_of_the_book_can_be_read_and_set() -> None:
+    formulas = written()
+    assert len(formulas) > 200
+    for tex, display in formulas:
+        tree = ElementTree.fromstring(book_math.formula(tex, display=display))
+        assert tree.get("display", "inline") == ("block" if display else "inline")
+        signs = {ord(sign) for text in tree.itertext() for sign in text}
+        lost = {f"U+{sign:04X}" for sign in signs if not any(first <= sign <= last for first, last in KEPT)}
+        assert not lost, f"{tex}: the font lacks {lost}; add them to KEPT in book/fonts.py and cut it again"
+
+
+def test_lines_break_where_they_are_told_and_space_between_rows_is_not_printed() -> None:
+    lines = book_math.formula(r"a &= b \\ c &= d", display=True)
+    assert lines.count("<mtr>") == 2
+    cases = book_math.formula(r"\begin{cases} 1 \\[1ex] 0 \end{cases}", display=True)
+    assert "1ex" not in "".join(ElementTree.fromstring(cases).itertext()).replace(" ", "")
+    numbered = book_math.formula(r"\begin{align}a&=b\\c&=d\end{align}", display=True)
+    assert "(1)" not in numbered
+
+
+def test_brackets_stretch_only_around_something_tall() -> None:
+    small, tall = (book_math.formula(rf"\left({tex}\right)", display=True) for tex in ("a - b", r"\frac{a}{b}"))
+    assert small.count('stretchy="false"') == 2
+    assert "stretchy" not in tall
+
+
+def test_a_formula_nobody_can_read_is_refused() -> None:
+    with pytest.raises(book_math.LatexError, match="frobnicate"):
+        book_math.formula(r"\frobnicate{x}", display=False)

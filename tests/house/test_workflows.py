@@ -1,0 +1,122 @@
+"""The workflows: they parse, their shell parses, and what they call exists. GitHub itself is not here to try them."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+TRUSTED = ("actions/",)
+
+
+def steps(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    return [(name, step) for name, job in jobs.items() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_is_well_formed(path: Path) -> None:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert {"name", True, "jobs", "permissions"} <= set(content)  # YAML reads the key `on` as true
+    for name, job in content["jobs"].items():
+        assert "runs-on" in job, name
+        needed = [job["needs"]] if isinstance(job.get("needs", []), str) else job.get("needs", [])
+        assert set(needed) <= set(content["jobs"])
+    for name, step in steps(path):
+        assert ("run" in step) != ("uses" in step), f"{name}: {step}"
+        assert "uses" not in step or step["uses"].startswith(TRUSTED), step["uses"]
+        assert "uses" not in step or "@" in step["uses"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_its_shell_parses_and_calls_what_exists(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for name, step in steps(path):
+        script = re.sub(r"\$\{\{.*?\}\}", "value", step.get("run", ""))
+        said = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+        assert said.returncode == 0, f"{name}: {said.stderr}"
+        assert set(re.findall(r"\bmake ([a-z]+)", script)) <= targets
+        for file in re.findall(r"(?:^|\s)(?:/repository/)?(\.(?:github|ci)/[\w./]+)", script):
+            assert (ROOT / file).exists(), file
+
+
+def test_every_scheduled_check_reports_and_may_write_issues() -> None:
+    content = yaml.safe_load((ROOT / ".github" / "workflows" / "scheduled.yml").read_text(encoding="utf-8"))
+    times = {entry["cron"] for entry in content[True]["schedule"]}
+    for name, job in content["jobs"].items():
+        last = job["steps"][-1]
+        assert last["run"].startswith(".github/report.sh"), name
+        assert last["if"] == "always()"
+        assert {"GH_TOKEN", "GH_REPO", "RUN_URL"} <= set(last["env"])
+        assert job["permissions"]["issues"] == "write"
+        assert set(re.findall(r"schedule == '([^']*)'", job["if"])) <= times
+        assert re.search(r"schedule == '", job["if"])
+
+
+@pytest.fixture
+def gh(tmp_path: Path) -> Path:
+    """A stand-in for GitHub's program: it writes down what it is asked, and knows an open issue if `open` is there."""
+    program = tmp_path / "gh"
+    lines = [
+        "#!/bin/bash",
+        'echo "$1 $2 $3" >> "$0.log"',
+        'if [ "$2" = list ]; then cat "$0.open" 2>/dev/null; fi',
+        "exit 0",
+    ]
+    program.write_text("\n".join(lines))
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash runs the script")
+@pytest.mark.parametrize(
+    ("result", "already", "asked"),
+    [
+        ("failure", False, ["issue list", "label create", "issue create"]),
+        ("failure", True, ["issue list", "issue comment"]),
+        ("success", True, ["issue list", "issue close"]),
+        ("success", False, ["issue list"]),
+        ("cancelled", True, []),
+    ],
+)
+def test_red_opens_or_comments_and_green_closes(gh: Path, result: str, already: bool, asked: list[str]) -> None:
+    if already:
+        gh.with_name("gh.open").write_text("7\n")
+    environment = {"PATH": f"{gh.parent}:/usr/bin:/bin", "RUN_URL": "https://example.org/1"}
+    report = [str(ROOT / ".github" / "report.sh"), "links", result]
+    assert subprocess.run(report, env=environment, capture_output=True).returncode == 0
+    log = gh.with_name("gh.log")
+    lines = log.read_text().splitlines() if log.exists() else []
+    assert [" ".join(line.split()[:2]) for line in lines] == asked
+
+
+def colab() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("colab", ROOT / ".github" / "colab.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_chapter_can_be_run_as_on_colab() -> None:
+    """The bootstrap cell of each takes the clone, and the cells before it stay."""
+    for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        fresh = colab().as_on_colab(notebook, ROOT)
+        changed = [
+            (a.source, b.source) for a, b in zip(notebook.cells, fresh.cells, strict=True) if a.source != b.source
+        ]
+        ((before, after),) = changed
+        assert "github.com" in before
+        assert after.startswith("import google.colab")
+        assert f"git+file://{ROOT}" in after
+        assert "github.com" not in after
