@@ -47,7 +47,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m course_lib", description="Neural style transfer.")
     words = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_fetch, _add_stylize, _add_train_style, _add_upscale, _add_translate, _add_models):
+    for add in (_add_fetch, _add_stylize, _add_train_style, _add_upscale, _add_translate, _add_models, _add_grade):
         add(words)
     return parser
 
@@ -142,6 +142,19 @@ def _add_translate(words: Any) -> None:
 
 def _add_models(words: Any) -> None:
     _add(words, "models", commands.models, "list the trained networks that come with the package")
+
+
+def _add_grade(words: Any) -> None:
+    text = "grade a folder of submitted notebooks (students' code runs with your rights: see the page for teachers)"
+    grade = _add(words, "grade", commands.grade, text, "--jobs")
+    grade.add_argument("folder", metavar="FOLDER", help="student/NN_name.ipynb, or flat files")
+    grade.add_argument("-o", "--output", default="grades.csv", metavar="OUT", help="the table (default: grades.csv)")
+    grade.add_argument("--masters", metavar="DIR", help="the notebooks with solutions (default: the repository's)")
+    grade.add_argument(
+        "--timeout", type=float, default=300.0, metavar="S", help="seconds for a notebook (default: 300)"
+    )
+    grade.add_argument("--memory", type=float, default=4.0, metavar="GB", help="of one notebook (default: 4)")
+    grade.add_argument("--jobs", type=_positive, default=1, metavar="N", help="how many run at a time (default: 1)")
 
 
 def _add_output(command: Any, text: str) -> None:

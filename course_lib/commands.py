@@ -245,6 +245,17 @@ def train_style(options: argparse.Namespace) -> None:
         _say(model.stopped)
 
 
+def grade(options: argparse.Namespace) -> None:
+    """Grade a folder of submitted notebooks: a table, and a text for each student."""
+    from course_lib import grading  # its processes need IPython, which only notebooks bring
+
+    limits = grading.Limits(options.timeout, options.memory)
+    masters = Path(options.masters or grading.MASTERS)
+    with tqdm(unit="notebook", disable=None, leave=False) as bar:
+        folder, output = Path(options.folder), Path(options.output)
+        print(grading.grade_into(folder, output, masters, limits, options.jobs, lambda row: bar.update()))
+
+
 _MAP_COLORS = 32  # a photograph has thousands
 _TRAINING = ("steps", "size", "batch", "style_weight", "device", "seed")
 

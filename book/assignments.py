@@ -1,0 +1,55 @@
+"""Generates the students' copies of the assignments from their masters: python book/assignments.py [--check]
+
+notebooks/assignments/masters/NN_name.ipynb, with solutions and hidden tests → notebooks/assignments/NN_name.ipynb,
+without. With --check nothing is written, and a copy that is not up to date is an error.
+"""
+
+import sys
+from pathlib import Path
+
+from course_lib import assignments
+from course_lib.files import written_whole
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "notebooks" / "assignments"
+
+
+def copies(folder: Path = FOLDER) -> dict[Path, bytes]:
+    """Each copy's path and what should be in it."""
+    found = {}
+    for path in sorted((folder / "masters").glob("*.ipynb")):
+        master = assignments.read(path)
+        for problem in assignments.problems(master):
+            raise assignments.NotebookError(f"{path.name}: {problem}")
+        found[folder / path.name] = assignments.write(assignments.student_copy(master))
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    stale = []
+    try:
+        made = copies()
+    except assignments.NotebookError as error:
+        print(f"assignments: {error}", file=sys.stderr)
+        return 1
+    for path, content in made.items():
+        if path.exists() and path.read_bytes() == content:
+            continue
+        stale.append(path)
+        if "--check" not in arguments:
+            with written_whole(path) as stream:
+                stream.write(content)
+    for path in FOLDER.glob("*.ipynb"):
+        if path not in made:
+            stale.append(path)
+            if "--check" not in arguments:
+                path.unlink()
+    for path in stale:
+        print(f"{path.relative_to(ROOT)}: {'not what its master gives' if '--check' in arguments else 'written'}")
+    if not stale:
+        print(f"{len(made)} students' copies are up to date.")
+    return int("--check" in arguments and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

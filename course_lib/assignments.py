@@ -1,0 +1,216 @@
+"""Assignments as notebooks: from a master with its solutions to the students' copy, and back for grading.
+
+A master is an ordinary notebook whose cells carry nbgrader's marks in their metadata (``"nbgrader": {"grade_id": …,
+"grade": …, "points": …, "solution": …, "locked": …, "schema_version": 3}``):
+
+- a *solution* cell holds ``### BEGIN SOLUTION`` … ``### END SOLUTION``, which a copy replaces by an exception, or, for
+  code that is to be repaired, by the lines below it that begin with ``### INSTEAD:``;
+- a *test* cell (``grade``) has points, and may hold ``### BEGIN HIDDEN TESTS`` … ``### END HIDDEN TESTS``;
+- a *locked* cell is given: imports, pictures, and all test cells.
+
+For grading, the master's locked cells are put back into what a student handed in, so that a changed, removed,
+repeated or moved test counts for nothing. nbgrader reads the same files.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Notebook = dict[str, Any]
+Cell = dict[str, Any]
+
+LARGEST = 20_000_000  # bytes: a notebook with all its pictures has a tenth
+_STUB = "raise NotImplementedError  # your code"
+_REGION = r"^([ \t]*)### BEGIN {0}[ \t]*\n(.*?)^[ \t]*### END {0}[ \t]*$\n?"
+_INSTEAD = re.compile(r"^([ \t]*)### INSTEAD: ?(.*)$", re.MULTILINE)
+_SOLUTION, _HIDDEN = (
+    re.compile(_REGION.format(word), re.MULTILINE | re.DOTALL) for word in ("SOLUTION", "HIDDEN TESTS")
+)
+
+
+class NotebookError(ValueError):
+    """A file that is no notebook, or no assignment."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One test cell of a master."""
+
+    grade_id: str
+    points: float
+    title: str
+
+
+def read(path: Path) -> Notebook:
+    """A notebook's content.
+
+    Raises:
+        NotebookError: with the reason, for anything that is not a notebook of format 4 in UTF-8.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise NotebookError(f"the file has more than {LARGEST / 1e6:.0f} MB; clear the outputs and save it again")
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        raise NotebookError("the file is not text in UTF-8; was it opened and saved by another program?") from None
+    except OSError as error:
+        raise NotebookError(f"the file cannot be read ({error.strerror})") from None
+    if not text.strip():
+        raise NotebookError("the file is empty")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise NotebookError("the file is not a notebook (its JSON is broken); save it again from Jupyter") from None
+    cells = found.get("cells") if isinstance(found, dict) else None
+    if not isinstance(cells, list) or not all(_is_cell(cell) for cell in cells):
+        raise NotebookError("the file is not a notebook of format 4 (it has no list of cells)")
+    return found
+
+
+def write(notebook: Notebook) -> bytes:
+    """A notebook's file, byte for byte the same for the same content."""
+    return (json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+
+
+def source(cell: Cell) -> str:
+    """A cell's text."""
+    text = cell["source"]
+    return "".join(text) if isinstance(text, list) else text
+
+
+def marks(cell: Cell) -> dict[str, Any]:
+    """nbgrader's marks of a cell; empty for an ordinary one."""
+    found = cell.get("metadata", {}).get("nbgrader", {})
+    return found if isinstance(found, dict) else {}
+
+
+def tasks(master: Notebook) -> list[Task]:
+    """The graded cells of a master in their order; a task's title is the last heading above it."""
+    found, title = [], ""
+    for cell in master["cells"]:
+        headings = re.findall(r"^##+ +(.*?) *$", source(cell), re.MULTILINE) if cell["cell_type"] == "markdown" else []
+        title = headings[-1] if headings else title
+        if is_test(cell):
+            found.append(Task(marks(cell)["grade_id"], float(marks(cell)["points"]), title))
+    return found
+
+
+def student_copy(master: Notebook) -> Notebook:
+    """The master without solutions, hidden tests and outputs."""
+    made = copy.deepcopy(master)
+    for cell in made["cells"]:
+        text = source(cell)
+        if marks(cell).get("solution"):
+            broken = _INSTEAD.search(text)
+            text, count = _SOLUTION.subn("" if broken else rf"\1{_STUB}\n", text)
+            text = _INSTEAD.sub(r"\1\2", text)
+            if not count:
+                raise NotebookError(f"the solution cell {marks(cell).get('grade_id')} has no ### BEGIN SOLUTION")
+        text = _HIDDEN.sub("", text).rstrip("\n")
+        if re.search(r"### (BEGIN|END|INSTEAD)", text):
+            raise NotebookError(f"a mark without its partner, or outside its kind of cell: {text[:80]!r}")
+        cell["source"] = text.splitlines(keepends=True)
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    return made
+
+
+def is_test(cell: Cell) -> bool:
+    """Whether a cell gives points by itself."""
+    return bool(marks(cell).get("grade")) and not marks(cell).get("solution")
+
+
+def for_grading(master: Notebook, submission: Notebook) -> list[tuple[str, str, str]]:
+    """What to run for a grade, in order: (kind, grade_id, code), with kind ``"given"``, ``"test"`` or ``"student"``.
+
+    Given cells and tests are the master's, all of them, each once and in the master's order. A student's cell stands
+    where its mark says; one of the student's own stands behind the cell it was written under. Where an editor lost the
+    marks, cells are recognized by their id, and a solution by the names it defines.
+    """
+    order = {_name(cell): place for place, cell in enumerate(master["cells"]) if _name(cell)}
+    locked = {_name(cell) for cell in master["cells"] if _is_locked(cell)}
+    given = {source(cell).strip() for cell in student_copy(master)["cells"] if _is_locked(cell)}
+    solutions = {
+        _name(cell): _defined(source(cell)) for cell in master["cells"] if _name(cell) and not _is_locked(cell)
+    }
+    placed: list[tuple[float, str]] = []
+    place: float = -1
+    for cell in submission["cells"]:
+        names = [name for name in _names(cell) if name in order]
+        if cell["cell_type"] == "code" and not names:
+            made = _defined(source(cell))
+            names = [name for name, defined in solutions.items() if defined and defined <= made]
+        known = names[0] if names else ""
+        place = order[known] if known else place
+        if cell["cell_type"] == "code" and known not in locked and source(cell).strip() not in given:
+            placed.append((place, source(cell)))
+    cells: list[tuple[float, int, tuple[str, str, str]]] = [
+        (place, 1, ("student", f"cell {k}", code)) for k, (place, code) in enumerate(placed, start=1)
+    ]
+    end = max((k for k, cell in enumerate(master["cells"]) if is_test(cell)), default=-1)  # then only pictures follow
+    for k, cell in enumerate(master["cells"][: end + 1]):
+        if cell["cell_type"] == "code" and _is_locked(cell):
+            cells.append((k, 0, ("test" if is_test(cell) else "given", _name(cell), source(cell))))
+    return [found for _, _, found in sorted(cells, key=lambda item: item[:2])]  # stable: a student's own order stays
+
+
+def problems(master: Notebook) -> Iterator[str]:
+    """What is wrong with a master: marks that a grader could not use."""
+    seen: set[str] = set()
+    for cell in master["cells"]:
+        mark = marks(cell)
+        if not mark:
+            if cell["cell_type"] == "code":
+                yield f"a code cell without marks: {source(cell)[:60]!r}"
+            continue
+        name = mark.get("grade_id", "")
+        if not re.fullmatch(r"[\w-]{1,64}", name) or name in seen:
+            yield f"grade_id {name!r} is missing, odd or used twice"
+        seen.add(name)
+        if cell.get("id") != name:
+            yield f"{name}: its cell id is {cell.get('id')!r}; it should be the grade_id"
+        if mark.get("schema_version") != 3:
+            yield f"{name}: schema_version must be 3"
+        if is_test(cell) and (not mark.get("locked") or not mark.get("points", 0) > 0):
+            yield f"{name}: a test is locked and has points"
+        if bool(mark.get("solution")) == bool(mark.get("locked")):
+            yield f"{name}: a cell is either a solution or locked"
+
+
+def _is_cell(cell: object) -> bool:
+    if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
+        return False
+    text, metadata = cell.get("source"), cell.get("metadata", {})
+    lines = text if isinstance(text, list) else [text]
+    return all(isinstance(line, str) for line in lines) and isinstance(metadata, dict)
+
+
+def _is_locked(cell: Cell) -> bool:
+    return bool(marks(cell).get("locked"))
+
+
+def _name(cell: Cell) -> str:
+    name = marks(cell).get("grade_id", "")
+    return name if isinstance(name, str) else ""
+
+
+def _names(cell: Cell) -> list[str]:
+    """The names under which a cell of a submission may be known, the surest first."""
+    found = (_name(cell), cell.get("id"), cell["metadata"].get("id") if cell.get("metadata") else None)
+    return [name for name in found if isinstance(name, str) and name]
+
+
+def _defined(code: str) -> frozenset[str]:
+    """The functions and classes that a cell defines."""
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError):
+        return frozenset()
+    return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef))
