@@ -1,0 +1,223 @@
+"""The page that paints in the browser: how long it takes, beside PyTorch, and what its eight bits do to the pictures.
+
+    make html && python benchmarks/try_it.py               # Chromium opens the built book; three minutes
+    python benchmarks/try_it.py --record                   # stores the result for the page itself
+
+Page and PyTorch take turns, one thread each. Decibels are PSNR against the networks as they come with the package,
+computed by PyTorch with the rounded filters; the tests hold that the page computes the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import shutil
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book"))
+
+import onnx_graph
+import try_it
+
+from course_lib import layers, records, resize, sample_image, sample_names
+from course_lib.facades import draw_facade
+from course_lib.methods import johnson, pix2pix
+
+HTML = try_it.ROOT / "_build" / "html"
+SIZES = ("256", "512", "1024")
+BORDER = 16  # pixels, where a border of zeros shows most
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+def psnr(one: Tensor, other: Tensor) -> float:
+    """10 log₁₀(1 / mean squared difference), in dB."""
+    return -10 * torch.log10((one.double() - other.double()).square().mean()).item()
+
+
+def inner(picture: Tensor) -> Tensor:
+    """True within `BORDER` pixels of the border, (1, 1, H, W)."""
+    frame = torch.ones_like(picture[:, :1], dtype=torch.bool)
+    frame[..., BORDER:-BORDER, BORDER:-BORDER] = False
+    return frame
+
+
+@torch.inference_mode()
+def decibels(size: int) -> dict[str, float]:
+    """What rounding, and what mistakes of an export, do to a painting: means over painters and photographs."""
+    photos = [sample_image(name, size) for name in sample_names("content")]
+    found: dict[str, list[float]] = {}
+
+    def note(name: str, one: Tensor, other: Tensor) -> None:
+        found.setdefault(name, []).append(psnr(one, other))
+
+    for painter in try_it.PAINTERS:
+        exact = johnson.load(painter).network.eval()
+        others: dict[str, nn.Module] = {str(bits): onnx_graph.rounded(exact, bits=bits) for bits in (8, 7, 6, 5, 4)}
+        others["8 everywhere"] = onnx_graph.rounded(exact, bits=8, colors=8)
+        others["zeros"] = onnx_graph.rounded(exact, bits=32)
+        for layer in others["zeros"].modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.padding_mode = "zeros"
+        for photo in photos:
+            truth = exact(photo)
+            for name, network in others.items():
+                painted = network(photo)
+                note(name, painted, truth)
+                if name == "zeros":
+                    frame = inner(photo).expand_as(photo)
+                    note("zeros at the border", painted[frame], truth[frame])
+            note("file", (truth * 255).round() / 255, truth)
+        castle, cat = (sample_image(name, size) for name in ("eilean_donan", "cat"))
+        with layers.held_statistics(exact, cat):
+            foreign = exact(castle)
+        note("foreign statistics", foreign, exact(castle))
+    sketcher = pix2pix.load(try_it.SKETCHER)
+    side = sketcher.config.image_size
+    coarse = onnx_graph.rounded(sketcher.network)
+    for scene in try_it.SCENES:
+        sketch = draw_facade(scene, size=side, seed=1).sketch[None]
+        street = pix2pix.translate(sketch, sketcher, test_mode="running").image
+        note("sketch", coarse(sketch), street)
+        note("dropout", pix2pix.translate(sketch, sketcher).image, street)
+    return {name: fmean(values) for name, values in found.items()}
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def opened(html: Path) -> Any:
+    """The page in a headless Chromium, from a server of this machine."""
+    from playwright.sync_api import sync_playwright  # only here: the rest needs no browser
+
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if chromium is None:
+        raise SystemExit(f"this needs a Chromium ({', '.join(CHROMIUM)}), and none was found")
+    if not (html / "_static" / "try_it" / "runtime" / "ort.mjs").exists():
+        raise SystemExit(f"{html} has no page that paints: render the book first, with npm on this machine (make html)")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(html)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            page = browser.new_page(viewport={"width": 1300, "height": 900})
+            page.set_default_timeout(120_000)
+            page.goto(f"http://127.0.0.1:{server.server_port}/book/try_it.html")
+            yield page, f"Chromium {browser.version}"
+            browser.close()
+    finally:
+        server.shutdown()
+
+
+def timed(function: Any) -> float:
+    began = time.perf_counter()
+    function()
+    return 1000 * (time.perf_counter() - began)
+
+
+# The page's own engine, asked from outside: what is measured is what a visitor gets, without the waiting for clicks.
+START = """async () => {
+  const {Engine} = await import(new URL("../_static/try_it/engine.js", location.href).href);
+  const {root, sizes, runtime} = document.querySelector("#studio-paint").dataset;
+  window.engine = new Engine(new URL(root, document.baseURI).href, JSON.parse(sizes), Number(runtime));
+  const began = performance.now();
+  await engine.ready("great_wave");
+  return performance.now() - began;
+}"""
+# Small pictures travel both ways as text, to be compared; of the large ones only the time matters.
+RUN = """async ([model, width, height, data]) => {
+  await engine.ready(model);
+  const numbers = Float32Array.from(data ?? {length: 3 * width * height}, (value, k) => value ?? k % 256 / 255);
+  const answer = await engine.run(model, {data: numbers, width, height});
+  return [answer.ms, data ? Array.from(answer.data) : null];
+}"""
+
+
+def race(options: argparse.Namespace) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    painter = onnx_graph.rounded(johnson.load("great_wave").network)
+    sketcher = onnx_graph.rounded(pix2pix.load(try_it.SKETCHER).network)
+    castle = resize(sample_image("schwerin_palace"), (683, 1024))
+    inputs: dict[str, tuple[str, nn.Module, Tensor]] = {
+        size: ("great_wave", painter, resize(castle, int(size)).clamp(0, 1)) for size in SIZES
+    }
+    sketch = draw_facade(try_it.SCENES[0], size=128, seed=1).sketch[None]
+    inputs["sketch"] = (try_it.SKETCHER, sketcher, sketch)
+    here: dict[str, list[float]] = {name: [] for name in inputs}
+    torch_: dict[str, list[float]] = {name: [] for name in inputs}
+    levels, loads = 0.0, []
+    with opened(options.html) as (page, browser), torch.inference_mode():
+        for _ in range(options.rounds):
+            loads.append(page.evaluate(START))
+            for name, (model, network, image) in inputs.items():
+                layout = image.contiguous(memory_format=torch.channels_last)
+                network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                small = image.numel() <= 3 * 256**2
+                numbers = image.flatten().tolist() if small else None
+                page.evaluate(RUN, [model, image.shape[-1], image.shape[-2], None])  # the first finds no memory yet
+                network(layout)
+                for _ in range(options.repeats):
+                    ms, painted = page.evaluate(RUN, [model, image.shape[-1], image.shape[-2], numbers])
+                    here[name].append(ms)
+                    torch_[name].append(timed(lambda n=network, x=layout: n(x)))
+                if small:
+                    theirs = torch.tensor(painted).view_as(image)
+                    levels = max(levels, 255 * (theirs - network(layout)).abs().max().item())
+    program = (options.html / "_static" / "try_it" / "runtime" / "ort.wasm.bin").read_bytes()
+    networks = {"painter": johnson.load("great_wave").network, "sketcher": pix2pix.load(try_it.SKETCHER).network}
+    return {
+        "runtime": try_it.locked_version(),
+        "browser": browser,
+        "program bytes": len(program),
+        "program bytes unpacked": len(gzip.decompress(program)),
+        **{
+            f"{name} bytes": {str(bits): len(onnx_graph.export(network, bits=bits)) for bits in onnx_graph.BITS}
+            for name, network in networks.items()
+        },
+        "ms to load": median(loads),
+        "ms": {name: median(values) for name, values in here.items()},
+        "ms of PyTorch": {name: median(values) for name, values in torch_.items()},
+        "ratio": {name: median(here[name]) / median(torch_[name]) for name in inputs},
+        "levels between page and PyTorch": levels,
+        "dB": decibels(options.size),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=256, help="long side of the pictures whose decibels are measured")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=4, help="pictures of a size in one round")
+    parser.add_argument("--html", type=Path, default=HTML, help="the built book")
+    parser.add_argument("--record", action="store_true", help="store the result for the page")
+    options = parser.parse_args()
+    if not options.record:
+        for name, value in race(options).items():
+            print(f"{name}: {value}")
+        return 0
+    settings = {"size": options.size, "rounds": options.rounds, "repeats": options.repeats}
+    command = "python benchmarks/try_it.py --record"
+    torch.set_num_threads(1)
+    with records.run("try_it", profile="laptop", seed=0, config=settings, command=command) as run:
+        run.values |= race(options)
+    for name, value in run.values.items():
+        print(f"{name}: {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

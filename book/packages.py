@@ -1,0 +1,69 @@
+"""Installs what package-lock.json lists into node_modules: python book/packages.py. Does nothing when it is there.
+
+The published pages need no Node: packages are used by the tests of the built book and copied from when it is rendered.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "node_modules"
+
+
+class PackagesError(RuntimeError):
+    """The packages are not there and could not be installed; the text says what to do."""
+
+
+def complete() -> bool:
+    """Whether every package of package-lock.json is there in its version."""
+    lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
+    for path, package in lock["packages"].items():
+        try:
+            there = json.loads((ROOT / path / "package.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        if path and there["version"] != package["version"]:
+            return False
+    return True
+
+
+def install() -> Path:
+    """The folder with exactly the packages of package-lock.json, their digests verified by npm.
+
+    Raises:
+        PackagesError: npm is missing, or could not install them.
+    """
+    if complete():
+        return FOLDER
+    npm = shutil.which("npm")
+    if npm is None:
+        raise PackagesError("npm was not found: install it (Debian and Ubuntu: sudo apt-get install nodejs npm).")
+    try:
+        done = subprocess.run(
+            [npm, "ci", "--ignore-scripts", "--prefer-offline", "--no-progress"],
+            cwd=ROOT,
+            timeout=300,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        code, said = done.returncode, done.stdout.strip()
+    except subprocess.TimeoutExpired:
+        code, said = 1, "no answer within five minutes"
+    if code:
+        last = "\n".join(said.splitlines()[-4:])
+        raise PackagesError(
+            f"npm ci could not install the packages of package-lock.json (is there a network?):\n{last}"
+        )
+    return FOLDER
+
+
+if __name__ == "__main__":
+    try:
+        print(f"The packages are in {install()}")
+    except PackagesError as error:
+        sys.exit(f"packages: {error}")

@@ -1,0 +1,187 @@
+"""What the page that paints in the browser is made of: python book/try_it.py
+
+Writes _build/try_it: our networks as ONNX, the program that runs them in a browser (onnxruntime-web, from npm, in the
+version and with the digest of package-lock.json), and a few pictures. book/render.py calls it; the Sphinx extension
+book_try_it copies the folder into the book. Nothing is done when nothing changed. Without npm the book is rendered all
+the same: `prepare` then says what was left out, and so does the page.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import packages
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the tree at hand
+
+FOLDER = ROOT / "_build" / "try_it"
+MODELS = ROOT / "data" / "models"
+PACKAGE = "onnxruntime-web"
+# Of its dozens of builds the smallest that works everywhere: the processor only, its loader already inside.
+SCRIPT, PROGRAM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
+
+PAINTERS = {
+    "great_wave": "The Great Wave", "composition_viii": "Composition VIII", "cafe_terrace": "Café Terrace",
+    "church_at_auvers": "Church at Auvers", "poppies": "Poppies",
+}  # fmt: skip
+SKETCHER, STREET_PAINTER = "facade_sketch", "cafe_terrace"
+PHOTOS = {
+    "eilean_donan": "Castle", "cat": "Cat", "scarlet_macaw": "Macaw", "neuschwanstein": "Towers", "dahlia": "Dahlia",
+    "golden_temple": "Temple",
+}  # fmt: skip
+SCENES = (16, 11, 7, 4, 18, 21)  # of the façades of seed 1, which nothing was trained on
+SCENE_SIZE = 512  # pixels of a sketch, four times what the network sees
+LARGEST, THUMBNAIL, STILL = 1024, 240, 512  # pixels
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What there is for the page, and what is missing."""
+
+    runtime: Path | None  # folder of the program's files
+    notes: tuple[str, ...] = ()
+
+
+def locked_version() -> str:
+    """The version of onnxruntime-web in package-lock.json."""
+    lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
+    return str(lock["packages"][f"node_modules/{PACKAGE}"]["version"])
+
+
+def find_runtime() -> Parts:
+    """The program's files in node_modules, fetched by npm where they are not there yet."""
+    try:
+        return Parts(packages.install() / PACKAGE / "dist")
+    except packages.PackagesError as error:
+        why = " ".join(str(error).split())
+        return Parts(None, (f"The program that paints in the page Try it was left out: {why}",))
+
+
+def prepare(folder: Path = FOLDER) -> tuple[str, ...]:
+    """Bring `folder` up to date, whole or not at all; returns what was left out, one sentence each."""
+    parts = find_runtime()
+    key = _key(parts)
+    try:
+        if (folder / ".key").read_text() == key:
+            return parts.notes
+    except OSError:
+        pass
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _write(fresh, parts)
+        (fresh / ".key").write_text(key)
+        fresh.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return parts.notes
+
+
+def _key(parts: Parts) -> str:
+    """A digest of all that goes into the folder, and of what makes it."""
+    made_by = [Path(__file__), Path(__file__).with_name("onnx_graph.py")]
+    sources = [*made_by, ROOT / "data" / "images" / "LEDGER.csv"]
+    sources += [MODELS / f"{name}.safetensors" for name in (*PAINTERS, SKETCHER)]
+    digest = hashlib.sha256(f"{locked_version()} {parts.runtime is not None}".encode())
+    for path in sources:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _write(folder: Path, parts: Parts) -> None:
+    import torch  # only when there is something to make: `make html` is quick when nothing changed
+
+    from course_lib import sample_image, save_image
+    from course_lib.facades import draw_facade
+    from course_lib.images import ledger
+    from course_lib.methods import johnson, pix2pix
+
+    about = {Path(row["file"]).stem: row for row in ledger()}
+    for name in ("models", "pictures", "runtime"):
+        (folder / name).mkdir()
+    pictures = folder / "pictures"
+    manifest: dict[str, object] = {
+        "painters": [_described(name, label, about[name]) for name, label in PAINTERS.items()],
+        "photos": [_described(name, label, about[name]) for name, label in PHOTOS.items()],
+        "street painter": STREET_PAINTER,
+        "scenes": [f"sketch_{k}" for k in range(len(SCENES))],
+        "runtime": _copy_runtime(folder / "runtime", parts),
+        "notes": parts.notes,
+    }
+    for name in PAINTERS:
+        save_image(sample_image(name, THUMBNAIL, side="short"), pictures / f"{name}.webp", quality=82)
+    for name in PHOTOS:
+        photo = sample_image(name)
+        photo = photo if max(photo.shape[-2:]) <= LARGEST else sample_image(name, LARGEST)
+        save_image(photo, pictures / f"{name}.webp", quality=92)
+        save_image(sample_image(name, THUMBNAIL, side="short"), pictures / f"{name}_small.webp", quality=82)
+    painter, sketcher = johnson.load(next(iter(PAINTERS))), pix2pix.load(SKETCHER)
+    still = sample_image(next(iter(PHOTOS)), STILL)
+    save_image(still, pictures / "still_before.webp", quality=92)
+    save_image(johnson.stylize(still, painter).image, pictures / "still_after.webp", quality=92)
+    for k, scene in enumerate(SCENES):
+        sketch = draw_facade(scene, size=SCENE_SIZE, seed=1).sketch[None]
+        save_image(sketch, pictures / f"sketch_{k}.webp", quality=90)
+        if k == 0:
+            seen = torch.nn.functional.avg_pool2d(sketch, SCENE_SIZE // sketcher.config.image_size)
+            street = pix2pix.translate(seen, sketcher, test_mode="running").image
+            street = torch.nn.functional.interpolate(street, scale_factor=2, mode="bicubic").clamp(0, 1)
+            save_image(street, pictures / "still_street.webp", quality=92)
+            painting = johnson.stylize(street, johnson.load(STREET_PAINTER)).image
+            save_image(painting, pictures / "still_painting.webp", quality=92)
+    manifest["models"] = {name: _export(name, folder / "models") for name in (*PAINTERS, SKETCHER)}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _described(name: str, label: str, row: dict[str, str]) -> dict[str, str]:
+    keys = ("creator", "year", "licence")
+    return {"name": name, "label": label, "title": unquote(row["title"]), **{key: row[key] for key in keys}}
+
+
+def _export(name: str, folder: Path) -> int:
+    """One network as ONNX; returns its bytes."""
+    import onnx_graph
+
+    from course_lib.methods import johnson, pix2pix
+
+    model = pix2pix.load(name) if name == SKETCHER else johnson.load(name)
+    digest = hashlib.sha256((MODELS / f"{name}.safetensors").read_bytes()).hexdigest()
+    about = {"name": name, "made_from_sha256": digest, "license": "CC BY 4.0"}
+    return (folder / f"{name}.onnx").write_bytes(onnx_graph.export(model.network, about=about))
+
+
+def _copy_runtime(folder: Path, parts: Parts) -> dict[str, object] | None:
+    """The program, packed: few static hosts pack a wasm file on its way, so the page unpacks it itself."""
+    if parts.runtime is None:
+        return None
+    shutil.copyfile(parts.runtime / SCRIPT, folder / "ort.mjs")
+    program = (parts.runtime / PROGRAM).read_bytes()
+    packed = gzip.compress(program, 9, mtime=0)
+    # Not .gz: some servers announce such a file as packed for the way, and browsers unpack it unasked.
+    (folder / "ort.wasm.bin").write_bytes(packed)
+    return {"version": locked_version(), "bytes": len(packed), "unpacked": len(program)}
+
+
+def main() -> int:
+    notes = prepare()
+    for note in notes:
+        print(f"Note: {note}")
+    total = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file())
+    print(f"{FOLDER} holds {total / 1e6:.1f} MB.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

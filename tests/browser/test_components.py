@@ -1,0 +1,220 @@
+"""Components in a browser, from a file: mouse, finger and keyboard move them, and what they say is right."""
+
+import json
+
+import pytest
+import torch
+
+from course_lib import interactive, layers, losses
+from course_lib.networks.patchgan import PatchGAN
+from course_lib.runtime import seeded_generator
+
+WORDS = {"caption": "What to notice.", "alt": "Squares"}
+
+
+def plain(value=0.5, height=72, width=96):
+    return torch.full((1, 3, height, width), value)
+
+
+def ramp():
+    """Brightness 0 to 1 from left to right: a pixel tells where it is from."""
+    return torch.linspace(0, 1, 96).expand(1, 3, 72, 96)
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """A function that opens figures as one file and returns the page; nothing may be said or asked for."""
+    said, contexts = [], []
+
+    def open_page(*figures, **options):
+        path = tmp_path / "page.html"
+        body = "".join(figure._repr_html_() for figure in figures)
+        path.write_text(
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title>{body}', encoding="utf-8"
+        )
+        contexts.append(browser.new_context(viewport={"width": 700, "height": 900}, **options))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
+        page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def visible(page):
+    """Alternative texts of the pictures that can be seen."""
+    return page.evaluate("[...document.images].filter(i => i.checkVisibility()).map(i => i.alt)")
+
+
+def test_frames_follow_the_keyboard(opened):
+    page = opened(
+        interactive.frames([plain(k / 4) for k in range(3)], labels=["1", "10", "100"], axis="steps", at=0, **WORDS)
+    )
+    handle = page.get_by_label("steps")
+    assert visible(page) == ["steps 1"]
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    assert visible(page) == ["steps 10"]
+    assert handle.get_attribute("aria-valuetext") == "10"
+    assert page.locator("output").inner_text() == "10"
+    page.keyboard.press("End")
+    assert visible(page) == ["steps 100"]
+    page.keyboard.press("ArrowRight")  # there is no further place
+    assert visible(page) == ["steps 100"]
+
+
+def test_the_tour_plays_to_the_end_and_stops(opened):
+    labels = [str(k) for k in range(7)]
+    page = opened(interactive.frames([plain(k / 9) for k in range(7)], labels=labels, axis="steps", at=4, **WORDS))
+    page.clock.install()
+    page.get_by_role("button", name="Play").click()
+    page.clock.run_for(750)
+    assert visible(page) == ["steps 5"]
+    page.clock.run_for(5000)
+    assert visible(page) == ["steps 6"]
+    assert page.get_by_role("button", name="Play").count() == 1
+
+
+def test_a_grid_has_two_handles_and_a_map(opened):
+    pictures = [[plain((r * 3 + c) / 9) for c in range(3)] for r in range(2)]
+    axes = {"rows": ("depth", ["1", "2"]), "columns": ("weight", ["a", "b", "c"])}
+    page = opened(interactive.grid(pictures, **axes, **WORDS))
+    page.get_by_label("weight").press("ArrowRight")
+    page.get_by_label("depth").press("ArrowRight")
+    assert visible(page) == ["depth 2, weight b"]
+    page.locator(".map span").nth(2).click()  # first row, third column
+    assert visible(page) == ["depth 1, weight c"]
+    assert page.get_by_label("depth").get_attribute("aria-valuetext") == "1"
+    assert page.locator(".map .here").count() == 1
+
+
+def test_the_edge_follows_the_pointer_and_uncovers(opened):
+    page = opened(interactive.compare([plain(0), plain(1)], titles=["black", "white"], **WORDS))
+    box = page.locator(".over").bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.click(box["x"] + 0.25 * box["width"], y)
+    assert page.get_by_label("edge").input_value() == "25"
+    page.get_by_label("edge").press("ArrowLeft")
+    assert page.get_by_label("edge").input_value() == "24"
+    clip = "getComputedStyle(document.querySelector('.after')).clipPath"
+    assert page.evaluate(clip).replace("0px ", "").startswith("inset(")
+    assert "24%" in page.evaluate(clip)
+
+
+def test_of_many_pictures_two_are_chosen(opened):
+    page = opened(interactive.compare([plain(k / 3) for k in range(3)], titles=["a", "b", "c"], **WORDS))
+    assert sorted(visible(page)) == ["a", "c"]
+    page.get_by_label("picture at the right").select_option("b")
+    assert sorted(visible(page)) == ["a", "b"]
+    page.get_by_label("picture at the left").select_option("c")
+    assert sorted(visible(page)) == ["b", "c"]
+    assert page.locator(".before .name").inner_text() == "c"
+
+
+@pytest.mark.parametrize("patch", [16, 70])
+def test_the_receptive_field_is_where_the_gradient_is(opened, patch):
+    """The square that the page draws for a verdict of a PatchGAN is the square its gradient reaches."""
+    judge = PatchGAN(patch, pictures=1, width=1 / 16, norm="none").double()
+    photo = torch.rand(1, 3, 128, 128, dtype=torch.float64, generator=seeded_generator(0)).requires_grad_()
+    verdict = judge(photo)
+    row, column = 5, 8
+    verdict[0, 0, row, column].backward()
+    rows, columns = (photo.grad.abs().sum((0, 1)) > 0).nonzero().unbind(1)
+    side, stride = layers.receptive_field(judge)
+    fields = {"verdict": (side, stride, (3 * stride - 1) / 2), "another": (3, 1)}
+    page = opened(interactive.receptive_field(plain(0.5, 128, 128), fields, at=0, **WORDS))
+    count = verdict.shape[-1]
+    for name, place in (("across", column), ("down", row)):
+        page.get_by_label(name).evaluate(
+            "(input, at) => { input.value = at; input.dispatchEvent(new Event('input')); }",
+            round(100 * (place + 0.5) / count),
+        )
+    said = page.locator(".said").inner_text()
+    assert f"position ({column}, {row}) of {count} × {count} sees {side} × {side} pixels of 128 × 128" in said
+    style = page.evaluate(
+        "Object.fromEntries(['left', 'top', 'width'].map(k => [k, parseFloat("
+        "document.querySelector('.field').style[k]) * 1.28]))"
+    )
+    assert style["width"] == pytest.approx(side)
+    assert max(0, style["left"]) == pytest.approx(columns.min().item(), abs=0.01)
+    assert max(0, style["top"]) == pytest.approx(rows.min().item(), abs=0.01)
+
+
+def test_the_lens_shows_the_part_it_points_at(opened):
+    page = opened(interactive.lens([ramp(), 1 - ramp()], titles=["up", "down"], zoom=4, size=96, **WORDS))
+    page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth)")
+    middle = (
+        "[...document.querySelectorAll('canvas')].map(c => c.getContext('2d').getImageData(150, 150, 1, 1).data[0])"
+    )
+    box = page.locator(".seen").first.bounding_box()
+    for x in (0.25, 0.75):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + 0.5 * box["height"])  # a mouse need not press
+        up, down = page.evaluate(middle)
+        assert up == pytest.approx(255 * x, abs=6)
+        assert down == pytest.approx(255 * (1 - x), abs=6)
+    page.get_by_label("across").press("Home")
+    assert page.evaluate(middle)[0] == pytest.approx(255 * 9 / 96, abs=6)  # the leftmost 18 of 96 pixels
+
+
+def test_the_converter_gives_what_the_library_gives(opened):
+    page = opened(interactive.converter(caption="Weights."))
+    for source in range(4):
+        for target in range(4):
+            page.get_by_label("Convention").nth(0).select_option(str(source))
+            page.get_by_label("Convention").nth(1).select_option(str(target))
+            page.get_by_label("Content weight").first.fill("3")
+            page.get_by_label("Style weight").first.fill("2e3")
+            found = page.evaluate("[...document.querySelectorAll('output')].map(o => o.innerText)")
+            given = losses.CONVENTIONS[source], losses.CONVENTIONS[target]
+            expected = losses.convert_weights(3.0, 2e3, *given, channels=512, positions=64 * 64, style_layers=5)
+            numbers = [float(text.replace(" × 10", "e").replace("−", "-").replace("\n", "")) for text in found[:2]]
+            assert numbers == pytest.approx(list(expected), rel=1e-3), given
+    page.get_by_role("button", name="the ratio printed").click()
+    assert page.get_by_label("Style weight").first.input_value() == "1000"
+    page.get_by_label("Width").fill("0")
+    assert "must be positive whole numbers" in page.locator("[data-note]").inner_text()
+
+
+def test_two_of_a_kind_do_not_disturb_each_other(opened):
+    one = interactive.frames([plain(0), plain(1)], labels=["1", "2"], axis="left", at=0, **WORDS)
+    two = interactive.frames([plain(0), plain(1)], labels=["1", "2"], axis="right", at=0, **WORDS)
+    page = opened(one, two)
+    page.get_by_label("right").press("ArrowRight")
+    assert visible(page) == ["left 1", "right 2"]
+    assert page.locator("input[type=range]").count() == 2
+
+
+def test_without_scripts_and_on_paper_a_still_picture_remains(opened):
+    figures = (
+        interactive.compare([plain(0), plain(1)], titles=["before", "after"], **WORDS),
+        interactive.frames([plain(0), plain(1)], labels=["1", "2"], axis="steps", at=1, **WORDS),
+    )
+    still = ["before", "after", "steps 2"]
+    page = opened(*figures, java_script_enabled=False)
+    assert page.locator("input").count() == 0
+    assert [image.get_attribute("alt") for image in page.locator("img").all() if image.is_visible()] == still
+    page = opened(*figures)
+    page.emulate_media(media="print")
+    assert visible(page) == still
+    assert not page.get_by_label("steps").is_visible()
+    assert "none" in page.evaluate("getComputedStyle(document.querySelector('.after')).clipPath")
+
+
+def test_a_finger_moves_the_edge(opened):
+    page = opened(interactive.compare([plain(0), plain(1)], titles=["a", "b"], **WORDS), has_touch=True, is_mobile=True)
+    box = page.locator(".over").bounding_box()
+    page.touchscreen.tap(box["x"] + 0.8 * box["width"], box["y"] + 5)
+    assert page.get_by_label("edge").input_value() == "80"
+    assert page.evaluate("getComputedStyle(document.querySelector('.over')).touchAction") == "pan-y"  # the page scrolls
+
+
+def test_settings_survive_quotes_and_tags(opened):
+    label = 'a "quoted" <i>label</i> & more'
+    page = opened(interactive.frames([plain(0), plain(1)], labels=[label, "b"], axis="way", at=0, **WORDS))
+    assert page.locator("output").inner_text() == label
+    assert json.loads(page.locator(".play").get_attribute("data-settings"))["axes"][0]["values"][0] == label
