@@ -35,7 +35,7 @@ class Figure:
                 raise ValueError(f"a figure needs a non-empty {name}: say what can be seen")
         self.caption, self.alt = caption, alt
         self._html = (
-            f'<figure class="{kind}" role="group" aria-label="{escape(alt, quote=True)}" '
+            f'<figure class="{kind}" aria-label="{escape(alt, quote=True)}" '
             f'style="margin:1em 0">{body}'
             f'<figcaption style="font-size:.9em;margin-top:.5em">{escape(caption)}</figcaption></figure>'
         )
@@ -174,7 +174,7 @@ def picture(image: Tensor | Path, alt: str, *, size: int | None = None, quality:
 def table(rows: Sequence[Sequence[object]], *, header: Sequence[str], caption: str) -> Figure:
     """A table with a header row; numbers are right-aligned and floats shown with four digits."""
     body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in header)
     html = f'<div style="overflow-x:auto"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     return Figure(html, caption, caption, kind="sheet table")
 

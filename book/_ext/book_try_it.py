@@ -212,8 +212,9 @@ class Times(Directive):
         )
         note = html.escape(
             f"Medians. {known['browser']}, onnxruntime-web {known['runtime']} and torch {stored['versions']['torch']}, "
-            f"one thread each, taking turns on one machine ({known['device']}). Before the first picture: {known['load']} "
-            f"to fetch {known['first fetch']} from the same machine, unpack them to {known['unpacked']} and start. "
+            f"one thread each, taking turns on one machine ({known['device']}). Before the first picture: "
+            f"{known['load']} to fetch {known['first fetch']} from the same machine, unpack it to {known['unpacked']} "
+            "and start. "
         )
         table = (
             '<figure class="table tried-times"><table><thead><tr><th scope="col">one pass of</th>'

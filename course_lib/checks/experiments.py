@@ -51,6 +51,7 @@ def check_measurements(values: Any, keys: Sequence[Any], *, low: float, high: fl
             f"{what}: {value:.4g} for {key} lies outside {low:g} to {high:g}; in which unit is it?",
         )
         found[key] = float(value)
+    print(f"✓ {what}: " + ", ".join(f"{value:.3g} for {key}" for key, value in found.items()))
     return found
 
 

@@ -12,7 +12,6 @@ start("lens", (root, {zoom}) => {
     canvas.setAttribute("aria-label", `the part under the lens of: ${image.alt}`);
     area.append(frame);
     cell.append(canvas);
-    image.loading = "eager";
     image.addEventListener("load", () => show());
     return {image, frame, canvas};
   });

@@ -45,6 +45,5 @@ start("receptive-field", (root, {layers, at, width, height}) => {
   follow(area, (x, y) => { across.value = Math.round(100 * x); down.value = Math.round(100 * y); }, true);
   root.append(controls);
   image.addEventListener("load", show);
-  image.loading = "eager";
   show();
 });

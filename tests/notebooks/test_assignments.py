@@ -6,6 +6,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 
@@ -74,6 +75,28 @@ def test_a_master_is_made_as_it_should_be(path):
             for node in ast.walk(ast.parse(code)):
                 if isinstance(node, ast.Assert):
                     assert node.msg is not None, f"a test says why it fails: {ast.unparse(node)}"
+
+
+def test_the_page_for_teachers_lists_them_all():
+    page = (ROOT / "book" / "teachers.md").read_text(encoding="utf-8")
+    for path in MASTERS:
+        points = [f"{task.points:g}" for task in assignments.tasks(assignments.read(path))]
+        (row,) = re.findall(rf"^\| {int(path.stem[:2])} \| [^|]+ \| \d+ \| .*$", page, re.MULTILINE)
+        assert row.endswith(f"| {' + '.join(points)} |"), f"{path.stem}: {row}"
+        assert f"blob/main/notebooks/assignments/{path.name})" in page
+        assert f"<../notebooks/assignments/{path.name}>" in page
+    plan = page.split("## A course in twelve weeks")[1].split("### A lab")[0]
+    weeks = [line.split("|")[4] for line in plan.splitlines() if re.match(r"\| \d", line)]
+    assert sum(int(found) for week in weeks for found in re.findall(r"\((\d+)", week)) == 100
+    handed_out = sorted(int(found) for week in weeks for found in re.findall(r"assignment (\d)", week))
+    assert handed_out == list(range(1, len(MASTERS) + 1))
+
+
+@pytest.mark.parametrize(
+    "path", [*MASTERS, *FOLDER.glob("*.ipynb")], ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_they_are_notebooks_as_the_format_wants_them(path):
+    nbformat.validate(nbformat.read(path, as_version=4))
 
 
 def test_the_copies_are_up_to_date():

@@ -3,7 +3,7 @@ import {PictureError, blank, decode, drawn, pixels, save, toNumbers, toPixels} f
 import {seconds} from "./studio.js";
 
 const SIDE = 512;  // pixels of the paper
-const INK = {color: "#2e2e2e", width: 4.6};  // as wide as the pencil of the drawings that the network learned from
+const INK = {color: "#6a6a6a", width: 4.6};  // as dark and wide as in the drawings that the network learned from
 const STEP = 8;  // pixels that an arrow key moves the pencil
 
 // What a click or Enter sets down with its foot in the middle of (0, 0): lines as flat lists of x and y.

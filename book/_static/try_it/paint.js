@@ -15,6 +15,7 @@ export function attachPainting(panel) {
   let before = null;  // ImageData of the photograph at the chosen size
   let after = null;  // ImageData of the painting, null while there is none of this photograph
   let called = "";  // the photograph's name
+  let moving = 0;  // the animation frame that the sweep waits for
   let mine = null;  // the visitor's own picture, to come back to
 
   panel.models = () => [field.painter.value];
@@ -22,6 +23,7 @@ export function attachPainting(panel) {
   const label = (name) => form.querySelector(`input[value="${name}"]`).dataset.title;
 
   function split(at) {
+    cancelAnimationFrame(moving);
     divider.value = at;
     divider.dispatchEvent(new Event("input"));
   }
@@ -32,9 +34,10 @@ export function attachPainting(panel) {
     const frame = (now) => {
       const t = Math.min(1, Math.max(0, now - began) / SWEEP);
       split(from + (to - from) * (1 - (1 - t) ** 3));
-      if (t < 1) requestAnimationFrame(frame);
+      if (t < 1) moving = requestAnimationFrame(frame);
     };
-    return requestAnimationFrame(frame);
+    moving = requestAnimationFrame(frame);
+    return undefined;
   }
 
   // A canvas in place of the picture that the page came with.
