@@ -64,7 +64,7 @@ def find_runtime() -> Parts:
         return Parts(packages.install() / PACKAGE / "dist")
     except packages.PackagesError as error:
         why = " ".join(str(error).split())
-        return Parts(None, (f"The program that paints in the page Try it was left out: {why}",))
+        return Parts(None, (f"The program that paints in the page “Try it” was left out of this copy: {why}",))
 
 
 def prepare(folder: Path = FOLDER) -> tuple[str, ...]:

@@ -91,8 +91,7 @@ def panel(which: str) -> str:
         greeting += "<noscript> That needs scripts, and this browser has them switched off.</noscript>"
     else:
         data = ""
-        greeting = "This copy of the book was rendered without the program that runs networks in a browser, so "
-        greeting += f"the pictures stay as they are. {html.escape(' '.join(made['notes']))}"
+        greeting = f"These pictures stay as they are. {html.escape(' '.join(made['notes']))}"
     words = {
         "data": data,
         "greeting": greeting,

@@ -130,7 +130,7 @@ def test_without_npm_there_is_a_page_that_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(packages, "install", missing)
     monkeypatch.setattr(try_it, "_write", lambda folder, parts: (folder / "made").write_text(str(parts.runtime)))
     (note,) = try_it.prepare(tmp_path / "made_here")
-    assert "left out: npm was not found" in note
+    assert "left out of this copy: npm was not found" in note
     assert (tmp_path / "made_here" / "made").read_text() == "None"
 
 
