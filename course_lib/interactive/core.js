@@ -10,6 +10,11 @@ const start = (kind, build) => {
   for (const root of document.querySelectorAll(`.play[data-kind="${kind}"]:not([data-ready])`)) {
     root.dataset.ready = "yes";
     build(root, JSON.parse(root.dataset.settings || "{}"));
+    const strip = root.querySelector(".strip");
+    if (!strip) continue;
+    const tiles = strip.classList.contains("over") ? 1 : strip.querySelectorAll(".tile").length;
+    const width = 3 * tiles * strip.querySelector("img").getAttribute("width");  // no pixel larger than three by three
+    root.style.maxWidth = `max(min(20em, 100%), min(${width}px, 100%))`;
   }
 };
 

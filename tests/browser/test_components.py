@@ -213,6 +213,23 @@ def test_a_finger_moves_the_edge(opened):
     assert page.evaluate("getComputedStyle(document.querySelector('.over')).touchAction") == "pan-y"  # the page scrolls
 
 
+def test_a_small_picture_is_not_blown_up(opened):
+    """At most three by three for a pixel; a handle stays long enough to be held."""
+    wide = {"height": 120, "width": 160}
+    one = interactive.frames([plain(0, **wide), plain(1, **wide)], labels=["1", "2"], axis="one", at=0, **WORDS)
+    pairs = [[plain(k, **wide)] * 2 for k in (0, 1)]
+    two = interactive.frames(pairs, labels=["1", "2"], axis="two", titles=["a", "b"], at=0, **WORDS)
+    edge = interactive.compare([plain(0, **wide), plain(1, **wide)], titles=["a", "b"], **WORDS)
+    page = opened(one, two, edge)
+    shown = "[...document.querySelectorAll('img')].filter(i => i.checkVisibility()).map(i => Math.round(i.width))"
+    single, left, right, *over = page.evaluate(shown)
+    assert single == 480
+    assert left == right <= 480
+    assert over == [480, 480]
+    tiny = opened(interactive.frames([plain(0), plain(1)], labels=["1", "2"], axis="s", at=0, **WORDS))
+    assert tiny.get_by_role("slider").bounding_box()["width"] > 100
+
+
 def test_settings_survive_quotes_and_tags(opened):
     label = 'a "quoted" <i>label</i> & more'
     page = opened(interactive.frames([plain(0), plain(1)], labels=[label, "b"], axis="way", at=0, **WORDS))
