@@ -127,7 +127,8 @@ def fingerprint(path: Path, parameters: dict[str, Any]) -> str:
     sources = "\n".join(cell.source for cell in notebook.cells)
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     digest.update(json.dumps([sources, tags, parameters]).encode())
-    read = [*sorted((ROOT / "course_lib").rglob("*.py")), ROOT / "constraints.txt"]
+    library = (p for p in (ROOT / "course_lib").rglob("*") if p.is_file())  # components have scripts and styles, too
+    read = [*sorted(library), ROOT / "constraints.txt"]
     read += [ROOT / "data" / "claims.yml", *sorted((ROOT / "data" / "images").glob("*.csv"))]
     for record in sorted((ROOT / "data" / "results").glob("*/record.json")):
         if record.parent.name in sources:  # a record this notebook names
@@ -190,7 +191,7 @@ def keep_cost(path: Path, seconds: float) -> None:
 
     profile = declared_parameters(nbformat.read(path, as_version=4)).get("PROFILE", "quick")
     versions = {"torch": torch.__version__.split("+")[0]}
-    keep(profile, {path.name[:2]: seconds}, versions, records._device_name())
+    keep(profile, {path.name[:2]: seconds}, versions, records.device_name())
 
 
 def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, workers: int, again: bool = False) -> int:

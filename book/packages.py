@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "node_modules"
+# Without a network npm would try for more than a minute, at every build; one that stumbles gets its second chance.
+RETRIES = ("--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=4000")
 
 
 class PackagesError(RuntimeError):
@@ -43,7 +45,7 @@ def install() -> Path:
         raise PackagesError("npm was not found: install it (Debian and Ubuntu: sudo apt-get install nodejs npm).")
     try:
         done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--prefer-offline", "--no-progress"],
+            [npm, "ci", "--ignore-scripts", "--prefer-offline", "--no-progress", *RETRIES],
             cwd=ROOT,
             timeout=300,
             stdin=subprocess.DEVNULL,

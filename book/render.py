@@ -41,7 +41,8 @@ def gather(executed: bool) -> str:
     digest = hashlib.sha256()
     # claims, chapters and their costs, the ledger of pictures, what paints in the browser
     data = [*sorted((ROOT / "data").glob("*.*")), ROOT / "data" / "images" / "LEDGER.csv", try_it.FOLDER / ".key"]
-    documented = [*(ROOT / "course_lib").rglob("*.py"), *data]
+    library = (p for p in (ROOT / "course_lib").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    documented = [*library, *data]
     for path in [*sorted(p for p in SOURCE.rglob("*") if p.is_file()), *sorted(documented)]:
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

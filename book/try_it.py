@@ -63,7 +63,7 @@ def find_runtime() -> Parts:
     try:
         return Parts(packages.install() / PACKAGE / "dist")
     except packages.PackagesError as error:
-        why = " ".join(str(error).split())
+        why = str(error).splitlines()[0].rstrip(":")  # the rest is npm's, with paths: python book/packages.py shows it
         return Parts(None, (f"The program that paints in the page “Try it” was left out of this copy: {why}",))
 
 

@@ -131,7 +131,7 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
     yield record
     record.minutes += (time.perf_counter() - began) / 60
     record.peak_memory_gb = _peak_memory_gb()
-    record.device = _device_name()
+    record.device = device_name()
     record.versions = {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
     record.commit = _commit()
     _write(record)
@@ -236,7 +236,8 @@ def _command(name: str, profile: str, seed: int) -> str:
     return f"python book/execute.py {name[:2]} -p PROFILE {profile} -p SEED {seed}"
 
 
-def _device_name() -> str:
+def device_name() -> str:
+    """What computes here: the GPU's name, or the processor's with the number of threads in use."""
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
     model = platform.processor() or platform.machine()

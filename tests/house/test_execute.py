@@ -48,3 +48,25 @@ def test_ctrl_c_stops_the_kernels_and_says_so(tmp_path: Path) -> None:
     assert "Traceback" not in said
     kernel_id = int(begun.read_text())
     assert not psutil.pid_exists(kernel_id) or psutil.Process(kernel_id).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_changed_script_of_a_component_runs_the_chapters_again(tmp_path: Path, monkeypatch) -> None:
+    """What a notebook shows depends on every file of the library, not on its Python alone; caches do not count."""
+    monkeypatch.syspath_prepend(str(ROOT / "book"))
+    import execute
+
+    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    script = tmp_path / "course_lib" / "interactive" / "core.js"
+    script.parent.mkdir(parents=True)
+    for file in (script, tmp_path / "constraints.txt", tmp_path / "data" / "claims.yml"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("before")
+    notebook = tmp_path / "01_any.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(), notebook)
+    before = execute.fingerprint(notebook, {})
+    cache = tmp_path / "course_lib" / "__pycache__" / "core.cpython-311.pyc"
+    cache.parent.mkdir()
+    cache.write_text("compiled")
+    assert execute.fingerprint(notebook, {}) == before
+    script.write_text("after")
+    assert execute.fingerprint(notebook, {}) != before

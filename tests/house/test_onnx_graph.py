@@ -134,6 +134,17 @@ def test_without_npm_there_is_a_page_that_says_so(tmp_path, monkeypatch):
     assert (tmp_path / "made_here" / "made").read_text() == "None"
 
 
+def test_the_page_says_why_without_npm_s_own_words(monkeypatch):
+    """They name files of the machine that built the book."""
+
+    def failed():
+        raise packages.PackagesError("npm ci could not install (is there a network?):\nA log is in /home/ada/.npm/log")
+
+    monkeypatch.setattr(packages, "install", failed)
+    (note,) = try_it.find_runtime().notes
+    assert note.endswith("npm ci could not install (is there a network?)")
+
+
 def test_nothing_is_made_twice_and_nothing_half(tmp_path, monkeypatch):
     calls = []
 

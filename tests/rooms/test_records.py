@@ -259,3 +259,11 @@ def test_peak_memory_is_that_of_the_run_not_of_what_was_before(folder):
         larger = torch.ones(75_000_000)
     assert run.peak_memory_gb > 0.3
     assert len(held) < len(larger)
+
+
+def test_a_gpu_is_called_by_its_name(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A Large One")
+    assert records.device_name() == "A Large One"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert records.device_name().endswith(("thread", "threads"))
