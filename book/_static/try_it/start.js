@@ -22,8 +22,8 @@
   if (!panels.some((panel) => panel.dataset.sizes)) return;  // rendered without the program: the page says so itself
   if (location.protocol === "file:") {
     return say("This page was opened as a file, and browsers let a file fetch nothing, not even its own neighbors. " +
-      "Serve the folder of the book with one command and open the address that it prints:",
-      " <code>python -m http.server --directory _build/html</code>");
+      "Say one command in the folder of the book, the one that holds index.html, and open the address that it prints:",
+      " <code>python -m http.server</code>");
   }
   if (typeof WebAssembly !== "object") {
     return say("This browser has WebAssembly switched off, and the networks run on it. Another browser, or a less " +
