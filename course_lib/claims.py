@@ -98,21 +98,24 @@ def check(name: str, holds: object) -> None:
 
 
 def finding(claim: Claim) -> Finding:
-    """The verdict on one claim, from its stored run alone.
+    """The verdict on one claim, from its stored run alone: the one at the paper's scale where there is one.
 
-    *Reproduced* needs the paper's own scale (the ``paper`` profile) and that it holds for every seed; held for every
-    seed at a smaller scale it is *same ordering*.
+    *Reproduced* needs the paper's own scale (the ``paper`` profile, nothing of it reduced) and that it holds for every
+    seed; held for every seed at a smaller scale it is *same ordering*.
     """
     if claim.not_attempted or not claim.record:
         return Finding(claim, "not attempted", line=claim.not_attempted or "no stored run yet")
-    record = records.load(claim.record)
+    larger = records.at_paper_scale(claim.record)
+    record = (
+        larger if larger is not None and claim.id in larger.claims else records.load(claim.record, profile="laptop")
+    )
     if claim.id not in record.claims:
         raise ClaimError(f"stored run {claim.record!r} measured nothing for {claim.id}")
     found = record.claims[claim.id]
     if not all(found["holds"]):
         verdict = "not reproduced"
     else:
-        verdict = "reproduced" if record.profile == "paper" else "same ordering"
+        verdict = "reproduced" if record.profile == "paper" and not record.reduced else "same ordering"
     return Finding(claim, verdict, _spread(found["values"], found["over"]), record.line)
 
 

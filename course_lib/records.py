@@ -1,7 +1,8 @@
 """Stored runs: what a long run found, with all that is needed to believe it.
 
 A record is a folder ``data/results/NAME`` with ``record.json`` and its pictures as WebP. It is written by the
-run itself; nothing in it is typed by hand.
+run itself; nothing in it is typed by hand. A run at the ``paper`` profile lies beside it, in
+``data/results/paper/NAME``: both are kept, and pages show both.
 
     with records.run("03_gatys_noise", profile=PROFILE, seed=SEED, config=config) as run:
         result = gatys.stylize(content, style, config)
@@ -37,6 +38,7 @@ from course_lib.images import resize, to_pil
 
 _PACKAGE = Path(__file__).resolve().parent
 _WEBP_QUALITY = 90
+_asked: dict[str, str] = {}  # name → the profile at which this process makes it: `missing` and `run` note it
 
 
 class RecordError(ValueError):
@@ -60,6 +62,8 @@ class Record:
     minutes: float = 0.0
     peak_memory_gb: float | None = None
     claims: dict[str, Any] = field(default_factory=dict)  # what was measured for the ledger: see `claim`
+    reduced: str = ""  # what was cut short of the profile's own values, in words: "12,000 of 40,000 steps"
+    digest: str = ""  # of the settings, networks and code of the item of a queue that made it
 
     def claim(
         self, name: str, *, holds: Sequence[object], values: dict[str, Sequence[float]], over: str = "seeds"
@@ -81,8 +85,9 @@ class Record:
     @property
     def line(self) -> str:
         """One line that says where the numbers come from."""
+        profile = f"{self.profile} profile{f', reduced: {self.reduced}' if self.reduced else ''}"
         return (
-            f"stored run · {self.profile} profile · {self.device} · torch {self.versions.get('torch', '?')} · "
+            f"stored run · {profile} · {self.device} · torch {self.versions.get('torch', '?')} · "
             f"seed {self.seed} · {self.minutes:.1f} min"
         )
 
@@ -93,22 +98,41 @@ def results_folder() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / "data" / "results"
 
 
+def folder_of(name: str, profile: str) -> Path:
+    """Where the record of a run at `profile` lies, or would lie.
+
+    With ``COURSE_LIB_RESULTS`` in the environment that folder comes first: a queue collects its runs there.
+    """
+    inner = Path("paper") / name if profile == "paper" else Path(name)
+    chosen = os.environ.get("COURSE_LIB_RESULTS")
+    return (Path(chosen).expanduser() if chosen else results_folder()) / inner
+
+
 def missing(name: str, *, profile: str, seed: int) -> bool:
     """Whether the stored run `name` should be made now.
 
     Never at the ``quick`` profile; otherwise when there is no intact record of this profile and seed yet, so that
-    a long notebook that was stopped goes on where it was. With ``COURSE_LIB_RECORDS=again`` in the environment
-    (`make record`) every run is made anew.
+    a long notebook that was stopped goes on where it was. ``COURSE_LIB_RECORDS`` in the environment says otherwise:
+    ``again`` makes every run anew (`make record`), names separated by commas make these and no others (a queue).
+    From here on this process shows the run at this profile; a ``quick`` notebook shows the ``laptop`` run.
     """
     if profile == "quick":
         return False
-    if os.environ.get("COURSE_LIB_RECORDS") == "again":
+    _asked[name] = profile
+    wish = os.environ.get("COURSE_LIB_RECORDS", "")
+    if wish == "again":
         return True
+    if wish and name not in wish.split(","):
+        return False
     try:
-        stored = load(name)
+        stored = load(name, profile=profile)
     except RecordError:
         return True
-    return (stored.profile, stored.seed) != (profile, seed)
+    return (stored.profile, stored.seed, stored.digest) != (
+        profile,
+        seed,
+        os.environ.get("COURSE_LIB_DIGEST", stored.digest),
+    )
 
 
 @contextmanager
@@ -117,7 +141,7 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
 
     Args:
         name: the folder's name, for example ``"03_gatys_noise"``.
-        profile, seed: as in the notebook's parameters cell.
+        profile, seed: as in the notebook's parameters cell. A run at ``"paper"`` leaves the ``laptop`` one alone.
         config: a dataclass or a dict of plain values.
         command: that makes this run; by default the notebook whose number the name begins with.
 
@@ -126,6 +150,7 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
     """
     settings = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config or {})  # type: ignore[arg-type]
     record = Record(name, profile, seed, settings, command=command or _command(name, profile, seed))
+    record.digest = os.environ.get("COURSE_LIB_DIGEST", "")
     _forget_peak_memory()
     began = time.perf_counter()
     yield record
@@ -133,31 +158,55 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
     record.peak_memory_gb = _peak_memory_gb()
     record.device = device_name()
     record.versions = {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
-    record.commit = _commit()
+    record.commit = os.environ.get("COURSE_LIB_COMMIT") or _commit()  # a folder without a history is told its own
     _write(record)
+    _asked[name] = profile
 
 
-def load(name: str) -> Record:
+def load(name: str, *, profile: str | None = None) -> Record:
     """The stored run `name`, its pictures as paths.
+
+    Args:
+        name: of the run.
+        profile: ``"paper"`` for the run at the paper's scale, ``"laptop"`` for the other; None: the one that this
+            process made or asked for (`missing`), else the ``laptop`` run.
 
     Raises:
         RecordError: there is none, or it is damaged; the message says how to make it.
     """
-    folder = results_folder() / name
+    implied, profile = profile is None, profile or _asked.get(name, "laptop")
+    places = dict.fromkeys((folder_of(name, profile), _kept(name, profile)))
+    if implied:  # asked for and not made, say by a queue that left it out: the laptop's is better than none
+        places[_kept(name, "laptop")] = None
+    folder = next((place for place in places if (place / "record.json").exists()), next(iter(places)))
+    again = f"make paper ONLY={name}" if profile == "paper" else _command(name, "laptop", 0)
     try:
         stored = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         stored["images"] = {title: folder / file for title, file in stored["images"].items()}
         return Record(**stored)
     except FileNotFoundError:
-        known = sorted(path.parent.name for path in results_folder().glob("*/record.json"))
+        known = sorted(path.parent.name for path in folder.parent.glob("*/record.json"))
         raise RecordError(
-            f"there is no stored run {name!r} in {results_folder()}; stored: {', '.join(known) or 'none'}. "
-            f"Make it with: {_command(name, 'laptop', 0)}"
+            f"there is no stored run {name!r} in {folder.parent}; stored: {', '.join(known) or 'none'}. "
+            f"Make it with: {again}"
         ) from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise RecordError(
-            f"{folder / 'record.json'} is damaged ({error}). Make it again with: {_command(name, 'laptop', 0)}"
-        ) from error
+        raise RecordError(f"{folder / 'record.json'} is damaged ({error}). Make it again with: {again}") from error
+
+
+def at_paper_scale(name: str) -> Record | None:
+    """The stored run `name` at the ``paper`` profile; None where there is none.
+
+    Raises:
+        RecordError: it is damaged.
+    """
+    places = (folder_of(name, "paper"), _kept(name, "paper"))
+    return load(name, profile="paper") if any((place / "record.json").exists() for place in places) else None
+
+
+def _kept(name: str, profile: str) -> Path:
+    """Where the record that comes with the project lies."""
+    return results_folder() / ("paper" if profile == "paper" else "") / name
 
 
 def show(
@@ -169,6 +218,7 @@ def show(
     columns: int | None = None,
     only: Sequence[str] | None = None,
     size: int | None = None,
+    profile: str | None = None,
 ) -> Figure:
     """The pictures of a stored run as a sheet, with the line that says where they come from.
 
@@ -177,8 +227,9 @@ def show(
         caption, alt, columns, size: as in `figures.sheet`.
         titles: shown instead of the pictures' stored names.
         only: the stored names to show, in this order (default: all).
+        profile: as in `load`.
     """
-    record = load(name)
+    record = load(name, profile=profile)
     names = list(only or record.images)
     unknown = [title for title in names if title not in record.images]
     if unknown:
@@ -190,7 +241,7 @@ def show(
 
 def _write(record: Record) -> None:
     """Write beside the old record, then swap folders: a failure leaves the old one as it was."""
-    folder = results_folder() / record.name
+    folder = folder_of(record.name, record.profile)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{record.name}-", dir=folder.parent))
     old = fresh.with_name(f"{fresh.name}.old")

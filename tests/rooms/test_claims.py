@@ -109,10 +109,12 @@ def test_a_claim_is_checked_or_says_why_not():
 # --- verdicts ---
 
 
-def stored(tmp_path, monkeypatch, *, profile, holds, values):
+def stored(tmp_path, monkeypatch, *, profile, holds, values, reduced=""):
     monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    monkeypatch.setattr(records, "_asked", {})
     with records.run("r", profile=profile, seed=0) as run:
         run.claim("a.holds", holds=holds, values=values)
+        run.reduced = reduced
 
 
 @pytest.mark.parametrize(
@@ -130,6 +132,25 @@ def test_the_verdict_comes_from_the_record(known, tmp_path, monkeypatch, profile
     assert finding.verdict == verdict
     assert finding.value == "low 0.6 ± 0.1, high 2 ± 1 (3 seeds)"
     assert f"{profile} profile" in finding.line
+
+
+@pytest.mark.parametrize(("larger", "verdict"), [((1, 1), "reproduced"), ((1, 0), "not reproduced")])
+def test_of_two_scales_the_papers_decides(known, tmp_path, monkeypatch, larger, verdict):
+    values = {"low": (0.5, 0.6), "high": (1, 2)}
+    stored(tmp_path, monkeypatch, profile="paper", holds=larger, values=values)
+    for held in ((1, 1), (0, 0)):  # the laptop's is the younger, and says this or that
+        stored(tmp_path, monkeypatch, profile="laptop", holds=held, values=values)
+        finding = claims.finding(known["a.holds"])
+        assert finding.verdict == verdict
+        assert "paper profile" in finding.line
+
+
+def test_a_reduced_run_reproduces_nothing(known, tmp_path, monkeypatch):
+    cut = "100 of 500 steps"
+    stored(tmp_path, monkeypatch, profile="paper", holds=[1], values={"low": [0.5]}, reduced=cut)
+    finding = claims.finding(known["a.holds"])
+    assert finding.verdict == "same ordering"
+    assert cut in finding.line
 
 
 def test_one_number_has_no_spread(known, tmp_path, monkeypatch):

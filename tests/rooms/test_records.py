@@ -19,6 +19,9 @@ def folder(tmp_path, monkeypatch):
     """An empty place for records."""
     place = tmp_path / "data" / "results"
     monkeypatch.setattr(records, "results_folder", lambda: place)
+    monkeypatch.setattr(records, "_asked", {})
+    for name in ("RECORDS", "RESULTS", "DIGEST", "COMMIT"):
+        monkeypatch.delenv(f"COURSE_LIB_{name}", raising=False)
     return place
 
 
@@ -151,11 +154,65 @@ def test_a_failure_leaves_the_older_record_as_it_was(folder, monkeypatch):
 
 def test_a_new_run_replaces_the_old_one_whole(folder):
     store(value=1.0)
-    with records.run("01_test", profile="paper", seed=9) as run:
+    with records.run("01_test", profile="laptop", seed=9) as run:
         run.values["other"] = 2
     record = records.load("01_test")
-    assert (record.profile, record.seed, record.values, record.images) == ("paper", 9, {"other": 2}, {})
+    assert (record.profile, record.seed, record.values, record.images) == ("laptop", 9, {"other": 2}, {})
     assert [path.name for path in (folder / "01_test").iterdir()] == ["record.json"]
+
+
+def forget(monkeypatch):
+    """What another process would know: nothing."""
+    monkeypatch.setattr(records, "_asked", {})
+
+
+def test_a_run_at_the_papers_scale_lies_beside_the_laptops(folder, monkeypatch):
+    store(value=1.0)
+    store(profile="paper", value=2.0)
+    assert records.load("01_test").values["loss"] == 2.0, "whoever made it, sees it"
+    forget(monkeypatch)
+    assert records.load("01_test").values["loss"] == 1.0
+    assert records.load("01_test", profile="paper").values["loss"] == 2.0
+    assert records.at_paper_scale("01_test").values["loss"] == 2.0
+    assert records.at_paper_scale("01_nope") is None
+    assert (folder / "paper" / "01_test" / "record.json").is_file()
+    html = records.show("01_test", profile="paper", caption="c", alt="a")._repr_html_()
+    assert "paper profile" in html
+    with pytest.raises(RecordError, match="make paper ONLY=01_nope"):
+        records.load("01_nope", profile="paper")
+
+
+def test_who_asks_for_the_papers_scale_and_leaves_it_out_sees_the_laptops(folder, monkeypatch):
+    store(value=1.0)
+    monkeypatch.setenv("COURSE_LIB_RECORDS", "01_other,01_more")
+    assert not records.missing("01_test", profile="paper", seed=0)
+    assert records.load("01_test").profile == "laptop"
+    assert records.missing("01_other", profile="paper", seed=0)
+    with pytest.raises(RecordError):
+        records.load("01_test", profile="paper")
+
+
+def test_a_queue_collects_its_runs_elsewhere_and_knows_them_by_their_digest(folder, tmp_path, monkeypatch):
+    store(profile="paper", value=1.0)
+    monkeypatch.setenv("COURSE_LIB_RESULTS", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("COURSE_LIB_DIGEST", "abc")
+    monkeypatch.setenv("COURSE_LIB_COMMIT", "1234567")
+    assert records.missing("01_test", profile="paper", seed=3), "made by other code"
+    store(profile="paper", value=2.0)
+    assert not records.missing("01_test", profile="paper", seed=3)
+    made = records.load("01_test", profile="paper")
+    assert (made.values["loss"], made.digest, made.commit) == (2.0, "abc", "1234567")
+    assert (tmp_path / "elsewhere" / "paper" / "01_test" / "record.json").is_file()
+    monkeypatch.setenv("COURSE_LIB_DIGEST", "abd")
+    assert records.missing("01_test", profile="paper", seed=3)
+    monkeypatch.delenv("COURSE_LIB_RESULTS")
+    assert records.load("01_test", profile="paper").values["loss"] == 1.0, "what was there is untouched"
+
+
+def test_a_reduced_run_says_so(folder):
+    with records.run("01_test", profile="paper", seed=0) as run:
+        run.reduced = "12,000 of 40,000 steps"
+    assert "paper profile, reduced: 12,000 of 40,000 steps ·" in records.load("01_test").line
 
 
 def test_what_is_missing(folder):
@@ -238,7 +295,7 @@ def test_every_committed_record_can_be_shown():
     """What stands in data/results was written by `run`: every field is there, every picture is a WebP."""
     for path in records.results_folder().glob("*/record.json"):
         stored = json.loads(path.read_text(encoding="utf-8"))
-        optional = {"claims"}  # younger than the first records
+        optional = {"claims", "reduced", "digest"}  # younger than the first records
         assert set(stored) | optional == set(records.Record.__dataclass_fields__), path
         assert stored["name"] == path.parent.name
         record = records.load(path.parent.name)
