@@ -58,6 +58,9 @@ class Finding:
     verdict: str
     value: str = ""  # ours, with its spread over seeds
     line: str = ""  # where it comes from
+    profile: str = ""  # of the run that decides: "paper" where there is one
+    smaller: str = ""  # the laptop's value and line, where the run at the paper's scale decides
+    smaller_line: str = ""
 
 
 def claims_file() -> Path:
@@ -106,22 +109,38 @@ def finding(claim: Claim) -> Finding:
     if claim.not_attempted or not claim.record:
         return Finding(claim, "not attempted", line=claim.not_attempted or "no stored run yet")
     larger = records.at_paper_scale(claim.record)
-    record = (
-        larger if larger is not None and claim.id in larger.claims else records.load(claim.record, profile="laptop")
-    )
-    if claim.id not in record.claims:
+    decides = larger is not None and claim.id in larger.claims
+    smaller = _laptop(claim.record, needed=not decides)
+    record = larger if decides else smaller
+    if record is None or claim.id not in record.claims:
         raise ClaimError(f"stored run {claim.record!r} measured nothing for {claim.id}")
-    found = record.claims[claim.id]
-    if not all(found["holds"]):
+    if not all(record.claims[claim.id]["holds"]):
         verdict = "not reproduced"
     else:
         verdict = "reproduced" if record.profile == "paper" and not record.reduced else "same ordering"
-    return Finding(claim, verdict, _spread(found["values"], found["over"]), record.line)
+    beside = smaller if decides and smaller is not None and claim.id in smaller.claims else None
+    return Finding(
+        claim, verdict, numbers(record, claim.id), record.line, record.profile,
+        numbers(beside, claim.id) if beside else "", beside.line if beside else "",
+    )  # fmt: skip
 
 
 def ledger() -> list[Finding]:
     """Every claim with its verdict, in the order of the file."""
     return [finding(claim) for claim in load().values()]
+
+
+def numbers(record: records.Record, name: str) -> str:
+    """What a stored run measured for the claim `name`, with its spread: ``share 0.81 ± 0.02 (3 seeds)``."""
+    found = record.claims[name]
+    return _spread(found["values"], found["over"])
+
+
+def _laptop(name: str, *, needed: bool) -> records.Record | None:
+    """The ``laptop`` run; None where there is none and it is not needed."""
+    places = (records.folder_of(name, "laptop"), records.results_folder() / name)
+    there = any((place / "record.json").exists() for place in places)
+    return records.load(name, profile="laptop") if needed or there else None
 
 
 def _spread(values: Mapping[str, list[float]], over: str) -> str:

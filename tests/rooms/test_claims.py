@@ -145,6 +145,33 @@ def test_of_two_scales_the_papers_decides(known, tmp_path, monkeypatch, larger, 
         assert "paper profile" in finding.line
 
 
+def test_both_values_are_told_where_both_runs_measured_it(known, tmp_path, monkeypatch):
+    stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"low": [0.25]})
+    finding = claims.finding(known["a.holds"])
+    assert (finding.profile, finding.value, finding.smaller) == ("laptop", "low 0.25 (1 seed)", "")
+    stored(tmp_path, monkeypatch, profile="paper", holds=[True], values={"low": [0.5]})
+    finding = claims.finding(known["a.holds"])
+    assert (finding.profile, finding.value, finding.smaller) == ("paper", "low 0.5 (1 seed)", "low 0.25 (1 seed)")
+    assert "paper profile" in finding.line
+    assert "laptop profile" in finding.smaller_line
+
+
+def test_a_larger_run_that_did_not_measure_it_leaves_the_verdict_to_the_laptops(known, tmp_path, monkeypatch):
+    stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"low": [0.25]})
+    with records.run("r", profile="paper", seed=0):
+        pass
+    finding = claims.finding(known["a.holds"])
+    assert (finding.profile, finding.verdict, finding.smaller) == ("laptop", "same ordering", "")
+
+
+def test_a_damaged_run_is_not_passed_over(known, tmp_path, monkeypatch):
+    stored(tmp_path, monkeypatch, profile="paper", holds=[True], values={"low": [0.5]})
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "record.json").write_text("{")
+    with pytest.raises(records.RecordError, match="damaged"):
+        claims.finding(known["a.holds"])
+
+
 def test_a_reduced_run_reproduces_nothing(known, tmp_path, monkeypatch):
     cut = "100 of 500 steps"
     stored(tmp_path, monkeypatch, profile="paper", holds=[1], values={"low": [0.5]}, reduced=cut)
