@@ -26,51 +26,20 @@ import nbformat
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from scripts import notebook_script  # noqa: E402  (the tree at hand)
+from scripts.notebook_script import Refused, check_parameters, declared_parameters, tagged, write_script  # noqa: E402
+
 NOTEBOOKS = ROOT / "notebooks"
 EXECUTED = ROOT / "_build" / "executed"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT = 1800  # seconds
 
 
-class Refused(Exception):
-    """A request that cannot be met; the message is for the person who typed it."""
-
-
 # --- notebooks and parameters
 def find_notebooks(names: list[str]) -> list[Path]:
-    everything = sorted(p for p in NOTEBOOKS.glob("*.ipynb") if not p.name.startswith("."))
-    chosen = [p for p in everything if not names or any(p.name.startswith(name) for name in names)]
-    if not chosen:
-        known = ", ".join(p.stem for p in everything) or "none"
-        raise Refused(f"no notebook in {NOTEBOOKS} begins with {' or '.join(names)}; there are: {known}.")
-    return chosen
-
-
-def tagged(notebook: nbformat.NotebookNode, tag: str) -> nbformat.NotebookNode | None:
-    cells = (cell for cell in notebook.cells if tag in cell.metadata.get("tags", []))
-    return next(cells, None)
-
-
-def declared_parameters(notebook: nbformat.NotebookNode) -> dict[str, Any]:
-    """Names and plain values that the cell tagged `parameters` assigns."""
-    cell = tagged(notebook, "parameters")
-    found: dict[str, Any] = {}
-    for statement in ast.parse(cell.source).body if cell else []:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            try:
-                found[statement.targets[0].id] = ast.literal_eval(statement.value)
-            except ValueError:
-                found[statement.targets[0].id] = None  # computed: exists, but its value is not known here
-    return found
-
-
-def check_parameters(path: Path, given: dict[str, Any]) -> None:
-    """papermill only warns about a name nobody reads; here it is an error."""
-    declared = declared_parameters(nbformat.read(path, as_version=4))
-    for name in given:
-        if name not in declared:
-            known = ", ".join(declared) or "nothing"
-            raise Refused(f"{path.name} has no parameter {name}: its parameters cell sets {known}.")
+    return notebook_script.find_notebooks(names, NOTEBOOKS)
 
 
 def value_of(word: str) -> Any:
@@ -246,59 +215,6 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
             print("execute: stopped; finished notebooks are kept, and the next call goes on from there.", flush=True)
             return 130
     return int(failed > 0)
-
-
-# --- plain script
-HEADER = '''"""{name} as a plain script, written by book/execute.py; run it from the repository's root."""
-
-import importlib.util
-import sys
-from pathlib import Path
-from unittest.mock import MagicMock
-
-here = Path(__file__).resolve()
-root = next((p for p in [Path.cwd(), *here.parents] if (p / "course_lib" / "__init__.py").exists()), None)
-if root is not None:
-    sys.path.insert(0, str(root))
-# Pictures on a screen are not needed here: records and saved files are what comes back.
-for absent in ("IPython", "IPython.display", "ipywidgets", "matplotlib", "matplotlib.pyplot"):
-    if absent.split(".")[0] in sys.modules or importlib.util.find_spec(absent.split(".")[0]) is None:
-        sys.modules.setdefault(absent, MagicMock())
-if not isinstance(sys.modules.get("matplotlib"), MagicMock):
-    import matplotlib
-
-    matplotlib.use("Agg")
-
-
-def display(*things, **settings):
-    """Stands in for the notebook's display."""
-
-
-def get_ipython():
-    """There is none."""
-'''
-
-
-def write_script(path: Path, parameters: dict[str, Any], target: Path) -> None:
-    """The notebook's code as one file: parameters replaced, bootstrap and live panels left out, display a no-op."""
-    check_parameters(path, parameters)
-    parts = [HEADER.format(name=path.stem)]
-    for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
-        tags = cell.metadata.get("tags", [])
-        if cell.cell_type != "code" or {"bootstrap", "play"} & set(tags):
-            continue
-        source = "\n".join(line for line in cell.source.splitlines() if not re.match(r"\s*[%!]", line))
-        if "parameters" in tags:
-            source += "".join(
-                f"\n{name} = {value!r}  # given on the command line" for name, value in parameters.items()
-            )
-        parts.append(
-            f"# --- cell {number} " + "-" * 60 + f"\nprint('--- cell {number}', flush=True)\n{source.rstrip()}\n"
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("\n\n".join(parts), encoding="utf-8")
-    ast.parse("\n\n".join(parts))  # what cannot be parsed is found here, not on the GPU machine
-    print(f"Wrote {target}")
 
 
 def main(arguments: list[str]) -> int:
