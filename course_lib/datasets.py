@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from course_lib.images import check_pictures, load_image, resize, sample_image, sample_names
+from course_lib import runtime
+from course_lib.images import check_pictures, load_image, resample, sample_image, sample_names
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -66,6 +67,7 @@ class Crops(Dataset[Tensor]):
         if not self.photos:
             raise ValueError(f"there are no photos to cut crops from; a folder needs files {', '.join(_SUFFIXES)}")
         self.size, self.length, self.seed, self.scales = size, length, seed, scales
+        self.device = torch.device("cpu")  # where the photos lie; see `near`
 
     @property
     def identity(self) -> int:
@@ -74,6 +76,21 @@ class Crops(Dataset[Tensor]):
 
     def __len__(self) -> int:
         return self.length
+
+    def near(self, device: torch.device) -> Crops:
+        """This set for a training on `device`: its photos move there if that is a CUDA device with room for them.
+
+        Crops are then cut and resized there. A card that takes two milliseconds for a step cannot wait for a
+        processor that takes thirty for the crops. Items are the same up to rounding.
+        """
+        if runtime.has_room(device, sum(photo.numel() for photo in self.photos)):
+            self.photos = [photo.to(device) for photo in self.photos]
+            self.device = self.photos[0].device  # with its number
+        return self
+
+    def batch(self, items: Sequence[int]) -> Tensor:
+        """Several items at once: (N, 3, size, size) where the photos lie."""
+        return torch.stack([self[k] for k in items])
 
     def __getitem__(self, k: int) -> Tensor:
         if not 0 <= k < self.length:
@@ -86,7 +103,7 @@ class Crops(Dataset[Tensor]):
         side = round(self.size + (low + (high - low) * scale) * (min(height, width) - self.size))
         top, left = round(y * (height - side)), round(x * (width - side))
         crop = photo[None, :, top : top + side, left : left + side].float() / 255
-        crop = crop if side == self.size else resize(crop, (self.size, self.size))
+        crop = crop if side == self.size else resample(crop, self.size, self.size)
         return crop[0].flip(-1) if mirror < 0.5 else crop[0]
 
 

@@ -3,6 +3,7 @@
 The host sends steps to the device and looks at their numbers now and then: every step on a CPU, where looking is
 free, every tenth on an accelerator, where it would stop the queue. A number that is not finite is found at the next
 look; the picture returned is the last one whose numbers were finite all the same, because it is kept on the device.
+On CUDA the whole step, evaluation and move, is captured as a graph and replayed (`course_lib.cuda_graphs`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from course_lib import runtime
+from course_lib.cuda_graphs import CapturedStep, can_capture
 from course_lib.lbfgs import LBFGS
 
 STALL_STEPS, STALL_CHANGE = 50, 1e-4
@@ -26,7 +28,8 @@ class Adam(torch.optim.Adam):
     """torch's Adam with the words of our L-BFGS: one unknown `x`, ``step(gradient)``, and a projection after it."""
 
     def __init__(self, x: Tensor, *, learning_rate: float, project: Callable[[Tensor], object] | None = None) -> None:
-        super().__init__([x], lr=learning_rate)
+        graphs = can_capture(x.device)
+        super().__init__([x], lr=learning_rate, capturable=graphs, fused=graphs)
         self.x, self.project = x, project
 
     def step(self, gradient: Tensor) -> None:  # type: ignore[override]
@@ -59,7 +62,8 @@ def descend(
 
     Args:
         optimizer: holds the picture, ``optimizer.x``, (1, 3, H, W) float32, and changes it in place.
-        evaluate: from the picture to its terms, (K,), and the gradient of their sum; must not wait for the device.
+        evaluate: from the picture to its terms, (K,), and the gradient of their sum; must not wait for the device, and
+            must do the same on the host every time.
         names: of the K terms.
         callback: called after each step with a `runtime.Progress`.
         remedy: what to try when a number stops being finite, for the warning.
@@ -72,10 +76,9 @@ def descend(
     rows = torch.zeros(num_steps, len(names) + 1, device=x.device)  # the terms, then 0 for a finite gradient, else NaN
     seconds: list[float] = []
     stopped, good, began = None, x.clone(), time.perf_counter()
+    advance = stepper(optimizer, evaluate, good)
     for step in range(1, num_steps + 1):
-        terms, gradient = evaluate(x)
-        row = torch.cat((terms, (gradient * 0).sum().view(1)), out=rows[step - 1])
-        good = torch.where(row.isfinite().all(), x, good)
+        rows[step - 1].copy_(advance())
         if step % every == 0 or step == num_steps:  # here, and only here, the host waits for the device
             broken = _first_broken(rows[:step], names)
             seconds += _shared_out(time.perf_counter() - began, seconds, step)
@@ -85,15 +88,36 @@ def descend(
                 warnings.warn(f"{stopped}; {remedy}" if remedy else stopped, RuntimeWarning, stacklevel=3)
                 x, rows, seconds = good, rows[: bad_step - 1], seconds[: bad_step - 1]
                 break
-        optimizer.step(gradient)
         if callback is not None:
-            reading = runtime.Losses(names, row[:-1])
+            reading = runtime.Losses(names, rows[step - 1, :-1])
             passed = time.perf_counter() - began
             callback(runtime.Progress(step, num_steps, reading, passed, partial(_picture, x, good)))
     else:
         if not torch.isfinite(x).all():
             x, stopped = good, "the last step left the finite numbers; this is the picture before it"
     return Descent(_picture(x, good), _history(names, rows, seconds), stopped)
+
+
+def stepper(optimizer: LBFGS | Adam, evaluate: Callable[[Tensor], tuple[Tensor, Tensor]], good: Tensor) -> CapturedStep:
+    """One step after the other: each call evaluates the picture, then moves it.
+
+    Args:
+        optimizer, evaluate: as in `descend`.
+        good: like the picture; holds the last one whose terms and gradient were finite, as it was before its move.
+
+    Returns:
+        what to call; it returns (K + 1,): the terms, then 0 for a finite gradient, else NaN.
+    """
+    x = optimizer.x
+
+    def advance() -> Tensor:
+        terms, gradient = evaluate(x)
+        row = torch.cat((terms, (gradient * 0).sum().view(1)))
+        good.copy_(torch.where(row.isfinite().all(), x, good))
+        optimizer.step(gradient)
+        return row
+
+    return CapturedStep(advance, x.device)
 
 
 def is_stalled(history: dict[str, list[float]]) -> bool:

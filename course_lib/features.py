@@ -10,6 +10,7 @@ mean activation of one, average pooling in place of max pooling).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -213,9 +214,16 @@ class VGGFeatures(nn.Module):
             max pooling also ``"pool1"``, …: the winners' places, as `torch.nn.functional.max_pool2d` gives them.
         """
         x, tape = self._enter(image), {}
+        joined = self._joined() if _fuses(x.device, x.dtype) else frozenset()
         for name, below in zip(self.names, ("", *self.names), strict=False):
+            if name in joined:
+                continue  # computed together with its ReLU, which is next
             if name.startswith("conv"):
                 x = self.convs[name](x)
+            elif below in joined:
+                conv = self.convs[below]
+                assert isinstance(conv, nn.Conv2d)
+                x = torch.cudnn_convolution_relu(x, conv.weight, conv.bias, (1, 1), (1, 1), (1, 1), 1)
             elif name.startswith("relu"):
                 x = F.relu(x) if below in self.layers else F.relu_(x)
             elif self.pooling == "average":
@@ -225,6 +233,11 @@ class VGGFeatures(nn.Module):
             if name in self.layers or name.startswith("relu"):
                 tape[name] = x
         return tape
+
+    def _joined(self) -> frozenset[str]:
+        """The convolutions whose own output nobody asks for, only the rectified one."""
+        pairs = zip(self.names, self.names[1:], strict=False)
+        return frozenset(a for a, b in pairs if a.startswith("conv") and b.startswith("relu") and a not in self.layers)
 
     @torch.no_grad()
     def pull_back(self, tape: dict[str, Tensor], add: Callable[[str, Tensor], None]) -> Tensor:
@@ -280,3 +293,21 @@ class VGGFeatures(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.arch}, to {self.layers[-1]}, {self.pooling} pooling, weights: {self.source}"
+
+
+@lru_cache(maxsize=8)
+def _fuses(device: torch.device, precision: torch.dtype) -> bool:
+    """Whether cuDNN convolves, adds the offset and rectifies in one kernel here, and gives the same numbers."""
+    if device.type != "cuda" or precision not in (torch.bfloat16, torch.float16):
+        return False
+    generator = seeded_generator(0)
+    x, weight = (torch.randn(shape, generator=generator) for shape in ((1, 16, 12, 10), (24, 16, 3, 3)))
+    bias = torch.randn(24, generator=generator).to(device, precision)
+    x, weight = (t.to(device, precision).contiguous(memory_format=torch.channels_last) for t in (x, weight))
+    try:
+        fused = torch.cudnn_convolution_relu(x, weight, bias, (1, 1), (1, 1), (1, 1), 1)
+    except (AttributeError, RuntimeError):  # an older PyTorch, another build
+        return False
+    plain = F.relu(F.conv2d(x, weight, bias, padding=1))
+    near = (fused.float() - plain.float()).norm() <= 0.01 * plain.float().norm()
+    return bool(near) and fused.is_contiguous(memory_format=torch.channels_last)

@@ -167,6 +167,18 @@ def resize(image: Tensor, size: Size, *, side: str = "long") -> Tensor:
         reference = (max if side == "long" else min)(image.shape[2:])
         height, width = (max(1, round(n * height / reference)) for n in image.shape[2:])
     _check_pixels("resizing would make", height, width)
+    return resample(image, height, width)
+
+
+def resample(image: Tensor, height: int, width: int) -> Tensor:
+    """What `resize` computes, without its questions: they would make the host wait for a GPU.
+
+    Args:
+        image: Tensor (N, 3, H, W), floating point, in [0, 1].
+
+    Returns:
+        Tensor (N, 3, height, width) in [0, 1], same dtype and device.
+    """
     work = image.float() if image.element_size() < 4 else image  # not every device has a half-precision kernel
     resized = F.interpolate(work, size=(height, width), mode="bicubic", antialias=True)
     return resized.clamp(0, 1).to(image.dtype)

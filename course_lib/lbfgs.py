@@ -7,7 +7,8 @@ changes of the gradient y as rows of S and Y, g the gradient and γB the first g
     H g = γ B g + Sᵀ R⁻ᵀ (D w + γ (Z Yᵀ w − q)) − γ Zᵀ w
 
 so a step is two passes over the two matrices S and Z and some algebra on m × m numbers. The textbook's two-loop
-recursion computes the same in 4m small operations. Nothing here waits for the device.
+recursion computes the same in 4m small operations. Nothing here waits for the device, and after the first step nothing
+changes but tensors: which row comes next is a number on the device, too. So a step can be captured once and replayed.
 
 What differs from ``torch.optim.LBFGS``, because the unknown is a picture:
 
@@ -71,8 +72,9 @@ class LBFGS:
         self.sy = x.new_zeros((m, m), dtype=exact)  # S Yᵀ
         self.zy = x.new_zeros((m, m), dtype=exact)  # Z Yᵀ
         self.usable = x.new_zeros(m, dtype=exact)  # 1 where a row holds a pair with positive curvature
-        self.count = 0  # pairs seen
-        self.previous: tuple[Tensor, Tensor] | None = None  # x and gradient one step ago
+        self.row = torch.zeros(1, dtype=torch.long, device=x.device)  # where the next pair goes: the oldest's place
+        self.places = torch.arange(m, device=x.device)
+        self.previous: tuple[Tensor, Tensor] | None = None  # x and gradient one step ago, flat
 
     @torch.no_grad()
     def step(self, gradient: Tensor) -> None:
@@ -89,7 +91,10 @@ class LBFGS:
             downhill = (torch.dot(informed, g) < 0) & (self.usable.sum() > 0)
             direction = torch.where(downhill, informed, direction)
             self.usable *= downhill  # not downhill: the history misleads, start again from here
-        self.previous = (self.x.flatten().clone(), full.clone())
+            before.copy_(self.x.flatten())
+            gradient_before.copy_(full)
+        else:
+            self.previous = (self.x.flatten().clone(), full.clone())
         direction *= (self.max_step / _rms(direction)).clamp_max(1.0)
         self.x.add_(direction.view_as(self.x))
         if self.project is not None:
@@ -108,32 +113,36 @@ class LBFGS:
 
     def _remember(self, s: Tensor, y: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
         """Write one pair into the history; returns S g and Z g, (m,) each."""
-        row, m = self.count % self.history_size, self.history_size
-        self.count += 1
-        self.s[row], self.z[row] = s, self._precondition(y)
+        row, m = self.row, self.history_size
+        self.s.index_copy_(0, row, s[None])
+        self.z.index_copy_(0, row, self._precondition(y)[None])
         products = self.pairs.view(2 * m, -1) @ torch.stack((y, g), dim=1)  # (2m, 2): one pass for four products
         sy, zy = products[:, 0].to(self.sy.dtype).view(2, m)
-        self.sy[:, row] = sy  # what is older than s was multiplied before and is not needed
-        self.zy[:, row] = self.zy[row] = zy
-        self.usable[row] = sy[row] > 1e-10 * torch.dot(y, y)
+        self.sy.index_copy_(1, row, sy[:, None])  # what is older than s was multiplied before and is not needed
+        self.zy.index_copy_(1, row, zy[:, None])
+        self.zy.index_copy_(0, row, zy[None])
+        curved = sy.gather(0, row) > 1e-10 * torch.dot(y, y)
+        self.usable.index_copy_(0, row, curved.to(self.usable.dtype))
+        self.row.add_(1).remainder_(m)
         p, q = products[:, 1].to(self.sy.dtype).view(2, m)
         return p, q
 
     def _inverse_hessian(self, b: Tensor, p: Tensor, q: Tensor) -> Tensor:
         """H g from B g, S g and Z g: the compact form, pairs scaled to s·y = 1 so that D is the identity."""
-        age = self.history_size - 1 - (self.count - 1) % self.history_size  # rolls the newest pair to the end
-        usable = self.usable.roll(age)
-        sy, zy = self.sy.roll((age, age), (0, 1)), self.zy.roll((age, age), (0, 1))
+        order = (self.places + self.row) % self.history_size  # from the oldest pair to the newest
+        usable = self.usable.index_select(0, order)
+        sy, zy = (products.index_select(0, order).index_select(1, order) for products in (self.sy, self.zy))
         scale = usable * torch.where(usable > 0, sy.diagonal(), 1.0).rsqrt()  # 0 leaves a pair out
         zy = zy * scale.outer(scale)
         identity = torch.eye(len(scale), dtype=sy.dtype, device=sy.device)
         r = (sy * scale.outer(scale)).triu(1) + identity
         newest = (usable * torch.arange(1, len(usable) + 1, device=usable.device)).argmax(0, keepdim=True)
         gamma = 1 / zy.diagonal().gather(0, newest).squeeze(0).clamp_min(_TINY)  # s·y / y·By; zy[newest] would wait
-        p, q = p.roll(age) * scale, q.roll(age) * scale
+        p, q = p.index_select(0, order) * scale, q.index_select(0, order) * scale
         w = torch.linalg.solve_triangular(r, p[:, None], upper=True)
         u = torch.linalg.solve_triangular(r.T, w + gamma * (zy @ w - q[:, None]), upper=False)
-        weights = torch.stack((scale * u[:, 0], -gamma * scale * w[:, 0])).roll(-age, 1)  # (2, m)
+        back = (self.places - self.row) % self.history_size
+        weights = torch.stack((scale * u[:, 0], -gamma * scale * w[:, 0])).index_select(1, back)  # (2, m)
         return gamma * b + (weights.to(b.dtype).view(-1) @ self.pairs.view(-1, len(b)))
 
 

@@ -12,9 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+_HALF = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,23 @@ def gram_matrix(features: Tensor, *, mean: bool = False) -> Tensor:
     """
     if features.ndim != 4:
         raise ValueError(f"expected features of shape (N, C, H, W), got {tuple(features.shape)}")
-    f = _at_least_float32(features).flatten(2)  # (N, C, M)
-    gram = f @ f.transpose(1, 2)  # (N, C, C)
+    f = features.flatten(2)  # (N, C, M)
+    if f.is_cuda and f.dtype in _HALF and not (torch.is_grad_enabled() and f.requires_grad) and _sums_wide(f.dtype):
+        gram = torch.bmm(f, f.transpose(1, 2), out_dtype=torch.float32)  # half the bytes, the same sums
+    else:
+        f = _at_least_float32(f)
+        gram = f @ f.transpose(1, 2)  # (N, C, C)
     return gram / f.shape[2] if mean else gram
+
+
+@lru_cache(maxsize=2)
+def _sums_wide(dtype: torch.dtype) -> bool:
+    """Whether this PyTorch multiplies matrices of `dtype` on CUDA and gives back the float32 sums (from 2.8 on)."""
+    one = torch.ones(1, 8, 8, dtype=dtype, device="cuda")
+    try:
+        return bool(torch.bmm(one, one, out_dtype=torch.float32).dtype == torch.float32)
+    except (TypeError, RuntimeError):
+        return False
 
 
 def content_loss(features: Tensor, target: Tensor, convention: Convention = SIZE_INDEPENDENT) -> Tensor:
@@ -193,6 +210,21 @@ def total_variation_loss(image: Tensor) -> Tensor:
     return torch.stack(means).sum() if means else image.sum() * 0
 
 
+def total_variation_gradient(image: Tensor) -> Tensor:
+    """Gradient of `total_variation_loss`: twice each difference over the number of pairs, to both its pixels.
+
+    Args and Returns: (N, C, H, W).
+    """
+    gradient = torch.zeros_like(image)
+    for axis in (-1, -2):
+        difference = image.diff(dim=axis)
+        if difference.numel():
+            share, last = 2 / difference.numel() * difference, image.shape[axis] - 1
+            gradient.narrow(axis, 1, last).add_(share)
+            gradient.narrow(axis, 0, last).sub_(share)
+    return gradient
+
+
 def blend_grams(grams: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """The weighted mean of several styles' Gram matrices, Σ w_k A_k with Σ w_k = 1.
 
@@ -213,4 +245,4 @@ def blend_grams(grams: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
 
 
 def _at_least_float32(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    return x.float() if x.dtype in _HALF else x

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from course_lib import runtime
 from course_lib.images import check_pictures, load_image, resize
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -116,6 +117,8 @@ class Jitter(Dataset[Tensor]):
             )
         self.pairs, self.load_size, self.size, self.mirror, self.seed = pairs, load_size, size, mirror, seed
         self.epochs = epochs
+        self.device = torch.device("cpu")  # where the pairs lie; see `near`
+        self._near: Tensor | None = None
 
     @property
     def identity(self) -> list[object]:
@@ -125,14 +128,31 @@ class Jitter(Dataset[Tensor]):
     def __len__(self) -> int:
         return self.epochs * len(self.pairs)
 
+    def near(self, device: torch.device) -> Jitter:
+        """This set for a training on `device`: its pairs move there if that is a CUDA device with room for them."""
+        if runtime.has_room(device, 6 * self.load_size**2 * len(self.pairs)):
+            loaded = (self._loaded(k).mul(255).round().to(torch.uint8) for k in range(len(self.pairs)))
+            self._near = torch.stack([pair.to(device) for pair in loaded])  # (P, 2, 3, load_size, load_size)
+            self.device = self._near.device  # with its number
+        return self
+
+    def batch(self, items: Sequence[int]) -> Tensor:
+        """Several items at once: (N, 2, 3, size, size) where the pairs lie."""
+        return torch.stack([self[k] for k in items])
+
+    def _loaded(self, k: int) -> Tensor:
+        """Pair k, (2, 3, load_size, load_size)."""
+        pair: Tensor = self.pairs[k]
+        side = self.load_size
+        return pair if pair.shape[-2:] == (side, side) else resize(pair, (side, side))
+
     def __getitem__(self, k: int) -> Tensor:
         if not 0 <= k < len(self):
             raise IndexError(f"pair {k} of {len(self)}")
-        pair: Tensor = self.pairs[k % len(self.pairs)]
+        number = k % len(self.pairs)
+        pair = self._loaded(number) if self._near is None else self._near[number].float() / 255
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + k)
         mirror, y, x = torch.rand(3, generator=generator).tolist()
-        if pair.shape[-2:] != (self.load_size, self.load_size):
-            pair = resize(pair, (self.load_size, self.load_size))
         top, left = (int(place * (self.load_size - self.size + 1)) for place in (y, x))
         pair = pair[..., top : top + self.size, left : left + self.size]
         return pair.flip(-1) if self.mirror and mirror < 0.5 else pair

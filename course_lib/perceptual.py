@@ -86,12 +86,43 @@ class PerceptualLoss(nn.Module):
         Raises:
             ValueError: no targets yet, or targets of another size; the image as in `VGGFeatures.forward`.
         """
-        missing = {*self.content} - {*self.content_targets} or {*self.style} - {*self.style_targets}
-        if missing:
-            raise ValueError(f"no target for {', '.join(sorted(missing))} yet: call set_content and set_style first")
+        self._check_targets()
         with torch.autocast(image.device.type, enabled=False):
             terms: Tensor = _ClosedForm.apply(image, self)
         return terms
+
+    @torch.no_grad()
+    def with_gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The terms, and the gradient of their sum, without autograd: what an optimizer of pictures calls.
+
+        Args:
+            image: (N, 3, H, W) in [0, 1].
+
+        Returns:
+            the terms as `forward` gives them, (K,) float32, and (N, 3, H, W) float32.
+
+        Raises:
+            ValueError: as `forward`.
+        """
+        self._check_targets()
+        with torch.autocast(image.device.type, enabled=False):
+            tape = self.network.record(image)
+            terms, differences = self._terms(tape)
+            return terms, self._gradient(tape, differences, torch.ones_like(terms))
+
+    def _check_targets(self) -> None:
+        missing = {*self.content} - {*self.content_targets} or {*self.style} - {*self.style_targets}
+        if missing:
+            raise ValueError(f"no target for {', '.join(sorted(missing))} yet: call set_content and set_style first")
+
+    def _gradient(self, tape: dict[str, Tensor], differences: Mapping[str, Tensor], upstream: Tensor) -> Tensor:
+        """∂/∂image of Σ upstream_k · term_k; `upstream` is (K,)."""
+        factors = dict(zip(self.names, upstream.unbind(), strict=True))
+
+        def add(layer: str, gradient: Tensor) -> None:
+            self._add_gradient(layer, gradient, tape[layer], differences.get(layer), factors)
+
+        return self.network.pull_back(tape, add)
 
     def _terms(self, tape: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The terms, and G − A of each style layer."""
@@ -131,12 +162,7 @@ class _ClosedForm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
-        factors = dict(zip(ctx.loss.names, upstream.unbind(), strict=True))
-
-        def add(layer: str, gradient: Tensor) -> None:
-            ctx.loss._add_gradient(layer, gradient, ctx.tape[layer], ctx.differences.get(layer), factors)
-
-        return ctx.loss.network.pull_back(ctx.tape, add), None
+        return ctx.loss._gradient(ctx.tape, ctx.differences, upstream), None
 
 
 def _as_rows(features: Tensor) -> Tensor:

@@ -131,6 +131,12 @@ def available_memory(device: torch.device) -> int | None:
     return min(free, int(limit) - int(used) + int(cache[1]))
 
 
+def has_room(device: torch.device, count: int) -> bool:
+    """Whether `count` bytes of training data can live on `device`: CUDA, and at most a quarter of its free memory."""
+    free = available_memory(device) if device.type == "cuda" else None
+    return free is not None and 4 * count <= free
+
+
 def use_threads(count: int | None = None) -> int:
     """Let PyTorch use `count` CPU threads (default: all cores this process may use); returns the count."""
     if count is None:

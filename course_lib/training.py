@@ -27,10 +27,12 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from course_lib import checkpoints, runtime
 from course_lib.checkpoints import CheckpointError
+from course_lib.cuda_graphs import CapturedStep, can_capture
 from course_lib.processes import Group
 
 _FUSED = ("cpu", "cuda")  # devices with a fused Adam
 _LOOK_EVERY = {"cpu": 1}  # steps between two looks at the numbers; on an accelerator 10: looking stops its queue
+_OWN = ("lr", "fused", "capturable", "foreach")  # settings of an optimizer that belong to its device, not to the run
 
 Loss = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
 
@@ -50,6 +52,7 @@ class Learner(Protocol):
     optimizers: Sequence[torch.optim.Optimizer]  # their learning rates are those of the first step
     names: Sequence[str]  # of the terms
     accumulate: int  # in how many parts a batch is computed
+    capturable: bool  # `step` does the same on the host every time and never waits: it can become a CUDA graph
 
     def step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Learn from a batch: gradients, then each optimizer once. Terms (K,), means over it; pictures to show."""
@@ -66,14 +69,18 @@ class Minimizer:
         names: the terms' names.
         accumulate: in how many parts a batch is computed, for less memory at the same result.
         precision: of convolutions inside ``torch.autocast``; the weights stay float32.
+        capturable: `loss` draws no numbers on the host, never waits for the device, and does the same every time. On
+            CUDA the step then becomes a graph (`course_lib.cuda_graphs`). A loss that breaks this promise is computed
+            with the numbers of its first steps for ever.
     """
 
     def __init__(
         self, network: nn.Module, loss: Loss, names: Sequence[str], *,
         learning_rate: float = 1e-3, accumulate: int = 1, precision: torch.dtype = torch.float32,
+        capturable: bool = False,
     ) -> None:  # fmt: skip
         self.network, self.loss, self.names = network, loss, names
-        self.accumulate, self.precision = accumulate, precision
+        self.accumulate, self.precision, self.capturable = accumulate, precision, capturable
         self.optimizers: Sequence[torch.optim.Optimizer] = [adam(network, learning_rate)]
 
     def step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,11 +99,15 @@ class Minimizer:
 
 
 def adam(network: nn.Module, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Adam:
-    """Adam (Kingma & Ba 2015) over what `network` learns, in one kernel where there is one."""
+    """Adam (Kingma & Ba 2015) over what `network` learns, in one kernel where there is one.
+
+    On CUDA the learning rate is a tensor: a captured step can then be given another one.
+    """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return torch.optim.Adam(
-        parameters, lr=learning_rate, betas=betas, fused=next(network.parameters()).device.type in _FUSED
-    )
+    device = next(network.parameters()).device
+    graphs = can_capture(device)
+    rate = torch.tensor(learning_rate, device=device) if graphs else learning_rate
+    return torch.optim.Adam(parameters, lr=rate, betas=betas, fused=device.type in _FUSED, capturable=graphs)
 
 
 def fit(
@@ -116,8 +127,9 @@ def fit(
     """Train a learner's network in place; one step is one batch.
 
     Args:
-        dataset: a map-style dataset of tensors; every item the same each time it is asked for. An `IterableDataset`
-            trains too, with at most one worker, but cannot be resumed.
+        dataset: a map-style dataset of tensors; every item the same each time it is asked for. One that lies on the
+            accelerator (its ``device``) is asked for whole batches, ``batch(items)``, and needs no workers. An
+            `IterableDataset` trains too, with at most one worker, but cannot be resumed.
         batch_size: pictures a step, over all processes and all accumulated parts.
         cooldown: the last part of the run, 0 to 1, over which the learning rates fall in a straight line to zero.
         seed: order of the items, and torch's random state during the run (dropout), restored afterwards.
@@ -150,7 +162,7 @@ def fit(
             "give a map-style dataset (with __getitem__ and __len__), or checkpoint=None"
         )
     device = next(network.parameters()).device
-    rates = [[settings["lr"] for settings in optimizer.param_groups] for optimizer in learner.optimizers]
+    rates = [[_number(settings["lr"]) for settings in optimizer.param_groups] for optimizer in learner.optimizers]
     run = _Run(network, learner.optimizers, [], [])
     if checkpoint is not None:
         length = num_steps if cooldown > 0 else None  # without a cooldown, a finished run may be made longer
@@ -181,15 +193,22 @@ def _train(
     num_steps: int, every: int, rates: list[list[float]], factor: Callable[[int], float],
 ) -> Fit:  # fmt: skip
     names = learner.names
-    looks = _LOOK_EVERY.get(next(run.network.parameters()).device.type, 10)
+    device = next(run.network.parameters()).device
+    looks = _LOOK_EVERY.get(device.type, 10)
     before, began = run.seconds[-1] if run.seconds else 0.0, time.perf_counter()
     run.keep()
+
+    def once(batch: Tensor) -> tuple[Tensor, Tensor]:
+        terms, shown = learner.step(batch)
+        return torch.cat((group.mean(terms.detach()), run.gradient())), shown
+
+    advance = CapturedStep(once, device, enabled=learner.capturable and group.size == 1, clean_up=run.forget_step)
     for batch in batches:
         for optimizer, own in zip(learner.optimizers, rates, strict=True):
             for settings, rate in zip(optimizer.param_groups, own, strict=True):
-                settings["lr"] = rate * factor(len(run.seconds))
-        terms, shown = learner.step(batch)
-        run.unseen.append(torch.cat((group.mean(terms.detach()), run.gradient())))
+                _set_rate(settings, rate * factor(len(run.seconds)))
+        row, shown = advance(batch)
+        run.unseen.append(row.clone())
         run.seconds.append(before + time.perf_counter() - began)
         step = len(run.seconds)
         saves = run.file is not None and (step % every == 0 or step == num_steps)
@@ -206,6 +225,18 @@ def _train(
     if stopped is None and len(run.rows) < num_steps:
         stopped = f"the data ended after {len(run.rows)} of {num_steps} steps"
     return Fit(run.history(names), stopped)
+
+
+def _number(rate: float | Tensor) -> float:
+    """A learning rate as it was given: a float32 tensor holds 0.001 as 0.00100000005."""
+    return float(f"{rate.item():.6g}") if isinstance(rate, Tensor) else rate
+
+
+def _set_rate(settings: dict[str, Any], rate: float) -> None:
+    if isinstance(settings["lr"], Tensor):
+        settings["lr"].fill_(rate)
+    else:
+        settings["lr"] = rate
 
 
 def _rate(step: int, num_steps: int, cooldown: float) -> float:
@@ -242,7 +273,12 @@ def _permutation(length: int, seed: int, epoch: int) -> Tensor:
 def _batches(
     dataset: Any, done: int, num_steps: int, batch_size: int, group: Group, seed: int, workers: int, device: Any
 ) -> Iterator[Tensor]:
-    """This process's share of each batch from step `done` on, prepared ahead by `workers`."""
+    """This process's share of each batch from step `done` on, prepared ahead by `workers` or cut by the set itself."""
+    if _lies_on(dataset, device):
+        for step in range(done, num_steps):
+            chosen = order(step, batch_size, len(dataset), seed)[group.rank :: group.size]
+            yield dataset.batch(chosen)
+        return
     generator = torch.Generator().manual_seed(seed)  # so that the loader draws nothing from the run's own
     settings: dict[str, Any] = {"num_workers": workers, "generator": generator, "pin_memory": device.type == "cuda"}
     if isinstance(dataset, IterableDataset):
@@ -254,6 +290,11 @@ def _batches(
         found = DataLoader(dataset, batch_sampler=_Lazy(o[group.rank :: group.size] for o in orders), **settings)
     for batch in found:
         yield batch.to(device, non_blocking=True)
+
+
+def _lies_on(dataset: Any, device: torch.device) -> bool:
+    """Whether the pictures of `dataset` are on the accelerator already, so that it cuts whole batches there."""
+    return device.type != "cpu" and getattr(dataset, "device", None) == device and hasattr(dataset, "batch")
 
 
 class _Lazy:
@@ -296,6 +337,12 @@ class _Run:
         total = torch.stack(self.norms).sum().view(1)
         self.norms.clear()
         return total
+
+    def forget_step(self) -> None:
+        """Drop what a step that was not finished left behind."""
+        self.norms.clear()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
 
     def keep(self) -> None:
         """Remember these weights as good, on their device."""
@@ -348,7 +395,12 @@ class _Run:
             raise state
         self.network.load_state_dict(state["network"])
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            own = [{name: settings[name] for name in _OWN if name in settings} for settings in optimizer.param_groups]
+            for settings, mine in zip(kept["param_groups"], own, strict=True):
+                settings |= mine
             optimizer.load_state_dict(kept)
+            for settings, mine in zip(optimizer.param_groups, own, strict=True):
+                settings |= mine  # loading copies a rate that is a tensor; a captured step knows the first one
         self.rows, self.seconds = state["rows"], state["seconds"]
         if group.rank < len(state["random"]):
             checkpoints.set_random_states(next(self.network.parameters()).device, state["random"][group.rank])

@@ -128,6 +128,7 @@ class Players:
     """Generator and discriminator with their optimizers: what `training.fit` trains, by `train_step`."""
 
     accumulate = 1
+    capturable = True  # its noise is drawn on the device
 
     def __init__(self, config: Config, G: nn.Module, D: nn.Module) -> None:
         self.config, self.G, self.D = config, G, D

@@ -305,10 +305,12 @@ class _Objective:
 
     def evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Every weighted term, (K,) in the order of `names`, and the gradient of their sum, (1, 3, H, W) float32."""
-        x = image.detach().requires_grad_(True)
-        terms = self.terms(x)
-        (gradient,) = torch.autograd.grad(terms.sum(), x)
-        return terms.detach(), gradient.contiguous()
+        image = image.detach()
+        terms, gradient = self.loss.with_gradient(image)
+        if self.config.tv_weight > 0:
+            terms = torch.cat((terms, self.config.tv_weight * losses.total_variation_loss(image).view(1)))
+            gradient = gradient + self.config.tv_weight * losses.total_variation_gradient(image)
+        return terms, gradient
 
 
 def _network(config: Config, layers: Sequence[str]) -> VGGFeatures:

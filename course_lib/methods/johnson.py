@@ -194,10 +194,10 @@ def train(
         if image is not None:
             check_pictures(image)
     data: Any = photos
-    if photos is None or isinstance(photos, str | Path | Sequence):
-        data = Crops(photos, size=config.image_size, seed=config.seed)
-    loss = objective(style, config)
     device = runtime.pick_device(config.device)
+    if photos is None or isinstance(photos, str | Path | Sequence):
+        data = Crops(photos, size=config.image_size, seed=config.seed).near(device)
+    loss = objective(style, config)
     network = build(config)
     if start is not None:
         settings.check_same(start.config, config, ("width", "num_blocks", "norm", "upsampling"))
@@ -214,7 +214,7 @@ def train(
     marks = {"style": style.double().sum().item()}
     learner = Minimizer(
         network, step, names, learning_rate=config.learning_rate, accumulate=config.accumulate,
-        precision=runtime.pick_precision(config.precision, device),
+        precision=runtime.pick_precision(config.precision, device), capturable=True,
     )  # fmt: skip
     facts, stopped = learn(learner, data, config, start=start, marks=marks, callback=callback, checkpoint=checkpoint)
     return Model(network.cpu().eval(), config, {**facts, "loss_network": loss.network.source}, stopped)

@@ -150,6 +150,7 @@ class Players:
 
     def __init__(self, config: Config, G: UNet, D: PatchGAN | None, precision: torch.dtype = torch.float32) -> None:
         self.config, self.G, self.D, self.precision = config, G, D, precision
+        self.capturable = config.pool_size == 0  # a pool looks at its numbers on the host
         self.pool = ImagePool(config.pool_size, (3 * (1 + config.conditional), config.image_size, config.image_size))
         self.network: nn.Module = nn.ModuleDict({"G": G, **({"D": D, "pool": self.pool} if D is not None else {})})
         self.device = next(G.parameters()).device
@@ -240,16 +241,16 @@ def train(
     if len(pairs) == 0 or tuple(pairs[0].shape[:2]) != (2, 3):
         found = tuple(pairs[0].shape) if len(pairs) else "none"
         raise ValueError(f"expected pairs (2, 3, H, W), got {found}")
+    device = runtime.pick_device(config.device)
     if config.load_size is not None:
         data = Jitter(pairs, load_size=config.load_size, size=config.image_size, epochs=config.num_epochs,
-                      mirror=config.mirror, seed=config.seed)  # fmt: skip
+                      mirror=config.mirror, seed=config.seed).near(device)  # fmt: skip
     elif tuple(pairs[0].shape[-2:]) != (config.image_size, config.image_size):
         size = config.image_size
         raise ValueError(f"with load_size=None pairs must be {size}×{size} px, got {tuple(pairs[0].shape)}")
     num_steps = config.num_epochs * len(pairs) // config.batch_size
     if num_steps == 0:
         raise ValueError(f"{len(pairs)} pairs do not fill a batch of {config.batch_size}")
-    device = runtime.pick_device(config.device)
     G, D = build(config), build_discriminator(config) if config.gan_weight > 0 else None
     if start is not None:
         settings.check_same(start.config, config, _SHAPE)

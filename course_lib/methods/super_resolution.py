@@ -25,7 +25,7 @@ from course_lib import layers, losses, model_files, runtime, settings, tiles
 from course_lib.apprentice import learn
 from course_lib.datasets import Crops
 from course_lib.features import VGGFeatures
-from course_lib.images import check_pictures, resize
+from course_lib.images import check_pictures, resample
 from course_lib.networks.super_resolution_net import FACTORS, SuperResolutionNet
 from course_lib.perceptual import PerceptualLoss
 from course_lib.training import Minimizer
@@ -155,7 +155,7 @@ def reduce(image: Tensor, factor: int, blur: float = 0.0) -> Tensor:
         line = (line / line.sum()).expand(3, 1, 1, -1)
         padded = F.pad(image, [radius] * 4, mode="reflect")
         image = F.conv2d(F.conv2d(padded, line, groups=3), line.transpose(2, 3), groups=3)
-    return resize(image, (height // factor, width // factor))
+    return resample(image, height // factor, width // factor)
 
 
 def train(
@@ -188,9 +188,9 @@ def train(
     """
     config = config or Config()
     data: Any = photos
-    if photos is None or isinstance(photos, str | Path | Sequence):
-        data = Crops(photos, size=config.image_size, seed=config.seed, scales=(0.0, 0.5))
     device = runtime.pick_device(config.device)
+    if photos is None or isinstance(photos, str | Path | Sequence):
+        data = Crops(photos, size=config.image_size, seed=config.seed, scales=(0.0, 0.5)).near(device)
     precision = runtime.pick_precision(config.precision, device)
     network = build(config)
     if start is not None:
@@ -223,8 +223,9 @@ def train(
     shares = {"feature": perceptual is not None, "pixel": pixel_weight > 0, "tv": config.tv_weight > 0}
     names = [name for name, used in shares.items() if used]
     learner = Minimizer(
-        network, step, names, learning_rate=config.learning_rate, accumulate=config.accumulate, precision=precision
-    )
+        network, step, names, learning_rate=config.learning_rate, accumulate=config.accumulate, precision=precision,
+        capturable=perceptual is None or config.shift == 0,  # the shift is drawn on the host
+    )  # fmt: skip
     facts, stopped = learn(learner, data, config, start=start, callback=callback, checkpoint=checkpoint)
     source = "none" if perceptual is None else perceptual.network.source
     return Model(network.cpu().eval(), config, {**facts, "loss_network": source}, stopped)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import layers
-from course_lib.images import resize
+from course_lib.images import resample
 from course_lib.layers import ResidualBlock, norm_layer, reflected_conv
 
 HALO = 24  # input pixels: an output pixel of four blocks depends on inputs at most this far away; see `halo`
@@ -77,5 +77,5 @@ class SuperResolutionNet(nn.Module):
         x = self.leave(self.up(self.blocks(self.enter((image - 0.5) * 4)))).float()
         if self.skip:
             height, width = image.shape[-2:]
-            return resize(image, (self.factor * height, self.factor * width)) + _SMALL * x
+            return resample(image, self.factor * height, self.factor * width) + _SMALL * x
         return 0.5 + 0.5 * torch.tanh(x)

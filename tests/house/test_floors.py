@@ -17,6 +17,7 @@ GROUND = {
     "package_index",
     "settings",
     "processes",
+    "cuda_graphs",
     "pairs",
     "facades",
     "facade_painter",

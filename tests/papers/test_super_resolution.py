@@ -147,7 +147,7 @@ def test_what_only_the_run_can_know_is_refused_by_it(photos, settings, message):
 def test_the_blur_is_a_gaussian(blur, monkeypatch):
     """One white pixel becomes exp(−d²/2σ²) / Σ, three σ far, before the reduction."""
     seen = []
-    monkeypatch.setattr(super_resolution, "resize", lambda image, size: seen.append(image) or resize(image, size))
+    monkeypatch.setattr(super_resolution, "resample", lambda image, *size: seen.append(image) or resize(image, size))
     point = torch.zeros(1, 3, 32, 32)
     point[:, 1, 15, 16] = 1
     reduce(point, 4, blur)
