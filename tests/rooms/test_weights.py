@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 import torchvision
 
-from course_lib import network_catalog, network_formats, package_index, weights
+from course_lib import VGGFeatures, network_catalog, network_formats, package_index, weights
 from course_lib.__main__ import main
-from course_lib.network_catalog import Entry
+from course_lib.network_catalog import CUTS, Entry
 from course_lib.package_index import Archive
 from course_lib.weights import WeightsError
 
@@ -628,3 +628,54 @@ def test_the_heads_of_lpips_are_not_negative() -> None:
     alexnet = weights.load("lpips_alexnet").state_dict
     assert alexnet["features.0.weight"].shape == (64, 3, 11, 11)
     assert sum(key.startswith("heads.") for key in alexnet) == 5
+
+
+# --- the first layers in half precision, for machines that can fetch nothing ---
+
+
+@pytest.fixture
+def only_cuts(real_network, tmp_path, monkeypatch):
+    """A cache that holds the two cut networks and nothing else, and an index that nobody may ask."""
+    real_network("vgg19", ("relu1_1",))
+    files = dict(weights.cut(name) for name in CUTS)
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    monkeypatch.setenv("COURSE_LIB_CACHE", str(tmp_path))
+    monkeypatch.setattr(weights, "download", lambda *_, **__: pytest.fail("the index was asked"))
+    return tmp_path
+
+
+@pytest.mark.real_weights
+def test_a_cut_network_gives_nearly_the_same_features(real_network, only_cuts, monkeypatch, picture):
+    image, layers = picture(96, 96, 1), ("relu1_1", "relu3_1", "relu5_1")
+    cut = VGGFeatures("vgg19", layers)
+    assert cut.source.endswith("up to conv5_1, in half precision")
+    monkeypatch.delenv("COURSE_LIB_CACHE")
+    whole = VGGFeatures("vgg19", layers)
+    for layer, features in whole(image).items():
+        far = (cut(image)[layer] - features).norm() / features.norm()
+        assert 0 < far < 2e-3, layer
+
+
+@pytest.mark.real_weights
+def test_what_was_cut_away_is_not_made_up(only_cuts):
+    assert weights.at_hand("vgg16_torchvision")
+    assert not weights.at_hand("lpips_vgg16")
+    assert VGGFeatures("vgg16", ["relu4_3"]).layers == ("relu4_3",)
+    with pytest.raises(
+        WeightsError, match="up to conv4_3 only, and conv5_1 was asked for; `python -m course_lib fetch"
+    ):
+        VGGFeatures("vgg16", ["relu5_1"])
+    with pytest.raises(WeightsError, match="only a part of vgg16_torchvision is at hand"):
+        weights.cut("vgg16_torchvision")
+
+
+@pytest.mark.real_weights
+def test_a_damaged_cut_is_never_used(only_cuts, monkeypatch):
+    path = CUTS["vgg16_torchvision"].path
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(bytes(data))
+    monkeypatch.setattr(weights, "_obtain", lambda entry: "the whole network")
+    with pytest.warns(UserWarning, match="is damaged .its numbers are not those of vgg16_torchvision"):
+        assert weights.load("vgg16_torchvision") == "the whole network"
