@@ -6,6 +6,10 @@
 The plain loop is what tutorials write: a float32 `nn.Sequential`, autograd, and `torch.optim.LBFGS` as it comes.
 The runs take turns, one block of evaluations each, so that a machine that slows down slows all of them. Every
 picture is scored by the same objective in float64. `--record` stores the result for chapter 5.
+
+On a GPU "float32" is a question of settings: PyTorch convolves in TF32 by default and multiplies matrices in float32.
+"plain" takes these defaults; the loop is also run with TF32 off, and with TF32 everywhere. Ours is also run without
+its CUDA graph, and with the kernels that cuDNN finds fastest by trying.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -29,13 +34,14 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from course_lib import VGGFeatures, records, runtime, sample_image
+from course_lib.descent import stepper
 from course_lib.features import CONTENT_LAYER, STYLE_LAYERS
 from course_lib.images import resize
 from course_lib.methods import gatys
 from course_lib.perceptual import PerceptualLoss
 
 BLOCK = 20  # evaluations in one turn: torch's max_iter
-SNAPSHOT = 2  # evaluations between two pictures that can be scored
+SNAPSHOT = {"cpu": 2, "cuda": 10}  # evaluations between two pictures that can be scored
 CONTENT, STYLE = "eilean_donan", "great_wave"
 
 
@@ -91,15 +97,38 @@ class Ours:
 
     def __init__(self, content: Tensor, style: Tensor, start: Tensor, config: gatys.Config) -> None:
         self.objective, self.x = gatys._Objective(content, style, config), start.clone()
-        self.optimizer = gatys._optimizer(self.x, config)
+        self.step = stepper(gatys._optimizer(self.x, config), self.objective.evaluate, torch.zeros_like(self.x))
         self.watch: Callable[[Tensor], None] = lambda x: None
 
     def run(self) -> None:
         for _ in range(BLOCK):
             self.watch(self.x)
-            terms, gradient = self.objective.evaluate(self.x)
-            self.optimizer.step(gradient)
-        terms.tolist()  # waits for the device
+            row = self.step()
+        row.tolist()  # waits for the device
+
+
+class OursWithoutGraph(Ours):
+    """The same, every operation launched by the host."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.step.enabled = False
+
+
+@contextmanager
+def settings_of(name: str) -> Iterator[None]:
+    """PyTorch's switches as the name of a participant says; afterwards as they were."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    kept = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    try:
+        if "TF32 off" in name:
+            matmul.allow_tf32 = cudnn.allow_tf32 = False
+        if "TF32 everywhere" in name:
+            matmul.allow_tf32 = cudnn.allow_tf32 = True
+        cudnn.benchmark = "cuDNN tries" in name
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = kept
 
 
 def wait(device: torch.device) -> None:
@@ -121,8 +150,9 @@ def seconds_of(function: Callable[[], object], device: torch.device, repeats: in
 
 def machine(height: int, width: int, precision: torch.dtype, device: torch.device) -> dict[str, float]:
     """What the machine can do: a matrix product, and the convolutions of one evaluation with nothing around them."""
-    a, b = (torch.rand(2048, 2048, device=device).to(precision) for _ in range(2))
-    rate = 2 * 2048**3 / seconds_of(lambda: a @ b, device)
+    side = 8192 if device.type == "cuda" else 2048  # a GPU needs a large one
+    a, b = (torch.rand(side, side, device=device).to(precision) for _ in range(2))
+    rate = 2 * side**3 / seconds_of(lambda: a @ b, device)
     network = VGGFeatures(layers=(*STYLE_LAYERS, CONTENT_LAYER), precision=precision).to(device)
     alone, operations = 0.0, 0
     with torch.no_grad():
@@ -163,12 +193,20 @@ def peak_memory(which: str, size: int, device: str) -> float:
 
 def configs(seed: int, device: str) -> dict[str, tuple[type, gatys.Config]]:
     same = {"seed": seed, "device": device}
-    return {
+    found = {
         "plain": (Plain, gatys.Config(**same)),
         "float32": (Ours, gatys.Config(**same, precision="float32")),
         "Config()": (Ours, gatys.Config(**same)),
         "Config.fast()": (Ours, replace(gatys.Config.fast(), **same)),
     }
+    if runtime.pick_device(device).type == "cuda":
+        found |= {
+            "plain, TF32 off": found["plain"],
+            "plain, TF32 everywhere": found["plain"],
+            "Config(), no graph": (OursWithoutGraph, found["Config()"][1]),
+            "Config(), cuDNN tries": found["Config()"],
+        }
+    return found
 
 
 class Entry:
@@ -178,13 +216,15 @@ class Entry:
     It is counted among the evaluations and left out of the clock.
     """
 
-    def __init__(self, kind: type, content: Tensor, style: Tensor, config: gatys.Config) -> None:
+    def __init__(self, name: str, kind: type, content: Tensor, style: Tensor, config: gatys.Config) -> None:
         objective = gatys._Objective(content, style, config)
         device, start = objective.device, gatys._start(objective, config, None)
-        self.runner = kind(content.to(device), style.to(device), start, config)
+        self.name, self.every = name, SNAPSHOT["cpu" if device.type == "cpu" else "cuda"]
+        with settings_of(name):
+            self.runner = kind(content.to(device), style.to(device), start, config)
         self.runner.watch = self.watch
         self.turns: list[float] = []
-        self.pictures: list[Tensor] = []  # every SNAPSHOT evaluations
+        self.pictures: list[Tensor] = []  # every SNAPSHOT evaluations, where they were made
         self.evaluations = self.first = 0
         self.began = 0.0
 
@@ -193,13 +233,14 @@ class Entry:
         if self.evaluations == self.first + 1:
             wait(x.device)
             self.began = time.perf_counter()
-        if self.evaluations % SNAPSHOT == 0:
-            self.pictures.append(x.detach().to("cpu", copy=True))
+        if self.evaluations % self.every == 0:
+            self.pictures.append(x.detach().clone())
         self.evaluations += 1
 
     def turn(self) -> None:
         self.first = self.evaluations
-        self.runner.run()
+        with settings_of(self.name):
+            self.runner.run()
         wait(self.runner.x.device)
         self.turns.append((time.perf_counter() - self.began) / (self.evaluations - self.first - 1))
 
@@ -214,11 +255,13 @@ def race(start: str, options: argparse.Namespace) -> dict[str, dict[str, float |
     content, style = sample_image(CONTENT, options.size), sample_image(STYLE, options.size)
     entries = {}
     for name, (kind, config) in configs(options.seed, options.device).items():
-        entries[name] = Entry(kind, content, style, replace(config, start=start))
+        entries[name] = Entry(name, kind, content, style, replace(config, start=start))
     for _ in range(options.steps // BLOCK):
         for entry in entries.values():
             entry.turn()
-    exact = VGGFeatures(layers=(*STYLE_LAYERS, CONTENT_LAYER), precision=torch.float64)
+    device = runtime.pick_device(options.device)
+    exact = VGGFeatures(layers=(*STYLE_LAYERS, CONTENT_LAYER), precision=torch.float64).to(device)
+    content, style = content.to(device), style.to(device)
 
     def scored(picture: Tensor) -> float:
         return score(picture, content, style, exact)
@@ -233,27 +276,30 @@ def race(start: str, options: argparse.Namespace) -> dict[str, dict[str, float |
             "saved": scored(entry.pictures[-1].clamp(0, 1)),
         }
         for goal, value in goals.items():
-            found[name][f"evaluations to {goal}"] = first_below(entry.pictures, value, scored)
+            found[name][f"evaluations to {goal}"] = first_below(entry.pictures, value, scored, entry.every)
     return found
 
 
-def first_below(pictures: list[Tensor], goal: float, scored: Callable[[Tensor], float]) -> int | None:
-    """The first evaluation whose picture reaches `goal`, by halving: the losses fall, near enough."""
+def first_below(pictures: list[Tensor], goal: float, scored: Callable[[Tensor], float], every: int) -> int | None:
+    """The first evaluation whose picture reaches `goal`, by halving: the losses fall, near enough.
+
+    `pictures` were taken before evaluations 1, 1 + every, 1 + 2·every, …
+    """
     low, high = 0, len(pictures) - 1
     if scored(pictures[high]) > goal:
         return None
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if scored(pictures[middle]) <= goal else (middle + 1, high)
-    return 1 + SNAPSHOT * high
+    return 1 + every * high
 
 
 def report(found: dict[str, dict[str, float | int | None]], start: str) -> None:
     plain = found["plain"]
     print(f"\nfrom {start}")
-    print("                  s/eval  ratio    loss   saved | to the plain loop's loss | to its saved picture's")
+    print("                         s/eval  ratio    loss   saved | to the plain loop's loss | to its saved picture's")
     for name, row in found.items():
-        line = f"{name:>15} {row['seconds']:8.4f} {plain['seconds'] / row['seconds']:6.2f}"
+        line = f"{name:>22} {row['seconds']:8.4f} {plain['seconds'] / row['seconds']:6.2f}"
         line += f" {row['loss']:7.4f} {row['saved']:7.4f}"
         for goal in ("loss", "saved"):
             steps, seconds = row[f"evaluations to {goal}"], plain["seconds"] * plain["evaluations to loss"]
@@ -275,6 +321,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     for start in ("noise", "content"):
         values[start] = race(start, options)
         report(values[start], start)
+    values["whole run"] = whole_runs(options)
+    print("a whole run:", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in values["whole run"].items()))
     ours = values["noise"]["Config()"]["seconds"]
     values["share of matrix rate"] = able["operations"] / ours / able["matrix rate"]
     values["share of convolutions alone"] = able["convolutions"] / ours
@@ -282,9 +330,23 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     rate = f"{precision} matrix products run at {able['matrix rate'] / 1e12:.2f} T/s"
     print(f"{rate}: we reach {values['share of matrix rate']:.0%} of it")
     print(f"the convolutions alone take {values['share of convolutions alone']:.0%} of our time")
-    values["memory"] = {which: peak_memory(which, options.size, options.device) for which in configs(0, "auto")}
+    in_turn = memory_of if device.type == "cuda" else lambda which, _: peak_memory(which, options.size, options.device)
+    values["memory"] = {which: in_turn(which, options) for which in configs(0, options.device)}
     print("peak memory, GB:", ", ".join(f"{which} {gb:.2f}" for which, gb in values["memory"].items()))
     return values
+
+
+def whole_runs(options: argparse.Namespace) -> dict[str, float]:
+    """Seconds of two runs of `gatys.stylize` with so many evaluations, everything included: the first, and another."""
+    content, style = sample_image(CONTENT, options.size), sample_image(STYLE, options.size)
+    config = gatys.Config(num_steps=options.steps, seed=options.seed, device=options.device)
+    found = {}
+    for name in ("first", "second"):
+        gatys._cached_network.cache_clear()
+        began = time.perf_counter()
+        gatys.stylize(content, style, config)
+        found[name] = time.perf_counter() - began
+    return found
 
 
 def memory_of(which: str, options: argparse.Namespace) -> float:
@@ -298,7 +360,7 @@ def memory_of(which: str, options: argparse.Namespace) -> float:
             if device.type == "cuda":
                 before = torch.cuda.memory_allocated()
                 torch.cuda.reset_peak_memory_stats()
-        entry = Entry(kind, content, style, config)
+        entry = Entry(which, kind, content, style, config)
         entry.runner.watch = lambda x: None
         for _ in range(2):
             entry.runner.run()

@@ -21,12 +21,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.engine import CONTENT, STYLE, Plain, peak_memory, wait
+from benchmarks.engine import CONTENT, STYLE, Plain, memory_of, peak_memory, wait
 from course_lib import records, runtime, sample_image
+from course_lib.descent import stepper
 from course_lib.methods import gatys
 
 SIZES = (128, 192, 256, 384, 512, 768, 1024)
-REPEATS = 5
+REPEATS, WARM_UP = 5, 4  # the fourth step of ours captures its graph, where there are graphs
 
 
 def evaluations(which: str, size: int, config: gatys.Config) -> Callable[[], object]:
@@ -38,26 +39,27 @@ def evaluations(which: str, size: int, config: gatys.Config) -> Callable[[], obj
         plain = Plain(content.to(start.device), style.to(start.device), start, config)
         plain.optimizer = torch.optim.LBFGS([plain.x], max_iter=1)
         return plain.run
-    optimizer = gatys._optimizer(start, config)
-
-    def step() -> None:
-        _, gradient = objective.evaluate(start)
-        optimizer.step(gradient)
-
-    return step
+    return stepper(gatys._optimizer(start, config), objective.evaluate, torch.zeros_like(start))
 
 
 def in_turns(steps: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
-    """The median seconds of each, all of them once in every round; the first two rounds do not count."""
+    """The median seconds of each, all of them once in every round; the first rounds do not count."""
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(REPEATS + 2):
+    for _ in range(REPEATS + WARM_UP):
         for name, step in steps.items():
             wait(device)
             began = time.perf_counter()
             step()
             wait(device)
             times[name].append(time.perf_counter() - began)
-    return {name: median(found[2:]) for name, found in times.items()}
+    return {name: median(found[WARM_UP:]) for name, found in times.items()}
+
+
+def measured_memory(size: int, device: torch.device) -> float:
+    """GB of some evaluations; on a CPU in a process of its own."""
+    if device.type == "cuda":
+        return memory_of("Config()", argparse.Namespace(size=size, seed=0, device=device.type))
+    return peak_memory("Config()", size, device.type)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         values["pixels"].append(height * width)
         for name, seconds in found.items():
             values["seconds"][name].append(seconds)
-        values["memory"].append(peak_memory("Config()", size, options.device))
+        values["memory"].append(measured_memory(size, device))
         values["predicted"].append(gatys.memory_needed(height, width, usual) / 1e9)
         print(
             f"{size:5d} px, s: {', '.join(f'{name} {seconds:.3f}' for name, seconds in found.items())}; "

@@ -43,9 +43,23 @@ def test_all_run_the_same_objective(real_network, options):
 
 def test_a_goal_is_found_at_its_first_evaluation():
     pictures = [torch.tensor(float(value)) for value in (9, 7, 5, 4, 2, 1)]
-    assert engine.first_below(pictures, 4.5, float) == 1 + engine.SNAPSHOT * 3
-    assert engine.first_below(pictures, 9.0, float) == 1
-    assert engine.first_below(pictures, 0.5, float) is None
+    assert engine.first_below(pictures, 4.5, float, 10) == 1 + 10 * 3
+    assert engine.first_below(pictures, 9.0, float, 10) == 1
+    assert engine.first_below(pictures, 0.5, float, 10) is None
+
+
+def test_each_participant_runs_under_its_own_settings():
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32, cudnn.benchmark
+    seen = {}
+    for name in ("plain", "plain, TF32 off", "plain, TF32 everywhere", "Config(), cuDNN tries"):
+        with engine.settings_of(name):
+            seen[name] = cudnn.allow_tf32, matmul.allow_tf32, cudnn.benchmark
+    assert seen["plain"] == (*before[:2], False)
+    assert seen["plain, TF32 off"] == (False, False, False)
+    assert seen["plain, TF32 everywhere"] == (True, True, False)
+    assert seen["Config(), cuDNN tries"] == (*before[:2], True)
+    assert (cudnn.allow_tf32, matmul.allow_tf32, cudnn.benchmark) == before
 
 
 def test_the_machine_is_measured_in_operations(real_network):
