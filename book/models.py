@@ -94,24 +94,29 @@ def make(name: str) -> None:
         model = method.train(*inputs, config, start=start, callback=watch, checkpoint=checkpoint)
         if model.stopped:
             raise SystemExit(f"{name}: {model.stopped}")
-        history = model.facts["history"]
-        run.values |= {
-            "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
-            "seconds of training": model.facts["seconds"],
-            "photos": model.facts["photos"],
-            "started from": recipe.start,
-            # means over a hundredth of the run: batches differ more than the curve falls
-            "steps": [int(step) for step in _centers(len(history["total"]))],
-            "history": {term: _means(values) for term, values in history.items() if term != "seconds"},
-        }
         model = replace(model, facts={"style": recipe.style, **model.facts} if recipe.style else model.facts)
         method.save(model, MODELS / f"{name}.safetensors", half=True)
-        if recipe.source:
-            unseen = Facades(recipe.source, size=config.image_size, length=len(WATCHED), seed=1)
-            run.images |= {f"scene {k}": _triple(unseen[k], model) for k in range(len(unseen))}
-        else:
-            run.images |= {photo: _watched(method, model, photo) for photo in WATCHED}
+        describe(run, recipe, model)
     checkpoint.unlink(missing_ok=True)
+
+
+def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
+    """Keep in a record what is worth knowing of a trained network, and what it makes of pictures it has not seen."""
+    history = model.facts["history"]
+    run.values |= {
+        "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
+        "seconds of training": model.facts["seconds"],
+        "photos": model.facts["photos"],
+        "started from": recipe.start,
+        # means over a hundredth of the run: batches differ more than the curve falls
+        "steps": [int(step) for step in _centers(len(history["total"]))],
+        "history": {term: _means(values) for term, values in history.items() if term != "seconds"},
+    }
+    if recipe.source:
+        unseen = Facades(recipe.source, size=model.config.image_size, length=len(WATCHED), seed=1)
+        run.images |= {f"scene {k}": _triple(unseen[k], model) for k in range(len(unseen))}
+    else:
+        run.images |= {photo: _watched(recipe.method, model, photo) for photo in WATCHED}
 
 
 def steps_of(recipe: Recipe) -> int:

@@ -31,6 +31,7 @@ from course_lib.cuda_graphs import CapturedStep, can_capture
 from course_lib.processes import Group
 
 _FUSED = ("cpu", "cuda")  # devices with a fused Adam
+_SAVE_EVERY = {"cpu": 100}  # steps between two checkpoints; on an accelerator 5,000: a step is shorter than a write
 _LOOK_EVERY = {"cpu": 1}  # steps between two looks at the numbers; on an accelerator 10: looking stops its queue
 _OWN = ("lr", "fused", "capturable", "foreach")  # settings of an optimizer that belong to its device, not to the run
 
@@ -121,7 +122,7 @@ def fit(
     workers: int | None = None,
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
-    checkpoint_every: int = 100,
+    checkpoint_every: int | None = None,
     identity: Mapping[str, object] | None = None,
 ) -> Fit:
     """Train a learner's network in place; one step is one batch.
@@ -137,6 +138,7 @@ def fit(
         callback: called after each step with a `runtime.Progress` whose image is the first of `pictures`.
         checkpoint: a file, written every `checkpoint_every` steps and at the end. If it is there, the run goes on
             from it.
+        checkpoint_every: None: 100 steps on a CPU, 5,000 on an accelerator.
         identity: what makes this run this run (a configuration): a checkpoint of another one is refused.
 
     Raises:
@@ -148,6 +150,9 @@ def fit(
     `Fit.stopped` says why. So it does where an iterable ends before `num_steps`.
     """
     network, accumulate = learner.network, learner.accumulate
+    device = next(network.parameters()).device
+    if checkpoint_every is None:
+        checkpoint_every = _SAVE_EVERY.get(device.type, 5000)
     group = Group.join(network)
     if min(num_steps, batch_size, accumulate, checkpoint_every) < 1:
         raise ValueError("num_steps, batch_size, accumulate and checkpoint_every must be at least 1")
@@ -161,7 +166,6 @@ def fit(
             "a plain iterable cannot be taken up where it was left, so it cannot have a checkpoint: "
             "give a map-style dataset (with __getitem__ and __len__), or checkpoint=None"
         )
-    device = next(network.parameters()).device
     rates = [[_number(settings["lr"]) for settings in optimizer.param_groups] for optimizer in learner.optimizers]
     run = _Run(network, learner.optimizers, [], [])
     if checkpoint is not None:
@@ -225,6 +229,16 @@ def _train(
     if stopped is None and len(run.rows) < num_steps:
         stopped = f"the data ended after {len(run.rows)} of {num_steps} steps"
     return Fit(run.history(names), stopped)
+
+
+def seconds_a_step(seconds: Sequence[float]) -> float:
+    """Of the second half of a run, from ``history["seconds"]``: without warm-up, and whole even where looks are rare.
+
+    >>> seconds_a_step([5.0, 6.0, 7.0, 8.0])
+    1.0
+    """
+    half = len(seconds) // 2
+    return (seconds[-1] - seconds[half - 1]) / (len(seconds) - half)
 
 
 def _number(rate: float | Tensor) -> float:

@@ -96,21 +96,24 @@ def _defaults() -> dict[str, Any]:
 
 
 # --- the notebook
-def notebook_cells(number: str, root: Path) -> list[Cell]:
-    """The code cells of the notebook whose name begins with `number`, as the script of the paper profile has them.
+def notebook_text(number: str, root: Path) -> str:
+    """The notebook whose name begins with `number`, as the script of the paper profile.
 
     Raises:
         FileNotFoundError: neither the notebook nor its script is there.
     """
     if any((root / "notebooks").glob(f"{number}*.ipynb")):
-        text = script_of(find_notebooks([number], root / "notebooks")[0], {"PROFILE": "paper"})
-    else:
-        scripts = sorted((root / "scripts" / "notebooks").glob(f"{number}*.py"))
-        if not scripts:
-            places = f"{root / 'notebooks'} and {root / 'scripts' / 'notebooks'}"
-            raise FileNotFoundError(f"no notebook and no script whose name begins with {number} lies in {places}")
-        text = scripts[0].read_text(encoding="utf-8")
-    return split_script(text)[1]
+        return script_of(find_notebooks([number], root / "notebooks")[0], {"PROFILE": "paper"})
+    scripts = sorted((root / "scripts" / "notebooks").glob(f"{number}*.py"))
+    if not scripts:
+        places = f"{root / 'notebooks'} and {root / 'scripts' / 'notebooks'}"
+        raise FileNotFoundError(f"no notebook and no script whose name begins with {number} lies in {places}")
+    return scripts[0].read_text(encoding="utf-8")
+
+
+def notebook_cells(number: str, root: Path) -> list[Cell]:
+    """The code cells of that script."""
+    return split_script(notebook_text(number, root))[1]
 
 
 # --- code

@@ -94,7 +94,7 @@ def _translator(source: str, width: float) -> Item:
     return Item(
         f"translator_{source}_{'full' if wide else 'half'}",
         "translator",
-        f"streets from {source} at 256 px, {'the paper’s width: scores and pictures' if wide else 'half width, to keep'}",
+        f"streets from {source}, 256 px, {'the paper’s width: scores and pictures' if wide else 'half width, to keep'}",
         190,
         (f"09_{name}_full",) if wide else (f"model_{name}",),
         () if wide else (f"{name}_paper",),
@@ -142,6 +142,8 @@ QUEUE: tuple[Item, ...] = (
     _translator("sketch", 0.5),
     *(_enlarger(factor, loss) for factor in (4, 8) for loss in ("pixel", "feature")),
     *(_scores(seed) for seed in range(3)),
+    Item("scores", "scores", "chapter 9's scores at 128 px, the three seeds together", 20, ("09_scores",),
+         needs=("datasets",), settings={"seeds": 3}),
     Item("sizes", "sizes", "time and memory by size, 128 to 2048 px", 60, ("05_sizes",)),
     _chapter("05", "chapter 5: preconditioners, equal seconds, the microscope", 60,
              "seconds", "preconditioner", "same_seconds", "microscope"),
