@@ -1,0 +1,51 @@
+"""A chapter's stored runs at the ``paper`` profile, through the notebook's script form."""
+
+from __future__ import annotations
+
+import os
+
+from course_lib import records
+from scripts.paper_queue import cells
+from scripts.paper_queue.digest import notebook_text
+from scripts.paper_queue.items import Job
+from scripts.paper_queue.tasks import REDUCED, ROOT, smaller
+
+
+def run(job: Job) -> None:
+    """Run the notebook's cells; those that make other stored runs than this item's leave them alone.
+
+    Raises:
+        RuntimeError: one of the item's stored runs was not made; names it and what went wrong first.
+    """
+    wanted = [name for name in job.item.records if not _there(name)]
+    os.environ["COURSE_LIB_RECORDS"] = ",".join(wanted)  # see `course_lib.records.missing`
+    if job.datasets is not None:
+        os.environ["COURSE_LIB_DATASETS"] = str(job.datasets)
+    smaller.shrink_library(job.scale, job.device)
+    _say_what_is_reduced(job)
+    script = smaller.shrink_code(notebook_text(job.item.settings["notebook"], ROOT), job.scale)
+    notes = cells.run(script)
+    if missing := [name for name in job.item.records if not _there(name)]:
+        reason = f"; first: {notes[0].splitlines()[0]}" if notes else ""
+        raise RuntimeError(f"not made: {', '.join(missing)}{reason}")
+
+
+def _there(name: str) -> bool:
+    """Whether this queue has the run already, made by the same code."""
+    try:
+        stored = records.load(name, profile="paper")
+    except records.RecordError:
+        return False
+    return stored.digest == os.environ.get("COURSE_LIB_DIGEST", stored.digest)
+
+
+def _say_what_is_reduced(job: Job) -> None:
+    """A run at another scale than the paper's says so, whatever the notebook calls it."""
+    write = records._write
+
+    def reduced(record: records.Record) -> None:
+        record.reduced = REDUCED[job.scale]
+        record.command = f"make paper ONLY={job.item.name}"
+        write(record)
+
+    records._write = reduced

@@ -1,0 +1,109 @@
+"""A façade translator at 256 px with the paper's configuration, and how believable its streets are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_lib.facades import Facades
+from course_lib.methods import pix2pix
+from course_lib.metrics import luma
+from course_lib.segmenter import find_classes, pixel_accuracy, train_segmenter
+from scripts.paper_queue.items import Job
+from scripts.paper_queue.tasks import ROOT, by_time, stored
+
+sys.path.insert(0, str(ROOT / "book"))
+
+from models import Recipe, describe
+
+PAPER = pix2pix.Config()
+PAIRS, TESTED, SCORER_PAIRS, SCORER_STEPS = 400, 100, 400, 400
+TRAINING, TEST, SCORER = 0, 1, 2  # seeds of the streets
+TOY = {"image_size": 32, "load_size": 36, "patch": 16}
+
+
+def _one(k: int, source: str, size: int, seed: int) -> Tensor:
+    return Facades(source, size=size, length=k + 1, seed=seed)[k]
+
+
+def streets(source: str, size: int, count: int, seed: int) -> list[Tensor]:
+    """Pairs (2, 3, size, size), drawn by all cores: a street of 286 px takes one core a tenth of a second."""
+    draw = partial(_one, source=source, size=size, seed=seed)
+    workers = min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    if workers < 3 or count < 50:
+        return [draw(k) for k in range(count)]
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        # as bytes: a tensor would travel through a file of its own
+        return [torch.frombuffer(bytearray(drawn), dtype=torch.uint8).view(2, 3, size, size).float() / 255
+                for drawn in pool.map(partial(_bytes, draw=draw), range(count), chunksize=8)]  # fmt: skip
+
+
+def _bytes(k: int, draw: Any) -> bytes:
+    torch.set_num_threads(1)
+    drawn: Tensor = draw(k)
+    return drawn.mul(255).round().to(torch.uint8).numpy().tobytes()
+
+
+def run(job: Job) -> None:
+    """Train, score on streets it has not seen; at half width also write the model file."""
+    source, toy = job.item.settings["source"], job.scale == "toy"
+    width = 0.1 if toy else job.item.settings["width"]
+    config = replace(PAPER, width=width, device=job.device, **(TOY if toy else {}))
+    count = 4 if toy else PAIRS
+    assert config.load_size is not None
+    pairs = streets(source, config.load_size, count, TRAINING)
+    whole = PAPER.num_epochs * PAIRS
+
+    def train(steps: int, **more: Any) -> pix2pix.Model:
+        epochs = max(1, round(steps / count))
+        return pix2pix.train(pairs, replace(config, num_epochs=epochs), **more)
+
+    chosen = by_time.plan(job, pix2pix.KIND, whole, train)
+    steps = count * max(1, round(chosen.steps / count))  # whole epochs
+    chosen = replace(chosen, steps=steps)
+    name = job.item.name
+    with stored(job, job.item.records[0], config) as record:
+        model = train(steps, start=chosen.start, checkpoint=chosen.checkpoint, callback=by_time.watch(name))
+        model = replace(model, facts=by_time.finish(job, chosen, whole, model, record))
+        describe(record, Recipe(pix2pix, config, None, None, source), model)
+        record.values["started from"] = None if chosen.start is None else f"{chosen.before:,} steps of its own"
+        record.values |= scores(model, job)
+        if job.item.models:
+            pix2pix.save(model, job.into / "models" / f"{job.item.models[0]}.safetensors", half=True)
+    by_time.put_away(chosen)
+
+
+def scores(model: pix2pix.Model, job: Job) -> dict[str, Any]:
+    """Per-pixel accuracy of a segmenter trained on true streets, L1, and sharpness, beside those of the truth."""
+    config, toy = model.config, job.scale == "toy"
+    size, count = config.image_size, 3 if toy else TESTED
+    sources, truth = torch.stack(streets(job.item.settings["source"], size, count, TEST)).unbind(1)
+    labels = torch.stack(streets("labels", size, count, TEST))[:, 0]
+    scorer = train_segmenter(streets("labels", size, 6 if toy else SCORER_PAIRS, SCORER),
+                             num_steps=2 if toy else job.steps(SCORER_STEPS))  # fmt: skip
+    made = pix2pix.translate(sources, model).image
+    scorer.to(job.device)
+
+    def accuracy(images: Tensor) -> float:
+        return pixel_accuracy(find_classes(images.to(job.device), scorer).cpu(), labels)
+
+    return {
+        "accuracy": accuracy(made),
+        "accuracy of the truth": accuracy(truth),
+        "L1": float((made - truth).abs().mean()),
+        "sharpness over the truth's": sharpness(made) / sharpness(truth),
+    }
+
+
+def sharpness(images: Tensor) -> float:
+    """Mean difference of neighboring pixels of the luma."""
+    y = luma(images)
+    return float((y.diff(dim=-1).abs().mean() + y.diff(dim=-2).abs().mean()) / 2)
