@@ -41,6 +41,7 @@ def gather(executed: bool) -> str:
     digest = hashlib.sha256()
     # claims, chapters and their costs, the ledger of pictures, what paints in the browser
     data = [*sorted((ROOT / "data").glob("*.*")), ROOT / "data" / "images" / "LEDGER.csv", try_it.FOLDER / ".key"]
+    data += [ROOT / "scripts" / "paper_queue" / "items.py"]  # what the page on the papers' scale lists
     library = (p for p in (ROOT / "course_lib").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     documented = [*library, *data]
     for path in [*sorted(p for p in SOURCE.rglob("*") if p.is_file()), *sorted(documented)]:

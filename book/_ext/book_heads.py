@@ -14,11 +14,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import paper_runs
 import yaml
-from book_ledger import anchor
 from book_local import ROOT
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from paper_runs import anchor, on_a_processor, spell
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -48,6 +49,7 @@ class Chapter:
     laptop: float  # of its stored runs on a processor
     gpu: float  # of its stored runs on a GPU; 0: not measured yet
     findings: tuple[claims.Finding, ...]
+    cards: tuple[str, ...] = ()  # the GPUs
 
     @property
     def name(self) -> str:
@@ -81,7 +83,8 @@ def chapters(root: Path = ROOT) -> dict[str, Chapter]:
             f"data/chapters.yml and notebooks/ differ in chapters {sorted(set(rows) ^ set(files))}: one row each"
         )
     costs = chapter_costs.load(root / "data" / "chapter_costs.json").get("quick", {})
-    records = [json.loads(file.read_text("utf-8")) for file in (root / "data" / "results").glob("*/record.json")]
+    stored = sorted((root / "data" / "results").rglob("record.json"))  # the paper profile's lie in a folder of theirs
+    records = [json.loads(file.read_text("utf-8")) for file in stored]
     findings, found = claims.ledger(), {}
     for number, file in files.items():
         row = rows[number]
@@ -89,7 +92,8 @@ def chapters(root: Path = ROOT) -> dict[str, Chapter]:
             raise ValueError(f"data/chapters.yml: chapter {number} can only need earlier ones, not {row['needs']}")
         cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
         own = [record for record in records if record["name"].startswith(f"{number}_")]
-        on_cpu = [record["device"].rstrip("s").endswith("thread") for record in own]
+        on_cpu = [record for record in own if on_a_processor(record["device"])]
+        on_gpu = [record for record in own if record not in on_cpu]
         found[number] = Chapter(
             number,
             f"notebooks/{file.stem}",
@@ -99,21 +103,12 @@ def chapters(root: Path = ROOT) -> dict[str, Chapter]:
             row["learn"],
             reading_minutes(cells),
             costs.get(number),
-            sum(record["minutes"] for record, cpu in zip(own, on_cpu, strict=True) if cpu),
-            sum(record["minutes"] for record, cpu in zip(own, on_cpu, strict=True) if not cpu),
+            sum(record["minutes"] for record in on_cpu),
+            sum(record["minutes"] for record in on_gpu),
             tuple(finding for finding in findings if finding.claim.chapter == number),
+            tuple(dict.fromkeys(record["device"] for record in on_gpu)),
         )
     return found
-
-
-def spell(minutes: float) -> str:
-    """``40 s``, ``12 min``, ``2½ h``, ``11 h``: as exactly as one wants to know."""
-    if minutes < 1.5:
-        return f"{round(60 * minutes)} s"
-    if minutes < 90:
-        return f"{round(minutes)} min"
-    halves = round(minutes / 30)
-    return f"{halves // 2}{'½' if halves % 2 and halves < 20 else ''} h"
 
 
 def link(chapter: Chapter, page: str, text: str) -> str:
@@ -126,17 +121,28 @@ def verdicts(chapter: Chapter) -> str:
     return " · ".join(f"{counts[word]} {word}" for word in claims.VERDICTS if counts[word])
 
 
+def on_a_gpu(chapter: Chapter) -> str:
+    """What the chapter's stored runs took on a GPU, and how to make those of the queue that are not there."""
+    everything = paper_runs.of_chapter(chapter.number)
+    left = paper_runs.missing(everything)
+    text = f"{spell(chapter.gpu)} ({html.escape(', '.join(chapter.cards))})" if chapter.gpu else "not measured yet"
+    if not left:
+        return text
+    what = "makes it" if not chapter.gpu else f"makes what is missing ({len(left)} of {len(everything)} runs)"
+    command, cost = paper_runs.command([item.name for item in paper_runs.items_of(left)]), paper_runs.estimate(left)
+    return f'{text}; {command} <a href="../{paper_runs.PAGE}">{what}</a>, {cost}'
+
+
 def head(chapter: Chapter, everything: dict[str, Chapter]) -> str:
     """The box at the top of a chapter."""
     quick = "not measured yet"
     if chapter.quick:
         quick = f"{spell(chapter.quick['seconds'] / 60)} ({html.escape(chapter.quick['device'])})"
-    gpu = spell(chapter.gpu) if chapter.gpu else "not measured yet"
     runs = f"its stored runs: {spell(chapter.laptop)}; " if chapter.laptop else ""
     needs = ", ".join(link(everything[need], chapter.page, everything[need].name) for need in chapter.needs)
     rows = [
         ("Time", f"about {spell(chapter.read)} to read, {spell(chapter.learn)} with its exercises"),
-        ("Running it", f"as it stands: {quick}; {runs}on a GPU: {gpu}"),
+        ("Running it", f"as it stands: {quick}; {runs}on a GPU: {on_a_gpu(chapter)}"),
         ("Builds on", needs or "no other chapter"),
     ]
     lines = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in rows)

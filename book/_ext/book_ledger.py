@@ -1,62 +1,120 @@
-"""The ledger page, and what notebooks get from records and claims: cost boxes, places for the ledger to point to."""
+"""The ledger page, and what notebooks get from records and claims: cost boxes, runs at the paper's scale, anchors."""
 
 import html
-import json
 import re
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
+import paper_list
+import paper_runs
 from book_local import ROOT
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from paper_runs import anchor
 from sphinx.application import Sphinx
 
-from course_lib import claims
+from course_lib import claims, records
+
+PLACE = attrgetter("at")
+HERE = {"paper": "Here, at the paper's scale", "laptop": "Here, on a laptop"}
 
 
 def cost(name: str) -> str:
-    """What the stored run `name` cost, as a box for the margin; empty where there is no such run."""
-    file = ROOT / "data" / "results" / name / "record.json"
-    if not file.exists():
-        return ""
-    record = json.loads(file.read_text(encoding="utf-8"))
-    minutes = record["minutes"]
-    spent = f"{minutes:.1f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
-    memory = f", {record['peak_memory_gb']:.1f} GB" if record["peak_memory_gb"] else ""
-    words = [f"<b>{spent}{memory}</b>", html.escape(record["device"]), f"{record['profile']} profile, measured"]
+    """What the stored run `name` cost, here and at the paper's scale, as a box for the margin; empty where it is in
+    no record and in no queue."""
+    larger = records.at_paper_scale(name)
+    runs = [paper_runs.stored(name), vars(larger) if larger else {}]
+    told = [f"<p>{''.join(f'<span>{word}</span>' for word in spent(run))}</p>" for run in runs if run]
+    left = paper_runs.not_run_yet([name])
+    return box(name, told, left) if told or left else ""
+
+
+def spent(run: dict[str, Any]) -> list[str]:
+    """Minutes and memory, device, profile."""
+    minutes = run["minutes"]
+    time = f"{minutes:.1f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
+    memory = f", {run['peak_memory_gb']:.1f} GB" if run["peak_memory_gb"] else ""
+    return [f"<b>{time}{memory}</b>", html.escape(run["device"]), f"{run['profile']} profile, measured"]
+
+
+def box(name: str, told: list[str], left: str) -> str:
+    """A box for the margin: what was spent, and how to make what is not there."""
+    title = f'<p class="cost-title">Cost of <code>{html.escape(name)}</code></p>' if told else ""
+    said = f"What {name} cost" if told else f"How to make {name}"
+    left = f'<p class="left">At the paper\'s scale: {left}</p>' if left else ""
     return (
-        f'<aside class="margin cost" aria-label="What {html.escape(name, quote=True)} cost">'
-        f'<p class="cost-title">Cost of <code>{html.escape(name)}</code></p>'
-        f"<p>{''.join(f'<span>{word}</span>' for word in words)}</p></aside>"
+        f'<aside class="margin cost" aria-label="{html.escape(said, quote=True)}">{title}{"".join(told)}{left}</aside>'
     )
+
+
+def cells(tree: nodes.document) -> list[tuple[nodes.container, str]]:
+    """The code cells of a page that have a place in it, with what is written in them."""
+    found = [cell for cell in tree.findall(nodes.container) if cell.get("nb_element") == "cell_code"]
+    return [
+        (cell, "\n".join(block.astext() for block in cell.findall(nodes.literal_block)))
+        for cell in found
+        if cell.parent is not None
+    ]
+
+
+def insert(cell: nodes.container, text: str, *, below: bool = False) -> None:
+    """HTML above or below a cell."""
+    assert cell.parent is not None
+    cell.parent.insert(cell.parent.index(cell) + below, nodes.raw("", text, format="html"))
+
+
+def last_of(cell: nodes.container, others: list[nodes.container]) -> nodes.container:
+    """The last of the cells that follow one another without a word between them; it stops before one of `others`."""
+    assert cell.parent is not None
+    for after in cell.parent.children[cell.parent.index(cell) + 1 :]:
+        if isinstance(after, nodes.raw):  # a cost box, an anchor
+            continue
+        if not isinstance(after, nodes.container) or after.get("nb_element") != "cell_code" or after in others:
+            break
+        cell = after
+    return cell
 
 
 def add_costs(app: Sphinx, tree: nodes.document) -> None:
     """Beside every cell that makes a stored run: its minutes, memory and device, from the record itself."""
-    for cell in list(tree.findall(nodes.container)):
-        if cell.get("nb_element") != "cell_code":
-            continue
-        source = "\n".join(block.astext() for block in cell.findall(nodes.literal_block))
+    for cell, source in cells(tree):
         boxes = [cost(name) for name in re.findall(r"records\.run\(\s*[\"']([^\"']+)", source)]
-        if any(boxes) and cell.parent is not None:
-            place = cell.parent.index(cell)
-            cell.parent.insert(place, nodes.raw("", "".join(boxes), format="html"))
+        if any(boxes):
+            insert(cell, "".join(boxes))
 
 
-def anchor(name: str) -> str:
-    """Where on its page the cell that checks a claim can be found."""
-    return "claim-" + re.sub(r"[^a-z0-9]+", "-", name.lower())
+def add_paper_runs(app: Sphinx, tree: nodes.document) -> None:
+    """The runs at the paper's scale: each below the cell that shows the laptop's, or a line on how to make it."""
+    page = re.match(r"notebooks/(\d\d)_", app.env.docname)
+    if page is None:
+        return
+    found = cells(tree)
+    inputs = [next((block.astext() for block in cell.findall(nodes.literal_block)), "") for cell, _ in found]
+    told = sorted(paper_runs.mentions(inputs, page[1]).values(), key=PLACE)
+    spoken = [found[place][0] for one in told for place in (one.at, one.made) if place is not None]
+    for place, own in groupby(told, key=PLACE):
+        here, cell = list(own), found[place][0]
+        unmade = [one.name for one in here if one.made is None and one.own]  # the others have a cost box
+        if left := paper_runs.not_run_yet(unmade):
+            insert(cell, box(", ".join(unmade), [], left))
+        larger = [(run, one.call) for one in here if (run := records.at_paper_scale(one.name)) is not None]
+        texts = [
+            paper_runs.section(run, call, opened=count == 0, named=len(larger) > 1)
+            for count, (run, call) in enumerate(larger)
+        ]
+        if texts:
+            shown = any(one.call for one in here)
+            insert(cell if shown else last_of(cell, spoken), "".join(texts), below=True)
 
 
 def add_anchors(app: Sphinx, tree: nodes.document) -> None:
     """A place to jump to before every cell that checks a claim."""
-    for cell in list(tree.findall(nodes.container)):
-        if cell.get("nb_element") != "cell_code" or cell.parent is None:
-            continue
-        source = "\n".join(block.astext() for block in cell.findall(nodes.literal_block))
+    for cell, source in cells(tree):
         names = re.findall(r"claims\.check\(\s*[\"']([^\"']+)", source)
         marks = "".join(f'<span class="claim-mark" id="{anchor(name)}"></span>' for name in names)
         if marks:
-            cell.parent.insert(cell.parent.index(cell), nodes.raw("", marks, format="html"))
+            insert(cell, marks)
 
 
 def paper_names() -> dict[str, str]:
@@ -85,11 +143,11 @@ def claim_row(found: Any, chapters: dict[str, str]) -> str:
     theirs = f"{word(claim.value or 'an ordering')} <small>({word(claims.CERTAINTIES[claim.certainty])})</small>"
     rows = [("Said in", word(claim.where)), ("Setting", word(claim.setting)), ("The paper", theirs)]
     if found.value:
-        rows += [
-            ("Here", word(found.value)),
-            ("Measured", word(claim.measure)),
-            ("From", f"{word(found.line)} · {place}"),
-        ]
+        lines = "<br>".join(word(line) for line in (found.line, found.smaller_line) if line)
+        rows += [(HERE[found.profile], word(found.value))]
+        rows += [(HERE["laptop"], word(found.smaller))] if found.smaller else []
+        rows += [("Measured", word(claim.measure)), ("From", f"{lines} · {place}")]
+    rows += [("At the paper's scale", paper_runs.not_run_yet([claim.record]))]
     rows += [("Why", word(claim.note or claim.not_attempted))]
     lines = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in rows if text)
     kind = found.verdict.replace(" ", "-")
@@ -106,7 +164,7 @@ class Ledger(Directive):
     def run(self) -> list[nodes.Node]:
         page = self.state.document.settings.env
         page.note_dependency(str(claims.claims_file()))
-        for record in (ROOT / "data" / "results").glob("*/record.json"):
+        for record in (ROOT / "data" / "results").rglob("record.json"):
             page.note_dependency(str(record))
         chapters = {path.name[:2]: path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
         findings, names = claims.ledger(), paper_names()
@@ -122,8 +180,32 @@ class Ledger(Directive):
         return [nodes.raw("", "".join(parts), format="html"), *nodes_]
 
 
+class PaperQueue(Directive):
+    """`{paper-queue}`: every run at the papers' scale, how long it takes, and whether it is there.
+
+    With the argument `state` only the sentence on how much of it is done.
+    """
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        page = self.state.document.settings.env
+        page.note_dependency(str(ROOT / "scripts" / "paper_queue" / "items.py"))
+        for record in (ROOT / "data" / "results" / "paper").glob("*/record.json"):
+            page.note_dependency(str(record))
+        if self.arguments not in ([], ["state"]):
+            raise self.error(f"paper-queue takes no argument, or the word state; got {self.arguments[0]!r}")
+        if self.arguments:
+            text = f'<p class="queue-state">{paper_list.state(paper_list.made())}</p>'
+        else:
+            text = paper_list.queue_list()
+        return [nodes.raw("", text, format="html")]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("ledger", Ledger)
+    app.add_directive("paper-queue", PaperQueue)
     app.connect("doctree-read", add_costs)
+    app.connect("doctree-read", add_paper_runs)
     app.connect("doctree-read", add_anchors)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
