@@ -12,12 +12,12 @@ export PYTHON
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install weights book html test outputs record models assignments script repository release links clean
+.PHONY: help install weights book html test outputs record models paper paper-import assignments script repository release links clean
 
 help:  ## this text
 	@echo "Painting with Networks: a book that re-runs the papers, and course_lib, the package it stands on."
 	@echo
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*##[ ]*(.*)/  make \1|\2/' | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*##[ ]*(.*)/  make \1|\2/' | awk -F'|' '{ printf "%-19s %s\n", $$1, $$2 }'
 	@echo
 	@echo "Settings:  ARGS='-p SEED 1'   values for the notebooks' parameters cell (make book); pytest's options (make test)"
 	@echo "           VENV=folder        the environment to use or to make (default .venv)"
@@ -49,6 +49,13 @@ record: install weights  ## make the stored runs of notebook NOTEBOOK=04 anew (P
 
 models: install weights  ## train the networks that come with the package anew (NAMES="great_wave …"; minutes each)
 	@$(PY) book/models.py $(NAMES)
+
+paper: install weights  ## run what fits into MINUTES=12 of a GPU at the papers' scale (ONLY=name,name INTO=folder REHEARSE=1 TRIAL=1)
+	@$(PY) scripts/paper.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only $(ONLY)) $(if $(INTO),--into $(INTO)) \
+		$(if $(REHEARSE),--rehearse) $(if $(TRIAL),--trial) $(ARGS)
+
+paper-import: install  ## take in what such runs made on another machine (ARCHIVES="paper-1-of-2.zip …", all of them)
+	@$(PY) scripts/paper_import.py $(ARCHIVES) $(ARGS)
 
 assignments: install  ## generate the students' copies of the assignments from their masters
 	@$(PY) book/assignments.py
