@@ -330,8 +330,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     rate = f"{precision} matrix products run at {able['matrix rate'] / 1e12:.2f} T/s"
     print(f"{rate}: we reach {values['share of matrix rate']:.0%} of it")
     print(f"the convolutions alone take {values['share of convolutions alone']:.0%} of our time")
-    in_turn = memory_of if device.type == "cuda" else lambda which, _: peak_memory(which, options.size, options.device)
-    values["memory"] = {which: in_turn(which, options) for which in configs(0, options.device)}
+    rehearsed = ["Config()"] if device.type == "cpu" and getattr(options, "in_process", False) else None
+    values["memory"] = {which: memory_needed(which, options) for which in rehearsed or configs(0, options.device)}
     print("peak memory, GB:", ", ".join(f"{which} {gb:.2f}" for which, gb in values["memory"].items()))
     return values
 
@@ -349,11 +349,19 @@ def whole_runs(options: argparse.Namespace) -> dict[str, float]:
     return found
 
 
+def memory_needed(which: str, options: argparse.Namespace) -> float:
+    """GB of `which`, where a device keeps the count; else of a process of its own."""
+    device = runtime.pick_device(options.device)
+    if device.type == "cuda" or getattr(options, "in_process", False):
+        return memory_of(which, options)
+    return peak_memory(which, options.size, options.device)
+
+
 def memory_of(which: str, options: argparse.Namespace) -> float:
     """GB that two turns take beyond what the process held after a small picture."""
     kind, config = configs(options.seed, options.device)[which]
     device = runtime.pick_device(options.device)
-    for size in (64, options.size):
+    for size in (min(64, options.size), options.size):
         content, style = sample_image(CONTENT, size), sample_image(STYLE, size)
         if size == options.size:
             before = psutil.Process().memory_info().rss

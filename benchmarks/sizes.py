@@ -21,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.engine import CONTENT, STYLE, Plain, memory_of, peak_memory, wait
+from benchmarks.engine import CONTENT, STYLE, Plain, memory_needed, wait
 from course_lib import records, runtime, sample_image
 from course_lib.descent import stepper
 from course_lib.methods import gatys
@@ -55,13 +55,6 @@ def in_turns(steps: dict[str, Callable[[], object]], device: torch.device) -> di
     return {name: median(found[WARM_UP:]) for name, found in times.items()}
 
 
-def measured_memory(size: int, device: torch.device) -> float:
-    """GB of some evaluations; on a CPU in a process of its own."""
-    if device.type == "cuda":
-        return memory_of("Config()", argparse.Namespace(size=size, seed=0, device=device.type))
-    return peak_memory("Config()", size, device.type)
-
-
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     device = runtime.pick_device(options.device)
     usual = gatys.Config(device=options.device)
@@ -78,7 +71,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         values["pixels"].append(height * width)
         for name, seconds in found.items():
             values["seconds"][name].append(seconds)
-        values["memory"].append(measured_memory(size, device))
+        sized = argparse.Namespace(**{**vars(options), "size": size, "seed": 0})
+        values["memory"].append(memory_needed("Config()", sized))
         values["predicted"].append(gatys.memory_needed(height, width, usual) / 1e9)
         print(
             f"{size:5d} px, s: {', '.join(f'{name} {seconds:.3f}' for name, seconds in found.items())}; "
@@ -87,11 +81,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         )
     values["sizes"] = list(options.sizes)
     if device.type == "cpu":
-        values["threads"] = {}
+        values["threads"], threaded = {}, min(256, max(options.sizes))
         for count in range(1, runtime.use_threads() + 1):
             torch.set_num_threads(count)
-            values["threads"][str(count)] = in_turns({"ours": evaluations("ours", 256, usual)}, device)["ours"]
-        print("seconds at 256 px by threads:", values["threads"])
+            values["threads"][str(count)] = in_turns({"ours": evaluations("ours", threaded, usual)}, device)["ours"]
+        print(f"seconds at {threaded} px by threads:", values["threads"])
     return values
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -34,38 +34,60 @@ from course_lib.pairs import PairedImages
 from course_lib.segmenter import Segmenter, find_classes, pixel_accuracy, train_segmenter
 
 SCORES = Path(__file__).resolve().parents[1] / "_build" / "scores"
-SIZE, LOAD_SIZE, EPOCHS, TRAINED = 64, 72, 25, 400
-PATCH = 16  # a quarter of the side, as 70 of the paper's 256
+TRAINED = 400
 WATCHED = {"house": 24, "avenue": 16}  # of the test pairs
+PATCHES = (1, 16, 34, 70)
 L1, CGAN = {"gan_weight": 0.0}, {"l1_weight": 0.0}
-RUNS: dict[str, dict[str, Any]] = {
-    "L1": L1,
-    "GAN": {"l1_weight": 0.0, "conditional": False},
-    "cGAN": CGAN,
-    "L1+GAN": {"conditional": False},
-    "L1+cGAN": {},
-    "1 px": {"patch": 1},
-    "34 px": {"patch": 34},
-    "70 px": {"patch": 70},
-    "no skips, L1": L1 | {"skips": False},
-    "no skips, L1+cGAN": {"skips": False},
-    "to labels, L1": L1,
-    "to labels, L1+cGAN": {},
-}
 
 
-def config_of(name: str, seed: int) -> pix2pix.Config:
-    """The paper's weights and rate; a quarter of its width and of its pictures' side, an eighth of its epochs."""
+@dataclass(frozen=True)
+class Scale:
+    """How large and how long the runs are, and where the results of single ones stay."""
+
+    size: int = 64
+    load_size: int = 72
+    epochs: int = 25
+    patch: int = 16  # a quarter of the side, as 70 of the paper's 256
+    width: float = 0.25
+    scorer_steps: int = 400
+    tested: int = 100
+    folder: Path = SCORES
+    device: str = "auto"
+
+
+LAPTOP = Scale()
+
+
+def runs_of(scale: Scale) -> dict[str, dict[str, Any]]:
+    """The rows of the paper's tables, by what they change."""
+    return {
+        "L1": L1,
+        "GAN": {"l1_weight": 0.0, "conditional": False},
+        "cGAN": CGAN,
+        "L1+GAN": {"conditional": False},
+        "L1+cGAN": {},
+        **{f"{patch} px": {"patch": patch} for patch in PATCHES if patch != scale.patch},
+        "no skips, L1": L1 | {"skips": False},
+        "no skips, L1+cGAN": {"skips": False},
+        "to labels, L1": L1,
+        "to labels, L1+cGAN": {},
+    }
+
+
+def config_of(name: str, seed: int, scale: Scale = LAPTOP) -> pix2pix.Config:
+    """The paper's weights and rate; by default a quarter of its width and side, an eighth of its epochs."""
     config = replace(
         pix2pix.Config.fast(),
-        num_epochs=EPOCHS,
-        image_size=SIZE,
-        load_size=LOAD_SIZE,
+        num_epochs=scale.epochs,
+        image_size=scale.size,
+        load_size=scale.load_size,
+        width=scale.width,
         mirror=True,
-        patch=PATCH,
+        patch=scale.patch,
         seed=seed,
+        device=scale.device,
     )
-    return replace(config, **RUNS[name])
+    return replace(config, **runs_of(scale)[name])
 
 
 def data(folder: Path, split: str, size: int, which: range, reverse: bool = False) -> Subset[Tensor]:
@@ -73,17 +95,17 @@ def data(folder: Path, split: str, size: int, which: range, reverse: bool = Fals
     return Subset(pairs, which)
 
 
-def test_pairs(folder: Path) -> tuple[Tensor, Tensor]:
-    """Label maps and photographs, (100, 3, 64, 64) each."""
-    pairs = data(folder, "test", SIZE, range(100))
-    labels, photos = torch.stack([pairs[k] for k in range(100)]).unbind(1)
+def test_pairs(folder: Path, scale: Scale) -> tuple[Tensor, Tensor]:
+    """Label maps and photographs, (100, 3, size, size) each."""
+    pairs = data(folder, "test", scale.size, range(scale.tested))
+    labels, photos = torch.stack([pairs[k] for k in range(scale.tested)]).unbind(1)
     return labels, photos
 
 
-def scorer(folder: Path) -> Segmenter:
+def scorer(folder: Path, scale: Scale) -> Segmenter:
     """The segmenter; trained once, then read from its checkpoint."""
-    others = data(folder, "train", SIZE, range(TRAINED, 845))
-    return train_segmenter(others, num_steps=400, checkpoint=SCORES / "segmenter.checkpoint")
+    others = data(folder, "train", scale.size, range(TRAINED, 845))
+    return train_segmenter(others, num_steps=scale.scorer_steps, checkpoint=scale.folder / "segmenter.checkpoint")
 
 
 def sharpness(images: Tensor) -> float:
@@ -100,57 +122,65 @@ def score(made: Tensor, labels: Tensor, network: Segmenter | None) -> dict[str, 
     return {"accuracy": pixel_accuracy(found, labels), "classes": each, "sharpness": sharpness(made)}
 
 
-def file_of(name: str, seed: int) -> Path:
-    return SCORES / f"{name.replace(' ', '_').replace(',', '')}_{seed}.json"
+def file_of(name: str, seed: int, scale: Scale) -> Path:
+    return scale.folder / f"{name.replace(' ', '_').replace(',', '')}_{seed}.json"
 
 
-def make(name: str, seed: int, folder: Path) -> None:
+def read(name: str, seed: int, scale: Scale) -> dict[str, Any]:
+    """The result of one run."""
+    found: dict[str, Any] = json.loads(file_of(name, seed, scale).read_bytes())
+    return found
+
+
+def make(name: str, seed: int, folder: Path, scale: Scale = LAPTOP) -> None:
     """One run: train, translate the test pairs, score, keep."""
     reverse = name.startswith("to labels")
-    labels, photos = test_pairs(folder)
-    pairs = data(folder, "train", LOAD_SIZE, range(TRAINED), reverse)
-    checkpoint = file_of(name, seed).with_suffix(".checkpoint")
-    model = pix2pix.train(pairs, config_of(name, seed), checkpoint=checkpoint)
+    labels, photos = test_pairs(folder, scale)
+    pairs = data(folder, "train", scale.load_size, range(TRAINED), reverse)
+    file = file_of(name, seed, scale)
+    checkpoint = file.with_suffix(".checkpoint")
+    model = pix2pix.train(pairs, config_of(name, seed, scale), checkpoint=checkpoint)
     made = pix2pix.translate(photos if reverse else labels, model).image
-    result = score(made, labels, None if reverse else scorer(folder))
+    result = score(made, labels, None if reverse else scorer(folder, scale))
     ends = {term: mean(values[-100:]) for term, values in model.facts["history"].items() if term != "seconds"}
     result |= {"seconds": model.facts["seconds"], "steps": model.facts["steps"], "stopped": model.stopped, "ends": ends}
     for scene, k in WATCHED.items():
-        save_image(made[k : k + 1], file_of(name, seed).with_suffix(f".{scene}.png"))
-    with written_whole(file_of(name, seed)) as stream:
+        save_image(made[k : k + 1], file.with_suffix(f".{scene}.png"))
+    with written_whole(file) as stream:
         stream.write(json.dumps(result).encode())
     checkpoint.unlink(missing_ok=True)
     print(f"{name}, seed {seed}: {result['accuracy']:.3f} in {result['seconds']:.0f} s", flush=True)
 
 
-def store(folder: Path, seeds: range) -> None:
-    """The record that chapter 9 shows, from all single runs."""
-    found = {name: [json.loads(file_of(name, seed).read_bytes()) for seed in seeds] for name in RUNS}
-    labels, photos = test_pairs(folder)
-    command = "python benchmarks/translation_scores.py FOLDER --record"
-    settings = asdict(config_of("L1+cGAN", 0)) | {"trained": TRAINED, "tested": len(photos)}
-    with records.run("09_scores", profile="laptop", seed=0, config=settings, command=command) as run:
-        run.values |= {
-            "truth": score(photos, labels, scorer(folder)),
-            "accuracy": {name: [one["accuracy"] for one in runs] for name, runs in found.items()},
-            "classes": {
-                name: {c: mean(one["classes"][c] for one in runs) for c in runs[0]["classes"]}
-                for name, runs in found.items()
-            },
-            "sharpness": {name: [one["sharpness"] for one in runs] for name, runs in found.items()},
-        }
-        run.minutes = sum(one["seconds"] for runs in found.values() for one in runs) / 60
-        for name in RUNS:
-            for scene in WATCHED:
-                run.images[f"{name} · {scene}"] = load_image(file_of(name, 0).with_suffix(f".{scene}.png"))
-        claim(run, run.values["accuracy"])
+def store(run: records.Record, folder: Path, seeds: range, scale: Scale = LAPTOP) -> None:
+    """Fill the record that chapter 9 shows from all single runs."""
+    names = runs_of(scale)
+    found = {name: [read(name, seed, scale) for seed in seeds] for name in names}
+    labels, photos = test_pairs(folder, scale)
+    run.values |= {
+        "truth": score(photos, labels, scorer(folder, scale)),
+        "accuracy": {name: [one["accuracy"] for one in runs] for name, runs in found.items()},
+        "classes": {
+            name: {c: mean(one["classes"][c] for one in runs) for c in runs[0]["classes"]}
+            for name, runs in found.items()
+        },
+        "sharpness": {name: [one["sharpness"] for one in runs] for name, runs in found.items()},
+    }
+    run.minutes = sum(one["seconds"] for runs in found.values() for one in runs) / 60
+    for name in names:
+        for scene in WATCHED:
+            run.images[f"{name} · {scene}"] = load_image(file_of(name, 0, scale).with_suffix(f".{scene}.png"))
+    claim(run, run.values["accuracy"], scale)
 
 
-def claim(run: records.Record, accuracy: dict[str, list[float]]) -> None:
+def claim(run: records.Record, accuracy: dict[str, list[float]], scale: Scale) -> None:
     """What the paper's tables say of our numbers, seed by seed."""
     tables = {
         "pix2pix.loss": (["L1+cGAN", "L1", "GAN", "cGAN", "L1+GAN"], lambda best, *others: best > max(others)),
-        "pix2pix.patch": (["L1+cGAN", "1 px", "34 px", "70 px"], lambda best, *others: best > max(others)),
+        "pix2pix.patch": (
+            ["L1+cGAN", *(f"{patch} px" for patch in PATCHES if patch != scale.patch)],
+            lambda best, *others: best > max(others),
+        ),
         "pix2pix.skips": (
             ["L1", "no skips, L1", "L1+cGAN", "no skips, L1+cGAN"],
             lambda a, without_a, b, without_b: a > without_a and b > without_b,
@@ -158,7 +188,8 @@ def claim(run: records.Record, accuracy: dict[str, list[float]]) -> None:
         "pix2pix.labels": (["to labels, L1", "to labels, L1+cGAN"], lambda alone, both: alone > both),
     }
     for claim, (names, test) in tables.items():
-        values = {("16 px" if claim.endswith("patch") and n == "L1+cGAN" else n): accuracy[n] for n in names}
+        whole = f"{scale.patch} px" if claim.endswith("patch") else "L1+cGAN"
+        values = {(whole if n == "L1+cGAN" else n): accuracy[n] for n in names}
         run.claim(claim, holds=[test(*row) for row in zip(*values.values(), strict=True)], values=values)
 
 
@@ -169,14 +200,17 @@ def main() -> int:
     parser.add_argument("--share", default="1/1", help="K/N: only every N-th run, from the K-th on")
     parser.add_argument("--record", action="store_true", help="store the result for chapter 9")
     options = parser.parse_args()
-    SCORES.mkdir(parents=True, exist_ok=True)
+    LAPTOP.folder.mkdir(parents=True, exist_ok=True)
     first, step = (int(part) for part in options.share.split("/"))
-    runs = [(name, seed) for seed in range(options.seeds) for name in RUNS]
+    runs = [(name, seed) for seed in range(options.seeds) for name in runs_of(LAPTOP)]
     for name, seed in runs[first - 1 :: step]:
-        if not file_of(name, seed).exists():
+        if not file_of(name, seed, LAPTOP).exists():
             make(name, seed, options.folder)
     if options.record:
-        store(options.folder, range(options.seeds))
+        command = "python benchmarks/translation_scores.py FOLDER --record"
+        settings = asdict(config_of("L1+cGAN", 0)) | {"trained": TRAINED, "tested": LAPTOP.tested}
+        with records.run("09_scores", profile="laptop", seed=0, config=settings, command=command) as run:
+            store(run, options.folder, range(options.seeds))
     return 0
 
 

@@ -15,7 +15,6 @@ import platformdirs
 
 from course_lib import network_formats
 from course_lib.network_formats import StateDict
-from course_lib.package_index import Archive
 
 Triple = tuple[float, float, float]
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
@@ -25,6 +24,19 @@ IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 def cache_folder() -> Path:
     """The folder of converted networks: `COURSE_LIB_CACHE` if set, else the user's cache folder."""
     return Path(os.environ.get("COURSE_LIB_CACHE") or platformdirs.user_cache_dir("course_lib")).expanduser()
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A source distribution, named so exactly that nothing else can be taken for it."""
+
+    project: str
+    version: str
+    sha256: str
+    size: int  # bytes of the download
+
+    def __str__(self) -> str:
+        return f"{self.project} {self.version}"
 
 
 @dataclass(frozen=True)

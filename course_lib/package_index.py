@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +31,8 @@ from pypi_simple import (
 from requests.adapters import HTTPAdapter
 from requests.utils import get_auth_from_url
 
+from course_lib.network_catalog import Archive
+
 Progress = Callable[[int, int], None]  # (bytes so far, bytes in all)
 
 _CONNECTIONS = 5  # how often one download is resumed before it is given up
@@ -40,19 +41,6 @@ _TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds without a byte
 
 class PackageIndexError(RuntimeError):
     """A distribution could not be fetched, or is not the one that was asked for; the message says why."""
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A source distribution, named so exactly that nothing else can be taken for it."""
-
-    project: str
-    version: str
-    sha256: str
-    size: int  # bytes of the download
-
-    def __str__(self) -> str:
-        return f"{self.project} {self.version}"
 
 
 def download(archive: Archive, folder: Path, progress: Progress | None = None) -> Path:

