@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.files import written_whole
-from scripts.paper_queue.contents import Unfit, read_record
+from scripts.paper_queue.contents import Unfit, not_finite, read_record
 from scripts.paper_queue.items import Item
 
 FORMAT = 1
@@ -81,7 +81,7 @@ class Book:
         for item in self.items:
             entry = self.entries.get(item.name, Entry("to do"))
             row = {"name": item.name, "kind": item.kind, "title": item.title, **asdict(entry)}
-            row["records"] = {name: found for name in item.records if (found := self._numbers(name))}
+            row["records"] = {name: found for name in item.records if (found := self._numbers(name, entry.digest))}
             rows.append(row)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return {
@@ -92,17 +92,21 @@ class Book:
             "left out of the archives": self.left_out,
         }
 
-    def _numbers(self, name: str) -> dict[str, Any]:
+    def _numbers(self, name: str, digest: str) -> dict[str, Any]:
         """The key numbers of a stored run: its plain values, where they are few, with minutes and memory."""
         try:
             found = read_record(self.folder / "results" / "paper" / name)
         except Unfit:
             return {}
+        if found.get("digest") != digest:
+            return {}  # of an earlier call, whose code was other
         values = found.get("values")
         plain = {key: value for key, value in values.items() if _short(value)} if isinstance(values, dict) else {}
         few = plain if len(plain) <= _NUMBERS else {}
         kept = {key: found.get(key) for key in ("minutes", "peak_memory_gb", "reduced") if found.get(key)}
-        return {**kept, **few} or {"values": "none"}
+        numbers = {**kept, **few} or {"values": "none"}
+        # JSON has no word for NaN, and a report must be readable whatever an item found
+        return {key: str(value) if not_finite(value) else value for key, value in numbers.items()}
 
 
 def read_entries(folder: Path) -> dict[str, Entry]:

@@ -236,13 +236,16 @@ def pack(call: Call, queue: Sequence[Item], book: Book | None = None) -> None:
         print(f"not packed: {name}: {reason}", flush=True)
 
 
+_PATIENCE = 2.0  # seconds: the item of a runner that was killed ends a second after it
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Nobody else works in this folder; a killed runner's lock is gone with it."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=2)  # a killed runner's item ends a second after it
+        lock.acquire(timeout=_PATIENCE)
     except Timeout as error:
         raise Refused(
             f"another call is at work in {folder}; wait for its end, or name another folder by INTO."
