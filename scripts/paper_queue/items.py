@@ -76,8 +76,8 @@ def _engine(size: int, seconds: float) -> Item:
 
 
 def _chapter(number: str, title: str, seconds: float, *records: str, suffix: str = "", **more: Any) -> Item:
-    records = tuple(f"{number}_{record}" for record in records)
-    return Item(f"chapter_{number}{suffix}", "chapter", title, seconds, records, settings={"notebook": number}, **more)
+    records, settings = tuple(f"{number}_{record}" for record in records), {"notebook": number, **more.pop("told", {})}
+    return Item(f"chapter_{number}{suffix}", "chapter", title, seconds, records, settings=settings, **more)
 
 
 def _painter(style: str) -> Item:
@@ -129,7 +129,8 @@ QUEUE: tuple[Item, ...] = (
          ("06_training_step", "09_rate")),
     Item("cpu_beside_gpu", "cpu_beside_gpu", "100 iterations on the CPU and on the GPU (Peng et al., Table 1)", 90,
          ("05_cpu_beside_gpu",)),
-    _chapter("06", "Johnson's Table 1 at 256, 512 and 1024 px", 60, "speed", suffix="_speed"),
+    _chapter("06", "Johnson's Table 1 at 256, 512 and 1024 px", 60, "speed", suffix="_speed",
+             told={"painters": "untrained"}),
     _chapter("03", "chapter 3 at 512 px", 60, "castle", "noise", "paintings", "noise_width", "clamping"),
     _chapter("04", "chapter 4 at 512 px", 180,
              "grid", "style_layers", "ratio", "strength", "five_thousand", "costs"),
@@ -147,7 +148,8 @@ QUEUE: tuple[Item, ...] = (
     Item("sizes", "sizes", "time and memory by size, 128 to 2048 px", 60, ("05_sizes",)),
     _chapter("05", "chapter 5: preconditioners, equal seconds, the microscope", 60,
              "seconds", "preconditioner", "same_seconds", "microscope"),
-    _chapter("06", "one pass beside 300 iterations, and what it is worth", 60, "beside", "objective"),
+    _chapter("06", "one pass beside 300 iterations, and what it is worth", 60, "beside", "objective",
+             told={"painters": "trained here"}),
     _chapter("02", "chapter 2: textures at 512 px, 2000 steps", 90, "style_reconstructions", "textures", "larger"),
     _chapter("08", "chapter 8: two players, long games", 180, "collapse", "equilibrium", "patches", "film"),
 )  # fmt: skip

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from course_lib import checks, claims, records
+from course_lib.methods import johnson
+from course_lib.model_files import ModelError
 from scripts.paper_queue import cells
 from scripts.paper_queue.digest import notebook_text
 from scripts.paper_queue.items import Job
@@ -26,6 +29,8 @@ def run(job: Job) -> None:
     smaller.shrink_library(job.scale, job.device, whole_samples=number == "02")
     _say_what_is_reduced(job)
     _report_what_does_not_hold()
+    if job.scale == "full":
+        _painters(job)
     script = smaller.shrink_code(notebook_text(number, ROOT), job.scale)
     notes = cells.run(script)
     if missing := [name for name in job.item.records if not _there(name)]:
@@ -40,6 +45,31 @@ def _there(name: str) -> bool:
     except records.RecordError:
         return False
     return stored.digest == os.environ.get("COURSE_LIB_DIGEST", stored.digest)
+
+
+def _painters(job: Job) -> None:
+    """Which painters a chapter gets by the package's names: those of this queue, or ones that have learned nothing.
+
+    With the setting ``painters="trained here"`` a name means the painter at the paper's scale, where it is there. With
+    ``"untrained"`` a painter that did not come along is an untrained one: its speed is the same.
+    """
+    load, wish = johnson.load, job.item.settings.get("painters")
+
+    def chosen(name: str | Path) -> johnson.Model:
+        places = (job.into / "models", ROOT / "data" / "models")
+        trained = [place / f"{name}_paper.safetensors" for place in places]
+        if wish == "trained here" and (there := [file for file in trained if file.exists()]):
+            return load(there[0])
+        try:
+            return load(name)
+        except ModelError:
+            if wish != "untrained":
+                raise
+            print(f"{cells.NOTE}no painter {name} here: an untrained one, for its speed", flush=True)
+            config = johnson.Config.fast()
+            return johnson.Model(johnson.build(config).eval(), config, {"name": "untrained"})
+
+    johnson.load = chosen
 
 
 def _report_what_does_not_hold() -> None:
