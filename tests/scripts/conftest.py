@@ -111,6 +111,23 @@ class Queue:
     def run(self, **changed):
         return self.session(**changed).run()
 
+    def as_script(self):
+        """The same as `run`, as the text of a program."""
+        return f"""
+import hashlib, sys
+from pathlib import Path
+sys.path[:0] = [{str(ROOT)!r}, {str(self.folder)!r}]
+from scripts.paper_queue.device import Device
+from scripts.paper_queue.plan import Call
+from scripts.paper_queue.runner import Session
+
+def digest_of(each, root, tasks):
+    return hashlib.sha256(f"{{each.name}} {self.version}".encode()).hexdigest()[:16]
+
+call = Call(Path({str(self.root)!r}), Path({str(self.into)!r}), queue={self.module!r})
+Session(call, digest_of, lambda *_: Device("a GPU", {{}})).run()
+"""
+
     def report(self, folder="."):
         found = json.loads((self.into / folder / "report.json").read_text())
         return {row["name"]: row for row in found["items"]}
