@@ -12,7 +12,7 @@ export PYTHON
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install weights book html test outputs record models paper paper-import assignments script repository release links clean
+.PHONY: help install weights book html test outputs record models paper paper-pack paper-import assignments script repository release links clean
 
 help:  ## this text
 	@echo "Painting with Networks: a book that re-runs the papers, and course_lib, the package it stands on."
@@ -53,6 +53,9 @@ models: install weights  ## train the networks that come with the package anew (
 paper: install weights  ## run what fits into MINUTES=12 of a GPU at the papers' scale (ONLY=name,name INTO=folder REHEARSE=1 TRIAL=1)
 	@$(PY) scripts/paper.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only $(ONLY)) $(if $(INTO),--into $(INTO)) \
 		$(if $(REHEARSE),--rehearse) $(if $(TRIAL),--trial) $(ARGS)
+
+paper-pack: install weights  ## pack what the queue needs for a machine without a network (_build/pack; ARGS="--full --datasets …")
+	@$(PY) scripts/paper_pack.py $(if $(INTO),--into $(INTO)) $(ARGS)
 
 paper-import: install  ## take in what such runs made on another machine (ARCHIVES="paper-1-of-2.zip …", all of them)
 	@$(PY) scripts/paper_import.py $(ARCHIVES) $(ARGS)

@@ -310,7 +310,7 @@ def report(found: dict[str, dict[str, float | int | None]], start: str) -> None:
         print(line, flush=True)
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
+def measure(options: argparse.Namespace, starts: tuple[str, ...] = ("noise", "content")) -> dict[str, Any]:
     """Everything, printed as it comes."""
     device = runtime.pick_device(options.device)
     height, width = sample_image(CONTENT, options.size).shape[-2:]
@@ -318,7 +318,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     able = machine(height, width, precision, device)
     print(f"{height}×{width} px, {device}, {torch.get_num_threads()} threads")
     values: dict[str, Any] = {"picture": f"{height}×{width}", "machine": able}
-    for start in ("noise", "content"):
+    for start in starts:
         values[start] = race(start, options)
         report(values[start], start)
     values["whole run"] = whole_runs(options)

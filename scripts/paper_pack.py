@@ -40,14 +40,15 @@ CODE = (
 )  # fmt: skip
 ENTRY = '''"""Runs the queue of this pack: python paper.py --minutes 12. See README.txt."""
 
-import runpy
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent
-sys.path.insert(0, str(ROOT))
-sys.argv[0] = str(ROOT / "scripts" / "paper.py")
-runpy.run_path(sys.argv[0], run_name="__main__")
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from scripts.paper import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
 '''
 README = """The queue of runs at the papers' scale, for a machine without a network.
 

@@ -1,11 +1,16 @@
-"""A child process with a time limit, in a group of its own: it ends whole, with everything that it started."""
+"""A child process with a time limit, in a group of its own: it ends whole, with everything that it started.
+
+Children are forked from one server process that has imported PyTorch and the package already (and has never touched a
+GPU). An item then begins in a tenth of a second; in a queue of forty that saves minutes of a GPU's time.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import signal
-import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -59,41 +64,60 @@ class Ended:
 
 
 def run(
-    command: Sequence[str], *, log: Path, limit: float, environment: Mapping[str, str], folder: Path, stop: Stop
+    arguments: Sequence[str],
+    *,
+    log: Path,
+    limit: float,
+    environment: Mapping[str, str],
+    folder: Path,
+    stop: Stop,
+    preload: Sequence[str] = (),
 ) -> Ended:
-    """Run a command until it ends, its time is over, or `stop` is asked for; nothing of it is left running.
+    """Run `task.main` until it ends, its time is over, or `stop` is asked for; nothing of it is left running.
 
     Args:
-        command: the program and its arguments.
+        arguments: of `task.main`.
         log: takes in what it prints, errors included; an older log is replaced.
         limit: seconds.
         environment: all of its environment.
         folder: to run in.
         stop: looked at all the time.
+        preload: modules that the server imports before its first child; what the first call says holds for all.
     """
     began = time.monotonic()
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "wb") as stream:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            cwd=folder,
-            start_new_session=True,
-        )
-        how = "by itself"
-        while child.poll() is None:
-            if stop.asked or time.monotonic() - began > limit:
-                how = "stop" if stop.asked else "limit"
-                _signal_group(child.pid, signal.SIGTERM)
-                with suppress(subprocess.TimeoutExpired):
-                    child.wait(GRACE)
-                break
-            time.sleep(_LOOK)
-        _signal_group(child.pid, signal.SIGKILL)  # the child, or workers that outlived it
-        return Ended(child.wait(), time.monotonic() - began, how)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    child = context.Process(target=_child, args=(list(arguments), str(log), dict(environment), str(folder)))
+    child.start()
+    assert child.pid is not None
+    how = "by itself"
+    while child.is_alive():
+        if stop.asked or time.monotonic() - began > limit:
+            how = "stop" if stop.asked else "limit"
+            _signal_group(child.pid, signal.SIGTERM)
+            child.join(GRACE)
+            break
+        child.join(_LOOK)
+    _signal_group(child.pid, signal.SIGKILL)  # the child, or workers that outlived it
+    child.kill()  # one that had no group of its own yet
+    child.join()
+    assert child.exitcode is not None
+    return Ended(child.exitcode, time.monotonic() - began, how)
+
+
+def _child(arguments: list[str], log: str, environment: dict[str, str], folder: str) -> None:
+    """What the forked process does: a group, an output and an environment of its own, then the task."""
+    os.setsid()
+    with open(log, "wb") as stream, open(os.devnull, "rb") as nothing:
+        for target, source in ((0, nothing), (1, stream), (2, stream)):
+            os.dup2(source.fileno(), target)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    from scripts.paper_queue.task import main
+
+    sys.exit(main(arguments))
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

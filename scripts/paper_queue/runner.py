@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,8 +26,17 @@ from scripts.paper_queue.items import Item
 from scripts.paper_queue.plan import Call
 from scripts.paper_queue.process import Ended, Stop
 from scripts.paper_queue.report import FAILURES, Book, Entry, commit_of, read_entries
-from scripts.paper_queue.task import queue_of
+from scripts.paper_queue.task import QUEUE, queue_of
 from scripts.paper_queue.verdict import judge
+
+# what the items import, and takes seconds: it is imported once, see `process`
+PRELOAD = (
+    "torchmetrics.functional.image",
+    "course_lib.metrics",
+    "course_lib.records",
+    *(f"course_lib.methods.{name}" for name in ("gan", "gatys", "johnson", "pix2pix", "super_resolution")),
+    "benchmarks.engine",
+)
 
 
 @dataclass
@@ -104,6 +112,10 @@ class Session:
             if self.call.scale == "tenth":
                 self.items = plan.first_of_each_kind(self.items, self.environment)
             self.find_digests()
+            # what was never made comes before what was cut short: more of it can wait
+            self.items = sorted(
+                self.items, key=lambda item: bool((there := self.stand(item)).reduced) and not there.missing
+            )
             self._refuse_too_little()
             if self.call.scale != "full":
                 _clear(folder)
@@ -185,7 +197,7 @@ class Session:
 
     def _child(self, item: Item, digest: str, limit: float) -> Ended:
         call = self.call
-        command = [sys.executable, "-m", "scripts.paper_queue.task", item.name, "--into", str(call.folder)]
+        command = [item.name, "--into", str(call.folder)]
         command += ["--scale", call.scale, "--device", call.device, "--queue", call.queue]
         command += ["--seconds", f"{plan.training_seconds(item, call):g}"]
         command += ["--datasets", found] if (found := self.environment.get("COURSE_LIB_DATASETS")) else []
@@ -196,6 +208,7 @@ class Session:
             environment={**self.environment, "COURSE_LIB_DIGEST": digest},
             folder=call.root,
             stop=self.stop,
+            preload=PRELOAD if call.queue == QUEUE else (),
         )
 
     # --- the end

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
@@ -53,10 +55,14 @@ def _end_in_order(number: int, frame: FrameType | None) -> None:
 
 def _follow(runner: int) -> None:
     """End this process and its children when the runner is gone: a killed runner must not leave the GPU taken."""
+    forked = multiprocessing.parent_process()  # of the server that forked this one: the runner itself
 
     def watch() -> None:
-        while os.getppid() == runner:
-            time.sleep(1)
+        if forked is not None:
+            multiprocessing.connection.wait([forked.sentinel])
+        else:
+            while os.getppid() == runner:
+                time.sleep(1)
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
     if os.getpgrp() == os.getpid():  # the runner gives every item a group of its own

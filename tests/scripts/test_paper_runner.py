@@ -161,6 +161,17 @@ def test_what_lies_in_the_checkout_is_not_run_again(queue, make_item):
     assert queue.told("first")
 
 
+def test_what_was_never_made_comes_before_what_was_cut_short(queue, make_item, capsys):
+    """The first call had no time for the second item; the next begins with it."""
+    queue.list(make_item("painter", "reduced", trained="painter", seconds=120))
+    queue.run()
+    queue.list(make_item("painter", "reduced", trained="painter", seconds=120), make_item("second"))
+    capsys.readouterr()
+    queue.run()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    assert [line.split()[2] if line.startswith("[ ") else line.split()[1] for line in lines] == ["second", "painter"]
+
+
 def test_a_reduced_run_is_taken_further_by_the_next_call(queue, make_item, capsys):
     queue.list(make_item("painter", "reduced", trained="painter", seconds=120))
     assert queue.run() == 0

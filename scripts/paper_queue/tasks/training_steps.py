@@ -12,7 +12,7 @@ from scripts.paper_queue.tasks import stored
 def run(job: Job) -> None:
     """`benchmarks/fast_style.py` and `benchmarks/translation.py`."""
     toy = job.scale == "toy"
-    size, steps, rounds = job.size(256), {"full": 200, "tenth": 60, "toy": 2}[job.scale], 1 if toy else 3
+    size, steps, rounds = 64 if toy else 256, {"full": 200, "tenth": 60, "toy": 2}[job.scale], 1 if toy else 3
     common = {"size": size, "steps": steps, "rounds": rounds, "device": job.device, "seed": 0}
     options = argparse.Namespace(**common, batch=4, width=0.1 if toy else 1.0, forward=job.size(512), weights="default")
     settings = {name: getattr(options, name) for name in ("size", "batch", "width", "forward")}

@@ -40,7 +40,7 @@ def streets(source: str, size: int, count: int, seed: int) -> list[Tensor]:
     workers = min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     if workers < 3 or count < 50:
         return [draw(k) for k in range(count)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         # as bytes: a tensor would travel through a file of its own
         return [torch.frombuffer(bytearray(drawn), dtype=torch.uint8).view(2, 3, size, size).float() / 255
                 for drawn in pool.map(partial(_bytes, draw=draw), range(count), chunksize=8)]  # fmt: skip
