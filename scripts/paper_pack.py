@@ -134,6 +134,8 @@ def _pictures(folder: Path) -> None:
 def _earlier(folder: Path) -> None:
     """What earlier calls made: records without pictures, so that they are not made again, and unfinished networks."""
     (folder / "data" / "models").mkdir(parents=True, exist_ok=True)
+    for file in sorted((ROOT / "data" / "results").glob("*/record.json")):  # the laptop's: chapters read their numbers
+        _copy(file, folder / "data" / "results" / file.parent.name / file.name)
     for file in sorted((ROOT / "data" / "results" / "paper").glob("*/record.json")):
         _copy(file, folder / "data" / "results" / "paper" / file.parent.name / file.name)
         item = next((item for item in QUEUE if file.parent.name in item.records), None)

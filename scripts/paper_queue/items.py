@@ -23,7 +23,7 @@ class Item:
         records: the stored runs at the ``paper`` profile that it makes; it is done when all are there.
         models: the model files that it makes, without ``.safetensors``.
         needs: what must be at hand beside the two cut networks: ``"vgg16"`` for the whole of it (LPIPS),
-            ``"datasets"`` for a folder of research data sets.
+            ``"datasets"`` for a folder of research data sets, ``"matplotlib"`` for what is drawn with it.
         settings: what `tasks` is told, plain values.
         trained: the kind of seconds given on the command line that it trains by ("painter", "translator",
             "enlarger"); empty for an item whose length is fixed.
@@ -146,8 +146,8 @@ QUEUE: tuple[Item, ...] = (
     Item("scores", "scores", "chapter 9's scores at 128 px, the three seeds together", 20, ("09_scores",),
          needs=("datasets",), settings={"seeds": 3}),
     Item("sizes", "sizes", "time and memory by size, 128 to 2048 px", 60, ("05_sizes",)),
-    _chapter("05", "chapter 5: preconditioners, equal seconds, the microscope", 60,
-             "seconds", "preconditioner", "same_seconds", "microscope"),
+    _chapter("05", "chapter 5: what seconds buy, preconditioners", 60, "seconds", "preconditioner", "same_seconds"),
+    _chapter("05", "chapter 5: the microscope", 40, "microscope", suffix="_microscope", needs=("matplotlib",)),
     _chapter("06", "one pass beside 300 iterations, and what it is worth", 60, "beside", "objective",
              told={"painters": "trained here"}),
     _chapter("02", "chapter 2: textures at 512 px, 2000 steps", 90, "style_reconstructions", "textures", "larger"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -104,10 +105,12 @@ def lacks(item: Item, environment: Mapping[str, str]) -> str:
     """What an item needs that is not at hand, in words that say how to get it; "" when nothing is missing."""
     for need in item.needs:
         if need == "vgg16" and not _whole_vgg16(environment):
-            return "needs the whole VGG-16 in the cache: `make weights` fetches it"
+            return "needs the whole VGG-16: `make weights` fetches it, `make paper-pack ARGS=--full` packs it"
         if need == "datasets" and not Path(environment.get("COURSE_LIB_DATASETS") or "/nowhere").is_dir():
             return "needs a folder of research data sets: give it with --datasets, or as COURSE_LIB_DATASETS"
-        if need not in ("vgg16", "datasets"):
+        if need == "matplotlib" and importlib.util.find_spec(need) is None:
+            return "needs matplotlib, which draws its maps: `pip install matplotlib`"
+        if need not in ("vgg16", "datasets", "matplotlib"):
             return f"needs {need}, which this queue does not know"
     return ""
 

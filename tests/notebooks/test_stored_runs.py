@@ -28,62 +28,22 @@ NOTEBOOKS = [
 ]
 TOY = """
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, {root!r})
-import nbformat
-import course_lib
-from course_lib import checks, claims, images, records, segmenter
-from course_lib.methods import gan, gatys, johnson, pix2pix, super_resolution
+from course_lib import checks, claims, records
+from scripts.notebook_script import script_of, split_script
+from scripts.paper_queue.tasks import smaller
 
 records.results_folder = lambda: Path({folder!r})
-original, dissect, sample = gatys.stylize, gatys.dissect, images.sample_image
-fixed = dict(weights=None, precision="float32", device="cpu")
-small = dict(fixed, style_scale=1.0)
-
-
-def stylize(content, style, config=None, *, callback=None, **options):
-    config, seen = config or gatys.Config(), []
-    toy = replace(config, num_steps=min(config.num_steps, 3), **small)
-    keep = lambda progress: seen.append(replace(progress, image=lambda picture=progress.image(): picture))
-    result = original(content, style, toy, callback=keep, **options)
-    if callback is not None:  # every step that a watcher may be waiting for
-        for step in range(1, config.num_steps + 1):
-            callback(replace(seen[min(step, len(seen)) - 1], step=step))
-    long = {{name: (values * config.num_steps)[: config.num_steps] for name, values in result.history.items()}}
-    return replace(result, history=long)
-
-
-gatys.stylize = stylize
-gatys.dissect = lambda image, content, style, config: dissect(image, content, style, replace(config, **small))
-course_lib.sample_image = lambda name, size=None: sample(name, size=(48, 48) if isinstance(size, tuple) else 48)
-tiny = dict(fixed, num_steps=2, batch_size=1, image_size=40, width=0.1)
-photos = [sample(name, size=(48, 48)) for name in ("cat", "coffee")]
-learn, teach = johnson.train, super_resolution.train
-johnson.train = lambda style, _, config, **__: learn(style, photos, replace(config, style_size=48, **tiny))
-johnson.load = lambda name: johnson.train(photos[0], None, johnson.Config.fast())
-super_resolution.train = lambda _, config: teach(photos, replace(config, **tiny))
-super_resolution.load = lambda name: super_resolution.train(
-    None, replace(super_resolution.Config.fast(), factor=int(name[len("photo_x")]), loss="pixel")
-)
-play = gan.train
-gan.train = lambda data, config, **more: play(data, replace(config, num_steps=min(config.num_steps, 3)), **more)
-translate, teach_segmenter = pix2pix.train, segmenter.train_segmenter
-small_pix2pix = dict(num_epochs=1, width=0.05, batch_size=1, precision="float32", device="cpu")
-pix2pix.train = lambda pairs, config, **__: translate(pairs[:2], replace(config, **small_pix2pix))
-segmenter.train_segmenter = lambda pairs, **__: teach_segmenter(pairs, num_steps=2, weights=None)
+smaller.shrink_library("toy", weights=None)
 checks.holds = claims.check = lambda *_, **__: None
-names = {{"__name__": "toy"}}
-for cell in nbformat.read({notebook!r}, as_version=4).cells:
-    tags = cell.metadata.get("tags", [])
-    if cell.cell_type != "code" or {{"bootstrap", "play"}} & set(tags):
-        continue
-    source = cell.source.replace('PROFILE = "quick"', 'PROFILE = "laptop"').replace('"budget": 12.0', '"budget": 0.5')
-    source = source.replace("steps=400", "steps=3").replace("steps=1000", "steps=3")
-    source = source.replace('"steps": 80', '"steps": 3')
+header, cells = split_script(script_of(Path({notebook!r}), {{"PROFILE": "laptop"}}))
+names = {{"__name__": "toy", "__file__": {root!r} + "/toy.py"}}
+exec(header, names)
+for source in (cell.source for cell in cells):
     try:
-        exec(compile(source, "cell", "exec"), names)
+        exec(compile(smaller.shrink_code(source, "toy"), "cell", "exec"), names)
     except Exception as error:  # a live cell may stumble over toys; one that makes a stored run must not
         if "records.run(" in source:
             raise
