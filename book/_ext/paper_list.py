@@ -11,7 +11,7 @@ from book_local import ROOT
 from paper_runs import CARD, section, spell
 
 from course_lib import records
-from scripts.paper_queue.items import Item
+from scripts.paper_queue.items import NEEDS, Item
 
 
 def parts() -> dict[str, list[tuple[int, Item]]]:
@@ -97,10 +97,9 @@ def _table(part: str, items: list[tuple[int, Item]], there: dict[str, records.Re
 
 
 def _what(item: Item, there: dict[str, records.Record], pages: dict[str, str]) -> str:
-    needs = {"vgg16": "the whole VGG-16", "datasets": "a folder of research data sets"}
     makes = [_link(name, pages) if name in there else f"<code>{html.escape(name)}</code>" for name in item.records]
     makes += [f"the network <code>{html.escape(name)}</code>" for name in item.models]
-    wants = f"; it needs {' and '.join(needs[need] for need in item.needs)}" if item.needs else ""
+    wants = f"; it needs {' and '.join(NEEDS[need][0] for need in item.needs)}" if item.needs else ""
     title = html.escape(item.title[0].upper() + item.title[1:])
     return f"{title}<small><code>{html.escape(item.name)}</code> makes {_list(makes)}{wants}</small>"
 

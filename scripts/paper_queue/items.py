@@ -9,6 +9,11 @@ from typing import Any
 
 STYLES = ("great_wave", "composition_viii", "cafe_terrace", "church_at_auvers", "poppies")
 SCALES = ("full", "tenth", "toy")
+NEEDS = {  # what an item may need beside the two cut networks → in words, and how to get it
+    "vgg16": ("the whole VGG-16", "`make weights` fetches it, `make paper-pack ARGS=--full` packs it"),
+    "datasets": ("a folder of research data sets", "give it with --datasets, or as COURSE_LIB_DATASETS"),
+    "matplotlib": ("matplotlib, which draws its maps", "`pip install matplotlib`"),
+}
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,7 @@ class Item:
         seconds: an estimate of its whole time on an H100-class card, start included.
         records: the stored runs at the ``paper`` profile that it makes; it is done when all are there.
         models: the model files that it makes, without ``.safetensors``.
-        needs: what must be at hand beside the two cut networks: ``"vgg16"`` for the whole of it (LPIPS),
-            ``"datasets"`` for a folder of research data sets, ``"matplotlib"`` for what is drawn with it.
+        needs: what must be at hand beside the two cut networks, words of `NEEDS`.
         settings: what `tasks` is told, plain values.
         trained: the kind of seconds given on the command line that it trains by ("painter", "translator",
             "enlarger"); empty for an item whose length is fixed.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scripts.notebook_script import Refused
 from scripts.paper_queue.contents import Unfit, read_record
-from scripts.paper_queue.items import Item
+from scripts.paper_queue.items import NEEDS, Item
 from scripts.paper_queue.task import QUEUE
 
 MINUTES = 12.0
@@ -104,15 +104,18 @@ def first_of_each_kind(items: Sequence[Item], environment: Mapping[str, str]) ->
 def lacks(item: Item, environment: Mapping[str, str]) -> str:
     """What an item needs that is not at hand, in words that say how to get it; "" when nothing is missing."""
     for need in item.needs:
-        if need == "vgg16" and not _whole_vgg16(environment):
-            return "needs the whole VGG-16: `make weights` fetches it, `make paper-pack ARGS=--full` packs it"
-        if need == "datasets" and not Path(environment.get("COURSE_LIB_DATASETS") or "/nowhere").is_dir():
-            return "needs a folder of research data sets: give it with --datasets, or as COURSE_LIB_DATASETS"
-        if need == "matplotlib" and importlib.util.find_spec(need) is None:
-            return "needs matplotlib, which draws its maps: `pip install matplotlib`"
-        if need not in ("vgg16", "datasets", "matplotlib"):
+        if need not in NEEDS:
             return f"needs {need}, which this queue does not know"
+        if not _at_hand(need, environment):
+            what, how = NEEDS[need]
+            return f"needs {what}: {how}"
     return ""
+
+
+def _at_hand(need: str, environment: Mapping[str, str]) -> bool:
+    if need == "datasets":
+        return Path(environment.get("COURSE_LIB_DATASETS") or "/nowhere").is_dir()
+    return _whole_vgg16(environment) if need == "vgg16" else importlib.util.find_spec(need) is not None
 
 
 def _whole_vgg16(environment: Mapping[str, str]) -> bool:
