@@ -18,13 +18,32 @@ sys.path.insert(0, str(ROOT / "book"))
 
 from models import RECIPES, steps_of  # noqa: E402
 
+from scripts.paper_queue.items import QUEUE  # noqa: E402
+
 STYLES = [name for name, recipe in RECIPES.items() if recipe.method is johnson]
 TRANSLATORS = [name for name, recipe in RECIPES.items() if recipe.method is pix2pix]
 ENLARGERS = [name for name, recipe in RECIPES.items() if recipe.method is super_resolution]
 
 
+def files():
+    """The networks of the package: those of the recipes, and those that a queue of runs brought home."""
+    found = sorted(path for path in model_files.models_folder().glob("*.safetensors"))
+    return ([path for path in found if not path.stem.endswith("_paper")],
+            [path for path in found if path.stem.endswith("_paper")])  # fmt: skip
+
+
 def test_every_recipe_has_its_network_and_no_network_is_without():
-    assert sorted(RECIPES) == sorted(path.stem for path in model_files.models_folder().glob("*.safetensors"))
+    assert sorted(RECIPES) == sorted(path.stem for path in files()[0])
+
+
+def test_a_network_at_the_papers_scale_has_its_item_and_its_stored_run():
+    makers = {model: item for item in QUEUE for model in item.models}
+    kinds = {"painter": johnson.KIND, "translator": pix2pix.KIND, "enlarger": super_resolution.KIND}
+    for path in files()[1]:
+        stored = records.load(makers[path.stem].records[0], profile="paper")
+        file = model_files.read(path, kinds[makers[path.stem].kind])
+        assert file.facts["steps in all"] == stored.values["steps in all"], path.name
+        assert path.stat().st_size < 28e6, path.name
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -40,10 +59,10 @@ def test_a_network_its_record_and_its_recipe_agree(name):
 
 
 def test_they_are_small():
-    files = list(model_files.models_folder().glob("*.safetensors"))
-    assert max(file.stat().st_size for file in files if file.stem not in TRANSLATORS) < 1e6
-    assert max(file.stat().st_size for file in files) < 6e6
-    assert all(file.stat().st_mode & 0o444 == 0o444 for file in files), "not readable by everybody"
+    own, larger = files()
+    assert max(file.stat().st_size for file in own if file.stem not in TRANSLATORS) < 1e6
+    assert max(file.stat().st_size for file in own) < 6e6
+    assert all(file.stat().st_mode & 0o444 == 0o444 for file in own + larger), "not readable by everybody"
 
 
 @pytest.mark.parametrize("name", STYLES)
