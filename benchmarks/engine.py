@@ -250,9 +250,17 @@ class Entry:
         return median(self.turns)
 
 
+def pictures(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
+    """Photograph and painting: the photograph's long side is `size`; with `square` both its sides are."""
+    square = getattr(options, "square", False)
+    return sample_image(CONTENT, (options.size, options.size) if square else options.size), sample_image(
+        STYLE, options.size
+    )
+
+
 def race(start: str, options: argparse.Namespace) -> dict[str, dict[str, float | int | None]]:
     """All four from one picture, in turns of `BLOCK` evaluations."""
-    content, style = sample_image(CONTENT, options.size), sample_image(STYLE, options.size)
+    content, style = pictures(options)
     entries = {}
     for name, (kind, config) in configs(options.seed, options.device).items():
         entries[name] = Entry(name, kind, content, style, replace(config, start=start))
@@ -313,7 +321,7 @@ def report(found: dict[str, dict[str, float | int | None]], start: str) -> None:
 def measure(options: argparse.Namespace, starts: tuple[str, ...] = ("noise", "content")) -> dict[str, Any]:
     """Everything, printed as it comes."""
     device = runtime.pick_device(options.device)
-    height, width = sample_image(CONTENT, options.size).shape[-2:]
+    height, width = pictures(options)[0].shape[-2:]
     precision = runtime.pick_precision("auto", device)
     able = machine(height, width, precision, device)
     print(f"{height}×{width} px, {device}, {torch.get_num_threads()} threads")
@@ -338,7 +346,7 @@ def measure(options: argparse.Namespace, starts: tuple[str, ...] = ("noise", "co
 
 def whole_runs(options: argparse.Namespace) -> dict[str, float]:
     """Seconds of two runs of `gatys.stylize` with so many evaluations, everything included: the first, and another."""
-    content, style = sample_image(CONTENT, options.size), sample_image(STYLE, options.size)
+    content, style = pictures(options)
     config = gatys.Config(num_steps=options.steps, seed=options.seed, device=options.device)
     found = {}
     for name in ("first", "second"):
@@ -362,7 +370,7 @@ def memory_of(which: str, options: argparse.Namespace) -> float:
     kind, config = configs(options.seed, options.device)[which]
     device = runtime.pick_device(options.device)
     for size in (min(64, options.size), options.size):
-        content, style = sample_image(CONTENT, size), sample_image(STYLE, size)
+        content, style = pictures(argparse.Namespace(**{**vars(options), "size": size}))
         if size == options.size:
             before = psutil.Process().memory_info().rss
             if device.type == "cuda":

@@ -15,8 +15,18 @@ def run(job: Job) -> None:
     """Ours, the plain loop and the floor, in turns, from noise and from the photograph."""
     turns = {"full": EVALUATIONS // engine.BLOCK, "tenth": 3, "toy": 1}[job.scale]
     options = argparse.Namespace(
-        size=job.size(job.item.settings["size"]), steps=turns * engine.BLOCK, seed=0, device=job.device, in_process=True
+        size=job.size(job.item.settings["size"]),
+        steps=turns * engine.BLOCK,
+        seed=0,
+        device=job.device,
+        in_process=True,
+        square=True,
     )
-    settings = {"size": options.size, "steps": options.steps, "content": engine.CONTENT, "style": engine.STYLE}
+    settings = {
+        "size": [options.size, options.size],
+        "steps": options.steps,
+        "content": engine.CONTENT,
+        "style": engine.STYLE,
+    }
     with stored(job, job.item.records[0], settings) as record:
         record.values |= engine.measure(options, ("noise",) if job.scale == "toy" else ("noise", "content"))
