@@ -132,7 +132,7 @@ class LBFGS:
         order = (self.places + self.row) % self.history_size  # from the oldest pair to the newest
         usable = self.usable.index_select(0, order)
         sy, zy = (products.index_select(0, order).index_select(1, order) for products in (self.sy, self.zy))
-        scale = usable * torch.where(usable > 0, sy.diagonal(), 1.0).rsqrt()  # 0 leaves a pair out
+        scale = usable * sy.diagonal().masked_fill(usable == 0, 1.0).rsqrt()  # 0 leaves a pair out
         zy = zy * scale.outer(scale)
         identity = torch.eye(len(scale), dtype=sy.dtype, device=sy.device)
         r = (sy * scale.outer(scale)).triu(1) + identity
