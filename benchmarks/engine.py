@@ -9,12 +9,13 @@ picture is scored by the same objective in float64. `--record` stores the result
 
 On a GPU "float32" is a question of settings: PyTorch convolves in TF32 by default and multiplies matrices in float32.
 "plain" takes these defaults; the loop is also run with TF32 off, and with TF32 everywhere. Ours is also run without
-its CUDA graph, and with the kernels that cuDNN finds fastest by trying.
+its CUDA graph.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import re
 import subprocess
 import sys
@@ -119,16 +120,15 @@ class OursWithoutGraph(Ours):
 def settings_of(name: str) -> Iterator[None]:
     """PyTorch's switches as the name of a participant says; afterwards as they were."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    kept = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    kept = matmul.allow_tf32, cudnn.allow_tf32
     try:
         if "TF32 off" in name:
             matmul.allow_tf32 = cudnn.allow_tf32 = False
         if "TF32 everywhere" in name:
             matmul.allow_tf32 = cudnn.allow_tf32 = True
-        cudnn.benchmark = "cuDNN tries" in name
         yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = kept
+        matmul.allow_tf32, cudnn.allow_tf32 = kept
 
 
 def wait(device: torch.device) -> None:
@@ -171,8 +171,8 @@ def machine(height: int, width: int, precision: torch.dtype, device: torch.devic
     return {"matrix rate": rate, "convolutions": alone, "operations": operations}
 
 
-def score(image: Tensor, content: Tensor, style: Tensor, network: VGGFeatures) -> float:
-    """Eq. 7 in float64."""
+def exact_loss(content: Tensor, style: Tensor, network: VGGFeatures) -> PerceptualLoss:
+    """Eq. 7 in float64, its targets set."""
     config = gatys.Config()
     loss = PerceptualLoss(
         network,
@@ -181,6 +181,11 @@ def score(image: Tensor, content: Tensor, style: Tensor, network: VGGFeatures) -
     )
     loss.set_content(content.double())
     loss.set_style([resize(style, max(content.shape[-2:])).double()])
+    return loss
+
+
+def score(image: Tensor, loss: PerceptualLoss) -> float:
+    """The loss of one picture, exactly."""
     with torch.no_grad():
         return float(loss(image.double()).sum())
 
@@ -204,7 +209,6 @@ def configs(seed: int, device: str) -> dict[str, tuple[type, gatys.Config]]:
             "plain, TF32 off": found["plain"],
             "plain, TF32 everywhere": found["plain"],
             "Config(), no graph": (OursWithoutGraph, found["Config()"][1]),
-            "Config(), cuDNN tries": found["Config()"],
         }
     return found
 
@@ -269,10 +273,10 @@ def race(start: str, options: argparse.Namespace) -> dict[str, dict[str, float |
             entry.turn()
     device = runtime.pick_device(options.device)
     exact = VGGFeatures(layers=(*STYLE_LAYERS, CONTENT_LAYER), precision=torch.float64).to(device)
-    content, style = content.to(device), style.to(device)
+    loss = exact_loss(content.to(device), style.to(device), exact)
 
     def scored(picture: Tensor) -> float:
-        return score(picture, content, style, exact)
+        return score(picture, loss)
 
     last = entries["plain"].pictures[-1]
     goals = {"loss": scored(last), "saved": scored(last.clamp(0, 1))}  # a file holds values in [0, 1] only
@@ -323,14 +327,14 @@ def measure(options: argparse.Namespace, starts: tuple[str, ...] = ("noise", "co
     device = runtime.pick_device(options.device)
     height, width = pictures(options)[0].shape[-2:]
     precision = runtime.pick_precision("auto", device)
+    first_runs = whole_runs(options)  # before anything else has warmed the device up
     able = machine(height, width, precision, device)
     print(f"{height}×{width} px, {device}, {torch.get_num_threads()} threads")
-    values: dict[str, Any] = {"picture": f"{height}×{width}", "machine": able}
+    values: dict[str, Any] = {"picture": f"{height}×{width}", "machine": able, "whole run": first_runs}
+    print("a whole run:", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in first_runs.items()))
     for start in starts:
         values[start] = race(start, options)
         report(values[start], start)
-    values["whole run"] = whole_runs(options)
-    print("a whole run:", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in values["whole run"].items()))
     ours = values["noise"]["Config()"]["seconds"]
     values["share of matrix rate"] = able["operations"] / ours / able["matrix rate"]
     values["share of convolutions alone"] = able["convolutions"] / ours
@@ -371,6 +375,7 @@ def memory_of(which: str, options: argparse.Namespace) -> float:
     device = runtime.pick_device(options.device)
     for size in (min(64, options.size), options.size):
         content, style = pictures(argparse.Namespace(**{**vars(options), "size": size}))
+        gc.collect()  # an entry and its runner know each other
         if size == options.size:
             before = psutil.Process().memory_info().rss
             if device.type == "cuda":

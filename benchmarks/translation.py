@@ -76,7 +76,7 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
         num_epochs=1, device=options.device,
     )  # fmt: skip
     if device.type != "cpu":  # pairs that lie on the device, cut to their own size: what costs nothing here
-        config = replace(config, load_size=options.size, mirror=False, num_epochs=options.steps + 1)
+        config = replace(config, load_size=options.size, mirror=False, num_epochs=options.steps)
     scenes = Facades(size=options.size, length=options.batch, seed=options.seed)
     pairs = [scenes[k] for k in range(options.batch)] * (options.steps + 1 if device.type == "cpu" else 1)
     batch = torch.stack(pairs[: options.batch]).to(device)

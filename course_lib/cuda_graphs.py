@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -60,7 +61,6 @@ class CapturedStep:
         self.replay: Callable[[], None] | None = None
         self.inputs: tuple[Tensor, ...] = ()
         self.outputs: Any = None
-        self._side: Any = None
 
     def __call__(self, *inputs: Tensor) -> Any:
         """One step."""
@@ -92,14 +92,18 @@ class CapturedStep:
 
     def _beside(self, *inputs: Tensor) -> Any:
         """An ordinary call on a stream of its own, as captures need it to have happened."""
-        here = torch.cuda.current_stream(self.device)
-        if self._side is None:
-            self._side = torch.cuda.Stream(self.device)
-        self._side.wait_stream(here)
-        with torch.cuda.stream(self._side):
+        here, side = torch.cuda.current_stream(self.device), _side_stream(self.device)
+        side.wait_stream(here)
+        with torch.cuda.stream(side):
             outputs = self.step(*inputs)
-        here.wait_stream(self._side)
+        here.wait_stream(side)
         return outputs
+
+
+@lru_cache(maxsize=8)
+def _side_stream(device: torch.device) -> Any:
+    """One for all runs: cuBLAS keeps a workspace for every stream that it was ever used on."""
+    return torch.cuda.Stream(device)
 
 
 def capture(step: Callable[[], Any], device: torch.device) -> tuple[Callable[[], None], Any]:
@@ -108,7 +112,15 @@ def capture(step: Callable[[], Any], device: torch.device) -> tuple[Callable[[],
     Raises:
         RuntimeError: the step waits for the device, or calls something that cannot be recorded.
     """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.device(device), torch.cuda.graph(graph):
-        outputs = step()
+    graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream(device)
+    generator = torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+    random = generator.clone_state()
+    try:
+        # other threads of this process, those that prepare batches, say, may go on with what a capture must not do
+        with torch.cuda.device(device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            outputs = step()
+    except RuntimeError:  # a capture that broke off leaves its stream and its random state behind
+        torch.cuda.set_stream(here)
+        generator.graphsafe_set_state(random)
+        raise
     return graph.replay, outputs

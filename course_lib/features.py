@@ -219,7 +219,7 @@ class VGGFeatures(nn.Module):
             max pooling also ``"pool1"``, …: the winners' places, as `torch.nn.functional.max_pool2d` gives them.
         """
         x, tape = self._enter(image), {}
-        joined = self._joined() if _fuses(x.device, x.dtype) else frozenset()
+        joined = self._joined(x.device, x.dtype)
         for name, below in zip(self.names, ("", *self.names), strict=False):
             if name in joined:
                 continue  # computed together with its ReLU, which is next
@@ -239,10 +239,18 @@ class VGGFeatures(nn.Module):
                 tape[name] = x
         return tape
 
-    def _joined(self) -> frozenset[str]:
-        """The convolutions whose own output nobody asks for, only the rectified one."""
-        pairs = zip(self.names, self.names[1:], strict=False)
-        return frozenset(a for a, b in pairs if a.startswith("conv") and b.startswith("relu") and a not in self.layers)
+    def _joined(self, device: torch.device, precision: torch.dtype) -> frozenset[str]:
+        """The convolutions that are computed in one kernel with their ReLU: nobody asks for their own output."""
+        if device.type != "cuda":
+            return frozenset()
+        joined, convs = set(), dict(self.convs.items())
+        for name, after in zip(self.names, self.names[1:], strict=False):
+            conv = convs.get(name)
+            if not isinstance(conv, nn.Conv2d) or not after.startswith("relu") or name in self.layers:
+                continue
+            if _fuses(device, precision, conv.in_channels, conv.out_channels):
+                joined.add(name)
+        return frozenset(joined)
 
     @torch.no_grad()
     def pull_back(self, tape: dict[str, Tensor], add: Callable[[str, Tensor], None]) -> Tensor:
@@ -300,19 +308,27 @@ class VGGFeatures(nn.Module):
         return f"{self.arch}, to {self.layers[-1]}, {self.pooling} pooling, weights: {self.source}"
 
 
-@lru_cache(maxsize=8)
-def _fuses(device: torch.device, precision: torch.dtype) -> bool:
-    """Whether cuDNN convolves, adds the offset and rectifies in one kernel here, and gives the same numbers."""
-    if device.type != "cuda" or precision not in (torch.bfloat16, torch.float16):
+@lru_cache(maxsize=64)
+def _fuses(device: torch.device, precision: torch.dtype, channels_in: int, channels_out: int) -> bool:
+    """Whether cuDNN convolves, adds the offset and rectifies in one kernel here, and gives the same numbers.
+
+    It is tried, because an engine is found for each shape anew; and in memory full of NaN, because the kernel is
+    handed an output that nobody has written yet.
+    """
+    if device.type != "cuda" or precision not in (torch.bfloat16, torch.float16) or channels_in % 8:
         return False
     generator = seeded_generator(0)
-    x, weight = (torch.randn(shape, generator=generator) for shape in ((1, 16, 12, 10), (24, 16, 3, 3)))
-    bias = torch.randn(24, generator=generator).to(device, precision)
-    x, weight = (t.to(device, precision).contiguous(memory_format=torch.channels_last) for t in (x, weight))
+    x, weight = (
+        torch.randn(shape, generator=generator).to(device, precision).contiguous(memory_format=torch.channels_last)
+        for shape in ((1, channels_in, 24, 20), (channels_out, channels_in, 3, 3))
+    )
+    bias = torch.randn(channels_out, generator=generator).to(device, precision)
+    plain = F.relu(F.conv2d(x, weight, bias, padding=1))
+    spoiled = torch.full_like(plain, float("nan"))
+    del spoiled  # its memory is the next to be handed out
     try:
         fused = torch.cudnn_convolution_relu(x, weight, bias, (1, 1), (1, 1), (1, 1), 1)
-    except (AttributeError, RuntimeError):  # an older PyTorch, another build
+    except (AttributeError, RuntimeError):  # an older PyTorch, another build, no engine for this shape
         return False
-    plain = F.relu(F.conv2d(x, weight, bias, padding=1))
-    near = (fused.float() - plain.float()).norm() <= 0.01 * plain.float().norm()
+    near = (fused.float() - plain.float()).norm() <= 0.01 * plain.float().norm()  # False for NaN, too
     return bool(near) and fused.is_contiguous(memory_format=torch.channels_last)

@@ -96,7 +96,7 @@ class Minimizer:
             found.append(terms.detach())
         self.optimizers[0].step()
         self.optimizers[0].zero_grad(set_to_none=True)
-        return torch.stack(found).mean(0), shown
+        return torch.stack(found).mean(0), shown.detach()
 
 
 def adam(network: nn.Module, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Adam:

@@ -126,16 +126,16 @@ def _scores(seed: int) -> Item:
 
 QUEUE: tuple[Item, ...] = (
     Item("gpu_tests", "gpu_tests", "the tests that need a GPU", 90, ("gpu_tests",)),
-    _engine(512, 60),
-    _engine(256, 30),
-    _engine(1024, 90),
+    _engine(512, 90),
+    _engine(256, 45),
+    _engine(1024, 150),
     Item("training_steps", "training_steps", "a training step of the painter and of pix2pix, beside the plain way", 60,
          ("06_training_step", "09_rate")),
     Item("cpu_beside_gpu", "cpu_beside_gpu", "100 iterations on the CPU and on the GPU (Peng et al., Table 1)", 90,
          ("05_cpu_beside_gpu",)),
     _chapter("06", "Johnson's Table 1 at 256, 512 and 1024 px", 60, "speed", suffix="_speed",
              told={"painters": "untrained"}),
-    _chapter("03", "chapter 3 at 512 px", 60, "castle", "noise", "paintings", "noise_width", "clamping"),
+    _chapter("03", "chapter 3 at 512 px", 60, "castle", "noise", "paintings", "noise_width"),
     _chapter("04", "chapter 4 at 512 px", 180,
              "grid", "style_layers", "ratio", "strength", "five_thousand", "costs"),
     _chapter("04", "chapter 4 at 512 px, what is measured by LPIPS", 90, "content_layer", "starts", "prior",
@@ -150,12 +150,12 @@ QUEUE: tuple[Item, ...] = (
     Item("scores", "scores", "chapter 9's scores at 128 px, the three seeds together", 20, ("09_scores",),
          needs=("datasets",), settings={"seeds": 3}),
     Item("sizes", "sizes", "time and memory by size, 128 to 2048 px", 60, ("05_sizes",)),
-    _chapter("05", "chapter 5: what seconds buy, preconditioners", 60, "seconds", "preconditioner", "same_seconds"),
+    _chapter("05", "chapter 5: preconditioners at 512 px", 60, "preconditioner"),
     _chapter("05", "chapter 5: the microscope", 40, "microscope", suffix="_microscope", needs=("matplotlib",)),
     _chapter("06", "one pass beside 300 iterations, and what it is worth", 60, "beside", "objective",
              told={"painters": "trained here"}),
     _chapter("02", "chapter 2: textures at 512 px, 2000 steps", 90, "style_reconstructions", "textures", "larger"),
-    _chapter("08", "chapter 8: two players, long games", 180, "collapse", "equilibrium", "patches", "film"),
+    _chapter("08", "chapter 8: two players, long games", 180, "collapse", "equilibrium", "film"),
 )  # fmt: skip
 
 

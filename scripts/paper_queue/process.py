@@ -89,7 +89,8 @@ def run(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     child = context.Process(target=_child, args=(list(arguments), str(log), dict(environment), str(folder)))
-    child.start()
+    with _told(environment):  # the server is started by the first child
+        child.start()
     assert child.pid is not None
     how = "by itself"
     while child.is_alive():
@@ -115,9 +116,28 @@ def _child(arguments: list[str], log: str, environment: dict[str, str], folder: 
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda._is_in_bad_fork():  # something imported has woken the GPU: begin from nothing
+        os.execv(sys.executable, [sys.executable, "-m", "scripts.paper_queue.task", *arguments])
     from scripts.paper_queue.task import main
 
     sys.exit(main(arguments))
+
+
+@contextmanager
+def _told(environment: Mapping[str, str]) -> Iterator[None]:
+    """What the server must know before it imports anything: where the package lies, and to leave the GPU alone."""
+    wanted = {"PYTHONPATH": environment.get("PYTHONPATH", ""), "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+    kept = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

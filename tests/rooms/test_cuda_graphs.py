@@ -368,7 +368,7 @@ def test_a_step_stays_on_the_device_and_never_looks(monkeypatch, precision, pool
     from course_lib import VGGFeatures
     from course_lib.perceptual import PerceptualLoss
 
-    monkeypatch.setattr("course_lib.features._fuses", lambda device, precision: False)
+    monkeypatch.setattr("course_lib.features._fuses", lambda *_: False)
     monkeypatch.setattr("course_lib.losses._sums_wide", lambda dtype: True)
     mode = FakeTensorMode(allow_non_fake_inputs=False)
     network = pretend(VGGFeatures(weights=None, precision=precision, pooling=pooling), mode)

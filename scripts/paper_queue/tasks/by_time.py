@@ -43,7 +43,7 @@ class Plan:
         return "" if done >= whole else f"{done:,} of {whole:,} steps"
 
 
-def plan(job: Job, kind: str, whole: int, timed: Callable[[int], Any], *, start: Any = None) -> Plan:
+def plan(job: Job, kind: str, whole: int, timed: Callable[[int], Any], *, start: Any = None, warm_up: int = 1) -> Plan:
     """How many steps this job trains.
 
     Args:
@@ -52,6 +52,7 @@ def plan(job: Job, kind: str, whole: int, timed: Callable[[int], Any], *, start:
         whole: steps of the paper.
         timed: trains so many steps into nowhere and returns the model; its history is what is timed.
         start: the model to begin with where none was trained before.
+        warm_up: so many times the usual steps are timed, where shapes change from step to step.
     """
     name = (job.item.models or job.item.records)[0]
     checkpoint = job.into / "checkpoints" / f"{name}.checkpoint"
@@ -60,19 +61,26 @@ def plan(job: Job, kind: str, whole: int, timed: Callable[[int], Any], *, start:
     begin = model if model is not None else start
     if checkpoint.exists() and note.exists():
         told = json.loads(note.read_text(encoding="utf-8"))
-        if told["before"] == before:
+        if told["before"] == before and told["start"] == _known(begin):
             return Plan(told["steps"], before, begin, checkpoint, note)
     checkpoint.unlink(missing_ok=True)
     left = max(1, job.steps(whole) - before)
     began = time.perf_counter()
-    each = seconds_a_step(timed(TIMED[job.scale]).facts["history"]["seconds"])
+    each = seconds_a_step(timed(warm_up * TIMED[job.scale]).facts["history"]["seconds"])
     room = _SHARE * job.seconds * (0.1 if job.scale == "tenth" else 1.0) - (time.perf_counter() - began)
     steps = left if job.scale == "toy" else max(1, min(left, int(room / each)))
     print(f"{name}: {each * 1000:.2f} ms a step; {steps:,} steps of {left:,} that are left", flush=True)
     note.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(note) as stream:
-        stream.write(json.dumps({"steps": steps, "before": before}).encode())
+        stream.write(json.dumps({"steps": steps, "before": before, "start": _known(begin)}).encode())
     return Plan(steps, before, begin, checkpoint, note)
+
+
+def _known(model: Any) -> str | None:
+    """What tells the model that a training starts from."""
+    if model is None:
+        return None
+    return f"{sum(value.double().sum().item() for value in model.network.state_dict().values()):.9g}"
 
 
 def trained_before(job: Job, kind: str) -> tuple[int, Any]:

@@ -38,7 +38,8 @@ def run(job: Job) -> None:
     def train(steps: int, **more: Any) -> super_resolution.Model:
         return super_resolution.train(None, replace(config, num_steps=steps), **more)
 
-    chosen = by_time.plan(job, super_resolution.KIND, PAPER.num_steps, train, start=first)
+    chosen = by_time.plan(job, super_resolution.KIND, PAPER.num_steps, train, start=first,
+                          warm_up=4 if config.shift else 1)  # fmt: skip
     name = job.item.models[0]
     with stored(job, job.item.records[0], config) as record:
         model = train(chosen.steps, start=chosen.start, checkpoint=chosen.checkpoint, callback=by_time.watch(name))

@@ -35,12 +35,15 @@ def _one(k: int, source: str, size: int, seed: int) -> Tensor:
 
 
 def streets(source: str, size: int, count: int, seed: int) -> list[Tensor]:
-    """Pairs (2, 3, size, size), drawn by all cores: a street of 286 px takes one core a tenth of a second."""
+    """Pairs (2, 3, size, size), drawn by all cores: a street of 286 px takes one core a tenth of a second.
+
+    The workers are forked, so this has to happen before this process uses the GPU.
+    """
     draw = partial(_one, source=source, size=size, seed=seed)
     workers = min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     if workers < 3 or count < 50:
         return [draw(k) for k in range(count)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
         # as bytes: a tensor would travel through a file of its own
         return [torch.frombuffer(bytearray(drawn), dtype=torch.uint8).view(2, 3, size, size).float() / 255
                 for drawn in pool.map(partial(_bytes, draw=draw), range(count), chunksize=8)]  # fmt: skip
@@ -52,6 +55,15 @@ def _bytes(k: int, draw: Any) -> bytes:
     return drawn.mul(255).round().to(torch.uint8).numpy().tobytes()
 
 
+class Unseen:
+    """Streets that the translator never sees: to be tested on, with their label maps, and to train the scorer."""
+
+    def __init__(self, source: str, size: int, tested: int, scorer: int) -> None:
+        self.tested = streets(source, size, tested, TEST)
+        self.labels = self.tested if source == "labels" else streets("labels", size, tested, TEST)
+        self.scorer = streets("labels", size, scorer, SCORER)
+
+
 def run(job: Job) -> None:
     """Train, score on streets it has not seen; at half width also write the model file."""
     source, toy = job.item.settings["source"], job.scale == "toy"
@@ -60,6 +72,7 @@ def run(job: Job) -> None:
     count = 4 if toy else PAIRS
     assert config.load_size is not None
     pairs = streets(source, config.load_size, count, TRAINING)
+    unseen = Unseen(source, config.image_size, 3 if toy else TESTED, 6 if toy else SCORER_PAIRS)
     whole = PAPER.num_epochs * PAIRS
 
     def train(steps: int, **more: Any) -> pix2pix.Model:
@@ -75,20 +88,16 @@ def run(job: Job) -> None:
         model = replace(model, facts=by_time.finish(job, chosen, whole, model, record))
         describe(record, Recipe(pix2pix, config, None, None, source), model)
         record.values["started from"] = None if chosen.start is None else f"{chosen.before:,} steps of its own"
-        record.values |= scores(model, job)
+        record.values |= scores(model, job, unseen)
         if job.item.models:
             pix2pix.save(model, job.into / "models" / f"{job.item.models[0]}.safetensors", half=True)
     by_time.put_away(chosen)
 
 
-def scores(model: pix2pix.Model, job: Job) -> dict[str, Any]:
+def scores(model: pix2pix.Model, job: Job, unseen: Unseen) -> dict[str, Any]:
     """Per-pixel accuracy of a segmenter trained on true streets, L1, and sharpness, beside those of the truth."""
-    config, toy = model.config, job.scale == "toy"
-    size, count = config.image_size, 3 if toy else TESTED
-    sources, truth = torch.stack(streets(job.item.settings["source"], size, count, TEST)).unbind(1)
-    labels = torch.stack(streets("labels", size, count, TEST))[:, 0]
-    scorer = train_segmenter(streets("labels", size, 6 if toy else SCORER_PAIRS, SCORER),
-                             num_steps=2 if toy else job.steps(SCORER_STEPS))  # fmt: skip
+    (sources, truth), labels = torch.stack(unseen.tested).unbind(1), torch.stack(unseen.labels)[:, 0]
+    scorer = train_segmenter(unseen.scorer, num_steps=2 if job.scale == "toy" else job.steps(SCORER_STEPS))
     made = pix2pix.translate(sources, model).image
     scorer.to(job.device)
 
