@@ -19,10 +19,8 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +32,7 @@ import torch
 from torch import Tensor
 
 from course_lib.figures import Figure, sheet
+from course_lib.files import folder_written_whole
 from course_lib.images import resize, to_pil
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -240,12 +239,8 @@ def show(
 
 
 def _write(record: Record) -> None:
-    """Write beside the old record, then swap folders: a failure leaves the old one as it was."""
-    folder = folder_of(record.name, record.profile)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{record.name}-", dir=folder.parent))
-    old = fresh.with_name(f"{fresh.name}.old")
-    try:
+    """Write the record's folder whole: a failure leaves the old one as it was."""
+    with folder_written_whole(folder_of(record.name, record.profile)) as fresh:
         files: dict[str, str] = {}
         for title, image in record.images.items():
             if isinstance(image, Path):
@@ -256,19 +251,6 @@ def _write(record: Record) -> None:
         stored = {**vars(record), "images": files}
         text = json.dumps(stored, indent=1, ensure_ascii=False, default=_plain)
         (fresh / "record.json").write_text(text + "\n", encoding="utf-8")
-        fresh.chmod(0o755)
-        if folder.exists():
-            os.replace(folder, old)
-        try:
-            os.replace(fresh, folder)
-        except OSError:
-            if old.exists():
-                os.replace(old, folder)
-            raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def _file_name(title: str, taken: Collection[str]) -> str:

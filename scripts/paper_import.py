@@ -8,7 +8,6 @@ already is left alone, and a run that was cut short never replaces the same run 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from course_lib.files import written_whole  # noqa: E402  (the tree at hand)
+from course_lib.files import folder_written_whole, written_whole  # noqa: E402  (the tree at hand)
 from scripts.notebook_script import Refused  # noqa: E402
 from scripts.paper_queue import intake  # noqa: E402
 from scripts.paper_queue.contents import Unfit, read_record  # noqa: E402
@@ -50,7 +49,8 @@ def take_in(found: Found, queue: Sequence[Item], root: Path) -> Iterator[str]:
             yield f"{name}: kept; the one here is whole, and the one that comes is reduced ({cut})"
         else:
             word = "replaced" if target.exists() else "taken in"
-            _swap(fresh, target)
+            with folder_written_whole(target) as folder:
+                shutil.copytree(fresh, folder, dirs_exist_ok=True)
             yield f"{name}: {word}"
     makers = {model: item for item in queue for model in item.models}
     for name in found.models:
@@ -83,28 +83,6 @@ def _same(fresh: Path, target: Path) -> bool:
         return False
     there = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in (fresh, target)]
     return there[0] == there[1]
-
-
-def _swap(fresh: Path, target: Path) -> None:
-    """Copy a folder beside its place, then move it in; an older one goes only when the new one stands."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    old = beside.with_name(f"{beside.name}.old")
-    try:
-        shutil.copytree(fresh, beside, dirs_exist_ok=True)
-        beside.chmod(0o755)
-        if target.exists():
-            os.replace(target, old)
-        try:
-            os.replace(beside, target)
-        except OSError:
-            if old.exists():
-                os.replace(old, target)
-            raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def _put(fresh: Path, target: Path) -> str:
