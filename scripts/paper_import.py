@@ -128,6 +128,9 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         reason = "what was taken in before is whole, and the same call goes on from there"
         print(f"paper-import: a file could not be written ({error}); {reason}.", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("paper-import: stopped; what was taken in is whole, and the same call goes on.", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -70,22 +70,31 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="with the whole VGG-16, for what is measured by LPIPS")
     parser.add_argument("--datasets", type=Path, help="a folder with facades256, for chapter 9's scores")
     chosen = parser.parse_args()
-    chosen.into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pack-", dir=chosen.into) as fresh:
+    try:
+        return pack(chosen.into, full=chosen.full, datasets=chosen.datasets)
+    except (OSError, ValueError, weights.WeightsError) as error:  # a full disk, a folder without pairs, no network
+        print(f"paper-pack: {error}. An older pack is as it was.", file=sys.stderr)
+        return 1
+
+
+def pack(into: Path, *, full: bool = False, datasets: Path | None = None) -> int:
+    """Write the folder and its tar into `into`, each whole; the exit code."""
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pack-", dir=into) as fresh:
         folder = Path(fresh) / "paper"
-        fill(folder, full=chosen.full, datasets=chosen.datasets)
+        fill(folder, full=full, datasets=datasets)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        if size > LIMIT and not chosen.full and chosen.datasets is None:
+        if size > LIMIT and not full and datasets is None:
             print(
                 f"the pack has {size / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f}: leave something out", file=sys.stderr
             )
             return 1
         with tarfile.open(Path(fresh) / "paper.tar", "w") as tar:
             tar.add(folder, "paper", filter=_plain)
-        shutil.rmtree(chosen.into / "paper", ignore_errors=True)
-        folder.rename(chosen.into / "paper")
-        (Path(fresh) / "paper.tar").replace(chosen.into / "paper.tar")
-    print(f"{chosen.into / 'paper'} and {chosen.into / 'paper.tar'}: {size / 1e6:.1f} MB")
+        shutil.rmtree(into / "paper", ignore_errors=True)
+        folder.rename(into / "paper")
+        (Path(fresh) / "paper.tar").replace(into / "paper.tar")
+    print(f"{into / 'paper'} and {into / 'paper.tar'}: {size / 1e6:.1f} MB")
     return 0
 
 
@@ -172,4 +181,8 @@ def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("paper-pack: stopped; an older pack is as it was.", file=sys.stderr)
+        sys.exit(130)

@@ -114,3 +114,16 @@ def test_a_pack_that_was_unpacked_from_its_tar_is_the_folder(tmp_path, monkeypat
     assert paper_pack.main() == 1
     assert "leave something out" in capsys.readouterr().err
     assert (tmp_path / "paper" / "a" / "b.txt").read_text() == "c", "the older pack is as it was"
+
+
+def test_a_pack_that_cannot_be_made_says_so_in_one_sentence(tmp_path, monkeypatch, capsys):
+    def full_disk(folder, **_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(paper_pack, "fill", full_disk)
+    monkeypatch.setattr(sys, "argv", ["paper_pack.py", "--into", str(tmp_path)])
+    assert paper_pack.main() == 1
+    error = capsys.readouterr().err
+    assert "No space left on device" in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
