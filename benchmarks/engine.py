@@ -34,12 +34,13 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from course_lib import VGGFeatures, records, runtime, sample_image
-from course_lib.descent import stepper
-from course_lib.features import CONTENT_LAYER, STYLE_LAYERS
+from course_lib import VGGFeatures, runtime, sample_image
 from course_lib.images import resize
+from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
-from course_lib.perceptual import PerceptualLoss
+from course_lib.optimize.image import stepper
+from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS
+from course_lib.teaching import records
 
 BLOCK = 20  # evaluations in one turn: torch's max_iter
 SNAPSHOT = {"cpu": 2, "cuda": 10}  # evaluations between two pictures that can be scored

@@ -26,10 +26,11 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from course_lib import VGGFeatures, losses, records, resize, runtime, sample_image
-from course_lib.datasets import Crops
+from course_lib import VGGFeatures, losses, resize, runtime, sample_image
+from course_lib.data.crops import Crops
 from course_lib.methods import johnson
-from course_lib.training import seconds_a_step
+from course_lib.teaching import records
+from course_lib.training.loop import seconds_a_step
 
 STYLE = "great_wave"
 

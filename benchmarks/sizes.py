@@ -22,9 +22,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.engine import CONTENT, STYLE, Plain, memory_needed, wait
-from course_lib import records, runtime, sample_image
-from course_lib.descent import stepper
+from course_lib import runtime, sample_image
 from course_lib.methods import gatys
+from course_lib.optimize.image import stepper
+from course_lib.teaching import records
 
 SIZES = (128, 192, 256, 384, 512, 768, 1024)
 REPEATS, WARM_UP = 5, 4  # the fourth step of ours captures its graph, where there are graphs

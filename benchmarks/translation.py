@@ -25,10 +25,11 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from course_lib import records, runtime
-from course_lib.facades import Facades
+from course_lib import runtime
+from course_lib.data.facades import Facades
 from course_lib.methods import pix2pix
-from course_lib.training import seconds_a_step
+from course_lib.teaching import records
+from course_lib.training.loop import seconds_a_step
 
 PAIRS = 400  # of an epoch: the façades of Isola et al. and of Wang
 

@@ -25,13 +25,14 @@ from torch.utils.data import Subset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from course_lib import load_image, records, save_image
-from course_lib.facades import CLASSES, class_map
-from course_lib.files import written_whole
+from course_lib import load_image, save_image
+from course_lib.atomic import atomic_write
+from course_lib.data.facades import CLASSES, class_map
+from course_lib.data.pairs import PairedImages
+from course_lib.evaluation.metrics import luma
+from course_lib.evaluation.segmenter import Segmenter, find_classes, pixel_accuracy, train_segmenter
 from course_lib.methods import pix2pix
-from course_lib.metrics import luma
-from course_lib.pairs import PairedImages
-from course_lib.segmenter import Segmenter, find_classes, pixel_accuracy, train_segmenter
+from course_lib.teaching import records
 
 SCORES = Path(__file__).resolve().parents[1] / "_build" / "scores"
 TRAINED = 400
@@ -146,7 +147,7 @@ def make(name: str, seed: int, folder: Path, scale: Scale = LAPTOP) -> None:
     result |= {"seconds": model.facts["seconds"], "steps": model.facts["steps"], "stopped": model.stopped, "ends": ends}
     for scene, k in WATCHED.items():
         save_image(made[k : k + 1], file.with_suffix(f".{scene}.png"))
-    with written_whole(file) as stream:
+    with atomic_write(file) as stream:
         stream.write(json.dumps(result).encode())
     checkpoint.unlink(missing_ok=True)
     print(f"{name}, seed {seed}: {result['accuracy']:.3f} in {result['seconds']:.0f} s", flush=True)

@@ -31,9 +31,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book"))
 import onnx_graph
 import try_it
 
-from course_lib import layers, records, resize, sample_image, sample_names
-from course_lib.facades import draw_facade
+from course_lib import resize, sample_image, sample_names
+from course_lib.data.facades import draw_facade
 from course_lib.methods import johnson, pix2pix
+from course_lib.networks import layers
+from course_lib.teaching import records
 
 HTML = try_it.ROOT / "_build" / "html"
 SIZES = ("256", "512", "1024")

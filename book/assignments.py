@@ -7,8 +7,8 @@ without. With --check nothing is written, and a copy that is not up to date is a
 import sys
 from pathlib import Path
 
-from course_lib import assignments
-from course_lib.files import written_whole
+from course_lib.atomic import atomic_write
+from course_lib.teaching import assignments
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks" / "assignments"
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
             continue
         stale.append(path)
         if "--check" not in arguments:
-            with written_whole(path) as stream:
+            with atomic_write(path) as stream:
                 stream.write(content)
     for path in FOLDER.glob("*.ipynb"):
         if path not in made:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from course_lib import records  # noqa: E402  (the tree at hand)
+from course_lib.teaching import records  # noqa: E402  (the tree at hand)
 
 STATIC = ROOT / "book" / "_static"
 CARD = (1200, 630)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from course_lib.files import written_whole
+from course_lib.atomic import atomic_write
 
 FILE = Path(__file__).resolve().parents[1] / "data" / "chapter_costs.json"
 
@@ -28,5 +28,5 @@ def keep(profile: str, seconds: dict[str, float], versions: dict[str, str], devi
     for number, spent in seconds.items():
         rows[number] = {"seconds": round(spent), "device": device, **versions}
     known[profile] = dict(sorted(rows.items()))
-    with written_whole(file) as stream:
+    with atomic_write(file) as stream:
         stream.write((json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())

@@ -156,7 +156,7 @@ def keep_cost(path: Path, seconds: float) -> None:
     import torch
     from chapter_costs import keep
 
-    from course_lib import records
+    from course_lib.teaching import records
 
     profile = declared_parameters(nbformat.read(path, as_version=4)).get("PROFILE", "quick")
     versions = {"torch": torch.__version__.split("+")[0]}
@@ -187,7 +187,7 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     if again:
-        os.environ["COURSE_LIB_RECORDS"] = "again"  # see course_lib.records.missing
+        os.environ["COURSE_LIB_RECORDS"] = "again"  # see course_lib.teaching.records.missing
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     if todo:
         print(f"Executing {len(todo)} notebook{'s'[: len(todo) > 1]}, {workers} at a time …", flush=True)

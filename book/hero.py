@@ -12,9 +12,10 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from course_lib import records, resize, sample_image, save_image  # noqa: E402  (the tree at hand)
-from course_lib.facades import Facades  # noqa: E402
+from course_lib import resize, sample_image, save_image  # noqa: E402  (the tree at hand)
+from course_lib.data.facades import Facades  # noqa: E402
 from course_lib.methods import johnson, pix2pix  # noqa: E402
+from course_lib.teaching import records  # noqa: E402  (the tree at hand)
 
 HEIGHT, GAP, WIDTH = 340, 10, 400  # pixels
 SCENE = 1

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from tqdm.std import tqdm
 
-from course_lib import records, sample_image
-from course_lib.facades import Facades
+from course_lib import sample_image
+from course_lib.data.facades import Facades
 from course_lib.images import center_crop
 from course_lib.methods import johnson, pix2pix, super_resolution
+from course_lib.teaching import records
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, CHECKPOINTS = ROOT / "data" / "models", ROOT / "_build" / "checkpoints"

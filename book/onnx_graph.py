@@ -15,7 +15,7 @@ import torch
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 from torch import Tensor, nn
 
-from course_lib.layers import InstanceNorm, ResidualBlock
+from course_lib.networks.layers import InstanceNorm, ResidualBlock
 from course_lib.networks.transformer_net import TransformerNet
 from course_lib.networks.unet import UNet
 

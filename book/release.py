@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from course_lib.files import written_whole  # noqa: E402  (the tree at hand)
+from course_lib.atomic import atomic_write  # noqa: E402  (the tree at hand)
 
 NAME = "painting-with-networks"
 LEFT_OUT = {".sources", ".buildinfo", ".nojekyll"}  # of use to a build or to a host, not to a reader
@@ -78,7 +78,7 @@ def contents(html: Path, *, version: str, commit: str) -> dict[str, bytes]:
 def pack(files: dict[str, bytes], folder: str, target: Path) -> None:
     """Writes the archive whole or not at all; names in order, one date and one set of rights for every file."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(target) as stream, zipfile.ZipFile(stream, "w") as archive:
+    with atomic_write(target) as stream, zipfile.ZipFile(stream, "w") as archive:
         for name, data in files.items():
             entry = zipfile.ZipInfo(f"{folder}/{name}", date_time=(1980, 1, 1, 0, 0, 0))
             entry.create_system, entry.external_attr = 3, 0o100644 << 16
@@ -92,7 +92,7 @@ def main() -> int:
     files = contents(ROOT / "_build" / "html", version=version(), commit=commit())
     pack(files, name, target)
     digest = hashlib.sha256(target.read_bytes()).hexdigest()
-    with written_whole(target.with_name(f"{target.name}.sha256")) as stream:
+    with atomic_write(target.with_name(f"{target.name}.sha256")) as stream:
         stream.write(f"{digest}  {target.name}\n".encode())
     print(f"{target}: {len(files)} files, {target.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     return 0

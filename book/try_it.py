@@ -104,7 +104,7 @@ def _write(folder: Path, parts: Parts) -> None:
     import torch  # only when there is something to make: `make html` is quick when nothing changed
 
     from course_lib import sample_image, save_image
-    from course_lib.facades import draw_facade
+    from course_lib.data.facades import draw_facade
     from course_lib.images import ledger
     from course_lib.methods import johnson, pix2pix
 

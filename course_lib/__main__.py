@@ -1,4 +1,4 @@
-"""The command line: ``python -m course_lib COMMAND``. What the commands do stands in `course_lib.commands`."""
+"""The command line: ``python -m course_lib COMMAND``. What the commands do stands in `course_lib.cli.commands`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from course_lib import commands
-from course_lib.weights import WeightsError
+from course_lib.cli import commands
+from course_lib.pretrained.weights import WeightsError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib.files import written_whole
+from course_lib.atomic import atomic_write
+from course_lib.paths import data_places
 
 MAX_PIXELS = 80_000_000  # as float32 RGB this is already 0.96 GB; it stays below Pillow's own warning
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -224,7 +225,7 @@ def save_image(image: Tensor, path: str | Path, *, quality: int = 95) -> None:
     if options["format"] == "JPEG":
         options["subsampling"] = 0  # 4:2:0 would smear thin colored strokes over two pixels
     try:
-        with written_whole(target) as file:
+        with atomic_write(target) as file:
             pil.save(file, **options)
     except Exception as error:  # encoders raise more than OSError
         raise ImageError(
@@ -272,11 +273,10 @@ def check_pictures(images: Tensor) -> None:
 
 
 def images_folder() -> Path:
-    """The folder of the project's pictures: of $COURSE_LIB_DATA, the package or the repository."""
-    package, chosen = Path(__file__).resolve().parent, os.environ.get("COURSE_LIB_DATA")
-    places = [package / "_data" / "images", package.parent / "data" / "images"]
-    if chosen:
-        places = [Path(chosen).expanduser() / "images", Path(chosen).expanduser()]
+    """The folder of the project's pictures, see `course_lib.paths`."""
+    places = data_places("images")
+    if len(places) == 1:  # COURSE_LIB_DATA may name the pictures' own folder
+        places.append(places[0].parent)
     for place in places:
         if (place / "LEDGER.csv").is_file():
             return place

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from course_lib.files import folder_written_whole, written_whole  # noqa: E402  (the tree at hand)
+from course_lib.atomic import atomic_folder, atomic_write  # noqa: E402  (the tree at hand)
 from scripts.notebook_script import Refused  # noqa: E402
 from scripts.paper_queue import intake  # noqa: E402
 from scripts.paper_queue.contents import Unfit, read_record  # noqa: E402
@@ -49,7 +49,7 @@ def take_in(found: Found, queue: Sequence[Item], root: Path) -> Iterator[str]:
             yield f"{name}: kept; the one here is whole, and the one that comes is reduced ({cut})"
         else:
             word = "replaced" if target.exists() else "taken in"
-            with folder_written_whole(target) as folder:
+            with atomic_folder(target) as folder:
                 shutil.copytree(fresh, folder, dirs_exist_ok=True)
             yield f"{name}: {word}"
     makers = {model: item for item in queue for model in item.models}
@@ -91,7 +91,7 @@ def _put(fresh: Path, target: Path) -> str:
         return "already there"
     word = "replaced" if target.exists() else "taken in"
     target.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(target) as stream:
+    with atomic_write(target) as stream:
         stream.write(content)
     return word
 

@@ -27,9 +27,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from course_lib import images, model_files, weights  # noqa: E402
-from course_lib.network_catalog import CUTS, REGISTRY  # noqa: E402
-from course_lib.pairs import PairedImages  # noqa: E402
+from course_lib import images  # noqa: E402
+from course_lib.data.pairs import PairedImages  # noqa: E402
+from course_lib.pretrained import weights  # noqa: E402
+from course_lib.pretrained.catalog import CUTS, REGISTRY  # noqa: E402
+from course_lib.training import model_files  # noqa: E402
 from scripts.notebook_script import find_notebooks, write_script  # noqa: E402
 from scripts.paper_queue.items import QUEUE  # noqa: E402
 

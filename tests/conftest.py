@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib import VGGFeatures, sample_image, sample_names
-from course_lib.weights import WeightsError
+from course_lib.pretrained.weights import WeightsError
 
 
 def _picture(height, width, seed):

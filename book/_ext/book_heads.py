@@ -23,7 +23,7 @@ from paper_runs import anchor, on_a_processor, spell
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from course_lib import claims
+from course_lib.teaching import claims
 
 sys.path.insert(0, str(ROOT / "book"))
 

@@ -14,7 +14,7 @@ from docutils.parsers.rst import Directive
 from paper_runs import anchor
 from sphinx.application import Sphinx
 
-from course_lib import claims, records
+from course_lib.teaching import claims, records
 
 PLACE = attrgetter("at")
 HERE = {"paper": "Here, at the paper's scale", "laptop": "Here, on a laptop"}

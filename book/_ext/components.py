@@ -1,4 +1,4 @@
-"""Components of course_lib.interactive on the book's own pages: `{converter}` with its caption."""
+"""Components of course_lib.teaching.interactive on the book's own pages: `{converter}` with its caption."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 
 sys.path.insert(0, os.environ.get("COURSE_LIB_ROOT") or str(Path(__file__).resolve().parents[2]))
 
-from course_lib import interactive
+from course_lib.teaching import interactive
 
 
 class Converter(Directive):

@@ -10,7 +10,7 @@ import paper_runs
 from book_local import ROOT
 from paper_runs import CARD, section, spell
 
-from course_lib import records
+from course_lib.teaching import records
 from scripts.paper_queue.items import NEEDS, Item
 
 

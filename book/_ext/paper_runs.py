@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from course_lib import claims, figures, records
+from course_lib.teaching import claims, figures, records
 from scripts.paper_queue.items import QUEUE, Item
 
 PAGE = "book/paper_scale.html"

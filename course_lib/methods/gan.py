@@ -23,10 +23,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_lib import adversarial, layers, model_files, runtime, settings
-from course_lib.apprentice import learn
-from course_lib.networks.small_gan import SIZES, PictureGenerator, PictureJudge, PointGenerator, PointJudge
-from course_lib.training import adam
+from course_lib import runtime
+from course_lib.losses import adversarial
+from course_lib.methods import config_checks
+from course_lib.networks import layers
+from course_lib.networks.dcgan import SIZES, DCGANDiscriminator, DCGANGenerator
+from course_lib.networks.points import PointDiscriminator, PointGenerator
+from course_lib.training import model_files
+from course_lib.training.loop import adam
+from course_lib.training.run import learn
 
 KIND = "gan"
 _SHAPE = ("image_size", "noise_size", "num_classes", "width", "layers_G", "layers_D", "norm_D")
@@ -58,7 +63,7 @@ class Config:
 
     def __post_init__(self) -> None:
         names = ("steps_D", "num_steps", "batch_size", "noise_size", "width")
-        settings.check(
+        config_checks.check(
             self,
             whole={**dict.fromkeys(names, 1), "num_classes": 0, "layers_G": 0, "layers_D": 0, "seed": 0},
             positive=("learning_rate", "init_std", *["learning_rate_D"] * (self.learning_rate_D is not None)),
@@ -86,11 +91,11 @@ class Config:
 class Model:
     """What `train` returns and `load` reads."""
 
-    network: PointGenerator | PictureGenerator
+    network: PointGenerator | DCGANGenerator
     config: Config
     facts: dict[str, Any]  # "history", "seconds", "device", …: of the run that made it
     stopped: str | None = None  # why the training ended early, or None
-    discriminator: PointJudge | PictureJudge | None = None  # of the run; a file does not hold it
+    discriminator: PointDiscriminator | DCGANDiscriminator | None = None  # of the run; a file does not hold it
 
 
 @dataclass(frozen=True)
@@ -101,23 +106,23 @@ class Result:
     history: dict[str, list[float]]  # "seconds": of the pass
 
 
-def build(config: Config) -> PointGenerator | PictureGenerator:
+def build(config: Config) -> PointGenerator | DCGANGenerator:
     """The untrained generator of a configuration; its weights drawn from ``config.seed``."""
     with runtime.seeded(config.seed, torch.device("cpu")):
         shape = {"num_classes": config.num_classes, "width": config.width}
         if config.image_size == 0:
             return PointGenerator(config.noise_size, **shape, layers=config.layers_G)
-        network = PictureGenerator(config.noise_size, **shape, size=config.image_size)
+        network = DCGANGenerator(config.noise_size, **shape, size=config.image_size)
         layers.initialize(network, config.init_std)
         return network
 
 
-def build_discriminator(config: Config) -> PointJudge | PictureJudge:
+def build_discriminator(config: Config) -> PointDiscriminator | DCGANDiscriminator:
     """The untrained discriminator of a configuration."""
     with runtime.seeded(config.seed + 1, torch.device("cpu")):
         if config.image_size == 0:
-            return PointJudge(num_classes=config.num_classes, width=config.width, layers=config.layers_D)
-        network = PictureJudge(
+            return PointDiscriminator(num_classes=config.num_classes, width=config.width, layers=config.layers_D)
+        network = DCGANDiscriminator(
             size=config.image_size, num_classes=config.num_classes, width=config.width, norm=config.norm_D
         )
         layers.initialize(network, config.init_std)
@@ -181,7 +186,7 @@ def train_step(players: Players, real: Tensor, labels: Tensor | None = None) -> 
         players.optimizer_D.zero_grad(set_to_none=True)
     fake = G(players.noise(len(real[0])), None if labels is None else labels[-1])
     with layers.frozen(D):
-        found["G"] = adversarial.fooling_loss(D(fake, None if labels is None else labels[-1]), config.objective)
+        found["G"] = adversarial.generator_loss(D(fake, None if labels is None else labels[-1]), config.objective)
     found["G"].backward()
     players.optimizer_G.step()
     players.optimizer_G.zero_grad(set_to_none=True)
@@ -249,7 +254,7 @@ def train(
     device = runtime.pick_device(config.device)
     G, D = build(config), build_discriminator(config)
     if start is not None:
-        settings.check_same(start.config, config, _SHAPE)
+        config_checks.check_same(start.config, config, _SHAPE)
         G.load_state_dict(start.network.state_dict())
         if start.discriminator is not None:
             D.load_state_dict(start.discriminator.state_dict())

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 
 from course_lib import losses, runtime
-from course_lib.descent import STALL_STEPS, Adam, descend, is_stalled
-from course_lib.features import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures
 from course_lib.images import resize
-from course_lib.lbfgs import LBFGS, fourier_preconditioner
-from course_lib.perceptual import PerceptualLoss
+from course_lib.losses.perceptual import PerceptualLoss
+from course_lib.optimize.image import STALL_STEPS, Adam, is_stalled, optimize_image
+from course_lib.optimize.lbfgs import LBFGS, fourier_preconditioner
+from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures
 
 _MARGIN = 1.1  # what convolutions take for themselves, and gaps between tensors
 _PICTURES = 16  # in float32 beside the optimizer's history: images, gradients, the directions of one step
@@ -159,7 +159,7 @@ def stylize(
     config = config or Config()
     objective = _Objective(content, style, config)
     x = _start(objective, config, initial)
-    done = descend(
+    done = optimize_image(
         _optimizer(x, config),
         objective.evaluate,
         objective.names,

@@ -5,7 +5,7 @@ Not a picture but a network f_W is optimized, over photographs x, for one painti
     W* = argmin E_x [ λ_c ℓ_feat(f_W(x), x) + λ_s Σ_l ℓ_style,l(f_W(x), y_s) + λ_TV ℓ_TV(f_W(x)) ]
 
 Afterwards every photograph costs one pass. Symbols: λ_c = content_weight, λ_s = style_weight, λ_TV = tv_weight;
-the two losses are those of `course_lib.perceptual` in Johnson's convention (Eqs. 2–4): features divided by C·H·W.
+the two losses are those of `losses.perceptual` in Johnson's convention (Eqs. 2–4): features divided by C·H·W.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from course_lib import layers, losses, model_files, runtime, settings, tiles
-from course_lib.apprentice import learn
-from course_lib.datasets import Crops
-from course_lib.features import VGGFeatures
+from course_lib import losses, runtime
+from course_lib.data.crops import Crops
 from course_lib.images import check_pictures, resize
+from course_lib.losses.perceptual import PerceptualLoss
+from course_lib.methods import config_checks
+from course_lib.networks import layers, tiles
 from course_lib.networks.transformer_net import TransformerNet
-from course_lib.perceptual import PerceptualLoss
-from course_lib.training import Minimizer
+from course_lib.pretrained.vgg import VGGFeatures
+from course_lib.training import model_files
+from course_lib.training.loop import Minimizer
+from course_lib.training.run import learn
 
 KIND = "johnson"
 _BYTES_PER_PIXEL = 1500  # of a pass at full width: 800 to 1,200 measured at its peak, and a margin
@@ -60,7 +63,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        settings.check(
+        config_checks.check(
             self,
             whole={
                 "num_steps": 1, "batch_size": 1, "image_size": 8, "style_size": 8, "num_blocks": 0, "accumulate": 1,
@@ -200,7 +203,7 @@ def train(
     loss = objective(style, config)
     network = build(config)
     if start is not None:
-        settings.check_same(start.config, config, ("width", "num_blocks", "norm", "upsampling"))
+        config_checks.check_same(start.config, config, ("width", "num_blocks", "norm", "upsampling"))
         network.load_state_dict(start.network.state_dict())
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if callback is not None and preview is not None:

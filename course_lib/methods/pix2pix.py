@@ -22,14 +22,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_lib import adversarial, layers, model_files, runtime, settings
-from course_lib.apprentice import learn
-from course_lib.image_pool import ImagePool
+from course_lib import runtime
+from course_lib.data.pairs import Jitter
 from course_lib.images import check_pictures, resize
+from course_lib.losses import adversarial
+from course_lib.methods import config_checks
+from course_lib.networks import layers
 from course_lib.networks.patchgan import PATCHES, PatchGAN
 from course_lib.networks.unet import UNet
-from course_lib.pairs import Jitter
-from course_lib.training import adam
+from course_lib.training import model_files
+from course_lib.training.image_pool import ImagePool
+from course_lib.training.loop import adam
+from course_lib.training.run import learn
 
 KIND = "pix2pix"
 TEST_MODES = ("batch_statistics", "running")
@@ -65,7 +69,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        settings.check(
+        config_checks.check(
             self,
             whole={"num_epochs": 1, "batch_size": 1, "image_size": 4, "pool_size": 0, "seed": 0},
             positive=("learning_rate", "width", "init_std", "aspect_ratio"),
@@ -197,7 +201,7 @@ def train_step(players: Players, real_A: Tensor, real_B: Tensor) -> tuple[dict[s
         players.optimizer_D.step()
         players.optimizer_D.zero_grad(set_to_none=True)
         with players.autocast(), layers.frozen(D):
-            found["G_GAN"] = config.gan_weight * adversarial.fooling_loss(D(*shown, fake_B).float(), config.objective)
+            found["G_GAN"] = config.gan_weight * adversarial.generator_loss(D(*shown, fake_B).float(), config.objective)
     if config.l1_weight > 0:
         found["G_L1"] = config.l1_weight * 2 * (fake_B - real_B).abs().mean()  # 2: the paper's pictures span [−1, 1]
     torch.stack([loss for name, loss in found.items() if name.startswith("G")]).sum().backward()
@@ -253,10 +257,10 @@ def train(
         raise ValueError(f"{len(pairs)} pairs do not fill a batch of {config.batch_size}")
     G, D = build(config), build_discriminator(config) if config.gan_weight > 0 else None
     if start is not None:
-        settings.check_same(start.config, config, _SHAPE)
+        config_checks.check_same(start.config, config, _SHAPE)
         G.load_state_dict(start.network.state_dict())
         if D is not None and start.discriminator is not None:
-            settings.check_same(start.config, config, ("patch", "conditional"))
+            config_checks.check_same(start.config, config, ("patch", "conditional"))
             D.load_state_dict(start.discriminator.state_dict())
     for network in (G, D):
         if network is not None:

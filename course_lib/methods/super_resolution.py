@@ -21,14 +21,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from course_lib import layers, losses, model_files, runtime, settings, tiles
-from course_lib.apprentice import learn
-from course_lib.datasets import Crops
-from course_lib.features import VGGFeatures
+from course_lib import losses, runtime
+from course_lib.data.crops import Crops
 from course_lib.images import check_pictures, resample
+from course_lib.losses.perceptual import PerceptualLoss
+from course_lib.methods import config_checks
+from course_lib.networks import layers, tiles
 from course_lib.networks.super_resolution_net import FACTORS, SuperResolutionNet
-from course_lib.perceptual import PerceptualLoss
-from course_lib.training import Minimizer
+from course_lib.pretrained.vgg import VGGFeatures
+from course_lib.training import model_files
+from course_lib.training.loop import Minimizer
+from course_lib.training.run import learn
 
 KIND = "super_resolution"
 LOSSES = ("feature", "pixel")
@@ -65,7 +68,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        settings.check(
+        config_checks.check(
             self,
             whole={
                 "num_steps": 1, "batch_size": 1, "image_size": 8, "num_blocks": 0,
@@ -194,7 +197,7 @@ def train(
     precision = runtime.pick_precision(config.precision, device)
     network = build(config)
     if start is not None:
-        settings.check_same(start.config, config, ("factor", "width", "num_blocks", "norm", "upsampling", "skip"))
+        config_checks.check_same(start.config, config, ("factor", "width", "num_blocks", "norm", "upsampling", "skip"))
         network.load_state_dict(start.network.state_dict())
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     perceptual, pixel_weight = None, config.pixel_weight if config.loss == "feature" else 1.0

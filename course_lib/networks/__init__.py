@@ -1,1 +1,4 @@
-"""Networks, one architecture a file: pictures in [0, 1] in, pictures in [0, 1] out."""
+"""Networks, one architecture a file; blocks that several use in `layers`, large pictures in parts in `tiles`.
+
+Pictures in [0, 1] go in and come out: a network's own scale stays inside it. Losses and training belong elsewhere.
+"""

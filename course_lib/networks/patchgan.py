@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from course_lib.layers import norm_layer, receptive_field
+from course_lib.networks.layers import norm_layer, receptive_field
 
 PATCHES = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # receptive field → layers of stride 2
 
@@ -22,7 +22,7 @@ class PatchGAN(nn.Module):
         pictures: how many are judged together: 2 for a conditional discriminator, which sees the input beside the
             output, 1 for one that sees the output alone.
         width: factor on the paper's 64, 128, 256, 512, 512, 512 channels.
-        norm: ``"batch"`` or ``"instance"``, see `course_lib.layers.norm_layer`.
+        norm: ``"batch"`` or ``"instance"``, see `course_lib.networks.layers.norm_layer`.
 
     >>> judge = PatchGAN()
     >>> sum(parameter.numel() for parameter in judge.parameters()), judge.patch, judge.stride

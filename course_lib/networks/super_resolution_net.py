@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from course_lib import layers
 from course_lib.images import resample
-from course_lib.layers import ResidualBlock, norm_layer, reflected_conv
+from course_lib.networks import layers
+from course_lib.networks.layers import ResidualBlock, norm_layer, reflected_conv
 
 HALO = 24  # input pixels: an output pixel of four blocks depends on inputs at most this far away; see `halo`
 FACTORS = (2, 4, 8)

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib import layers
-from course_lib.layers import ResidualBlock, norm_layer, reflected_conv
+from course_lib.networks import layers
+from course_lib.networks.layers import ResidualBlock, norm_layer, reflected_conv
 
 HALO = 64  # pixels: an output pixel of five blocks depends on inputs at most this far away; see `halo`
 _SMALLEST = 8  # the quarter-size maps are reflected by one pixel
@@ -24,7 +24,7 @@ class TransformerNet(nn.Module):
         width: factor on the paper's 32, 64 and 128 channels; 1.0 has 1,679,235 parameters with instance norm.
         num_blocks: residual blocks.
         norm: ``"instance"`` (Ulyanov et al. 2016; the authors' released code) or ``"batch"`` (the paper).
-        upsampling: ``"resize"`` or ``"transposed"`` (the paper), see `course_lib.layers.upsampling`.
+        upsampling: ``"resize"`` or ``"transposed"`` (the paper), see `course_lib.networks.layers.upsampling`.
 
     *Differs from the paper:* every convolution reflects its borders; the paper reflects 40 pixels once, at the
     start, and lets the residual blocks shrink the maps.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from course_lib.layers import norm_layer
+from course_lib.networks.layers import norm_layer
 
 
 class UNet(nn.Module):
@@ -28,7 +28,7 @@ class UNet(nn.Module):
         skips: without them this is the paper's encoder–decoder (Figure 5).
         dropout: in which layers on the way up, counted from the smallest size: 1 to 3 in the paper's text; the code
             that most people use drops in 2 to 4.
-        norm: ``"batch"`` or ``"instance"``, see `course_lib.layers.norm_layer`.
+        norm: ``"batch"`` or ``"instance"``, see `course_lib.networks.layers.norm_layer`.
 
     >>> network = UNet()
     >>> sum(parameter.numel() for parameter in network.parameters())

@@ -63,7 +63,7 @@ def check_record(folder: Path, name: str, prefix: str = "") -> dict[str, Any]:
     Raises:
         Unfit: the message names the first fault.
     """
-    from course_lib.records import Record
+    from course_lib.teaching.records import Record
 
     found = read_record(folder)
 
@@ -123,7 +123,7 @@ def check_model(path: Path, item: Item) -> None:
     """
     import torch
 
-    from course_lib import model_files
+    from course_lib.training import model_files
 
     if item.kind not in METHODS:
         raise Unfit(f"{path.name}: items of the kind {item.kind} make no models; only {', '.join(METHODS)} do")

@@ -28,22 +28,24 @@ _FETCHES = "brings a network into the cache; the network's fingerprint counts in
 # Modules that no number depends on. They and what only they import are left out of every digest, so that a change to a
 # figure or a sentence does not ask for hours of a GPU.
 NOT_COUNTED = {
-    "course_lib.figures": _SHOWS,
-    "course_lib.interactive": _SHOWS,
-    "course_lib.widgets": _SHOWS,
-    "course_lib.claims": _SHOWS,
-    "course_lib.checks": _TEACHES,
-    "course_lib.assignments": _TEACHES,
-    "course_lib.grading": _TEACHES,
-    "course_lib.commands": _TEACHES,
-    "course_lib.records": "writes what a run found, and finds nothing itself",
-    "course_lib.weights": _FETCHES,
-    "course_lib.network_catalog": _FETCHES,
-    "course_lib.network_formats": _FETCHES,
-    "course_lib.package_index": _FETCHES,
+    "course_lib.teaching.figures": _SHOWS,
+    "course_lib.teaching.interactive": _SHOWS,
+    "course_lib.teaching.widgets": _SHOWS,
+    "course_lib.teaching.claims": _SHOWS,
+    "course_lib.teaching.checks": _TEACHES,
+    "course_lib.teaching.assignments": _TEACHES,
+    "course_lib.teaching.grading": _TEACHES,
+    "course_lib.cli.commands": _TEACHES,
+    "course_lib.teaching.records": "writes what a run found, and finds nothing itself",
+    "course_lib.pretrained.weights": _FETCHES,
+    "course_lib.pretrained.catalog": _FETCHES,
+    "course_lib.pretrained.formats": _FETCHES,
+    "course_lib.pretrained.package_index": _FETCHES,
 }
 # Functions that only draw, of a module that also computes.
-DRAWING = {"course_lib.microscope": {"load", "show", "explore", "colors", "_shares", "_bars", "_short", "_rgb"}}
+DRAWING = {
+    "course_lib.teaching.microscope": {"load", "show", "explore", "colors", "_shares", "_bars", "_short", "_rgb"}
+}
 
 
 def digest(item: Item, root: Path, tasks: Path | None = None) -> str:
@@ -83,7 +85,7 @@ def digest(item: Item, root: Path, tasks: Path | None = None) -> str:
 # --- networks and defaults
 @lru_cache(maxsize=1)
 def _networks() -> dict[str, Any]:
-    from course_lib.network_catalog import REGISTRY
+    from course_lib.pretrained.catalog import REGISTRY
 
     return {name: [REGISTRY[name].key, REGISTRY[name].mean, REGISTRY[name].std] for name in NETWORKS}
 

@@ -202,7 +202,7 @@ def _contents(names: list[str], queue: Sequence[Item], folder: Path, prefix: str
 
 
 def _check_checkpoint(path: Path, name: str) -> None:
-    """A checkpoint is a zip file, and is not opened here: `course_lib.checkpoints` reads it without executing it."""
+    """A checkpoint is a zip file, and is not opened here: `training.checkpoints` reads it without executing it."""
     if path.suffix == ".checkpoint":
         if not zipfile.is_zipfile(path):
             raise Unfit(f"{name} is not a checkpoint: torch writes them as zip files")

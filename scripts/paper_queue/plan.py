@@ -119,7 +119,7 @@ def _at_hand(need: str, environment: Mapping[str, str]) -> bool:
 
 
 def _whole_vgg16(environment: Mapping[str, str]) -> bool:
-    from course_lib.network_catalog import REGISTRY
+    from course_lib.pretrained.catalog import REGISTRY
 
     path, chosen = REGISTRY["vgg16_torchvision"].path, environment.get("COURSE_LIB_CACHE")
     return (Path(chosen).expanduser() / path.name if chosen else path).is_file()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from course_lib.files import written_whole
+from course_lib.atomic import atomic_write
 from scripts.paper_queue.contents import Unfit, not_finite, read_record
 from scripts.paper_queue.items import Item
 
@@ -181,5 +181,5 @@ def _rounded(value: Any) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(text.encode())

@@ -32,8 +32,8 @@ from scripts.paper_queue.verdict import judge
 # what the items import, and takes seconds: it is imported once, see `process`
 PRELOAD = (
     "torchmetrics.functional.image",
-    "course_lib.metrics",
-    "course_lib.records",
+    "course_lib.evaluation.metrics",
+    "course_lib.teaching.records",
     *(f"course_lib.methods.{name}" for name in ("gan", "gatys", "johnson", "pix2pix", "super_resolution")),
     "benchmarks.engine",
 )

@@ -5,9 +5,11 @@ import json
 import pytest
 import torch
 
-from course_lib import interactive, layers, losses
+from course_lib import losses
+from course_lib.networks import layers
 from course_lib.networks.patchgan import PatchGAN
 from course_lib.runtime import seeded_generator
+from course_lib.teaching import interactive
 
 WORDS = {"caption": "What to notice.", "alt": "Squares"}
 

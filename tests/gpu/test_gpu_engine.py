@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from course_lib import VGGFeatures, gram_matrix, losses, runtime, sample_image
-from course_lib.descent import stepper
-from course_lib.lbfgs import LBFGS, fourier_preconditioner
+from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
-from course_lib.perceptual import PerceptualLoss
+from course_lib.optimize.image import stepper
+from course_lib.optimize.lbfgs import LBFGS, fourier_preconditioner
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
 
@@ -25,7 +25,7 @@ def weights(request):
     """Of the network: a random one, and the published one where its file is at hand."""
     if request.param == "small random network":
         return None
-    from course_lib.weights import at_hand
+    from course_lib.pretrained.weights import at_hand
 
     if not at_hand("vgg19_normalized"):
         pytest.skip("vgg19_normalized is not in the cache")
@@ -176,7 +176,7 @@ def test_nothing_inside_a_step_waits(cuda, picture, optimizer):
 
 
 def test_fused_kernels_answer_or_are_left_alone(cuda):
-    from course_lib.features import _fuses
+    from course_lib.pretrained.vgg import _fuses
 
     for precision in (torch.bfloat16, torch.float16, torch.float32):
         for shape in ((3, 64), (64, 64), (256, 512), (8, 8)):

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from course_lib import runtime
-from course_lib.datasets import Crops
-from course_lib.facades import Facades
+from course_lib.data.crops import Crops
+from course_lib.data.facades import Facades
+from course_lib.data.pairs import Jitter
 from course_lib.images import sample_image, sample_names
 from course_lib.methods import gan, gatys, johnson, pix2pix, super_resolution
-from course_lib.pairs import Jitter
 
 STEPS = 12
 
@@ -92,9 +92,9 @@ def test_the_first_steps_are_the_cpus(device, picture, method):
 @pytest.mark.parametrize("method", [johnson, pix2pix], ids=["johnson", "pix2pix"])
 def test_a_resumed_training_is_one_that_was_never_stopped(device, monkeypatch, picture, tmp_path, method):
     """Within 5 % of the weights after 12 steps: on a GPU the order of sums differs from run to run."""
-    from course_lib import apprentice, training
+    from course_lib.training import loop, run
 
-    monkeypatch.setattr(apprentice, "fit", lambda *a, **k: training.fit(*a, **{**k, "checkpoint_every": 5}))
+    monkeypatch.setattr(run, "fit", lambda *a, **k: loop.fit(*a, **{**k, "checkpoint_every": 5}))
 
     def stop(progress):
         if progress.step == 7:

@@ -12,9 +12,9 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import engine, fast_style, sizes  # noqa: E402
 from course_lib import sample_image  # noqa: E402
-from course_lib.datasets import Crops  # noqa: E402
+from course_lib.data.crops import Crops  # noqa: E402
 from course_lib.methods import gatys, johnson  # noqa: E402
-from course_lib.training import order  # noqa: E402
+from course_lib.training.loop import order  # noqa: E402
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from docutils import nodes
 
-from course_lib import claims
+from course_lib.teaching import claims
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "book"), str(ROOT / "book" / "_ext")]

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_lib import metrics, model_files, records, resize, sample_image
-from course_lib.facades import Facades
+from course_lib import resize, sample_image
+from course_lib.data.facades import Facades
+from course_lib.evaluation import metrics
 from course_lib.images import center_crop
 from course_lib.methods import johnson, pix2pix, super_resolution
+from course_lib.teaching import records
+from course_lib.training import model_files
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book"))

@@ -11,8 +11,8 @@ import pytest
 import torch
 from docutils import nodes
 
-from course_lib import claims, records
-from course_lib.claims import Claim
+from course_lib.teaching import claims, records
+from course_lib.teaching.claims import Claim
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "book"), str(ROOT / "book" / "_ext")]

@@ -10,7 +10,8 @@ import nbformat
 import pytest
 import torch
 
-from course_lib import VGGFeatures, assignments
+from course_lib import VGGFeatures
+from course_lib.teaching import assignments
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks" / "assignments"
@@ -211,7 +212,7 @@ def test_cells_without_marks_are_refused():
 
 def test_no_random_state_is_left_behind():
     """Checks seed what they build, and give the student's random state back."""
-    from course_lib import checks
+    from course_lib.teaching import checks
 
     torch.manual_seed(7)
     expected = torch.rand(3)

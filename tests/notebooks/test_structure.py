@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_lib.interactive.component import part
+from course_lib.teaching.interactive.component import part
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 SCRIPT = re.compile(r'<script class="play-part">(.*?)</script>', re.DOTALL)
@@ -116,7 +116,7 @@ def test_its_outputs_are_there_and_clean(path: Path) -> None:
     for output in outputs(notebook):
         assert output.output_type != "error", output.get("evalue")
         kinds = set(output.get("data", {}))
-        assert not kinds & {"image/png", "image/jpeg"}, "show pictures with course_lib.figures"
+        assert not kinds & {"image/png", "image/jpeg"}, "show pictures with course_lib.teaching.figures"
         assert "application/vnd.jupyter.widget-view+json" not in kinds
 
 

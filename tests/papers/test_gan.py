@@ -14,12 +14,14 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib import adversarial, checkpoints
-from course_lib.layers import receptive_field
+from course_lib.losses import adversarial
 from course_lib.methods import gan
 from course_lib.methods.gan import Config, Players, load, save, train, train_step
-from course_lib.model_files import ModelError
-from course_lib.networks.small_gan import PictureGenerator, PictureJudge, PointGenerator, PointJudge
+from course_lib.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from course_lib.networks.layers import receptive_field
+from course_lib.networks.points import PointDiscriminator, PointGenerator
+from course_lib.training import checkpoints
+from course_lib.training.model_files import ModelError
 
 TINY = {"image_size": 0, "noise_size": 2, "width": 16, "batch_size": 32, "num_steps": 4, "device": "cpu"}
 PICTURES = {**TINY, "image_size": 16, "width": 4, "batch_size": 4, "num_steps": 2}
@@ -90,15 +92,15 @@ def test_a_dcgan_of_64_px_has_the_channels_of_figure_1():
     """100 → 1024, 512, 256, 128 → 3, by 4×4 filters; a normalization has two numbers a channel."""
     filters = 16 * (100 * 1024 + 1024 * 512 + 512 * 256 + 256 * 128 + 128 * 3)
     count = filters + 2 * (1024 + 512 + 256 + 128) + 3
-    assert sum(p.numel() for p in PictureGenerator(100, size=64).parameters()) == count
+    assert sum(p.numel() for p in DCGANGenerator(100, size=64).parameters()) == count
 
 
 @pytest.mark.parametrize(("size", "halvings"), [(16, 2), (32, 3), (64, 4)])
 def test_pictures_are_in_their_range_and_a_judge_sees_all_of_one(size, halvings):
-    made = PictureGenerator(5, size=size, width=8)(10 * torch.randn(4, 5, generator=generator()))
+    made = DCGANGenerator(5, size=size, width=8)(10 * torch.randn(4, 5, generator=generator()))
     assert made.shape == (4, 3, size, size)
     assert 0 <= made.min() < 0.5 < made.max() <= 1
-    judge = PictureJudge(size=size, width=8)
+    judge = DCGANDiscriminator(size=size, width=8)
     assert judge(made).shape == (4,)
     field, stride = receptive_field(judge.layers)
     assert field >= size
@@ -108,7 +110,7 @@ def test_pictures_are_in_their_range_and_a_judge_sees_all_of_one(size, halvings)
 def test_a_judge_without_normalization_judges_each_picture_alone():
     images = torch.rand(3, 3, 16, 16, generator=generator())
     for norm, alone in (("none", True), ("batch", False)):
-        judge = PictureJudge(size=16, width=4, norm=norm)
+        judge = DCGANDiscriminator(size=16, width=4, norm=norm)
         assert torch.allclose(judge(images)[:1], judge(images[:1]), atol=1e-5) == alone
 
 
@@ -141,15 +143,15 @@ def test_both_players_hear_the_class(size):
 
 def test_a_network_refuses_what_it_was_not_built_for():
     with pytest.raises(ValueError, match="knows 0 classes, and labels came"):
-        PointJudge()(torch.zeros(2, 2), torch.zeros(2, dtype=torch.long))
+        PointDiscriminator()(torch.zeros(2, 2), torch.zeros(2, dtype=torch.long))
     with pytest.raises(ValueError, match="knows 3 classes, and no labels came"):
-        PointJudge(num_classes=3)(torch.zeros(2, 2))
+        PointDiscriminator(num_classes=3)(torch.zeros(2, 2))
     with pytest.raises(ValueError, match="one label for each of 2"):
-        PointJudge(num_classes=3)(torch.zeros(2, 2), torch.zeros(1, dtype=torch.long))
+        PointDiscriminator(num_classes=3)(torch.zeros(2, 2), torch.zeros(1, dtype=torch.long))
     with pytest.raises(ValueError, match=r"expected \(N, 3, 16, 16\), got \(2, 3, 32, 32\)"):
-        PictureJudge(size=16, width=4)(torch.zeros(2, 3, 32, 32))
+        DCGANDiscriminator(size=16, width=4)(torch.zeros(2, 3, 32, 32))
     with pytest.raises(ValueError, match="pictures are 16, 32, 64 px"):
-        PictureGenerator(2, size=20)
+        DCGANGenerator(2, size=20)
 
 
 # --- Proposition 1 and Theorem 1 ---
@@ -160,7 +162,7 @@ def test_a_discriminator_alone_learns_p_over_p_plus_q_of_a_die():
     places = torch.tensor([[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     p, q = torch.tensor([2, 1, 1]), torch.tensor([1, 1, 2])  # quarters
     torch.manual_seed(0)
-    judge = PointJudge(width=16)
+    judge = PointDiscriminator(width=16)
     teach(judge, lambda: places.repeat_interleave(p, 0), lambda: places.repeat_interleave(q, 0), steps=300)
     with torch.no_grad():
         torch.testing.assert_close(judge(places).sigmoid(), torch.tensor([2 / 3, 1 / 2, 1 / 3]), atol=0.01, rtol=0)
@@ -169,7 +171,7 @@ def test_a_discriminator_alone_learns_p_over_p_plus_q_of_a_die():
 def test_a_discriminator_alone_learns_the_logarithm_of_the_ratio_of_two_normals():
     """N((−½, 0), I) against N((½, 0), I): log p/q = −x, a plane; D* = σ(−x)."""
     torch.manual_seed(0)
-    judge = PointJudge(width=16, layers=1)
+    judge = PointDiscriminator(width=16, layers=1)
     draw = lambda middle: lambda: torch.tensor([middle, 0.0]) + torch.randn(512, 2)  # noqa: E731
     teach(judge, draw(-0.5), draw(0.5), steps=400)
     x = cloud(2000, seed=1)
@@ -183,7 +185,7 @@ def test_the_game_is_worth_minus_log_4_where_the_two_agree_and_more_elsewhere():
     places = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
     for made, worth in (([1, 1], -math.log(4)), ([0, 2], None)):
         torch.manual_seed(0)
-        judge = PointJudge(width=16)
+        judge = PointDiscriminator(width=16)
         draw_made = lambda counts=made: places.repeat_interleave(torch.tensor(counts), 0)  # noqa: E731
         teach(judge, lambda: places, draw_made, steps=300)
         value = -(adversarial.real_loss(judge(places)) + adversarial.fake_loss(judge(draw_made()))).item()
@@ -243,7 +245,7 @@ def test_one_step_by_hand(objective):
     torch.testing.assert_close(players.G.layers[0].bias.detach(), -0.1 * slopes.mean() * new_w)
     torch.testing.assert_close(fake.detach(), second)
     assert set(found) == {"D_real", "D_fake", "G"}
-    assert found["G"].item() == pytest.approx(adversarial.fooling_loss(logits, objective).item())
+    assert found["G"].item() == pytest.approx(adversarial.generator_loss(logits, objective).item())
 
 
 def test_each_player_moves_by_its_own_loss_alone():

@@ -12,13 +12,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from course_lib import VGGFeatures, descent, losses, sample_image
-from course_lib.features import STYLE_LAYERS
+from course_lib import VGGFeatures, losses, sample_image
 from course_lib.images import resize
-from course_lib.lbfgs import LBFGS
+from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
 from course_lib.methods.gatys import Config, stylize
-from course_lib.perceptual import PerceptualLoss
+from course_lib.optimize import image
+from course_lib.optimize.lbfgs import LBFGS
+from course_lib.pretrained.vgg import STYLE_LAYERS
 
 small = partial(Config, weights=None, precision="float32", device="cpu", num_steps=8)
 
@@ -406,7 +407,7 @@ def test_a_term_that_breaks_later_gives_back_the_last_finite_picture(content, st
 def test_the_same_where_the_host_looks_only_every_tenth_step(content, style, monkeypatch):
     """On an accelerator the run is already past the broken step when it is found."""
     pictures = []
-    monkeypatch.setattr(descent, "_steps_between_looks", lambda device: 10)
+    monkeypatch.setattr(image, "_steps_between_looks", lambda device: 10)
     whole = stylize(content, style, small(num_steps=25), callback=lambda progress: pictures.append(progress.image()))
     assert len(whole.history["seconds"]) == len(whole.history["total"]) == 25
     assert whole.history["seconds"] == sorted(whole.history["seconds"])
@@ -442,7 +443,7 @@ def test_between_looks_nothing_waits_for_the_device(content, style, host_reads):
 def test_a_look_is_one_read(content, style, monkeypatch, host_reads):
     counts = []
     for every in (1, 10):
-        monkeypatch.setattr(descent, "_steps_between_looks", lambda device, every=every: every)
+        monkeypatch.setattr(image, "_steps_between_looks", lambda device, every=every: every)
         with host_reads() as reads:
             stylize(content, style, small(num_steps=20))
         counts.append(len(reads))

@@ -14,14 +14,16 @@ import torch
 from torch import nn
 from torch.utils.data import IterableDataset
 
-from course_lib import VGGFeatures, apprentice, layers, losses, training
-from course_lib.datasets import Crops
+from course_lib import VGGFeatures, losses
+from course_lib.data.crops import Crops
 from course_lib.images import resize
-from course_lib.layers import ResidualBlock
 from course_lib.methods import johnson, super_resolution
 from course_lib.methods.johnson import Config, Model, load, save, train
-from course_lib.model_files import ModelError
-from course_lib.training import CheckpointError
+from course_lib.networks import layers
+from course_lib.networks.layers import ResidualBlock
+from course_lib.training import loop, run
+from course_lib.training.loop import CheckpointError
+from course_lib.training.model_files import ModelError
 
 TINY = {
     "num_steps": 2, "batch_size": 2, "image_size": 32, "style_size": 32, "width": 0.25, "num_blocks": 1,
@@ -208,7 +210,7 @@ def by_hand(style, photos, config):
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     rows = []
     for step in range(config.num_steps):
-        chosen = training.order(step, config.batch_size, len(crops), config.seed)
+        chosen = loop.order(step, config.batch_size, len(crops), config.seed)
         batch = torch.stack([crops[k] for k in chosen])
         found = [
             papers_objective(loss_network, one[None], photo[None], painting, config)
@@ -464,7 +466,7 @@ def test_a_photo_to_watch_changes_nothing_but_the_picture(style, photos, picture
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(style, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(apprentice, "fit", partial(training.fit, checkpoint_every=2))
+    monkeypatch.setattr(run, "fit", partial(loop.fit, checkpoint_every=2))
     config, file = tiny(num_steps=6), tmp_path / "run.checkpoint"
     whole = train(style, photos, config)
 

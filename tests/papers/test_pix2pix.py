@@ -14,13 +14,23 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_lib import apprentice, training
 from course_lib.images import ImageError
-from course_lib.layers import InstanceNorm
 from course_lib.methods import pix2pix
-from course_lib.methods.pix2pix import Config, Model, Players, build, build_discriminator, load, save, train, train_step
-from course_lib.model_files import ModelError
-from course_lib.training import CheckpointError, order
+from course_lib.methods.pix2pix import (
+    Config,
+    Model,
+    Players,
+    build,
+    build_discriminator,
+    load,
+    save,
+    train,
+    train_step,
+)
+from course_lib.networks.layers import InstanceNorm
+from course_lib.training import loop, run
+from course_lib.training.loop import CheckpointError, order
+from course_lib.training.model_files import ModelError
 
 TINY = {
     "num_epochs": 1, "image_size": 32, "load_size": None, "mirror": False, "width": 0.1, "patch": 16,
@@ -488,7 +498,7 @@ def test_a_batch_may_straddle_two_epochs():
 @pytest.mark.parametrize("settings", [{}, {"pool_size": 3}, {"gan_weight": 0.0}, {"norm": "instance", "cooldown": 0.5}])
 def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch, settings):
     """Bit by bit, with dropout, with the pool and what it draws, and both players with their optimizers."""
-    monkeypatch.setattr(apprentice, "fit", partial(training.fit, checkpoint_every=2))
+    monkeypatch.setattr(run, "fit", partial(loop.fit, checkpoint_every=2))
     pairs, config, file = random_pairs(3), tiny(num_epochs=3, **settings), tmp_path / "run.checkpoint"
     whole = train(pairs, config)
 

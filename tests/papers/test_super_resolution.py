@@ -12,14 +12,15 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib import VGGFeatures, apprentice, training
-from course_lib.datasets import Crops
+from course_lib import VGGFeatures
+from course_lib.data.crops import Crops
 from course_lib.images import resize
-from course_lib.layers import ResidualBlock
 from course_lib.methods import johnson, super_resolution
 from course_lib.methods.super_resolution import Config, Model, load, reduce, save, train
-from course_lib.model_files import ModelError
-from course_lib.training import CheckpointError
+from course_lib.networks.layers import ResidualBlock
+from course_lib.training import loop, run
+from course_lib.training.loop import CheckpointError
+from course_lib.training.model_files import ModelError
 
 TINY = {
     "num_steps": 2, "batch_size": 2, "image_size": 32, "width": 0.1, "num_blocks": 1, "weights": None,
@@ -200,7 +201,7 @@ def test_the_training_is_the_papers_written_out(photos, loss):
     crops = Crops(photos, size=32, seed=0, scales=(0.0, 0.5))
     adam = torch.optim.Adam(network.parameters(), lr=1e-3)
     for step in range(4):
-        large = torch.stack([crops[k] for k in training.order(step, 2, len(crops), 0)])
+        large = torch.stack([crops[k] for k in loop.order(step, 2, len(crops), 0)])
         found = network(reduce(large, 4, 1.0))
         if loss == "pixel":
             term = ((found - large) ** 2).sum() / (2 * 3 * 32 * 32)
@@ -315,7 +316,7 @@ def test_the_callback_sees_large_pictures(photos):
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(apprentice, "fit", partial(training.fit, checkpoint_every=2))
+    monkeypatch.setattr(run, "fit", partial(loop.fit, checkpoint_every=2))
     config, file = tiny(num_steps=4), tmp_path / "run.checkpoint"
     whole = train(photos, config)
 

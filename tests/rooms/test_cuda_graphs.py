@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from course_lib import cuda_graphs, layers, runtime
+from course_lib import cuda_graphs, runtime
 from course_lib.cuda_graphs import WARM_UP, CapturedStep
-from course_lib.descent import stepper
-from course_lib.facades import Facades
-from course_lib.lbfgs import LBFGS
+from course_lib.data.facades import Facades
 from course_lib.methods import gan, gatys, johnson, pix2pix
-from course_lib.training import Minimizer, fit
+from course_lib.networks import layers
+from course_lib.optimize.image import stepper
+from course_lib.optimize.lbfgs import LBFGS
+from course_lib.training.loop import Minimizer, fit
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.filterwarnings("error:no CUDA graph")
@@ -81,8 +82,8 @@ def graphs(monkeypatch):
         return capture_on_the_cpu(step, device)
 
     monkeypatch.setattr("course_lib.cuda_graphs.can_capture", lambda device: True)
-    monkeypatch.setattr("course_lib.training.can_capture", lambda device: True)
-    monkeypatch.setattr("course_lib.descent.can_capture", lambda device: True)
+    monkeypatch.setattr("course_lib.training.loop.can_capture", lambda device: True)
+    monkeypatch.setattr("course_lib.optimize.image.can_capture", lambda device: True)
     monkeypatch.setattr(cuda_graphs, "capture", capture)
     monkeypatch.setattr(CapturedStep, "_beside", lambda self, *inputs: self.step(*inputs))
     return captured
@@ -257,7 +258,7 @@ def test_a_captured_training_that_was_stopped_goes_on(graphs, picture, tmp_path)
     file = tmp_path / "run.checkpoint"
     learn = {"checkpoint": file}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("course_lib.apprentice.fit", lambda *a, **k: fit(*a, **{**k, "checkpoint_every": 5}))
+        patch.setattr("course_lib.training.run.fit", lambda *a, **k: fit(*a, **{**k, "checkpoint_every": 5}))
         with pytest.raises(KeyboardInterrupt):
             johnson.train(picture(32, 32, 9), photos, config, callback=stop_at_7, **learn)
         again = johnson.train(picture(32, 32, 9), photos, config, **learn)
@@ -366,10 +367,10 @@ def test_a_step_stays_on_the_device_and_never_looks(monkeypatch, precision, pool
     from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
     from course_lib import VGGFeatures
-    from course_lib.perceptual import PerceptualLoss
+    from course_lib.losses.perceptual import PerceptualLoss
 
-    monkeypatch.setattr("course_lib.features._fuses", lambda *_: False)
-    monkeypatch.setattr("course_lib.losses._sums_wide", lambda dtype: True)
+    monkeypatch.setattr("course_lib.pretrained.vgg._fuses", lambda *_: False)
+    monkeypatch.setattr("course_lib.losses.style._sums_wide", lambda dtype: True)
     mode = FakeTensorMode(allow_non_fake_inputs=False)
     network = pretend(VGGFeatures(weights=None, precision=precision, pooling=pooling), mode)
     loss = PerceptualLoss(network, content={"relu4_2": 1.0}, style={"relu1_1": 1.0, "relu4_1": 2.0})

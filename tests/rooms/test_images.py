@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image, ImageFile
 
-from course_lib import images
+from course_lib import images, paths
 from course_lib.images import (
     ImageError,
     center_crop,
@@ -634,7 +634,7 @@ def test_pictures_beside_the_installed_package_or_in_the_repository(tmp_path, mo
     folder.mkdir(parents=True)
     (folder / "LEDGER.csv").write_text("file,title,licence\n")
     monkeypatch.delenv("COURSE_LIB_DATA", raising=False)
-    monkeypatch.setattr(images, "__file__", str(tmp_path / "course_lib" / "images.py"))
+    monkeypatch.setattr(paths, "_PACKAGE", tmp_path / "course_lib")
     assert images_folder().samefile(folder)
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from course_lib import model_files
 from course_lib.methods import johnson
+from course_lib.training import model_files
 from scripts import paper_import
 from scripts.paper_queue import archives, intake
 from scripts.paper_queue.archives import Layout

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_notebook_script import notebook
 
-from course_lib import network_catalog
+from course_lib.pretrained import catalog
 from scripts.notebook_script import write_script
 from scripts.paper_queue import digest as room
 from scripts.paper_queue.digest import canonical, code_of, digest
@@ -33,7 +33,7 @@ FILES = {
     "course_lib/__init__.py": '"""The package."""\nfrom course_lib.paint import painted\n\n__version__ = "1"\n',
     "course_lib/paint.py": "from course_lib import brushes, figures\n\ndef painted(n):\n    return n * brushes.WIDE\n",
     "course_lib/brushes.py": "WIDE = 2  # hairs\n",
-    "course_lib/figures.py": "SIZE = 5\n",
+    "course_lib/teaching/figures.py": "SIZE = 5\n",
     "course_lib/unused.py": "X = 1\n",
     "course_lib/texture.py": "GRAIN = 1\n",
 }
@@ -79,7 +79,7 @@ def test_words_and_figures_do_not_count(root):
     )
     assert changed(root, "course_lib/brushes.py", "# hairs", "# of a cat") == before
     assert changed(root, "course_lib/paint.py", "    return", "    # a reason\n\n    return") == before
-    assert changed(root, "course_lib/figures.py", "5", "6") == before
+    assert changed(root, "course_lib/teaching/figures.py", "5", "6") == before
     assert changed(root, "course_lib/unused.py", "1", "2") == before
     assert changed(root, "course_lib/__init__.py", '"1"', '"2"') == before  # only hands the name on
     assert changed(root, "book/models.py", "{}", "{1: 2}") == before
@@ -111,13 +111,13 @@ def test_networks_and_defaults_count(root, monkeypatch):
     from course_lib.methods import gatys
 
     before = digest(ITEM, root)
-    entry = network_catalog.REGISTRY["vgg19_normalized"]
+    entry = catalog.REGISTRY["vgg19_normalized"]
     with monkeypatch.context() as patch:
         room._networks.cache_clear()
-        patch.setitem(network_catalog.REGISTRY, "vgg19_normalized", replace(entry, description="else"))
+        patch.setitem(catalog.REGISTRY, "vgg19_normalized", replace(entry, description="else"))
         assert digest(ITEM, root) == before
         room._networks.cache_clear()
-        patch.setitem(network_catalog.REGISTRY, "vgg19_normalized", replace(entry, key="0" * 64))
+        patch.setitem(catalog.REGISTRY, "vgg19_normalized", replace(entry, key="0" * 64))
         assert digest(ITEM, root) != before
     room._networks.cache_clear()
     with monkeypatch.context() as patch:
@@ -169,13 +169,18 @@ def test_syntax_trees_are_written_the_same_under_every_python():
 
 def test_the_engines_closure_of_this_tree():
     code = code_of(ROOT / "benchmarks" / "engine.py", ROOT, ROOT / "benchmarks")
-    assert {"course_lib.methods.gatys", "course_lib.lbfgs", "course_lib.features", "course_lib.images"} <= set(code)
+    assert {
+        "course_lib.methods.gatys",
+        "course_lib.optimize.lbfgs",
+        "course_lib.pretrained.vgg",
+        "course_lib.images",
+    } <= set(code)
     assert not {name for name in code if name.split(".")[-1] in ("figures", "records", "widgets", "claims", "weights")}
     for module in room.NOT_COUNTED:
         path = ROOT.joinpath(*module.split("."))
         assert path.is_dir() or path.with_suffix(".py").is_file(), f"{module} is not counted, and does not exist"
     microscope = (ROOT / "course_lib" / "microscope.py").read_text()
-    assert room.DRAWING["course_lib.microscope"] <= {
+    assert room.DRAWING["course_lib.teaching.microscope"] <= {
         node.name for node in ast.parse(microscope).body if hasattr(node, "name")
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.network_catalog import CUTS
+from course_lib.pretrained.catalog import CUTS
 from scripts import paper_pack
 from scripts.paper_queue.digest import digest
 from scripts.paper_queue.items import QUEUE, find

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from course_lib import records
+from course_lib.teaching import records
 from scripts.paper_queue.items import Job
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course_lib.files import written_whole
+from course_lib.atomic import atomic_write
 from course_lib.methods import johnson, pix2pix, super_resolution
-from course_lib.model_files import ModelError
-from course_lib.training import seconds_a_step
+from course_lib.training.loop import seconds_a_step
+from course_lib.training.model_files import ModelError
 from scripts.paper_queue.items import Job
 from scripts.paper_queue.tasks import REDUCED, ROOT
 
@@ -71,7 +71,7 @@ def plan(job: Job, kind: str, whole: int, timed: Callable[[int], Any], *, start:
     steps = left if job.scale == "toy" else max(1, min(left, int(room / each)))
     print(f"{name}: {each * 1000:.2f} ms a step; {steps:,} steps of {left:,} that are left", flush=True)
     note.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(note) as stream:
+    with atomic_write(note) as stream:
         stream.write(json.dumps({"steps": steps, "before": before, "start": _known(begin)}).encode())
     return Plan(steps, before, begin, checkpoint, note)
 

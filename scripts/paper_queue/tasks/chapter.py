@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from course_lib import checks, claims, records
 from course_lib.methods import johnson
-from course_lib.model_files import ModelError
+from course_lib.teaching import checks, claims, records
+from course_lib.training.model_files import ModelError
 from scripts.paper_queue import cells
 from scripts.paper_queue.digest import notebook_text
 from scripts.paper_queue.items import Job
@@ -22,7 +22,7 @@ def run(job: Job) -> None:
         RuntimeError: one of the item's stored runs was not made; names it and what went wrong first.
     """
     wanted = [name for name in job.item.records if not _there(name)]
-    os.environ["COURSE_LIB_RECORDS"] = ",".join(wanted)  # see `course_lib.records.missing`
+    os.environ["COURSE_LIB_RECORDS"] = ",".join(wanted)  # see `course_lib.teaching.records.missing`
     if job.datasets is not None:
         os.environ["COURSE_LIB_DATASETS"] = str(job.datasets)
     number = job.item.settings["notebook"]

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from course_lib import metrics, resize, sample_image, sample_names
+from course_lib import resize, sample_image, sample_names
+from course_lib.evaluation import metrics
 from course_lib.images import center_crop
 from course_lib.methods import super_resolution
 from scripts.paper_queue.items import Job

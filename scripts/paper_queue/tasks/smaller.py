@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import course_lib
-from course_lib import images, segmenter
+from course_lib import images
+from course_lib.evaluation import segmenter
 from course_lib.methods import gan, gatys, johnson, pix2pix, super_resolution
 
 SIDE = 48  # px of a toy's pictures

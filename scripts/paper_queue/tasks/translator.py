@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib.facades import Facades
+from course_lib.data.facades import Facades
+from course_lib.evaluation.metrics import luma
+from course_lib.evaluation.segmenter import find_classes, pixel_accuracy, train_segmenter
 from course_lib.methods import pix2pix
-from course_lib.metrics import luma
-from course_lib.segmenter import find_classes, pixel_accuracy, train_segmenter
 from scripts.paper_queue.items import Job
 from scripts.paper_queue.tasks import ROOT, by_time, stored
 

@@ -1,0 +1,107 @@
+"""What is where in a photograph: a small fully convolutional network that scores generated pictures.
+
+Isola et al. 2017 (Section 4.1) ask a network that was trained on real photographs to find the labels in a generated
+one: where it finds what the generator was told to paint, the picture is believable. Theirs is an FCN-8s on VGG-16
+for Cityscapes (Long et al. 2015); this one reads three layers of the same VGG-16 through 1×1 convolutions and learns
+in a minute or two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib import runtime
+from course_lib.data.facades import CLASSES, class_map
+from course_lib.pretrained.vgg import VGGFeatures
+from course_lib.training.loop import Minimizer, fit
+
+_LAYERS = ("relu2_2", "relu3_3", "relu4_3")  # with strides 2, 4 and 8
+
+
+class Segmenter(nn.Module):
+    """Photographs (N, 3, H, W) in [0, 1] → logits (N, K, H, W) of K classes, for sides from 16 px on.
+
+    Args:
+        classes: K.
+        channels: of each layer after its 1×1 convolution.
+        weights: of VGG-16, see `course_lib.pretrained.vgg.VGGFeatures`.
+    """
+
+    def __init__(
+        self, classes: int = len(CLASSES), *, channels: int = 64, weights: str | Path | None = "default",
+        precision: torch.dtype = torch.float32,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.features = VGGFeatures("vgg16", _LAYERS, pooling="max", weights=weights, precision=precision)
+        widths = [f.shape[1] for f in self.features(torch.zeros(1, 3, 16, 16)).values()]
+        self.read = nn.ModuleList(
+            nn.Sequential(nn.BatchNorm2d(width), nn.Conv2d(width, channels, 1)) for width in widths
+        )
+        self.decide = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(),
+                                    nn.Conv2d(channels, classes, 1))  # fmt: skip
+
+    def forward(self, image: Tensor) -> Tensor:
+        with torch.no_grad():
+            found = [feature.float() for feature in self.features(image).values()]
+        size = found[0].shape[-2:]
+        read = [
+            F.interpolate(layer(feature), size, mode="bilinear")
+            for layer, feature in zip(self.read, found, strict=True)
+        ]
+        logits: Tensor = self.decide(torch.stack(read).sum(0))
+        return F.interpolate(logits, image.shape[-2:], mode="bilinear")
+
+
+def train_segmenter(
+    pairs: Any, *, num_steps: int = 600, batch_size: int = 4, weights: str | Path | None = "default", seed: int = 0,
+    checkpoint: str | Path | None = None,
+) -> Segmenter:  # fmt: skip
+    """Learn to find the labels of real photographs, by the cross-entropy of each pixel.
+
+    Args:
+        pairs: a map-style dataset of (2, 3, H, W): label map, photograph.
+        seed: of the first weights and of the order.
+
+    Background counts for nothing: nobody said what is there.
+    """
+    device = runtime.pick_device()
+    with runtime.seeded(seed, torch.device("cpu")):
+        network = Segmenter(weights=weights, precision=runtime.pick_precision("auto", device)).to(device)
+
+    def loss(net: nn.Module, batch: Tensor) -> tuple[Tensor, Tensor]:
+        labels, photos = batch.unbind(1)
+        return F.cross_entropy(net(photos), class_map(labels), ignore_index=0).view(1), photos
+
+    fit(Minimizer(network, loss, ["cross_entropy"], learning_rate=2e-3), pairs, num_steps=num_steps,
+        batch_size=batch_size, cooldown=0.5, seed=seed, checkpoint=checkpoint,
+        identity={"pairs": getattr(pairs, "identity", None), "weights": weights})  # fmt: skip
+    return network.cpu().eval()
+
+
+def find_classes(images: Tensor, network: Segmenter) -> Tensor:
+    """The likeliest class of each pixel but background: (N, 3, H, W) in [0, 1] → (N, H, W), indices of `CLASSES`."""
+    with torch.inference_mode():
+        return torch.cat([network(image)[:, 1:].argmax(1) + 1 for image in images.split(8)])
+
+
+def pixel_accuracy(found: Tensor, labels: Tensor) -> float:
+    """The part of the pixels whose class is right, background left out (Isola et al. 2017, Table 1).
+
+    Args:
+        found: (N, H, W), classes.
+        labels: (N, 3, H, W), label maps in [0, 1].
+
+    >>> sky, wall = (torch.tensor(CLASSES[name]) / 255 for name in ("sky", "building"))
+    >>> labels = torch.stack((sky, wall), 1).view(1, 3, 1, 2)
+    >>> names = list(CLASSES)
+    >>> pixel_accuracy(torch.tensor([[[names.index("sky"), names.index("car")]]]), labels)
+    0.5
+    """
+    truth = class_map(labels)
+    known = truth > 0
+    return float((found == truth)[known].float().mean()) if known.any() else float("nan")

@@ -1,0 +1,171 @@
+"""Features and losses joined: the content and style terms of one network, with their gradient in closed form.
+
+Gatys et al. 2016 print the gradients of their two losses (Eqs. 2 and 6). So nothing has to be recorded and
+differentiated: the gradient of all terms together is *one* walk from the deepest layer to the image that adds
+(F − P) and (G − A) F where they belong, masks by the ReLU, and convolves back. `PerceptualLoss` is an ordinary
+differentiable function around that walk: it can be added to any other term, weighted, and differentiated once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from course_lib import losses
+from course_lib.losses.style import SIZE_INDEPENDENT, Convention
+from course_lib.pretrained.vgg import VGGFeatures
+
+
+class PerceptualLoss(nn.Module):
+    """Weighted content and style terms of a picture.
+
+    Args:
+        network: a `VGGFeatures` that answers for all the layers below.
+        content: content layer → weight of its term.
+        style: style layer → weight of its term.
+        convention: how the terms are scaled; ``losses.SIZE_INDEPENDENT`` by default.
+
+    Give the targets with `set_content` and `set_style`, then call it with pictures.
+
+    >>> network = VGGFeatures(layers=["relu1_1", "relu2_1"], weights=None)
+    >>> loss = PerceptualLoss(network, content={"relu2_1": 1.0}, style={"relu1_1": 100.0})
+    >>> photo, painting = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)
+    >>> loss.set_content(photo)
+    >>> loss.set_style([painting])
+    >>> terms = loss(photo)
+    >>> dict(zip(loss.names, (terms > 0).tolist()))
+    {'content/relu2_1': False, 'style/relu1_1': True}
+    """
+
+    def __init__(
+        self,
+        network: VGGFeatures,
+        *,
+        content: Mapping[str, float] | None = None,
+        style: Mapping[str, float] | None = None,
+        convention: Convention = SIZE_INDEPENDENT,
+    ) -> None:
+        super().__init__()
+        self.network, self.convention = network, convention
+        self.content, self.style = dict(content or {}), dict(style or {})
+        strange = [layer for layer in (*self.content, *self.style) if layer not in network.layers]
+        if strange:
+            raise ValueError(f"the network does not answer for {strange}; it does for {', '.join(network.layers)}")
+        self.names = (*(f"content/{layer}" for layer in self.content), *(f"style/{layer}" for layer in self.style))
+        self.content_targets: dict[str, Tensor] = {}  # layer → features (N, C, h, w)
+        self.style_targets: dict[str, Tensor] = {}  # layer → Gram matrix (N or 1, C, C), mean over positions
+
+    @torch.no_grad()
+    def set_content(self, image: Tensor) -> None:
+        """Take the content targets from `image`, (N, 3, H, W) in [0, 1]: one for each picture to come."""
+        with torch.autocast(image.device.type, enabled=False):  # the network has a precision of its own
+            self.content_targets = self.network(image, tuple(self.content))
+
+    @torch.no_grad()
+    def set_style(self, images: Sequence[Tensor], blend: Sequence[float] | None = None) -> None:
+        """Take the style targets from one or several images, (1, 3, h, w) each, any size.
+
+        Args:
+            blend: a weight for each image; equal by default (`losses.blend_grams`).
+        """
+        found = [self.network(image) for image in images]
+        for layer in self.style:
+            grams = [losses.gram_matrix(features[layer], mean=True) for features in found]
+            self.style_targets[layer] = losses.blend_grams(grams, blend or [1.0] * len(grams))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """All terms, weighted, in the order of `names`: (K,) float32. Add them up for the loss.
+
+        Args:
+            image: (N, 3, H, W) in [0, 1]; terms are summed over the batch.
+
+        Raises:
+            ValueError: no targets yet, or targets of another size; the image as in `VGGFeatures.forward`.
+        """
+        self._check_targets()
+        with torch.autocast(image.device.type, enabled=False):
+            terms: Tensor = _ClosedForm.apply(image, self)
+        return terms
+
+    @torch.no_grad()
+    def with_gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The terms, and the gradient of their sum, without autograd: what an optimizer of pictures calls.
+
+        Args:
+            image: (N, 3, H, W) in [0, 1].
+
+        Returns:
+            the terms as `forward` gives them, (K,) float32, and (N, 3, H, W) float32.
+
+        Raises:
+            ValueError: as `forward`.
+        """
+        self._check_targets()
+        with torch.autocast(image.device.type, enabled=False):
+            tape = self.network.record(image)
+            terms, differences = self._terms(tape)
+            return terms, self._gradient(tape, differences, torch.ones_like(terms))
+
+    def _check_targets(self) -> None:
+        missing = {*self.content} - {*self.content_targets} or {*self.style} - {*self.style_targets}
+        if missing:
+            raise ValueError(f"no target for {', '.join(sorted(missing))} yet: call set_content and set_style first")
+
+    def _gradient(self, tape: dict[str, Tensor], differences: Mapping[str, Tensor], upstream: Tensor) -> Tensor:
+        """∂/∂image of Σ upstream_k · term_k; `upstream` is (K,)."""
+        factors = dict(zip(self.names, upstream.unbind(), strict=True))
+
+        def add(layer: str, gradient: Tensor) -> None:
+            self._add_gradient(layer, gradient, tape[layer], differences.get(layer), factors)
+
+        return self.network.pull_back(tape, add)
+
+    def _terms(self, tape: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The terms, and G − A of each style layer."""
+        terms, differences = [], {}
+        for layer, weight in self.content.items():
+            terms.append(weight * losses.content_loss(tape[layer], self.content_targets[layer], self.convention))
+        for layer, weight in self.style.items():
+            gram = losses.gram_matrix(tape[layer], mean=True)  # (N, C, C) float32
+            differences[layer] = gram - self.style_targets[layer]
+            terms.append(weight * self.convention.style_coefficient(gram.shape[1]) * differences[layer].square().sum())
+        return torch.stack(terms), differences
+
+    def _add_gradient(
+        self, layer: str, gradient: Tensor, features: Tensor, difference: Tensor | None, upstream: Mapping[str, Tensor]
+    ) -> None:
+        """Add this layer's ∂L/∂F to `gradient` in place: c (F − P) and s (G − A) F (Eqs. 2 and 6, before the ReLU)."""
+        channels, positions = features.shape[1], features.shape[2] * features.shape[3]
+        if layer in self.content:
+            factor = 2 * self.content[layer] * self.convention.content_coefficient(channels, positions)
+            scale = (factor * upstream[f"content/{layer}"]).to(gradient.dtype)
+            gradient.addcmul_(features - self.content_targets[layer], scale)
+        if difference is not None:
+            factor = 4 * self.style[layer] * self.convention.style_coefficient(channels) / positions
+            matrix = (factor * upstream[f"style/{layer}"] * difference).to(gradient.dtype)  # (N, C, C)
+            _as_rows(gradient).baddbmm_(_as_rows(features), matrix)
+
+
+class _ClosedForm(torch.autograd.Function):
+    """The terms on the way up; one walk back for the gradient of whatever was made of them."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, loss: PerceptualLoss) -> Tensor:
+        ctx.loss, ctx.tape = loss, loss.network.record(image)
+        terms, ctx.differences = loss._terms(ctx.tape)
+        return terms
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        return ctx.loss._gradient(ctx.tape, ctx.differences, upstream), None
+
+
+def _as_rows(features: Tensor) -> Tensor:
+    """(N, C, h, w), channels-last, as (N, h·w, C) over the same memory: a view or an error, never a copy."""
+    count, channels, height, width = features.shape
+    return features.permute(0, 2, 3, 1).view(count, height * width, channels)

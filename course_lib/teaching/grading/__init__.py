@@ -1,0 +1,201 @@
+"""Grades folders of submitted notebooks: one process each with limits, one table, one page of feedback each.
+
+    rows = grade(Path("submissions"))
+    write_table(rows, Path("grades.csv"))
+    write_feedback(rows, Path("grades_feedback"))
+
+A submission is ``FOLDER/ada/01_gram_matrix.ipynb``, or ``FOLDER/ada_01_gram_matrix.ipynb``. Whatever is handed in, it
+gets a row that says what happened. Students' code runs with the rights of whoever grades: limits are not a sandbox.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+
+from course_lib.teaching import assignments
+from course_lib.teaching.assignments import Notebook, NotebookError
+from course_lib.teaching.grading.process import Limits, run
+from course_lib.teaching.grading.report import Row, feedback, write_feedback, write_table
+
+__all__ = [
+    "MASTERS",
+    "Limits",
+    "Row",
+    "feedback",
+    "grade",
+    "grade_into",
+    "load_masters",
+    "write_feedback",
+    "write_table",
+]
+
+MASTERS = Path(__file__).resolve().parents[3] / "notebooks" / "assignments" / "masters"
+
+
+def load_masters(folder: Path) -> dict[str, Notebook]:
+    """The masters of a folder by name.
+
+    Raises:
+        NotebookError: no master there, or one whose marks a grader could not use.
+    """
+    found = {path.stem: assignments.read(path) for path in sorted(folder.glob("*.ipynb"))}
+    if not found:
+        raise NotebookError(f"no master notebook in {folder}; name their folder with --masters")
+    for name, master in found.items():
+        for problem in assignments.problems(master):
+            raise NotebookError(f"the master {name} cannot be used: {problem}")
+    return found
+
+
+def grade(
+    folder: Path,
+    masters: Path = MASTERS,
+    *,
+    limits: Limits | None = None,
+    jobs: int = 1,
+    progress: Callable[[Row], object] | None = None,
+) -> list[Row]:
+    """Grade every submission in a folder.
+
+    Args:
+        folder: ``student/NN_name.ipynb``, or flat files with the student's name beside the assignment's.
+        masters: the folder of the masters.
+        limits: time and memory of one submission.
+        jobs: how many run at a time.
+        progress: called with each row when it is done.
+
+    Returns:
+        A row for each student and each assignment that anybody handed in, and one for each file that belongs to none.
+
+    Raises:
+        NotebookError: no folder, no masters, or nothing in the folder.
+    """
+    if not folder.is_dir():
+        raise NotebookError(f"{folder} is no folder; give the one that holds the submissions")
+    known = load_masters(masters)
+    found, rows = _submissions(folder, known)
+    students = {student for student, _ in found} | _people(folder)
+    handed_in = {name for _, name in found}
+    if not students and not rows:
+        raise NotebookError(f"no notebook in {folder}; submissions are student/NN_name.ipynb, or flat files")
+    todo = sorted((student, name) for student in students for name in handed_in)
+    stop = Event()
+
+    def one(item: tuple[str, str]) -> Row:
+        student, name = item
+        files = found.get(item, [])
+        row = Row(student, name, assignments.tasks(known[name]))
+        row.points = {task.grade_id: 0.0 for task in row.tasks}
+        if not files:
+            row.note = "nothing handed in"
+        else:
+            _grade_file(row, files[0], known[name], limits or Limits(), stop)
+            if len(files) > 1:
+                row.note = f"{len(files)} files, the newest counts: {files[0].name}. {row.note}".strip()
+        if progress is not None:
+            progress(row)
+        return row
+
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        try:
+            return [*pool.map(one, todo), *rows]
+        except BaseException:  # Ctrl-C: end what runs, begin nothing more
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def grade_into(
+    folder: Path,
+    output: Path,
+    masters: Path = MASTERS,
+    limits: Limits | None = None,
+    jobs: int = 1,
+    progress: Callable[[Row], object] | None = None,
+) -> str:
+    """Grade a folder, write the table `output` and beside it the folder of feedback; returns what was done.
+
+    Raises:
+        NotebookError: as `grade`; and before any work, a place where the table could not be written.
+    """
+    if output.suffix != ".csv":
+        raise NotebookError(f"the table of grades is a .csv file, got {output}")
+    if not os.access(output.resolve().parent, os.W_OK):
+        raise NotebookError(f"{output}: its folder does not exist or is read-only; choose another")
+    rows = grade(folder, masters, limits=limits, jobs=jobs, progress=progress)
+    pages = output.with_name(f"{output.stem}_feedback")
+    write_table(rows, output)
+    write_feedback(rows, pages)
+    noted = sum(bool(row.note) for row in rows)
+    return f"{output}: {len(rows)} rows, {noted} with a note; a text for each in {pages}"
+
+
+def _submissions(folder: Path, known: Iterable[str]) -> tuple[dict[tuple[str, str], list[Path]], list[Row]]:
+    """(student, assignment) → files, the newest first; and a row for each file of no assignment."""
+    found: dict[tuple[str, str], list[Path]] = {}
+    others = []
+    for path in sorted(folder.rglob("*.ipynb")):
+        inside = path.relative_to(folder)
+        if any(part.startswith((".", "__MACOSX")) for part in inside.parts):
+            continue
+        name = _assignment_of(path, known)
+        rest = re.sub(r"[\s_\-.]*\(?\d*\)?$", "", path.stem.replace(name, "", 1).strip(" _-.")) if name else path.stem
+        student = inside.parts[0] if len(inside.parts) > 1 else rest.strip(" _-.") or "(no name)"
+        if name:
+            found.setdefault((student, name), []).append(path)
+        else:
+            note = f"{inside} belongs to no assignment; keep the name that the notebook was given"
+            others.append(Row(student if len(inside.parts) > 1 else path.stem, "", note=note))
+    for files in found.values():
+        files.sort(key=lambda path: (path.lstat().st_mtime, path.name), reverse=True)
+    return found, others
+
+
+def _people(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))}
+
+
+def _assignment_of(path: Path, known: Iterable[str]) -> str:
+    """By the file's name or, where it was renamed, by what the notebook says it is."""
+    by_name = [name for name in known if name.lower() in path.stem.lower().replace(" ", "_")]
+    if by_name or path.is_symlink():
+        return max(by_name, key=len, default="")
+    with suppress(NotebookError):
+        said = assignments.read(path).get("metadata", {})
+        said = said.get("assignment") if isinstance(said, dict) else None
+        return said if said in list(known) else ""
+    return ""
+
+
+def _grade_file(row: Row, path: Path, master: Notebook, limits: Limits, stop: Event) -> None:
+    """Run one file and fill the row; nothing that a file holds may raise."""
+    if path.is_symlink():
+        row.note = "the file is a link to somewhere else; it was not followed"
+        return
+    try:
+        cells = assignments.for_grading(master, assignments.read(path))
+    except NotebookError as error:
+        row.note = str(error)
+        return
+    began = time.monotonic()
+    reports, ending = run(cells, limits, stop)
+    row.seconds = time.monotonic() - began
+    worth = {task.grade_id: task.points for task in row.tasks}
+    for report in reports:
+        name, message = report.get("name", ""), report.get("message", "")
+        if message:
+            row.messages[name] = message
+        elif report.get("kind") == "test" and name in worth:
+            row.points[name] = worth[name]
+    missing = [name for name in worth if not any(report.get("name") == name for report in reports)]
+    if ending:
+        row.note = ending
+        for name in missing:
+            row.messages[name] = f"not reached: {ending}"

@@ -1,0 +1,162 @@
+"""Runs one submission in a process of its own, with limits on time and memory, and ends all of it.
+
+Memory is limited twice: by the system where it counts private memory (Linux, `grading.runner`), and by
+watching the process and its children, which works on macOS too. Neither is a sandbox: students' code runs with the
+rights of whoever grades.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import psutil
+
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "XDG_CACHE_HOME")
+_RUNNER = Path(__file__).with_name("runner.py")
+_START = 120.0  # seconds until the imports of the assignment are done, on a slow disk
+_GRACE = 5.0  # seconds between the cells' own limit and the end of the process
+_LONGEST = 20_000_000  # bytes of reports
+_SHARED = 1.25  # what is resident may be this much more than what is private: the libraries
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may take."""
+
+    seconds: float = 300.0  # of the whole notebook; a single cell gets a third
+    memory: float = 4.0  # GB of private memory
+
+    def __post_init__(self) -> None:
+        if not self.seconds > 0 or not self.memory > 0:
+            raise ValueError(f"limits must be greater than 0, got {self.seconds:g} s and {self.memory:g} GB")
+
+
+def run(
+    cells: list[tuple[str, str, str]], limits: Limits, stop: Event | None = None
+) -> tuple[list[dict[str, Any]], str]:
+    """Run cells, as `course_lib.teaching.assignments.for_grading` gives them.
+
+    Returns:
+        a report for each cell that was run (``"kind"``, ``"name"``, ``"message"``, empty where all went well,
+        ``"seconds"``), and why the run ended before its end (empty if it did not). Setting `stop` ends it.
+    """
+    token, ending = secrets.token_hex(16), ""
+    job = {
+        "cells": cells,
+        "token": token,
+        "memory": int(limits.memory * 1e9),
+        "cell_seconds": max(1.0, limits.seconds / 3),
+    }
+    root = str(Path(__file__).resolve().parents[3])
+    environment = {key: value for key, value in os.environ.items() if key in _KEPT or key.startswith("COURSE_LIB_")}
+    environment |= {"PYTHONPATH": root, "MPLBACKEND": "agg", "PYTHONIOENCODING": "utf-8"}
+    reading, writing = os.pipe()
+    said = bytearray()
+    with tempfile.TemporaryDirectory(prefix="grade_", ignore_cleanup_errors=True) as place:
+        environment |= {"IPYTHONDIR": place, "COURSE_LIB_GRADING": "1"}
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(_RUNNER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(writing,),
+            cwd=place,
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(writing)
+        reader = Thread(target=_listen, args=(reading, said), daemon=True)
+        reader.start()
+        try:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):
+                process.stdin.write(json.dumps({**job, "report": writing}).encode())
+                process.stdin.close()
+            ending = _watch(process, limits, stop or Event(), said)
+        finally:
+            _end(process)
+        reader.join(_GRACE)
+    found = [report for report in map(_parsed, bytes(said).splitlines()) if report.get("token") == token]
+    if not any(report.get("started") for report in found):
+        why = "do the assignment's own imports work here, within this memory, and is IPython installed?"
+        return [], ending or f"the run could not be started: {why}"
+    if not ending and not any(report.get("finished") for report in found):
+        code = process.returncode
+        killed = f"it was ended by signal {-code}" if code < 0 else f"exit code {code}"
+        ending = f"the notebook ended its own process ({killed}); points count up to there"
+    return [report for report in found if "name" in report], ending
+
+
+def _listen(pipe: int, said: bytearray) -> None:
+    """Collect what comes through the pipe, up to a size that no honest report has; then nobody reads any more."""
+    with suppress(OSError):
+        while len(said) < _LONGEST and (part := os.read(pipe, 65536)):
+            said += part
+    with suppress(OSError):
+        os.close(pipe)
+
+
+def _watch(process: subprocess.Popen[bytes], limits: Limits, stop: Event, said: bytearray) -> str:
+    """Wait for the end; a sentence if the limits came first.
+
+    Time counts from the first report: loading PyTorch is not the student's doing.
+    """
+    deadline, started = time.monotonic() + _START, False
+    while True:
+        if said and not started:
+            deadline, started = time.monotonic() + limits.seconds + _GRACE, True
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.2)
+            return ""
+        if stop.is_set():
+            return "grading was stopped"
+        if time.monotonic() > deadline:
+            return f"stopped after {limits.seconds if started else _START:g} s; points count up to there"
+        if _memory(process.pid) > _SHARED * 1e9 * limits.memory:
+            return f"stopped at {limits.memory:g} GB of memory; points count up to there"
+
+
+def _family(number: int) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        first = psutil.Process(number)
+        return [*first.children(recursive=True), first]
+    return []
+
+
+def _memory(number: int) -> float:
+    total = 0.0
+    for process in _family(number):
+        with suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process, its group, and the children that left the group."""
+    family = _family(process.pid)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for member in family:
+        with suppress(psutil.Error):
+            member.kill()
+    process.wait()
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        found = json.loads(line)
+        if isinstance(found, dict):
+            return found
+    return {}

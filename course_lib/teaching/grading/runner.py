@@ -1,0 +1,188 @@
+"""Runs one submission cell by cell: the process that `course_lib.teaching.grading` starts, limits and ends.
+
+It is a script of its own, never imported, so that nothing is loaded but what the assignment imports. It reads what to
+run from its standard input and reports each cell as one line of JSON on a pipe. A test runs on a copy of the student's
+names in which the master's imports and Python's own words are what they were; before it, the library, PyTorch's
+functions and the built-in ones are put back as they were before the student's first cell; and it does not count if
+they were changed while it ran. That stops accidents and the obvious tricks. It is no sandbox: code in one process can
+reach everything there.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+import types
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+_LONGEST = 1500  # characters of a message
+
+
+class _OutOfTime(BaseException):
+    """One cell took too long; not an Exception, so that a bare ``except Exception`` does not swallow it."""
+
+
+def main() -> None:
+    """Run the job on standard input."""
+    job = json.loads(sys.stdin.buffer.read())
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)  # input() ends at once
+    os.set_inheritable(job["report"], False)
+    report = os.fdopen(job["report"], "w", encoding="utf-8")
+    _limit_memory(job["memory"])
+
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils import capture
+
+    shell = InteractiveShell.instance(colors="NoColor")
+    if shell.history_manager is not None:
+        shell.history_manager.enabled = False
+    namespace = shell.user_ns
+    imports = _imports([code for kind, _, code in job["cells"] if kind != "student"])
+    exec(imports, {})  # before the student's first cell, so that what they bring can be put back
+    put_back = _snapshot()
+    token, words = job["token"], frozenset(vars(builtins))
+    compiled, execute, clock = compile, exec, time.monotonic  # the student may give these names another meaning
+
+    def say(**found: Any) -> None:
+        report.write(json.dumps({"token": token, **found}) + "\n")
+        report.flush()
+
+    say(started=True)
+    for kind, name, code in job["cells"]:
+        began, message = clock(), ""
+        try:
+            if kind == "test":
+                put_back()
+                names = {key: value for key, value in namespace.items() if key not in words}
+                names["__builtins__"] = builtins
+                execute(imports, names)
+                _alarm(job["cell_seconds"])
+                execute(compiled(code, f"<{name}>", "exec"), names)
+                _alarm(0)
+                changed = put_back()
+                message = (
+                    f"while this was tested, the code replaced {changed[0]}; a test must stay a test" if changed else ""
+                )
+            else:
+                _alarm(job["cell_seconds"])
+                with capture.capture_output():  # also what it shows: no one is looking
+                    result = shell.run_cell(code, store_history=False)
+                error = result.error_before_exec or result.error_in_exec
+                message = _sentence(error, job["cell_seconds"]) if error is not None else ""
+        except BaseException as error:
+            message = _sentence(error, job["cell_seconds"])
+        finally:
+            _alarm(0)
+        say(kind=kind, name=name, message=message, seconds=clock() - began)
+    say(finished=True)
+    os._exit(0)  # whatever threads are left, and whatever was registered for the end
+
+
+def _limit_memory(limit: int) -> None:
+    """Private memory, where the system counts it (Linux); elsewhere the parent watches.
+
+    macOS accepts RLIMIT_DATA and does not hold it against mapped memory, which is what PyTorch allocates.
+    """
+    if sys.platform.startswith("linux"):
+        import resource
+
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**28, 2**28))  # no file above 256 MB
+
+
+def _alarm(seconds: float) -> None:
+    """Interrupt the running cell after so many seconds, and again every second if it goes on; 0: no more."""
+
+    def ring(*_: object) -> None:
+        raise _OutOfTime
+
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0 if seconds else 0.0)
+
+
+def _sentence(error: BaseException, seconds: float) -> str:
+    """What to tell the student about an exception, in one or two lines."""
+    if isinstance(error, _OutOfTime):
+        return f"stopped after {seconds:.0f} s: the cell does not end"
+    if isinstance(error, SystemExit):
+        return "the cell asked Python to exit; a notebook does not need that"
+    if isinstance(error, NotImplementedError):
+        return "still empty: replace `raise NotImplementedError` by your code"
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return "more memory was asked for than a submission is given"
+    if type(error).__name__ == "CheckFailed":
+        return str(error)[:_LONGEST]
+    text = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    if type(error) is AssertionError and not str(error):
+        text = "a test does not hold"
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if "ipykernel" in frame.filename
+           or "ipython-input" in frame.filename or frame.filename.startswith("<ipython")]  # fmt: skip
+    return text[:_LONGEST] + (f" (in `{own[-1].line}`)" if own and own[-1].line else "")
+
+
+def _imports(cells: list[str]) -> types.CodeType:
+    """All import statements of the given cells and tests, as one program."""
+    found: list[ast.stmt] = []
+    for code in cells:
+        with suppress(SyntaxError):
+            found += [node for node in ast.parse(code).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return compile(ast.Module(found, []), "<imports of the assignment>", "exec")
+
+
+def _snapshot() -> Callable[[], list[str]]:
+    """A function that puts the library, PyTorch's functions and the built-in ones back to what they are now.
+
+    It returns the names of the functions and classes that were others meanwhile.
+    """
+    ours = [module for name, module in sys.modules.items() if name.split(".")[0] == "course_lib"]
+    ours_too = {value for module in ours for value in vars(module).values()
+                if isinstance(value, type) and value.__module__.startswith("course_lib")}  # fmt: skip
+    others = ("builtins", "json", "math", "torch", "torch.nn", "torch.nn.functional", "torch.autograd")
+    owners: list[Any] = [*ours, *ours_too, *(sys.modules[name] for name in others if name in sys.modules)]
+    if "torch" in sys.modules:
+        owners += [sys.modules["torch"].Tensor, sys.modules["torch.nn"].Module]
+    kept = [(owner, dict(vars(owner))) for owner in owners]
+    codes = {
+        value: (value.__code__, value.__defaults__, value.__kwdefaults__)
+        for owner, names in kept
+        for value in names.values()
+        if isinstance(value, types.FunctionType)
+    }
+
+    def put_back(
+        get: Any = vars, give: Any = setattr, take: Any = delattr, quiet: Any = suppress, can: Any = callable
+    ) -> list[str]:
+        found = []
+        for owner, names in kept:
+            now = get(owner)
+            for key, value in names.items():
+                if now.get(key) is not value:
+                    with quiet(AttributeError, TypeError):
+                        give(owner, key, value)
+                        if can(value):
+                            found.append(f"{owner.__name__}.{key}")
+            if owner in ours_too:
+                for key in [key for key in now if key not in names]:
+                    with quiet(AttributeError, TypeError):
+                        take(owner, key)
+        for function, parts in codes.items():
+            if (function.__code__, function.__defaults__, function.__kwdefaults__) != parts:
+                function.__code__, function.__defaults__, function.__kwdefaults__ = parts
+                found.append(function.__qualname__)
+        return found
+
+    return put_back
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""Live panels for notebooks with a running kernel: choose, press the button, watch the picture change."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from course_lib.data.facades import Facades
+from course_lib.data.sketch import pencil
+from course_lib.images import from_pil, resize, sample_image, to_pil
+from course_lib.methods import gatys, johnson, pix2pix
+from course_lib.pretrained.vgg import STYLE_LAYERS, VGGFeatures
+from course_lib.runtime import Callback, Progress, seeded_generator
+from course_lib.teaching.figures import heatmap
+
+_PREVIEW_EVERY = 5  # steps
+
+
+class _Stop(Exception):
+    """Raised inside a run by the Stop button."""
+
+
+class _Easel:
+    """A picture with its buttons, bar and status line; the run goes in a thread, so that *Stop* works.
+
+    Args:
+        compute: what the button starts, given the callback to report to.
+        first: shown before the first run.
+        verb: on the button.
+    """
+
+    def __init__(self, compute: Callable[[Callback], gatys.Result], first: Tensor, verb: str) -> None:
+        import ipywidgets as w  # only notebooks have it
+
+        self.compute = compute
+        self.button = w.Button(description=verb, button_style="primary")
+        self.stop = w.Button(description="Stop", disabled=True)
+        self.bar = w.IntProgress(min=0, max=1)
+        self.status = w.Label(f"Choose, then press {verb}.")
+        self.picture = w.Image(format="jpeg", layout=w.Layout(max_width="100%"))
+        self.wanted = threading.Event()  # set: the user wants the run to stop
+        self.thread: threading.Thread | None = None
+        self.button.on_click(self._begin)
+        self.stop.on_click(lambda _: self.wanted.set())
+        self.show(first)
+
+    def beside(self, *choices: Any) -> Any:
+        """The whole panel: the choices, buttons and status in a column, the picture beside them."""
+        import ipywidgets as w
+
+        controls = w.VBox([*choices, w.HBox([self.button, self.stop]), self.bar, self.status])
+        return w.HBox([controls, self.picture], layout=w.Layout(flex_flow="row wrap"))
+
+    def show(self, image: Tensor) -> None:
+        _put(image, self.picture)
+
+    def _watch(self, progress: Progress) -> None:
+        self.bar.max, self.bar.value = progress.num_steps, progress.step
+        if self.wanted.is_set():
+            self.show(progress.image())
+            raise _Stop
+        if progress.step % _PREVIEW_EVERY == 0 or progress.step == progress.num_steps:
+            self.show(progress.image())
+            loss = progress.losses["total"]
+            self.status.value = f"step {progress.step}, loss {loss:.3g}, {progress.seconds:.0f} s"
+
+    def _paint(self) -> None:
+        try:
+            result = self.compute(self._watch)
+            self.show(result.image)
+            self.status.value = result.stopped or result.advice or self.status.value
+        except _Stop:
+            self.status.value = "Stopped; this is the picture so far."
+        except Exception as error:  # the panel is the only place where it can be seen
+            self.status.value = f"{type(error).__name__}: {error}"
+        finally:
+            self.button.disabled, self.stop.disabled = False, True
+
+    def _begin(self, _: object) -> None:
+        self.wanted.clear()
+        self.button.disabled, self.stop.disabled = True, False
+        self.bar.value, self.status.value = 0, "Loading the network…"
+        self.thread = threading.Thread(target=self._paint, daemon=True)
+        self.thread.start()
+
+
+def stylization_panel(contents: Sequence[str], styles: Sequence[str], *, size: int = 160, num_steps: int = 60) -> Any:
+    """Choose a photo and a painting, set the weights, and watch the picture change while it is computed.
+
+    Args:
+        contents, styles: names for `sample_image`.
+        size: long side in pixels; time grows with its square.
+        num_steps: evaluations a run.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as w
+
+    content = w.Dropdown(options=list(contents), description="photo")
+    style = w.Dropdown(options=list(styles), description="painting")
+    start = w.Dropdown(options=gatys.STARTS, value="content", description="start")
+    usual = gatys.Config().style_weight
+    weight = w.FloatLogSlider(value=usual, base=10, min=0, max=4, step=0.25, description="style weight")
+    steps = w.IntSlider(value=num_steps, min=10, max=300, step=10, description="steps")
+
+    def paint(callback: Callback) -> gatys.Result:
+        config = replace(gatys.Config.fast(), num_steps=steps.value, style_weight=weight.value, start=start.value)
+        photo, painting = sample_image(content.value, size), sample_image(style.value)
+        return gatys.stylize(photo, painting, config, callback=callback)
+
+    easel = _Easel(paint, sample_image(contents[0], size), "Paint")
+    return easel.beside(content, style, start, weight, steps)
+
+
+def texture_panel(samples: Sequence[str], *, size: int = 128, num_steps: int = 60) -> Any:
+    """Choose a picture and how deep its statistics go, and watch a texture grow from noise.
+
+    Args:
+        samples: names for `sample_image`; the picture is used at long side `size`.
+        size: of the square texture in pixels; time grows with its square.
+        num_steps: evaluations a run.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as w
+
+    sample = w.Dropdown(options=list(samples), description="sample")
+    depths = [(f"up to {layer}", count) for count, layer in enumerate(STYLE_LAYERS, start=1)]
+    depth = w.Dropdown(options=depths, value=len(depths), description="layers")
+    seed = w.BoundedIntText(value=0, min=0, max=9999, description="seed")
+    steps = w.IntSlider(value=num_steps, min=10, max=300, step=10, description="steps")
+
+    def grow(callback: Callback) -> gatys.Result:
+        config = replace(
+            gatys.Config.fast(),
+            num_steps=steps.value,
+            style_layers=STYLE_LAYERS[: depth.value],
+            tv_weight=0.3,  # against the checkered grain; see chapter 2
+        )
+        noise = torch.rand(1, 3, size, size, generator=seeded_generator(seed.value))
+        target = sample_image(sample.value, size)
+        return gatys.stylize(None, target, config, initial=noise, callback=callback)
+
+    easel = _Easel(grow, sample_image(samples[0], size), "Grow")
+    return easel.beside(sample, depth, seed, steps)
+
+
+def feature_panel(
+    names: Sequence[str], layers: Sequence[str], *, size: int = 256, network: VGGFeatures | None = None
+) -> Any:
+    """Choose a photo, a layer and a channel, and see what that channel answers at every place.
+
+    Args:
+        names: pictures for `sample_image`.
+        layers: names out of `course_lib.pretrained.vgg.layer_names`.
+        size: long side in pixels.
+        network: answers with these layers; default the normalized VGG-19 with average pooling.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as w
+
+    network = network or VGGFeatures("vgg19", layers)
+    answers: dict[str, dict[str, Tensor]] = {}  # photo → its features, computed at the first look
+    photo = w.Dropdown(options=list(names), description="photo")
+    layer = w.Dropdown(options=list(layers), description="layer")
+    channel = w.BoundedIntText(value=0, min=0, max=0, description="channel")
+    status, picture = w.Label(), w.Image(format="jpeg", layout=w.Layout(max_width="100%"))
+
+    def show(_: object = None) -> None:
+        if photo.value not in answers:
+            with torch.no_grad():
+                answers[photo.value] = network(sample_image(photo.value, size))
+        maps = answers[photo.value][layer.value][0].float()  # (C, h, w)
+        channel.max = len(maps) - 1  # a number beyond it is reduced
+        chosen = maps[channel.value]
+        height, width = chosen.shape
+        large = resize(heatmap(chosen, colors="magma"), (max(1, size * height // width), size))
+        file = io.BytesIO()
+        to_pil(large).save(file, format="JPEG", quality=90)
+        picture.value = file.getvalue()
+        status.value = f"{width}×{height} positions, mean {chosen.mean():.2f}, largest {chosen.max():.2f}"
+
+    for control in (photo, layer, channel):
+        control.observe(show, names="value")
+    show()
+    return w.HBox([w.VBox([photo, layer, channel, status]), picture], layout=w.Layout(flex_flow="row wrap"))
+
+
+def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: int = 384) -> Any:
+    """Choose a photo, a trained network and a degree: the picture follows at once, because it is one pass.
+
+    Args:
+        contents: names for `sample_image`.
+        models: names for `johnson.load`.
+        size: long side in pixels.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as w
+
+    content = w.Dropdown(options=list(contents), description="photo")
+    model = w.Dropdown(options=list(models), description="network")
+    degree = w.FloatSlider(value=1.0, min=0.0, max=1.0, step=0.05, description="degree")
+    picture, status = w.Image(format="jpeg", layout=w.Layout(max_width="100%")), w.Label()
+    load = lru_cache(maxsize=None)(johnson.load)
+
+    def show(_: object = None) -> None:
+        photo = sample_image(content.value, size)
+        result = johnson.stylize(photo, load(model.value))
+        status.value = f"{result.history['seconds'][0]:.2f} s"
+        _put(torch.lerp(photo, result.image, degree.value), picture)
+
+    for choice in (content, model, degree):
+        choice.observe(show, names="value")
+    show()
+    return w.HBox([w.VBox([content, model, degree, status]), picture], layout=w.Layout(flex_flow="row wrap"))
+
+
+def translation_panel(models: Sequence[str], styles: Sequence[str] = ()) -> Any:
+    """Choose a scene, or upload a sketch or a photo: it is translated at once and, with a style, painted.
+
+    Args:
+        models: names for `pix2pix.load`, each of a network from ``facade_labels`` or ``facade_sketch``.
+        styles: names for `johnson.load`.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as w
+
+    model = w.Dropdown(options=list(models), description="network")
+    scene = w.IntSlider(value=0, min=0, max=99, description="scene", continuous_update=False)
+    seed = w.IntSlider(value=0, min=0, max=9, description="dropout", continuous_update=False)
+    style = w.Dropdown(options=["as it is", *styles], description="painted")
+    own = w.FileUpload(accept="image/*", description="your own", multiple=False)
+    edges = w.Checkbox(value=False, description="a photo: draw its edges first")
+    picture, status = w.Image(format="jpeg", layout=w.Layout(max_width="100%")), w.Label()
+    load, paint = lru_cache(maxsize=None)(pix2pix.load), lru_cache(maxsize=None)(johnson.load)
+
+    def given(side: int) -> Tensor:
+        if not own.value:
+            return Facades(model.value.partition("_")[2], size=side, length=100, seed=1)[scene.value][:1]
+        file = own.value[0] if isinstance(own.value, tuple) else next(iter(own.value.values()))  # ipywidgets 8 and 7
+        with Image.open(io.BytesIO(bytes(file["content"]))) as pil:
+            image = resize(from_pil(pil), (side, side))
+        return pencil(image) if edges.value else image
+
+    def show(_: object = None) -> None:
+        network = load(model.value)
+        source = given(network.config.image_size)
+        made = pix2pix.translate(source, network, seed=seed.value)
+        found, seconds = [source, made.image], made.history["seconds"][0]
+        if style.value in styles:
+            larger = resize(made.image, (256, 256))
+            painted = johnson.stylize(larger, paint(style.value))
+            found = [resize(source, (256, 256)), larger, painted.image]
+            seconds += painted.history["seconds"][0]
+        status.value = f"{seconds:.2f} s"
+        _put(torch.cat(found, -1), picture)
+
+    for choice in (model, scene, seed, style, own, edges):
+        choice.observe(show, names="value")
+    show()
+    controls = [model, scene, seed, *([style] if styles else []), own, edges, status]
+    return w.HBox([w.VBox(controls), picture], layout=w.Layout(flex_flow="row wrap"))
+
+
+def _put(image: Tensor, place: Any) -> None:
+    file = io.BytesIO()
+    to_pil(image).save(file, format="JPEG", quality=90)
+    place.value = file.getvalue()

@@ -1,0 +1,697 @@
+"""`python -m course_lib`: the whole way on tiny pictures and networks, Ctrl-C, and mistakes in one sentence."""
+
+import dataclasses
+import functools
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from course_lib import load_image, sample_image, save_image
+from course_lib.__main__ import main
+from course_lib.cli import commands
+from course_lib.data.facades import Facades
+from course_lib.methods import gatys, johnson, pix2pix, super_resolution
+from course_lib.pretrained.weights import WeightsError
+from course_lib.training import loop, run
+
+
+@pytest.fixture
+def files(tmp_path, picture):
+    """A photo, a painting, and where the result goes, as texts."""
+    save_image(picture(60, 80, 1), tmp_path / "photo.png")
+    save_image(1 - picture(50, 40, 2), tmp_path / "painting.jpg")
+    return [str(tmp_path / name) for name in ("photo.png", "painting.jpg", "out.png")]
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """A small network in place of the real one; the configurations asked for are kept."""
+    configs, original = [], gatys.stylize
+
+    def stylize(content, style, config, **options):
+        configs.append(config)
+        settings = {**vars(config), "weights": None, "precision": "float32"}
+        return original(content, style, gatys.Config(**settings), **options)
+
+    monkeypatch.setattr(gatys, "stylize", stylize)
+    return configs
+
+
+def stylize(files, *more):
+    return main(["stylize", files[0], files[1], "-o", files[2], *more])
+
+
+def test_a_picture_is_painted_and_saved(files, used, capsys):
+    assert stylize(files, "--size", "48", "--steps", "4", "--device", "cpu") == 0
+    (config,) = used
+    assert (config.num_steps, config.start, config.seed, config.device) == (4, "content", 0, "cpu")
+    assert config.style_weight == gatys.Config().style_weight
+    image = load_image(files[2])
+    assert image.shape == (1, 3, 36, 48)
+    assert (image - load_image(files[0], 48)).abs().mean() > 0.001
+    out = capsys.readouterr().out
+    assert out.startswith(f"{files[2]}: 4 steps in ")
+
+
+def test_the_options_reach_the_method(files, used):
+    options = {"--size": 40, "--steps": 2, "--style-weight": 5e3, "--start": "noise", "--device": "cpu", "--seed": 7}
+    assert stylize(files, *(str(word) for pair in options.items() for word in pair)) == 0
+    (config,) = used
+    assert (config.style_weight, config.start, config.seed, config.num_steps) == (5000, "noise", 7, 2)
+    assert load_image(files[2]).shape == (1, 3, 30, 40)
+
+
+def test_ctrl_c_saves_the_picture_so_far(files, used, monkeypatch, capsys):
+    # a process started in the background ignores the signal unless told otherwise
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    step, calls = gatys.LBFGS.step, []
+
+    def interrupted(self, gradient):
+        calls.append(1)
+        if len(calls) == 4:
+            signal.raise_signal(signal.SIGINT)  # what Ctrl-C sends, in the middle of the fourth step
+        step(self, gradient)
+
+    monkeypatch.setattr(gatys.LBFGS, "step", interrupted)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            stylize(files, "--size", "48", "--steps", "50")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert caught.value.code == 130
+    error = capsys.readouterr().err
+    assert f"stopped after step 3; saved {files[2]}" in error
+    saved = load_image(files[2])
+    monkeypatch.setattr(gatys.LBFGS, "step", step)
+    assert stylize([*files[:2], files[2].replace("out", "three")], "--size", "48", "--steps", "3") == 0
+    torch.testing.assert_close(saved, load_image(files[2].replace("out", "three")))
+
+
+def test_ctrl_c_before_the_first_picture_saves_nothing(files, monkeypatch, capsys):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gatys, "stylize", interrupted)
+    save_image(torch.ones(1, 3, 5, 5), files[2])
+    assert stylize(files) == 130
+    assert capsys.readouterr().err.strip() == "course_lib: stopped."
+    assert load_image(files[2]).shape == (1, 3, 5, 5)  # the old picture stays
+
+
+@pytest.mark.parametrize("name", ["nowhere/out.png", "out.gif", "photo.png/out.png", "."])
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(files, tmp_path, monkeypatch, capsys, name):
+    def never(*arguments, **options):
+        raise AssertionError("work was done")
+
+    monkeypatch.setattr(commands, "load_image", never)
+    monkeypatch.setattr(gatys, "stylize", never)
+    assert stylize([*files[:2], str(tmp_path / name)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("course_lib: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--style-weight", "-1"], "style_weight must be a finite number of at least 0, got -1.0"),
+        (["--style-weight", "nan"], "style_weight must be a finite number"),
+        (["--size", "12"], "relu5_1 needs an image of at least 16 px"),
+        (["--device", "gpu"], "unknown device 'gpu'"),
+    ],
+)
+def test_a_mistake_ends_in_one_sentence(files, used, capsys, arguments, message):
+    assert stylize(files, "--steps", "1", *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("course_lib: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_missing_photo_and_a_text_that_calls_itself_one(files, tmp_path, capsys):
+    assert stylize([str(tmp_path / "phot.png"), *files[1:]]) == 2
+    assert "Did you mean 'photo.png'?" in capsys.readouterr().err
+    (tmp_path / "text.jpg").write_text("no picture")
+    assert stylize([files[0], str(tmp_path / "text.jpg"), files[2]]) == 2
+    assert "text.jpg" in capsys.readouterr().err
+
+
+def test_a_picture_too_large_for_the_memory_ends_in_one_sentence(files, used, monkeypatch, capsys):
+    monkeypatch.setattr(gatys.runtime, "available_memory", lambda device: 1_000_000)
+    assert stylize(files, "--size", "80", "--steps", "1", "--device", "cpu") == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert error[0].startswith("course_lib: a picture of 60×80 px needs about")
+    assert "the largest that fits has a long side of" in error[0]
+
+
+def test_weights_that_cannot_be_had_end_in_one_sentence(files, monkeypatch, capsys):
+    def unavailable(*arguments, **options):
+        raise WeightsError("The network 'vgg19_normalized' is not available.")
+
+    monkeypatch.setattr(gatys, "VGGFeatures", unavailable)
+    gatys._cached_network.cache_clear()
+    assert stylize(files, "--steps", "1") == 2
+    assert capsys.readouterr().err == "course_lib: The network 'vgg19_normalized' is not available.\n"
+
+
+def test_too_little_memory_ends_in_one_sentence(files, monkeypatch, capsys):
+    def full(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore\nlines")
+
+    monkeypatch.setattr(gatys, "stylize", full)
+    assert stylize(files) == 2
+    error = capsys.readouterr().err
+    assert "out of memory" in error
+    assert "--size" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--steps", "0"], ["--size", "-5"], ["--steps", "many"], ["--start", "photo"]])
+def test_arguments_that_cannot_be_are_refused_by_the_parser(files, capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        stylize(files, *arguments)
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_a_run_that_breaks_saves_the_last_good_picture_and_says_why(files, used, capsys):
+    assert stylize(files, "--size", "48", "--steps", "3", "--style-weight", "1e42") == 0
+    error = capsys.readouterr().err
+    assert "was not finite at step 1" in error
+    torch.testing.assert_close(load_image(files[2]), load_image(files[0], 48), rtol=0, atol=1 / 255)
+
+
+def test_the_words_may_come_in_any_order(files, used, capsys):
+    content, style, out = files
+    for words in (["-o", out, content, style], [content, "-o", out, style], [content, style, "-o", out]):
+        assert main(["stylize", "--steps", "1", "--size", "40", *words]) == 0
+    for words in ([content, style, "-o", out, "third.png"], [content, style, "-o", out, "--stpes", "3"]):
+        with pytest.raises(SystemExit) as caught:
+            main(["stylize", *words])
+        assert caught.value.code == 2
+        assert f"unrecognized arguments: {' '.join(words[4:])}" in capsys.readouterr().err
+
+
+def test_help_says_what_there_is():
+    done = subprocess.run([sys.executable, "-m", "course_lib", "--help"], capture_output=True, text=True, check=True)
+    for command in ("fetch", "stylize", "train-style", "upscale", "translate", "models"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("command", ["fetch", "stylize", "train-style", "upscale", "translate", "models"])
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert "usage: python -m course_lib " + command in capsys.readouterr().out
+
+
+def one_sentence(capsys):
+    """What stands on standard error, which is a single line."""
+    error = capsys.readouterr().err
+    assert error.startswith("course_lib: ")
+    assert error.count("\n") == 1, error
+    return error
+
+
+# --- trained networks ---
+
+SMALL = {"width": 0.1, "num_blocks": 1, "weights": None, "device": "cpu", "precision": "float32"}
+
+
+@pytest.fixture
+def wave(tmp_path):
+    """An untrained network for one painting, as a file."""
+    config = johnson.Config(**SMALL, norm="instance", upsampling="resize")
+    path = tmp_path / "wave.safetensors"
+    johnson.save(johnson.Model(johnson.build(config), config, {"style": "great_wave", "steps": 3}), path)
+    return path
+
+
+@pytest.fixture
+def larger(tmp_path):
+    """A super-resolution network as a file."""
+    config = super_resolution.Config(**SMALL, factor=2)
+    path = tmp_path / "larger.safetensors"
+    super_resolution.save(super_resolution.Model(super_resolution.build(config), config, {"steps": 5}), path)
+    return path
+
+
+def test_one_pass_of_a_trained_network(files, wave, capsys):
+    assert main(["stylize", files[0], "-o", files[2], "--model", str(wave), "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.startswith(f"{files[2]}: one pass in ")
+    expected = johnson.stylize(load_image(files[0]), johnson.load(wave), device="cpu").image  # the photo's own size
+    torch.testing.assert_close(load_image(files[2]), expected, rtol=0, atol=0.51 / 255)
+    assert main(["stylize", files[0], "-o", files[2], "--model", str(wave), "--size", "40"]) == 0
+    assert load_image(files[2]).shape == (1, 3, 30, 40)
+
+
+def test_the_tile_reaches_the_network(files, wave, monkeypatch):
+    asked, original = [], johnson.stylize
+
+    def stylize(content, model, **options):
+        asked.append(options)
+        return original(content, model, **options)
+
+    monkeypatch.setattr(johnson, "stylize", stylize)
+    assert main(["stylize", files[0], "-o", files[2], "--model", str(wave), "--tile", "32", "--device", "cpu"]) == 0
+    assert asked == [{"tile": 32, "device": "cpu"}]
+
+
+def test_a_folder_of_photos(files, wave, tmp_path, picture, capsys):
+    folder, out = tmp_path / "photos", tmp_path / "deep" / "painted"
+    (folder / "more").mkdir(parents=True)
+    sizes = {"a.png": (20, 30), "B.JPG": (24, 16), "c.bmp": (16, 16)}
+    for name, size in sizes.items():
+        save_image(picture(*size, 1), tmp_path / "one.png")
+        if name == "c.bmp":
+            Image.open(tmp_path / "one.png").save(folder / name)
+        else:
+            save_image(picture(*size, 1), folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    (folder / ".hidden.jpg").write_text("no picture either")
+    save_image(picture(4, 4, 1), folder / "tiny.png")
+    assert main(["stylize", str(folder), "-o", str(out), "--model", str(wave), "--device", "cpu"]) == 0
+    said = capsys.readouterr()
+    assert said.out.strip().endswith(f"{out}: 3 pictures")
+    skipped = [line for line in said.err.splitlines() if line.startswith("course_lib: skipped ")]
+    assert len(skipped) == 2
+    assert "skipped notes.txt: " in skipped[0]
+    assert "skipped tiny.png: expected pictures (N, 3, H, W) with sides of at least 8 px" in skipped[1]
+    assert {file.name for file in out.iterdir()} == {"a.png", "B.JPG", "c.bmp.png"}
+    assert load_image(out / "a.png").shape == (1, 3, 20, 30)
+    assert load_image(out / "c.bmp.png").shape == (1, 3, 16, 16)
+
+
+def test_a_folder_into_itself_a_file_or_from_nothing_is_refused(files, wave, tmp_path, picture, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no picture")
+    for out, message in (
+        (folder, "is the photos' own folder; name another"),
+        (folder / ".." / "photos", "is the photos' own folder"),
+        (files[0], "is a file; name another folder"),
+    ):
+        assert main(["stylize", str(folder), "-o", str(out), "--model", str(wave)]) == 2
+        assert message in one_sentence(capsys)
+    assert main(["stylize", str(folder), "-o", str(tmp_path / "new"), "--model", str(wave)]) == 2
+    assert "has no picture that could be painted among its 1 files" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_without_a_model_is_refused(files, tmp_path, capsys):
+    assert main(["stylize", str(tmp_path), files[1], "-o", files[2]]) == 2
+    assert "is a folder with 2 pictures" in one_sentence(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{painting}", "--model", "{wave}"], "give a painting (STYLE) or --model, not both"),
+        ([], "there is nothing to paint like: give a painting (STYLE) or a trained network (--model)"),
+        (["{painting}", "--tile", "64"], "--tile has no meaning without --model"),
+        (["--model", "{wave}", "--steps", "5"], "--steps has no meaning with --model"),
+        (["--model", "{wave}", "--style-weight", "5"], "--style-weight has no meaning with --model"),
+        (["--model", "{wave}", "--start", "noise"], "--start has no meaning with --model"),
+        (["--model", "{wave}", "--seed", "0"], "--seed has no meaning with --model"),
+        (["--model", "none.safetensors"], "there is no model file none.safetensors"),
+        (["--model", "{larger}"], "is a super_resolution model; a johnson model was expected"),
+        (["--model", "{painting}"], "damaged or not a safetensors file"),
+        (["--model", "{wave}", "--device", "gpu"], "unknown device 'gpu'"),
+    ],
+)
+def test_words_that_do_not_go_together_are_refused(files, wave, larger, capsys, words, message):
+    words = [word.format(painting=files[1], wave=wave, larger=larger) for word in words]
+    assert main(["stylize", files[0], "-o", files[2], *words]) == 2
+    assert message in one_sentence(capsys)
+
+
+def test_a_network_by_the_name_of_a_shipped_one(files, wave, tmp_path, monkeypatch, capsys):
+    (tmp_path / "data" / "models").mkdir(parents=True)
+    wave.rename(tmp_path / "data" / "models" / "wave.safetensors")
+    monkeypatch.setenv("COURSE_LIB_DATA", str(tmp_path / "data"))
+    assert main(["stylize", files[0], "-o", files[2], "--model", "wave"]) == 0
+    assert main(["stylize", files[0], "-o", files[2], "--model", "waev"]) == 2
+    assert "waev" in one_sentence(capsys)
+
+
+@pytest.fixture
+def streets(tmp_path):
+    """A translator for pictures of 32 px."""
+    config = pix2pix.Config(image_size=32, width=0.05, norm="instance")
+    path = tmp_path / "streets.safetensors"
+    pix2pix.save(pix2pix.Model(pix2pix.build(config), config, {}), path)
+    return path
+
+
+def test_translate(files, streets, wave, capsys):
+    """A picture of 40×30 px becomes as many whole squares as fit its shape best."""
+    words = ["translate", files[0], "-o", files[2], "--model", str(streets), "--device", "cpu"]
+    assert main(words) == 0
+    assert load_image(files[2]).shape == (1, 3, 32, 32)
+    assert capsys.readouterr().out.startswith(f"{files[2]}: 32 × 32 px in ")
+    assert main([*words, "--size", "128"]) == 0
+    assert load_image(files[2]).shape == (1, 3, 96, 128)
+    assert main([*words[:5], str(wave)]) == 2
+    assert "is a johnson model; a pix2pix model was expected" in one_sentence(capsys)
+
+
+def test_translate_draws_a_photo_first_and_leaves_a_maps_colors_alone(files, streets, tmp_path, monkeypatch):
+    seen, original = [], pix2pix.translate
+    monkeypatch.setattr(
+        pix2pix, "translate", lambda image, *args, **more: seen.append(image) or original(image, *args, **more)
+    )
+    labels = Facades(size=64)[0][0]
+    save_image(labels[None], tmp_path / "map.png")
+    for words in ([files[0], "--pencil"], [files[0]], [str(tmp_path / "map.png")]):
+        assert main(["translate", *words, "-o", files[2], "--model", str(streets), "--device", "cpu"]) == 0
+    drawn, photo, labeled = seen
+    assert torch.equal(drawn[:, 0], drawn[:, 1])
+    assert not torch.equal(photo[:, 0], photo[:, 1])
+    known = {tuple(color) for color in labels.flatten(1).T.tolist()}
+    assert {tuple(color) for color in labeled[0].flatten(1).T.tolist()} <= known
+
+
+def test_upscale(files, larger, wave, capsys):
+    assert main(["upscale", files[0], "-o", files[2], "--model", str(larger), "--tile", "16", "--device", "cpu"]) == 0
+    assert load_image(files[2]).shape == (1, 3, 120, 160)
+    assert capsys.readouterr().out.startswith(f"{files[2]}: 160 × 120 px in ")
+    assert main(["upscale", files[0], "-o", files[2], "--model", str(wave)]) == 2
+    assert "is a johnson model; a super_resolution model was expected" in one_sentence(capsys)
+    assert main(["upscale", files[0], "-o", files[2] + ".gif", "--model", str(larger)]) == 2
+    assert "unknown suffix '.gif'" in one_sentence(capsys)
+    with pytest.raises(SystemExit):
+        main(["upscale", files[0], "-o", files[2]])
+    assert "--model" in capsys.readouterr().err
+
+
+def test_models_are_listed_with_their_facts(wave, larger, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "data" / "models"
+    monkeypatch.setenv("COURSE_LIB_DATA", str(tmp_path / "data"))
+    for _ in range(2):  # no folder; an empty one
+        assert main(["models"]) == 0
+        assert capsys.readouterr().out.startswith("No trained networks come with this copy of the package")
+        folder.mkdir(parents=True, exist_ok=True)
+    wave.rename(folder / wave.name)
+    larger.rename(folder / larger.name)
+    (folder / "broken.safetensors").write_text("nothing")
+    assert main(["models"]) == 0
+    broken, photo, style = capsys.readouterr().out.splitlines()
+    assert broken == "broken  (damaged or of another method, 0 kB)"
+    assert photo.startswith("larger  (super_resolution, factor 2, feature loss, 5 steps, ")
+    assert style.startswith("wave  (johnson, style great_wave, 3 steps, ")
+    assert style.endswith(" kB)")
+
+
+# --- training ---
+
+
+@pytest.fixture
+def school(tmp_path, picture, monkeypatch):
+    """A folder of photos; `--config quick` is a tiny network that needs no weights; checkpoints every third step."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(2):
+        save_image(picture(48, 40, seed), folder / f"{seed}.png")
+    tiny = johnson.Config(**SMALL, num_steps=4, batch_size=2, image_size=32, style_size=32)
+    monkeypatch.setattr(johnson.Config, "quick", classmethod(lambda cls: tiny))
+    monkeypatch.setattr(run, "fit", functools.partial(loop.fit, checkpoint_every=3))
+    return folder
+
+
+def train(files, school, *more, output="mine.safetensors"):
+    """Runs the command; the model's path and the exit code."""
+    path = school.parent / output
+    words = ["train-style", files[1], "-o", str(path), "--photos", str(school), "--config", "quick", *more]
+    return path, main(words)
+
+
+def interrupted_at(step, monkeypatch):
+    """Ctrl-C in the middle of a step; gives a function that ends this."""
+    original, calls = johnson.losses.total_variation_loss, []
+
+    def counted(image):
+        calls.append(1)
+        if len(calls) == step:
+            signal.raise_signal(signal.SIGINT)
+        return original(image)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(johnson.losses, "total_variation_loss", counted)
+
+    def end():
+        signal.signal(signal.SIGINT, before)
+        monkeypatch.setattr(johnson.losses, "total_variation_loss", original)
+
+    return end
+
+
+def weights_of(path):
+    return johnson.load(path).network.state_dict()
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_style_is_trained_and_saved(files, school, capsys):
+    path, code = train(files, school, "--preview-every", "2")
+    assert code == 0
+    assert capsys.readouterr().out.startswith(f"{path}: 4 steps in ")
+    model = johnson.load(path)
+    assert model.facts["style"] == "painting"
+    assert (model.facts["steps"], model.facts["photos"], model.facts["device"]) == (4, 2, "cpu")
+    assert load_image(path.with_suffix(".preview.jpg")).shape == (1, 3, 32, 32)
+    assert not path.with_suffix(".checkpoint").exists()
+    config = johnson.Config.quick()
+    expected = johnson.train(load_image(files[1]), school, config)
+    assert same(model.network.state_dict(), expected.network.state_dict())
+    assert main(["stylize", files[0], "-o", files[2], "--model", str(path)]) == 0
+
+
+def test_the_training_options_reach_the_method(files, school, wave):
+    options = {"--steps": 2, "--size": 24, "--batch": 1, "--style-weight": 3.5, "--device": "cpu", "--seed": 7}
+    path, code = train(files, school, *(str(word) for pair in options.items() for word in pair))
+    assert code == 0
+    changed = {
+        "num_steps": 2, "image_size": 24, "batch_size": 1, "style_weight": 3.5, "device": "cpu", "seed": 7,
+    }  # fmt: skip
+    assert johnson.load(path).config == dataclasses.replace(johnson.Config.quick(), **changed)
+    other, code = train(files, school, "--start", str(path), output="other.safetensors")
+    assert code == 0
+    assert johnson.load(other).facts["started_from"] == "mine"
+
+
+@pytest.mark.parametrize("word", ["fast", "quick", "paper", "released", None])
+def test_the_configurations(files, tmp_path, monkeypatch, word):
+    configs = []
+
+    def train(style, photos, config, **options):
+        configs.append((config, photos, options["start"], options["preview"]))
+        raise ValueError("enough")
+
+    monkeypatch.setattr(johnson, "train", train)
+    chosen = [] if word is None else ["--config", word]
+    assert main(["train-style", files[1], "-o", str(tmp_path / "m.safetensors"), *chosen]) == 2
+    maker = johnson.Config if word == "paper" else getattr(johnson.Config, word or "fast")
+    assert configs == [(maker(), None, None, None)]
+
+
+def test_a_photo_to_watch(files, school):
+    path, code = train(files, school, "--preview", files[0], "--preview-every", "4")
+    assert code == 0
+    shown = load_image(path.with_suffix(".preview.jpg"))
+    expected = johnson.stylize(load_image(files[0], 512), johnson.load(path), device="cpu").image
+    assert shown.shape == expected.shape == (1, 3, 384, 512)
+    assert (shown - expected).abs().mean() < 0.02  # a JPEG of the last step
+    plain, _ = train(files, school, output="plain.safetensors")
+    assert same(weights_of(path), weights_of(plain))
+
+
+@pytest.mark.parametrize(("every", "count"), [("1", 4), ("2", 2), ("3", 1), ("5", 0)])
+def test_previews_come_as_often_as_asked(files, school, monkeypatch, every, count):
+    written = []
+    monkeypatch.setattr(commands, "save_image", lambda image, path: written.append(path))
+    path, _ = train(files, school, "--preview-every", every)
+    assert written == [path.with_suffix(".preview.jpg")] * count
+
+
+def test_an_own_painting_by_name_and_a_file_that_wins(files, school, tmp_path, monkeypatch):
+    seen = []
+    original = johnson.train
+    monkeypatch.setattr(johnson, "train", lambda style, *a, **o: (seen.append(style), original(style, *a, **o))[1])
+    path = tmp_path / "m.safetensors"
+    words = ["-o", str(path), "--photos", str(school), "--config", "quick", "--steps", "1"]
+    assert main(["train-style", "great_wave", *words]) == 0
+    assert torch.equal(seen[-1], sample_image("great_wave"))
+    assert johnson.load(path).facts["style"] == "great_wave"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "great_wave").write_bytes((tmp_path / "photo.png").read_bytes())
+    assert main(["train-style", "great_wave", *words]) == 0
+    assert torch.equal(seen[-1], load_image(files[0]))
+
+
+def test_ctrl_c_and_the_same_command_again(files, school, monkeypatch, capsys):
+    whole, code = train(files, school, "--steps", "8", output="whole.safetensors")
+    assert code == 0
+    end = interrupted_at(6, monkeypatch)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            train(files, school, "--steps", "8")
+    finally:
+        end()
+    assert caught.value.code == 130
+    path = school.parent / "mine.safetensors"
+    checkpoint = path.with_suffix(".checkpoint")
+    said = one_sentence(capsys)
+    assert f"stopped after step 5; the same command goes on from the last checkpoint, {checkpoint}" in said
+    assert checkpoint.exists()
+    assert not path.exists()
+    _, code = train(files, school, "--steps", "8")
+    assert code == 0
+    assert "resuming at step 4\n" in capsys.readouterr().out  # the last checkpoint was of the third
+    assert not checkpoint.exists()
+    assert same(weights_of(path), weights_of(whole))
+
+
+def test_ctrl_c_before_the_first_checkpoint(files, school, monkeypatch, capsys):
+    end = interrupted_at(2, monkeypatch)
+    try:
+        with pytest.raises(SystemExit):
+            train(files, school)
+    finally:
+        end()
+    assert "stopped after step 1; no checkpoint was written yet, so the same command begins anew" in one_sentence(
+        capsys
+    )
+
+
+def test_fresh_begins_anew(files, school, monkeypatch, capsys):
+    path = school.parent / "mine.safetensors"
+    end = interrupted_at(4, monkeypatch)
+    try:
+        with pytest.raises(SystemExit):
+            train(files, school)
+    finally:
+        end()
+    capsys.readouterr()
+    assert path.with_suffix(".checkpoint").exists()
+    _, code = train(files, school, "--seed", "3")
+    assert code == 2
+    assert (
+        "belongs to a run with another configuration; delete it, or name another, to begin anew; --fresh does so"
+        in (one_sentence(capsys))
+    )
+    assert path.with_suffix(".checkpoint").exists()
+    _, code = train(files, school, "--seed", "3", "--fresh")
+    assert code == 0
+    assert "resuming" not in capsys.readouterr().out
+    other, _ = train(files, school, "--seed", "3", output="other.safetensors")
+    assert same(weights_of(path), weights_of(other))
+
+
+def test_a_mistake_with_fresh_loses_no_checkpoint(files, school, capsys):
+    checkpoint = school.parent / "mine.checkpoint"
+    checkpoint.write_text("precious")
+    for more in (["--photos", "nowhere"], ["--start", "none.safetensors"], ["--preview", "none.jpg"], ["--size", "2"]):
+        _, code = train(files, school, "--fresh", *more)
+        assert code == 2
+        one_sentence(capsys)
+        assert checkpoint.read_text() == "precious"
+
+
+def test_a_damaged_checkpoint_is_refused(files, school, capsys):
+    (school.parent / "mine.checkpoint").write_text("nothing")
+    _, code = train(files, school)
+    assert code == 2
+    assert "is damaged or not a checkpoint" in one_sentence(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "nowhere/m.safetensors"], "does not exist"),
+        (["-o", "m.pth"], "a model's file ends in .safetensors, got m.pth"),
+        (["-o", "folder.safetensors"], "folder.safetensors is a folder"),
+        (["--photos", "nowhere"], "nowhere is no folder; --photos wants one with pictures"),
+        (["--photos", "folder.safetensors"], "no photos"),
+        (["--size", "64"], "a crop of 64 px needs photos"),
+        (["--size", "4"], "image_size must be a whole number of at least 8, got 4"),
+        (["--style-weight", "-1"], "style_weight must be a finite number"),
+        (["--start", "{larger}"], "is a super_resolution model"),
+        (["--start", "{wave}"], "the model to start from has norm='instance', not 'batch'"),
+        (["--preview", "none.jpg"], "none.jpg does not exist"),
+        (["--device", "gpu"], "unknown device 'gpu'"),
+    ],
+)
+def test_mistakes_of_a_training(files, school, wave, larger, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.safetensors").mkdir()
+    _, code = train(files, school, *(word.format(wave=wave, larger=larger) for word in words))
+    assert code == 2
+    assert message in one_sentence(capsys)
+
+
+@pytest.mark.parametrize(
+    ("painting", "message"),
+    [
+        ("great_wav", "no file is named great_wav, and no painting of the project; those are"),
+        ("phot.png", "Did you mean 'photo.png'?"),
+        ("photos", "photos is a folder with 2 pictures"),
+    ],
+)
+def test_a_painting_that_is_not_there(files, school, tmp_path, monkeypatch, capsys, painting, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train-style", painting, "-o", "m.safetensors", "--photos", str(school), "--config", "quick"]) == 2
+    assert message in one_sentence(capsys)
+
+
+def test_a_training_that_breaks_at_once_saves_nothing(files, school, capsys):
+    path, code = train(files, school, "--style-weight", "1e42")
+    assert code == 2
+    assert "is not finite any more" in one_sentence(capsys)
+    assert not path.exists()
+
+
+def test_a_training_that_breaks_later_saves_the_last_good_network(files, school, monkeypatch, capsys):
+    original, calls = johnson.losses.total_variation_loss, []
+
+    def breaks(image):
+        calls.append(1)
+        return original(image) * (float("nan") if len(calls) == 3 else 1)
+
+    monkeypatch.setattr(johnson.losses, "total_variation_loss", breaks)
+    path, code = train(files, school)
+    assert code == 0
+    said = capsys.readouterr()
+    assert "tv is not finite any more" in said.err
+    assert said.out.startswith(f"{path}: 2 steps in ")
+    assert johnson.load(path).facts["steps"] == 2
+
+
+def test_a_full_disk_ends_in_one_sentence(files, school, monkeypatch, capsys):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loop.torch, "save", full)
+    _, code = train(files, school)
+    assert code == 2
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_too_little_memory_names_what_to_make_smaller(files, school, larger, monkeypatch, capsys):
+    def full(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr(johnson, "train", full)
+    monkeypatch.setattr(super_resolution, "upscale", full)
+    _, code = train(files, school)
+    assert code == 2
+    assert "try a smaller --size or --batch" in capsys.readouterr().err
+    assert main(["upscale", files[0], "-o", files[2], "--model", str(larger)]) == 2
+    assert "try a smaller --tile" in capsys.readouterr().err

@@ -1,0 +1,447 @@
+"""Pairs whose pixels say where they are: red is the column, green the row, blue the picture, and B is 1 − A."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from course_lib import load_image, save_image
+from course_lib.data import pairs
+from course_lib.data.pairs import Jitter, PairedImages, UnpairedImages, nearest
+from course_lib.images import ImageError, resize
+
+PALETTE = torch.tensor([[0, 0, 0], [128, 0, 0], [0, 128, 128], [128, 64, 0]]) / 255
+LAYOUTS = ("folders", "names", "halves")
+
+
+def map_of(height, width, number=0):
+    """(1, 3, H, W): column, row and number, each over 255, so that all are exact in 8 bits."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack((columns, rows, torch.full_like(rows, number)))[None] / 255
+
+
+def pair_of(height, width, number=0):
+    a = map_of(height, width, number)
+    return torch.cat((a, 1 - a))
+
+
+def label_map(height, width, seed=0):
+    """(1, 3, H, W) in the palette's colors and no others."""
+    classes = torch.randint(len(PALETTE), (height, width), generator=torch.Generator().manual_seed(seed))
+    return PALETTE[classes].permute(2, 0, 1)[None]
+
+
+def write(folder, layout, images, split=None, suffix=".png"):
+    """Pairs by name, in one of the three layouts."""
+    inside = folder / split if split else folder
+    for name, (a, b) in images.items():
+        if layout == "folders":
+            sides = [folder / side / split if split else folder / side for side in "AB"]
+            files = {sides[0] / f"{name}.png": a, sides[1] / name: b}
+        elif layout == "names":
+            files = {inside / f"{name}_labels.png": a, inside / f"{name}_photo": b}
+        else:
+            files = {inside / name: torch.cat((a, b), -1)}
+        for file, image in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_image(image, file if file.suffix else file.with_suffix(suffix))
+    return folder
+
+
+def numbered(*names, size=(16, 20)):
+    """Pairs by name; blue counts in the order given."""
+    return {name: pair_of(*size, 10 * k).split(1) for k, name in enumerate(names)}
+
+
+def colors(image):
+    """The different colors of a picture (3, H, W), as a set."""
+    return {tuple(color) for color in image.flatten(1).T.tolist()}
+
+
+# --- three ways to lay out a set ---
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_same_pairs_in_order_of_names(tmp_path, layout):
+    images = numbered("c", "a_b", "b")
+    found = PairedImages(write(tmp_path, layout, images), size=None)
+    assert len(found) == 3
+    for pair, name in zip([*found], ("a_b", "b", "c"), strict=True):
+        assert pair.shape == (2, 3, 16, 20)
+        assert pair.dtype == torch.float32
+        assert torch.equal(pair, torch.cat(images[name]))  # PNG and 8 bits: exact
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_split_is_a_folder_inside(tmp_path, layout):
+    for split, names in (("train", ("a", "b")), ("test", ("c",))):
+        write(tmp_path, layout, numbered(*names), split)
+    assert [len(PairedImages(tmp_path, split)) for split in ("train", "test")] == [2, 1]
+    with pytest.raises(ValueError, match="there is no folder .*val; give one .* and a split that it has, or None"):
+        PairedImages(tmp_path, "val")
+
+
+def test_a_split_may_hold_the_two_folders_itself(tmp_path):
+    write(tmp_path / "train", "folders", numbered("a", "b"))
+    assert len(PairedImages(tmp_path, "train")) == 2
+    assert torch.equal(PairedImages(tmp_path / "train", size=None)[1], PairedImages(tmp_path, "train", size=None)[1])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".webp"])
+def test_photos_may_be_of_another_format(tmp_path, layout, suffix):
+    """A JPEG is not exact, but nearer to its photo than to anything else here."""
+    images = {name: (map_of(16, 20), torch.full((1, 3, 16, 20), value)) for name, value in (("a", 0.25), ("b", 0.75))}
+    (tmp_path / "notes.txt").write_text("not a picture")
+    found = PairedImages(write(tmp_path, layout, images, suffix=suffix), size=None)
+    assert [pair[1].mean().item() for pair in found] == pytest.approx([0.25, 0.75], abs=0.02)
+
+
+def test_a_sketch_is_a_source_too(tmp_path):
+    a, b = pair_of(16, 16).split(1)
+    save_image(a, tmp_path / "x_sketch.png")
+    save_image(b, tmp_path / "x_photo.png")
+    assert torch.equal(PairedImages(tmp_path, size=None)[0], torch.cat((a, b)))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_reverse_is_b_to_a(tmp_path, layout):
+    write(tmp_path, layout, numbered("a"))
+    for size in (None, 12):
+        forward, backward = (PairedImages(tmp_path, size=size, reverse=reverse)[0] for reverse in (False, True))
+        assert torch.equal(backward, forward.flip(0))
+        assert not torch.equal(backward, forward)
+
+
+# --- the size ---
+
+
+def test_both_pictures_are_squeezed_into_a_square(tmp_path):
+    images = numbered("a", size=(16, 40))
+    pair = PairedImages(write(tmp_path, "folders", images), size=12)[0]
+    assert pair.shape == (2, 3, 12, 12)
+    expected = torch.cat([resize(image, (12, 12)) for image in images["a"]])
+    torch.testing.assert_close(pair, expected, rtol=0, atol=0.5 / 255 + 1e-6)  # kept in 8 bits
+
+
+def test_the_default_size_is_the_papers(tmp_path):
+    assert PairedImages(write(tmp_path, "halves", numbered("a")))[0].shape == (2, 3, 256, 256)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_label_map_keeps_its_colors(tmp_path, reverse):
+    """Mixed colors would be other classes, or none."""
+    write(tmp_path, "names", {"a": (label_map(30, 44), label_map(30, 44, seed=1))})
+    palette = {tuple(color) for color in PALETTE.tolist()}
+    k = int(reverse)
+    kept, mixed = (PairedImages(tmp_path, size=16, reverse=reverse, label_maps=maps)[0] for maps in (True, False))
+    assert colors(kept[k]) == palette
+    assert len(colors(mixed[k])) > 50
+    assert torch.equal(kept[1 - k], mixed[1 - k])  # the photo is interpolated either way
+    assert len(colors(kept[1 - k])) > 50
+
+
+def test_the_nearest_pixel_is_that_at_the_center():
+    """Of six pixels the centers of the two thirds are pixels 1 and 4; of two, each is there twice in four."""
+    row = torch.arange(6.0).expand(1, 3, 1, 6) / 10
+    assert (10 * nearest(row, (1, 2))[0, 0, 0]).tolist() == pytest.approx([1, 4])
+    assert (10 * nearest(row[..., :2], (1, 4))[0, 0, 0]).tolist() == pytest.approx([0, 0, 1, 1])
+    assert torch.equal(nearest(row.mT, (2, 1)), nearest(row, (1, 2)).mT)
+    assert torch.equal(nearest(row, (1, 6)), row)
+
+
+# --- read once ---
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_kept_is_what_was_read(tmp_path, layout):
+    write(tmp_path, layout, numbered("a", "b"))
+    ours, again = PairedImages(tmp_path, size=12), PairedImages(tmp_path, size=12)
+    first = [pair.clone() for pair in ours]
+    ours[0].zero_()  # what a caller does with a pair is not the set's business
+    assert all(torch.equal(ours[k], first[k]) and torch.equal(again[k], first[k]) for k in (1, 0))
+
+
+def test_a_pair_is_read_once_as_long_as_there_is_room(tmp_path, monkeypatch):
+    write(tmp_path, "halves", numbered("a", "b"))
+    fresh, reads = [*PairedImages(tmp_path, size=12)], []
+    monkeypatch.setattr(pairs, "load_image", lambda file: reads.append(file.stem) or load_image(file))
+    monkeypatch.setattr(pairs, "_CACHE", 2 * 3 * 12 * 12)  # one pair in 8 bits
+    found = PairedImages(tmp_path, size=12)
+    for _ in range(3):
+        assert all(torch.equal(found[k], fresh[k]) for k in (0, 1))
+    assert reads == ["a", "b", "b", "b"]
+
+
+def test_a_set_is_known_by_its_files_and_what_is_made_of_them(tmp_path):
+    write(tmp_path, "folders", numbered("a", "b"))
+    sets = [
+        PairedImages(tmp_path, **options)
+        for options in ({}, {"size": 64}, {"size": None}, {"reverse": True}, {"label_maps": True})
+    ]
+    identities = [str(found.identity) for found in sets]
+    assert len(set(identities)) == len(sets)
+    assert str(PairedImages(tmp_path).identity) == identities[0]
+    write(tmp_path, "folders", {"b": (map_of(16, 20), label_map(16, 20))})  # another photo of the same name
+    assert str(PairedImages(tmp_path).identity) != identities[0]
+    write(tmp_path, "folders", numbered("a", "b"))
+    assert str(PairedImages(tmp_path).identity) == identities[0]
+    write(tmp_path, "folders", numbered("c"))
+    assert str(PairedImages(tmp_path).identity) != identities[0]
+
+
+# --- what a bad set gets ---
+
+
+def test_a_picture_without_its_partner_is_named(tmp_path):
+    a, b = pair_of(16, 16).split(1)
+    for layout, alone in (("folders", "A/lone.png"), ("folders", "B/lone.jpg"), ("names", "lone_labels.png"),
+                          ("names", "lone_photo.png")):  # fmt: skip
+        folder = tmp_path / alone.replace("/", "_")
+        write(folder, layout, {"x": (a, b), "y": (a, b)})
+        save_image(a, folder / alone)
+        with pytest.raises(ValueError, match=rf"{alone} has no partner \(1 of 3 have none\)"):
+            PairedImages(folder)
+
+
+def test_two_sizes_in_one_pair_are_named(tmp_path):
+    write(tmp_path, "names", {"ok": (map_of(16, 20), map_of(16, 20)), "x": (map_of(16, 20), map_of(18, 20))})
+    found = PairedImages(tmp_path)
+    assert found[0].shape == (2, 3, 256, 256)
+    message = "x_labels.png and x_photo.png are one pair but not of one size: 20×16 and 20×18 px"
+    with pytest.raises(ValueError, match=message):
+        found[1]
+
+
+def test_halves_need_an_even_width(tmp_path):
+    save_image(map_of(16, 41), tmp_path / "x.png")
+    with pytest.raises(ValueError, match=r"x\.png should hold two pictures side by side, but is 41 px wide"):
+        PairedImages(tmp_path)[0]
+
+
+def test_a_folder_without_pairs_says_what_one_is(tmp_path):
+    with pytest.raises(ValueError, match="there is no folder .*nowhere; give one that holds pairs"):
+        PairedImages(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="no pairs in .*neither A/ and B/, nor NAME_labels.png .* side by side"):
+        PairedImages(tmp_path)
+    for side in "AB":
+        (tmp_path / side).mkdir()
+    with pytest.raises(ValueError, match="no pictures in .*A and .*B"):
+        PairedImages(tmp_path)
+
+
+def test_a_broken_file_is_named_when_it_is_asked_for(tmp_path):
+    write(tmp_path, "folders", numbered("a", "b"))
+    (tmp_path / "B" / "b.png").write_bytes(b"not a picture")
+    found = PairedImages(tmp_path)
+    assert found[0].shape[0] == 2
+    with pytest.raises(ImageError, match=r"b\.png is not a picture"):
+        found[1]
+
+
+@pytest.mark.parametrize("k", [-1, 2])
+def test_there_are_no_pairs_beyond_the_length(tmp_path, k):
+    with pytest.raises(IndexError, match=f"pair {k} of 2"):
+        PairedImages(write(tmp_path, "halves", numbered("a", "b")))[k]
+    with pytest.raises(IndexError, match=f"pair {k} of 2"):
+        Jitter([pair_of(20, 20)] * 2, load_size=20, size=16)[k]
+
+
+# --- jitter ---
+
+
+def jitter(images=None, **options):
+    images = [pair_of(20, 20)] if images is None else images
+    return Jitter(images, **{"load_size": 20, "size": 16, "epochs": 400, **options})
+
+
+def place_of(pair):
+    """Left, top and whether mirrored, as A's pixels say."""
+    left, top = (int((255 * pair[0, c]).round().min()) for c in (0, 1))
+    return left, top, bool(pair[0, 0, 0, 0] > pair[0, 0, 0, -1])
+
+
+def test_both_pictures_are_cut_and_mirrored_alike():
+    whole, places = pair_of(20, 20), []
+    for pair in jitter():
+        left, top, mirrored = place_of(pair)
+        part = whole[..., top : top + 16, left : left + 16]
+        assert torch.equal(pair, part.flip(-1) if mirrored else part)
+        places.append((left, top, mirrored))
+    lefts, tops, mirrors = zip(*places, strict=True)
+    assert set(lefts) == set(tops) == {0, 1, 2, 3, 4}  # up to the last: 20 − 16
+    for drawn in (lefts, tops):
+        counts = [drawn.count(place) for place in range(5)]
+        assert all(abs(count - 80) < 32 for count in counts)  # four deviations, √(400 · 0.2 · 0.8) each
+    assert abs(sum(mirrors) - 200) < 40  # four deviations of 400 coins
+    for first, second in ((lefts, tops), (lefts, mirrors), (tops, mirrors)):
+        table = torch.corrcoef(torch.tensor([first, second], dtype=torch.float32))
+        assert abs(table[0, 1]) < 0.2  # drawn apart: four deviations of 1 / √400
+    alike = sum(a == b for a, b in pairwise(mirrors))
+    assert abs(alike - 200) < 40  # and chance forgets the item before
+
+
+def test_pairs_are_made_a_little_larger_first():
+    """Interpolation is linear, so B stays 1 − A wherever it is cut; ramps of 12 and 24 pixels, now 20 wide."""
+    whole = 0.3 + pair_of(12, 24)
+    whole[1] = 1 - whole[0]
+    for pair in jitter([whole], epochs=20):
+        assert pair.shape == (2, 3, 16, 16)
+        torch.testing.assert_close(pair[1], 1 - pair[0], rtol=0, atol=1e-5)
+        across, down = (255 * (pair[0, 0, 8, 10] - pair[0, 0, 8, 5]), 255 * (pair[0, 1, 10, 8] - pair[0, 1, 5, 8]))
+        assert abs(across) / 5 == pytest.approx(24 / 20, rel=0.1)
+        assert down / 5 == pytest.approx(12 / 20, rel=0.1)
+
+
+def test_without_room_and_mirror_it_is_the_pair():
+    whole = pair_of(12, 24, 7)
+    for pair in jitter([whole], load_size=16, mirror=False, epochs=5):
+        assert torch.equal(pair, resize(whole, (16, 16)))
+    exact = pair_of(16, 16)
+    found = [*jitter([exact], load_size=16, epochs=40)]
+    assert {torch.equal(pair, exact) for pair in found} == {True, False}
+    assert all(torch.equal(pair, exact) or torch.equal(pair, exact.flip(-1)) for pair in found)
+    assert not any(place_of(pair)[2] for pair in jitter(mirror=False, epochs=40))
+
+
+def test_the_paper_jitters_by_thirty_pixels():
+    found = Jitter([torch.rand(2, 3, 30, 30)])
+    assert (found.load_size, found.size, found.mirror, len(found)) == (286, 256, True, 1)
+    assert found[0].shape == (2, 3, 256, 256)
+
+
+def test_an_item_is_the_same_whenever_it_is_asked_for():
+    ours, again = jitter(epochs=30), jitter(epochs=30)
+    kept = [ours[k] for k in range(30)]
+    before = torch.get_rng_state()
+    assert all(torch.equal(again[k], kept[k]) for k in reversed(range(30)))
+    assert torch.equal(torch.get_rng_state(), before)
+    other = [place_of(pair) for pair in jitter(epochs=30, seed=1)]
+    assert other != [place_of(pair) for pair in kept]
+
+
+def test_every_epoch_has_every_pair_in_another_place():
+    found = jitter([pair_of(20, 20, number) for number in (0, 100, 200)], epochs=20)
+    assert len(found) == 60
+    items = [*found]
+    assert [round(255 * pair[0, 2, 0, 0].item()) for pair in items] == [0, 100, 200] * 20
+    assert len({place_of(pair) for pair in items[::3]}) > 10  # of 50 places
+
+
+def test_jitter_is_known_by_its_pairs_and_settings(tmp_path):
+    images = PairedImages(write(tmp_path, "halves", numbered("a")), size=20)
+    variants = [
+        jitter(images), jitter(), jitter(images, load_size=24), jitter(images, size=8), jitter(images, mirror=False),
+        jitter(images, seed=1), jitter(PairedImages(tmp_path, size=20, reverse=True)),
+    ]  # fmt: skip
+    assert len({str(found.identity) for found in variants}) == len(variants)
+    assert str(jitter(images).identity) == str(variants[0].identity)
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "got"),
+    [
+        ([], {}, "0 pairs, 400 epochs, size 16 and load_size 20"),
+        (None, {"epochs": 0}, "1 pairs, 0 epochs"),
+        (None, {"size": 0}, "size 0 and load_size 20"),
+        (None, {"size": 21}, "size 21 and load_size 20"),
+    ],
+)
+def test_senseless_jitter_is_refused(images, options, got):
+    with pytest.raises(ValueError, match=f"at least one pair, one epoch and 1 ≤ size ≤ load_size, got .*{got}"):
+        jitter(images, **options)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loader_makes_batches_of_pairs(tmp_path, workers):
+    found = PairedImages(write(tmp_path, "names", numbered("a", "b", "c")), size=20)
+    jittered = jitter(found, epochs=2)
+    batches = [*DataLoader(jittered, batch_size=3, num_workers=workers)]
+    assert [batch.shape for batch in batches] == [(3, 2, 3, 16, 16)] * 2
+    assert torch.equal(torch.cat(batches), torch.stack([*jittered]))
+    real_a, real_b = batches[0].unbind(1)
+    assert torch.equal(real_a[1], jittered[1][0])
+    assert torch.equal(real_b[1], jittered[1][1])
+
+
+# --- two heaps ---
+
+
+def heap(count, offset=0, size=(16, 16)):
+    return [map_of(*size, offset + k) for k in range(count)]
+
+
+def numbers(found):
+    """Which picture of A and which of B each item holds."""
+    return [[round(255 * pair[c, 2].mean().item()) for c in (0, 1)] for pair in found]
+
+
+def test_any_of_b_meets_the_next_of_a():
+    found = UnpairedImages(heap(200), heap(5, 100), size=16)
+    assert len(found) == 200
+    assert found[0].shape == (2, 3, 16, 16)
+    assert torch.equal(found[7][0], heap(8)[7][0])
+    a, b = zip(*numbers(found), strict=True)
+    assert [*a] == [*range(200)]
+    counts = [b.count(100 + k) for k in range(5)]
+    assert sum(counts) == 200
+    assert all(abs(count - 40) < 23 for count in counts)  # four deviations, √(200 · 0.2 · 0.8) each
+    assert numbers(UnpairedImages(heap(200), heap(5, 100), size=16)) == numbers(found)
+    assert numbers(UnpairedImages(heap(200), heap(5, 100), size=16, seed=1)) != numbers(found)
+
+
+def test_the_larger_heap_says_how_many():
+    found = UnpairedImages(heap(3), heap(40, 100), size=16)
+    assert len(found) == 40
+    a, b = zip(*numbers(found), strict=True)
+    assert [*a] == [k % 3 for k in range(40)]
+    assert len(set(b)) > 15  # of 40 draws from 40, about 25 differ
+    for k in (-1, 40):
+        with pytest.raises(IndexError, match=f"item {k} of 40"):
+            found[k]
+
+
+def test_heaps_are_folders_or_pictures_of_any_size(tmp_path):
+    for k, picture in enumerate(heap(3, size=(16, 24))):
+        save_image(picture, tmp_path / f"{k}.png")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    from_folder, given = (UnpairedImages(a, heap(2, 100, (30, 20)), size=12) for a in (tmp_path, heap(3, 0, (16, 24))))
+    assert len(from_folder) == 3
+    assert all(torch.equal(x, y) for x, y in zip(from_folder, given, strict=True))
+    assert torch.equal(given[1][0], resize(map_of(16, 24, 1), (12, 12))[0])
+    batch = next(iter(DataLoader(UnpairedImages(str(tmp_path), tmp_path, size=12), batch_size=3)))
+    assert batch.shape == (3, 2, 3, 12, 12)
+
+
+def test_what_is_no_heap_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="there is no folder .*nowhere"):
+        UnpairedImages(tmp_path / "nowhere", heap(1))
+    with pytest.raises(ValueError, match=r"no pictures in .*; a folder needs files \.jpg"):
+        UnpairedImages(heap(1), tmp_path)
+    with pytest.raises(ValueError, match="there are no pictures"):
+        UnpairedImages([], heap(1))
+    with pytest.raises(ImageError, match=r"expected \[0, 1\]"):
+        UnpairedImages([255 * map_of(16, 16)], heap(1))[0]
+
+
+@pytest.mark.parametrize("names", [("x_labels.png", "x_sketch.png", "x_photo.png"), ("A/x.png", "A/x.jpg", "B/x.png")])
+def test_two_sources_for_one_target_are_refused(tmp_path, names):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save_image(torch.rand(1, 3, 8, 8), tmp_path / name)
+    with pytest.raises(ValueError, match=r"both belong to one pair; keep one"):
+        PairedImages(tmp_path)
+
+
+def test_labels_without_any_photograph_are_not_taken_for_side_by_side_files(tmp_path):
+    for name in ("x_labels.png", "x_real.png"):
+        save_image(torch.rand(1, 3, 8, 8), tmp_path / name)
+    with pytest.raises(ValueError, match=r"x_labels\.png has no partner: its photograph should be called NAME_photo"):
+        PairedImages(tmp_path)
+
+
+def test_heaps_are_known_by_what_they_hold():
+    a, b = [torch.zeros(1, 3, 8, 8)], [torch.ones(1, 3, 8, 8)]
+    assert UnpairedImages(a, b, size=8).identity == UnpairedImages(a, b, size=8).identity
+    assert UnpairedImages(a, b, size=8).identity != UnpairedImages(b, a, size=8).identity

@@ -1,0 +1,300 @@
+"""The optimizer: against PyTorch's own, on problems whose minimum is known, and with bounds."""
+
+import math
+
+import pytest
+import torch
+
+from course_lib.optimize.lbfgs import LBFGS, fourier_preconditioner
+
+
+def quadratic(size, seed=0, floor=0.3):
+    """A and b of ½ xᵀAx − bᵀx in float64, A symmetric with eigenvalues of at least `floor`."""
+    generator = torch.Generator().manual_seed(seed)
+    q = torch.randn(size, size, generator=generator, dtype=torch.float64)
+    b = torch.randn(size, generator=generator, dtype=torch.float64)
+    return q @ q.T / size + floor * torch.eye(size, dtype=torch.float64), b
+
+
+def unit_clamp(x):
+    return x.clamp_(0, 1)
+
+
+def rms(x):
+    return x.square().mean().sqrt().item()
+
+
+@pytest.mark.parametrize("history_size", [3, 50])
+def test_the_path_is_that_of_torch(history_size):
+    a, b = quadratic(30)
+    ours, theirs = torch.zeros(30, dtype=torch.float64), torch.zeros(30, dtype=torch.float64, requires_grad=True)
+    reference = torch.optim.LBFGS(
+        [theirs], lr=1, max_iter=1, history_size=history_size, tolerance_grad=0, tolerance_change=0
+    )
+    first = min(1.0, 1 / b.abs().sum().item()) * rms(b)  # torch's first step is min(1, 1/Σ|g|)·g, and g = −b at 0
+    optimizer = LBFGS(ours, history_size=history_size, first_step=first, max_step=1e9)
+
+    def closure():
+        theirs.grad = (a @ theirs - b).detach()
+        return torch.zeros(())
+
+    for _ in range(20):
+        optimizer.step(a @ ours - b)
+        reference.step(closure)
+        torch.testing.assert_close(ours, theirs.detach(), rtol=1e-9, atol=1e-9)  # the same sums in another order
+    assert rms(a @ ours - b) < 0.1 * rms(b), "the comparison means something only where there is progress"
+
+
+def test_a_quadratic_is_solved():
+    a, b = quadratic(20)
+    x = torch.zeros(20, dtype=torch.float64)
+    optimizer = LBFGS(x, first_step=0.1, max_step=10.0)
+    for _ in range(60):
+        optimizer.step(a @ x - b)
+    torch.testing.assert_close(x, torch.linalg.solve(a, b), rtol=0, atol=1e-6)
+
+
+def test_the_step_follows_the_curvature_not_the_gradient():
+    x = torch.tensor([1.0, 1.0], dtype=torch.float64)  # f = ½ (x² + 1000 y²)
+    scales = torch.tensor([1.0, 1000.0], dtype=torch.float64)
+    optimizer = LBFGS(x, first_step=0.001, max_step=10.0)
+    for _ in range(25):
+        optimizer.step(scales * x)
+    assert x.abs().max() < 1e-6  # gradient descent with the largest stable rate still has x > 0.95
+
+
+def test_the_first_step_has_the_declared_length_downhill():
+    x = torch.zeros(1, 3, 4, 4)
+    gradient = 1e6 * torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    LBFGS(x, first_step=0.01).step(gradient)
+    assert rms(x) == pytest.approx(0.01, rel=1e-5)
+    torch.testing.assert_close(x / rms(x), -gradient / rms(gradient))
+
+
+def test_no_step_is_longer_than_max_step():
+    x = torch.tensor([10.0, -10.0])  # far from the minimum at 0, where plain L-BFGS jumps at its second step
+    optimizer = LBFGS(x, first_step=0.01, max_step=0.25)
+    lengths = []
+    for _ in range(30):
+        before = x.clone()
+        optimizer.step(2 * x)
+        lengths.append(rms(x - before))
+    assert max(lengths) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_old_pairs_make_room_for_new_ones():
+    a, b = quadratic(30)
+    x = torch.zeros(30, dtype=torch.float64)
+    optimizer = LBFGS(x, history_size=4, first_step=0.1, max_step=10.0)
+    moves = []
+    for _ in range(12):
+        before = x.clone()
+        optimizer.step(a @ x - b)
+        moves.append(x - before)
+    kept = sorted(optimizer.s.tolist())
+    assert kept == sorted(torch.stack(moves[7:11]).tolist())  # a pair is known one step after its move
+    torch.testing.assert_close(optimizer.z, optimizer.s @ a, rtol=1e-9, atol=1e-12)  # y = A s
+
+
+def test_pairs_that_curve_the_wrong_way_are_not_used():
+    a, b = quadratic(10)
+    paths = []
+    for wrong in (False, True):
+        x = torch.zeros(10, dtype=torch.float64)
+        optimizer = LBFGS(x, first_step=0.1, max_step=10.0)
+        for _ in range(5):
+            optimizer.step(a @ x - b)
+        before, gradient = optimizer.previous
+        if wrong:
+            optimizer.step(gradient - 0.1 * (x - before))  # y = −0.1 s: downhill it gets steeper
+            assert optimizer.usable.sum() == 4
+        else:
+            optimizer.previous = None  # so that no pair is made
+            optimizer._remember(torch.zeros_like(x), torch.zeros_like(x), gradient)
+            g = gradient - 0.1 * (x - before)
+            p, q = optimizer.s @ g, optimizer.z @ g
+            x -= optimizer._inverse_hessian(g, p, q)
+        paths.append(x)
+    torch.testing.assert_close(paths[0], paths[1], rtol=1e-12, atol=1e-12)
+
+
+def test_a_direction_that_is_not_downhill_starts_the_history_anew():
+    a, b = quadratic(10)
+    x = torch.zeros(10, dtype=torch.float64)
+    optimizer = LBFGS(x, first_step=0.02, max_step=10.0)
+    for _ in range(5):
+        optimizer.step(a @ x - b)
+    optimizer.zy.neg_()  # claims negative curvature
+    optimizer.sy.neg_()
+    gradient = -torch.ones(10, dtype=torch.float64)
+    optimizer.previous = (x - 1.0, gradient)  # a pair without curvature
+    before = x.clone()
+    optimizer.step(gradient)
+    assert optimizer.usable.sum() == 0
+    torch.testing.assert_close(x - before, torch.full_like(x, 0.02))  # a first step again, downhill
+
+
+def test_nothing_waits_for_the_device(host_reads):
+    """A number read back from the device would stop the queue at every step."""
+    x = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    optimizer = LBFGS(x, history_size=3, project=unit_clamp, precondition=fourier_preconditioner(4, 4, power=0.4))
+    gradients = [torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(k)) for k in range(5)]
+    with host_reads() as reads:
+        for gradient in gradients:
+            optimizer.step(gradient)
+        assert not reads
+        x.sum().item()
+        assert reads == ["_local_scalar_dense"]  # so the counter counts
+
+
+def test_at_the_minimum_nothing_moves():
+    x = torch.full((4,), 0.5)
+    optimizer = LBFGS(x)
+    for _ in range(3):
+        optimizer.step(torch.zeros(4))
+    assert torch.equal(x, torch.full((4,), 0.5))
+
+
+def test_any_shape_and_layout():
+    x = torch.rand(1, 3, 4, 5, generator=torch.Generator().manual_seed(0)).to(memory_format=torch.channels_last)
+    target = torch.rand(1, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+    optimizer = LBFGS(x)
+    for _ in range(40):
+        optimizer.step(x - target)
+    torch.testing.assert_close(x, target, rtol=0, atol=1e-5)
+
+
+# --- bounds ---
+
+
+def test_the_picture_stays_within_its_bounds():
+    x = torch.full((6,), 0.5)
+    optimizer = LBFGS(x, first_step=0.4, project=unit_clamp)
+    for _ in range(10):
+        optimizer.step(x - torch.linspace(-2, 3, 6))
+        assert x.min() >= 0
+        assert x.max() <= 1
+
+
+def test_curvature_pairs_come_from_the_projected_points():
+    x = torch.tensor([0.5, 0.5], dtype=torch.float64)
+    optimizer = LBFGS(x, first_step=2.0, max_step=10.0, project=unit_clamp)
+    scales, target = torch.tensor([1.0, 3.0], dtype=torch.float64), torch.tensor([4.0, 0.2], dtype=torch.float64)
+    optimizer.step(scales * (x - target))  # the gradient is (−3.5, 0.9)
+    torch.testing.assert_close(x, torch.tensor([1.0, 0.0], dtype=torch.float64))  # both were cut off
+    optimizer.step(scales * (x - target))  # now (−3, −0.6): the first value is held by its bound
+    torch.testing.assert_close(optimizer.s[0], torch.tensor([0.5, -0.5], dtype=torch.float64))
+    torch.testing.assert_close(optimizer.z[0], torch.tensor([0.0, -1.5], dtype=torch.float64))  # y, where free
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_bounds_the_minimum_within_them_is_found(seed):
+    """Values lean on each other here, so cutting off the free minimum is not the answer."""
+    a, b = quadratic(12, seed)
+    expected = torch.full((12,), 0.5, dtype=torch.float64)
+    for _ in range(5000):  # projected gradient descent, slow and sure
+        expected = (expected - (a @ expected - b) / torch.linalg.matrix_norm(a, 2)).clamp(0, 1)
+    x = torch.full((12,), 0.5, dtype=torch.float64)
+    optimizer = LBFGS(x, first_step=0.1, max_step=10.0, project=unit_clamp)
+    for _ in range(60):
+        optimizer.step(a @ x - b)
+    torch.testing.assert_close(x, expected, rtol=0, atol=1e-9)
+    assert rms(torch.linalg.solve(a, b).clamp(0, 1) - expected) > 0.01
+    gradient, held = a @ x - b, (x == 0) | (x == 1)
+    assert 0 < held.sum() < 12
+    assert gradient[~held].abs().max() < 1e-8  # nothing pulls on the values inside
+    assert (gradient[x == 0] >= 0).all()
+    assert (gradient[x == 1] <= 0).all()  # and on the bounds everything pulls outward
+
+
+def test_a_value_leaves_its_bound_when_the_pull_turns():
+    x = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    optimizer = LBFGS(x, first_step=0.05, project=unit_clamp)
+    for _ in range(5):
+        optimizer.step(x - torch.tensor([3.0, 0.2], dtype=torch.float64))
+    assert x[0] == 1
+    for _ in range(20):
+        optimizer.step(x - torch.tensor([0.4, 0.2], dtype=torch.float64))
+    torch.testing.assert_close(x, torch.tensor([0.4, 0.2], dtype=torch.float64), rtol=0, atol=1e-6)
+
+
+def test_bounds_out_of_reach_change_nothing():
+    a, b = quadratic(10)
+    paths = []
+    for project in (None, lambda x: x.clamp_(-1e6, 1e6)):
+        x = torch.zeros(10, dtype=torch.float64)
+        optimizer = LBFGS(x, first_step=0.1, max_step=10.0, project=project)
+        for _ in range(15):
+            optimizer.step(a @ x - b)
+        paths.append(x)
+    torch.testing.assert_close(paths[0], paths[1], rtol=0, atol=1e-12)
+
+
+# --- the preconditioner ---
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (8, 1), (6, 9), (7, 5), (8, 8)])
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_the_preconditioner_is_symmetric_and_positive_definite(size, power):
+    """As a matrix, column by column: B = Bᵀ, all eigenvalues positive, the flat picture the largest."""
+    filter_ = fourier_preconditioner(*size, power=power)
+    count = size[0] * size[1]
+    matrix = filter_(torch.eye(count, dtype=torch.float64).view(count, *size)).view(count, count)
+    torch.testing.assert_close(matrix, matrix.T, rtol=1e-6, atol=1e-6)
+    eigenvalues = torch.linalg.eigvalsh(matrix)
+    assert eigenvalues.min() > 0.99  # the highest frequency, 1/√2 cycles a pixel, is not made smaller
+    assert eigenvalues.max() == pytest.approx(max(size) ** power, rel=1e-5)
+    if power == 0:
+        torch.testing.assert_close(matrix, torch.eye(count, dtype=torch.float64), rtol=0, atol=1e-6)
+
+
+def test_the_preconditioner_weighs_a_wave_by_its_frequency():
+    wave = torch.cos(2 * math.pi * 4 * torch.arange(32) / 32).expand(1, 3, 32, 32)  # 4 periods: 1/8 cycle a pixel
+    for power in (0.5, 1.0):
+        torch.testing.assert_close(fourier_preconditioner(32, 32, power=power)(wave), 8**power * wave)
+
+
+def preconditioned(x, a, b, steps, filter_, **options):
+    optimizer = LBFGS(x, first_step=0.1, max_step=10.0, precondition=filter_, **options)
+    for _ in range(steps):
+        optimizer.step((a @ x.flatten() - b).view_as(x))
+    return x
+
+
+def test_preconditioning_is_a_change_of_variables():
+    """The same path as plain L-BFGS on z where x = B^½ z, as long as every step is taken as it comes."""
+    a, b = quadratic(24)
+    half, whole = (fourier_preconditioner(4, 6, power=power) for power in (0.5, 1.0))
+    root = half(torch.eye(24, dtype=torch.float64).view(24, 4, 6)).view(24, 24)
+    x, z = torch.zeros(4, 6, dtype=torch.float64), torch.zeros(24, dtype=torch.float64)
+    ours, plain = (
+        LBFGS(x, first_step=1.0, max_step=1e9, precondition=whole),
+        LBFGS(z, first_step=rms(root @ b) / rms(root @ root @ b), max_step=1e9),
+    )
+    for _ in range(15):
+        ours.step((a @ x.flatten() - b).view(4, 6))
+        plain.step(root @ (a @ (root @ z) - b))
+        torch.testing.assert_close(x.flatten(), root @ z, rtol=1e-6, atol=1e-7)  # the filter's gains are float32
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_preconditioning_does_not_move_the_minimum(bounded):
+    a, b = quadratic(24, seed=3)
+    project = unit_clamp if bounded else None
+    start = torch.full((4, 6), 0.5, dtype=torch.float64)
+    plain = preconditioned(start.clone(), a, b, 80, None, project=project)
+    ours = preconditioned(start.clone(), a, b, 80, fourier_preconditioner(4, 6, power=1.0), project=project)
+    torch.testing.assert_close(ours, plain, rtol=0, atol=1e-6)
+
+
+def test_preconditioning_helps_where_curvature_grows_with_frequency():
+    """½ xᵀ B⁻¹ x: in the filter's own units a bowl that is round, so that two steps and a scale are enough."""
+    filter_, inverse = fourier_preconditioner(16, 16, power=1.0), fourier_preconditioner(16, 16, power=-1.0)
+    losses = []
+    for precondition in (None, filter_):
+        x = torch.rand(16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        optimizer = LBFGS(x, first_step=0.01, max_step=10.0, precondition=precondition)
+        for _ in range(3):
+            optimizer.step(inverse(x))
+        losses.append((x * inverse(x)).sum().item())
+    assert losses[1] < 1e-6 * losses[0]

@@ -1,0 +1,178 @@
+"""Components without a kernel: what stands in the HTML before any script runs, and what is refused."""
+
+import html as markup
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+from course_lib import losses, save_image
+from course_lib.methods import gatys
+from course_lib.teaching import interactive, microscope
+
+WORDS = {"caption": "What to notice.", "alt": "Two gray squares"}
+
+
+def plain(value=0.5, height=72, width=96):
+    return torch.full((1, 3, height, width), value)
+
+
+def three_frames(**options):
+    pictures = [plain(k / 4) for k in range(3)]
+    return interactive.frames(pictures, labels=["1", "10", "100"], axis="steps", **{**WORDS, **options})
+
+
+EVERY = {
+    "compare": lambda **w: interactive.compare([plain(), plain(0.2)], titles=["before", "after"], **{**WORDS, **w}),
+    "frames": three_frames,
+    "grid": lambda **w: interactive.grid(
+        [[plain(), plain(0.1)]] * 3, rows=("depth", ["1", "2", "3"]), columns=("weight", ["a", "b"]), **{**WORDS, **w}
+    ),
+    "receptive_field": lambda **w: interactive.receptive_field(plain(), {"relu3_1": (24, 4)}, **{**WORDS, **w}),
+    "lens": lambda **w: interactive.lens([plain(), plain(0.2)], titles=["soft", "sharp"], **{**WORDS, **w}),
+    "converter": lambda caption="Weights in other units.": interactive.converter(caption=caption),
+}
+
+
+class Still(HTMLParser):
+    """What a reader without scripts sees: pictures that no hidden element holds."""
+
+    VOID = ("img", "input", "br")
+
+    def __init__(self, html):
+        super().__init__()
+        self.stack, self.shown, self.hidden = [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == "img":
+            (self.hidden if any(self.stack) else self.shown).append(attributes["alt"])
+        if tag not in self.VOID:
+            self.stack.append("hidden" in attributes)
+
+    def handle_endtag(self, tag):
+        self.stack.pop()
+
+
+def html_of(figure):
+    return figure._repr_html_()
+
+
+def settings_of(figure):
+    (data,) = re.findall(r'data-settings="([^"]*)"', html_of(figure))
+    return json.loads(markup.unescape(data))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_component_is_a_figure_with_its_words_and_asks_nobody(name):
+    figure = EVERY[name]()
+    html = html_of(figure)
+    assert html.startswith('<figure class="interactive ')
+    assert html.endswith("</figure>")
+    assert f"{figure.caption}</figcaption>" in html
+    assert not re.search(r"https?:|src=\"(?!data:)|@import|url\(", html), "it would ask another machine"
+    assert html.count("<script") == html.count("</script>") == 1
+    assert len(re.sub(r"data:image/[^\"]+", "", html)) < 20_000, "its script and style stay small"
+    assert all(tag.count('alt="') == 1 and 'alt=""' not in tag for tag in re.findall("<img [^>]+>", html))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_it_needs_a_caption(name):
+    with pytest.raises(ValueError, match="non-empty caption"):
+        EVERY[name](caption=" ")
+
+
+def test_without_scripts_there_is_a_still_picture():
+    assert Still(html_of(EVERY["compare"]())).shown == ["before", "after"]
+    assert Still(html_of(three_frames())).shown == ["steps 100"]
+    first = Still(html_of(three_frames(at=0)))
+    assert (first.shown, first.hidden) == (["steps 1"], ["steps 10", "steps 100"])
+    grid = Still(html_of(EVERY["grid"]()))
+    assert grid.shown == ["depth 1, weight a"]
+    assert grid.hidden == [
+        "depth 1, weight b",
+        *(f"depth {k}, weight {word}" for k in (2, 3) for word in ("a", "b")),
+    ]
+    assert Still(html_of(EVERY["lens"]())).shown == ["soft", "sharp"]
+
+
+def test_the_place_shown_first_counts_rows_then_columns():
+    pictures = [[plain(), plain()]] * 3
+    axes = {"rows": ("depth", ["1", "2", "3"]), "columns": ("weight", ["low", "high"])}
+    figure = interactive.grid(pictures, **axes, **WORDS, at=(2, 1))
+    assert Still(html_of(figure)).shown == ["depth 3, weight high"]
+    assert settings_of(figure)["at"] == [2, 1]
+
+
+def test_rows_of_pictures_have_a_title_each():
+    pairs = [[plain(), plain(0.1)], [plain(0.2), plain(0.3)]]
+    figure = interactive.frames(pairs, labels=["a", "b"], axis="way", titles=["left", "right"], at=1, **WORDS)
+    assert Still(html_of(figure)).shown == ["left, way b", "right, way b"]
+    with pytest.raises(ValueError, match=r"one title for each, got 2 pictures, 1 titles"):
+        interactive.frames(pairs, labels=["a", "b"], axis="way", titles=["left"], **WORDS)
+
+
+def test_what_does_not_fit_together_is_refused():
+    with pytest.raises(ValueError, match="at least 2 pictures and one title for each, got 1 pictures"):
+        interactive.compare([plain()], titles=["alone"], **WORDS)
+    with pytest.raises(ValueError, match=r"'tall' is 72 × 96 and 'wide' 96 × 72 pixels: they do not lie over"):
+        interactive.compare([plain(), plain(height=96, width=72)], titles=["wide", "tall"], **WORDS)
+    with pytest.raises(ValueError, match="'steps' needs at least two places, got 1"):
+        interactive.frames([plain()], labels=["1"], axis="steps", **WORDS)
+    with pytest.raises(ValueError, match="3 labels need as many places, got 2"):
+        interactive.frames([plain(), plain()], labels=["1", "2", "3"], axis="steps", **WORDS)
+    with pytest.raises(ValueError, match=r"2 × 2 pairs of labels, got 1 rows"):
+        interactive.grid([[plain(), plain()]], rows=("a", ["1", "2"]), columns=("b", ["1", "2"]), **WORDS)
+    with pytest.raises(ValueError, match="at least one layer"):
+        interactive.receptive_field(plain(), {}, **WORDS)
+
+
+def test_two_resolutions_of_one_picture_may_be_compared():
+    small, large = plain(height=36, width=48), plain(height=72, width=96)
+    assert Still(html_of(interactive.compare([small, large], titles=["small", "large"], **WORDS))).shown
+
+
+def test_the_still_square_of_a_receptive_field_is_where_the_network_looks():
+    """relu3_1 of VGG: 24 pixels, every 4th; position 12 of 24 across looks at 49.5 ± 11.5 of 96 pixels."""
+    figure = interactive.receptive_field(plain(), {"relu3_1": (24, 4)}, **WORDS)
+    (style,) = re.findall(r'class="field dim" style="([^"]+)"', html_of(figure))
+    left, top, width, height = (float(number) for number in re.findall(r":([\d.]+)%", style))
+    assert (width, height) == (25.0, pytest.approx(100 * 24 / 72, abs=0.01))
+    assert left == pytest.approx(100 * (1.5 + 12 * 4 - 11.5) / 96, abs=0.01)
+    assert top == pytest.approx(100 * (1.5 + 9 * 4 - 11.5) / 72, abs=0.01)
+
+
+def test_the_converter_knows_the_library_s_conventions_and_default():
+    settings = settings_of(EVERY["converter"]())
+    assert [losses.Convention(**row) for row in settings["conventions"]] == list(losses.CONVENTIONS)
+    ours = settings["presets"]["this book's default"]
+    default = gatys.Config()
+    assert (float(ours["content"]), float(ours["style"])) == (default.content_weight, default.style_weight)
+    assert losses.CONVENTIONS[ours["from"]] is losses.SIZE_INDEPENDENT
+
+
+def test_text_stays_text(tmp_path):
+    save_image(plain(), tmp_path / "a.webp")
+    bad = '<b>"x" & </script>'
+    figure = interactive.compare([tmp_path / "a.webp"] * 2, titles=[bad, "b"], caption=bad, alt=bad)
+    html = html_of(figure)
+    assert "<b>" not in html
+    assert html.count("</script>") == 1
+    figure = interactive.frames([plain(), plain()], labels=[bad, "b"], axis=bad, **WORDS)
+    assert html_of(figure).count("</script>") == 1
+    assert settings_of(figure)["axes"][0]["name"] == bad
+
+
+def test_the_microscope_under_a_slider_says_every_share():
+    slides = microscope.Slides([1, 5])
+    slides.losses = {"content/relu4_2": [1.0, 3.0], "style/relu1_1": [3.0, 1.0]}
+    slides.lengths = {"content/relu4_2": [1.0, 1.0], "style/relu1_1": [0.0, 1.0]}
+    slides.pictures = slides.changes = slides.pulls = [plain(), plain(0.2)]
+    html = html_of(microscope.explore(slides, **WORDS, at=0))
+    assert "share of the loss: content relu4_2 25 %, style relu1_1 75 %" in html
+    assert "share of the gradient: content relu4_2 100 %, style relu1_1 0 %" in html
+    assert "share of the loss: content relu4_2 75 %, style relu1_1 25 %" in html
+    assert html.count('class="frame"') == 2

@@ -1,0 +1,326 @@
+"""Stored runs: what is written, what a failure leaves behind, and how they are shown."""
+
+import json
+import math
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from course_lib.methods import gatys
+from course_lib.teaching import records
+from course_lib.teaching.records import RecordError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty place for records."""
+    place = tmp_path / "data" / "results"
+    monkeypatch.setattr(records, "results_folder", lambda: place)
+    monkeypatch.setattr(records, "_asked", {})
+    for name in ("RECORDS", "RESULTS", "DIGEST", "COMMIT"):
+        monkeypatch.delenv(f"COURSE_LIB_{name}", raising=False)
+    return place
+
+
+def store(name="01_test", *, profile="laptop", seed=3, value=1.5, **more):
+    with records.run(name, profile=profile, seed=seed, config=gatys.Config(num_steps=7)) as run:
+        run.values["loss"] = value
+        run.images["the result"] = torch.full((1, 3, 20, 30), 0.5)
+        run.values.update(more)
+
+
+def test_a_run_writes_everything_needed_to_believe_it(folder):
+    store()
+    stored = json.loads((folder / "01_test" / "record.json").read_text(encoding="utf-8"))
+    assert set(stored) == set(records.Record.__dataclass_fields__)
+    assert stored["name"] == "01_test"
+    assert (stored["profile"], stored["seed"]) == ("laptop", 3)
+    assert stored["values"] == {"loss": 1.5}
+    assert stored["config"]["num_steps"] == 7
+    assert stored["config"]["style_layers"] == list(gatys.Config().style_layers)
+    assert stored["images"] == {"the result": "the_result.webp"}
+    assert stored["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert stored["versions"]["python"].startswith("3.")
+    assert stored["device"]
+    assert stored["minutes"] >= 0
+    assert stored["peak_memory_gb"] > 0.01
+    assert stored["command"] == "python book/execute.py 01 -p PROFILE laptop -p SEED 3"
+    assert {path.name for path in folder.iterdir()} == {"01_test"}
+
+
+def test_minutes_are_measured_not_typed(folder, monkeypatch):
+    clock = iter([100.0, 280.0])
+    monkeypatch.setattr(records.time, "perf_counter", lambda: next(clock))
+    store()
+    record = records.load("01_test")
+    assert record.minutes == 3.0
+    assert record.line == (
+        f"stored run · laptop profile · {record.device} · torch {record.versions['torch']} · seed 3 · 3.0 min"
+    )
+
+
+def test_pictures_are_webp_of_the_right_size_and_color(folder):
+    with records.run("01_test", profile="laptop", seed=0) as run:
+        orange = torch.tensor([1.0, 0.5, 0.0]).view(1, 3, 1, 1)
+        run.images["small"] = orange.expand(1, 3, 20, 30)
+        run.images["large"] = orange.expand(1, 3, 512, 2048)
+        run.images["overshoot"] = 1.2 * orange.expand(1, 3, 20, 30)
+    sizes = {}
+    for title, path in records.load("01_test").images.items():
+        with Image.open(path) as image:
+            assert image.format == "WEBP"
+            sizes[title] = image.size
+            r, _, b = image.convert("RGB").getpixel((5, 5))
+            assert r > 240
+            assert b < 15
+    assert sizes == {"small": (30, 20), "large": (1024, 256), "overshoot": (30, 20)}
+
+
+def test_titles_that_look_alike_as_file_names_stay_apart(folder):
+    with records.run("01_test", profile="laptop", seed=0) as run:
+        for level, title in ((0.2, "α < 1"), (0.8, "α > 1"), (0.5, "a/b"), (1.0, "A/B")):
+            run.images[title] = torch.full((1, 3, 20, 20), level)
+    record = records.load("01_test")
+    assert list(record.images) == ["α < 1", "α > 1", "a/b", "A/B"]
+    for title, level in (("α < 1", 51), ("α > 1", 204), ("a/b", 128), ("A/B", 255)):
+        with Image.open(record.images[title]) as image:
+            assert image.convert("RGB").getpixel((5, 5))[0] == pytest.approx(level, abs=3)
+    assert len({path.name.lower() for path in record.images.values()}) == 4  # some file systems ignore capitals
+
+
+def test_values_come_back_as_numbers(folder):
+    store(tensor=torch.tensor(2.5), grid=torch.eye(2), curve=[1.0, 0.5], text="α", endless=math.inf, none=None)
+    values = records.load("01_test").values
+    assert values["tensor"] == 2.5
+    assert values["grid"] == [[1, 0], [0, 1]]
+    assert values["curve"] == [1.0, 0.5]
+    assert values["text"] == "α"
+    assert values["endless"] == math.inf
+    assert values["none"] is None
+
+
+def test_a_run_that_fails_stores_nothing(folder):
+    def fail():
+        with records.run("01_test", profile="laptop", seed=0) as run:
+            run.values["loss"] = 1.0
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_a_failure_leaves_the_older_record_as_it_was(folder, monkeypatch):
+    store(value=1.0)
+    before = {path.name: path.read_bytes() for path in (folder / "01_test").iterdir()}
+
+    def same():
+        assert {path.name for path in folder.iterdir()} == {"01_test"}, "left-overs"
+        return {path.name: path.read_bytes() for path in (folder / "01_test").iterdir()} == before
+
+    def broken_picture():
+        with records.run("01_test", profile="laptop", seed=0) as run:
+            run.images["good"] = torch.zeros(1, 3, 8, 8)
+            run.images["bad"] = torch.full((1, 3, 8, 8), math.nan)
+
+    with pytest.raises(ValueError, match="NaN"):
+        broken_picture()
+    assert same()
+
+    def path_for_picture():
+        with records.run("01_test", profile="laptop", seed=0) as run:
+            run.images["bad"] = folder / "01_test" / "the_result.webp"
+
+    with pytest.raises(RecordError, match="'bad' of a new run must be a tensor"):
+        path_for_picture()
+    assert same()
+
+    original, moves = records.os.replace, []
+
+    def disk_full(source, target):
+        moves.append(target)
+        if len(moves) == 2:  # the old record is out of the way, the new one cannot come in
+            raise OSError("no space")
+        original(source, target)
+
+    monkeypatch.setattr(records.os, "replace", disk_full)
+    with pytest.raises(OSError, match="no space"):
+        store(value=2.0)
+    assert same()
+
+
+def test_a_new_run_replaces_the_old_one_whole(folder):
+    store(value=1.0)
+    with records.run("01_test", profile="laptop", seed=9) as run:
+        run.values["other"] = 2
+    record = records.load("01_test")
+    assert (record.profile, record.seed, record.values, record.images) == ("laptop", 9, {"other": 2}, {})
+    assert [path.name for path in (folder / "01_test").iterdir()] == ["record.json"]
+
+
+def forget(monkeypatch):
+    """What another process would know: nothing."""
+    monkeypatch.setattr(records, "_asked", {})
+
+
+def test_a_run_at_the_papers_scale_lies_beside_the_laptops(folder, monkeypatch):
+    store(value=1.0)
+    store(profile="paper", value=2.0)
+    assert records.load("01_test").values["loss"] == 2.0, "whoever made it, sees it"
+    forget(monkeypatch)
+    assert records.load("01_test").values["loss"] == 1.0
+    assert records.load("01_test", profile="paper").values["loss"] == 2.0
+    assert records.at_paper_scale("01_test").values["loss"] == 2.0
+    assert records.at_paper_scale("01_nope") is None
+    assert (folder / "paper" / "01_test" / "record.json").is_file()
+    html = records.show("01_test", profile="paper", caption="c", alt="a")._repr_html_()
+    assert "paper profile" in html
+    with pytest.raises(RecordError, match="make paper ONLY=01_nope"):
+        records.load("01_nope", profile="paper")
+
+
+def test_who_asks_for_the_papers_scale_and_leaves_it_out_sees_the_laptops(folder, monkeypatch):
+    store(value=1.0)
+    monkeypatch.setenv("COURSE_LIB_RECORDS", "01_other,01_more")
+    assert not records.missing("01_test", profile="paper", seed=0)
+    assert records.load("01_test").profile == "laptop"
+    assert records.missing("01_other", profile="paper", seed=0)
+    with pytest.raises(RecordError):
+        records.load("01_test", profile="paper")
+
+
+def test_a_queue_collects_its_runs_elsewhere_and_knows_them_by_their_digest(folder, tmp_path, monkeypatch):
+    store(profile="paper", value=1.0)
+    monkeypatch.setenv("COURSE_LIB_RESULTS", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("COURSE_LIB_DIGEST", "abc")
+    monkeypatch.setenv("COURSE_LIB_COMMIT", "1234567")
+    assert records.missing("01_test", profile="paper", seed=3), "made by other code"
+    store(profile="paper", value=2.0)
+    assert not records.missing("01_test", profile="paper", seed=3)
+    made = records.load("01_test", profile="paper")
+    assert (made.values["loss"], made.digest, made.commit) == (2.0, "abc", "1234567")
+    assert (tmp_path / "elsewhere" / "paper" / "01_test" / "record.json").is_file()
+    monkeypatch.setenv("COURSE_LIB_DIGEST", "abd")
+    assert records.missing("01_test", profile="paper", seed=3)
+    monkeypatch.delenv("COURSE_LIB_RESULTS")
+    assert records.load("01_test", profile="paper").values["loss"] == 1.0, "what was there is untouched"
+
+
+def test_a_reduced_run_says_so(folder):
+    with records.run("01_test", profile="paper", seed=0) as run:
+        run.reduced = "12,000 of 40,000 steps"
+    assert "paper profile, reduced: 12,000 of 40,000 steps ·" in records.load("01_test").line
+
+
+def test_what_is_missing(folder):
+    def missing(profile, seed):
+        return records.missing("01_test", profile=profile, seed=seed)
+
+    assert missing("laptop", 3)
+    assert not missing("quick", 3)  # the quick profile never makes stored runs
+    store(profile="laptop", seed=3)
+    assert not missing("laptop", 3)
+    assert missing("laptop", 4)
+    assert missing("paper", 3)
+    assert not missing("quick", 4)
+
+
+def test_show_has_pictures_caption_alt_and_the_line(folder):
+    store()
+    figure = records.show("01_test", caption="A castle.", alt="A castle as waves")
+    html = figure._repr_html_()
+    assert 'aria-label="A castle as waves"' in html
+    assert "A castle. (stored run · laptop profile" in html
+    assert 'alt="the result"' in html
+    assert "data:image/webp;base64," in html
+    assert 'alt="painted"' in records.show("01_test", caption="c", alt="a", titles=["painted"])._repr_html_()
+    with pytest.raises(ValueError, match="non-empty alt"):
+        records.show("01_test", caption="c", alt="")
+
+
+def test_show_some_in_another_order(folder):
+    with records.run("01_test", profile="laptop", seed=0) as run:
+        for title in ("a", "b", "c"):
+            run.images[title] = torch.zeros(1, 3, 8, 8)
+    html = records.show("01_test", caption="c", alt="x", only=["c", "a"])._repr_html_()
+    assert html.index('alt="c"') < html.index('alt="a"')
+    assert 'alt="b"' not in html
+    with pytest.raises(RecordError, match=r"no picture \['d'\]; it has a, b, c"):
+        records.show("01_test", caption="c", alt="x", only=["d"])
+
+
+def test_an_unknown_name_lists_those_there_are_and_says_how_to_make_it(folder):
+    with pytest.raises(RecordError, match=r"no stored run '01_nope' .* stored: none"):
+        records.load("01_nope")
+    store()
+    with pytest.raises(
+        RecordError, match=r"stored: 01_test\. Make it with: python book/execute.py 03 -p PROFILE laptop"
+    ):
+        records.show("03_nope", caption="c", alt="a")
+
+
+def test_a_damaged_record_says_so(folder):
+    store()
+    (folder / "01_test" / "record.json").write_text("{", encoding="utf-8")
+    with pytest.raises(RecordError, match="record.json .*damaged.*Make it again with: python book/execute.py 01"):
+        records.load("01_test")
+    assert records.missing("01_test", profile="laptop", seed=3)
+
+
+def test_the_config_may_be_a_dict_or_nothing(folder):
+    with records.run("01_a", profile="laptop", seed=0, config={"steps": 3, "path": folder}):
+        pass
+    with records.run("01_b", profile="laptop", seed=0):
+        pass
+    assert records.load("01_a").config == {"steps": 3, "path": str(folder)}
+    assert records.load("01_b").config == {}
+
+
+def test_without_git_there_is_no_commit(monkeypatch):
+    def no_git(*arguments, **options):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(subprocess, "run", no_git)
+    assert records._commit() is None
+
+
+def test_the_folder_is_the_repositorys():
+    assert records.results_folder().parts[-2:] in (("data", "results"), ("_data", "results"))
+
+
+def test_every_committed_record_can_be_shown():
+    """What stands in data/results was written by `run`: every field is there, every picture is a WebP."""
+    for path in records.results_folder().glob("*/record.json"):
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        optional = {"claims", "reduced", "digest"}  # younger than the first records
+        assert set(stored) | optional == set(records.Record.__dataclass_fields__), path
+        assert stored["name"] == path.parent.name
+        record = records.load(path.parent.name)
+        if record.images:
+            assert "data:image/webp" in records.show(record.name, caption="c", alt="a")._repr_html_()
+        assert {file.name for file in path.parent.iterdir()} == {"record.json", *stored["images"].values()}
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can begin the peak anew")
+def test_peak_memory_is_that_of_the_run_not_of_what_was_before(folder):
+    large = torch.ones(100_000_000)  # 0.4 GB, given back
+    before = records._peak_memory_gb()
+    del large
+    with records.run("01_x", profile="laptop", seed=0) as run:
+        held = torch.ones(25_000_000)
+    assert run.peak_memory_gb < before - 0.2
+    with records.run("01_x", profile="laptop", seed=0) as run:
+        larger = torch.ones(75_000_000)
+    assert run.peak_memory_gb > 0.3
+    assert len(held) < len(larger)
+
+
+def test_a_gpu_is_called_by_its_name(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A Large One")
+    assert records.device_name() == "A Large One"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert records.device_name().endswith(("thread", "threads"))

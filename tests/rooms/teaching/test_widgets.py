@@ -1,0 +1,182 @@
+"""The live panels: their controls, a whole run in its thread, stopping, and errors that can be seen."""
+
+import io
+import threading
+
+import ipywidgets as w
+import pytest
+from PIL import Image
+
+from course_lib import VGGFeatures
+from course_lib.methods import gatys
+from course_lib.pretrained.vgg import STYLE_LAYERS
+from course_lib.teaching import widgets
+
+STEPS = 10  # the least that the slider allows
+
+
+class Panel:
+    """A panel's widgets by what they say, and its thread."""
+
+    def __init__(self, box):
+        found, queue = [], [box]
+        while queue:
+            widget = queue.pop()
+            found.append(widget)
+            queue += getattr(widget, "children", ())
+        self.named = {x.description: x for x in found if getattr(x, "description", "")}
+        self.bar = next((x for x in found if isinstance(x, w.IntProgress)), None)
+        self.status = next(x for x in found if isinstance(x, w.Label))
+        self.picture = next(x for x in found if isinstance(x, w.Image))
+
+    def __getitem__(self, description):
+        return self.named[description]
+
+    def paint(self, verb="Paint"):
+        """Press the button and wait for the end."""
+        before = set(threading.enumerate())
+        self[verb].click()
+        self.started = [thread for thread in threading.enumerate() if thread not in before]
+        for thread in self.started:
+            thread.join(60)
+            assert not thread.is_alive()
+
+    @property
+    def image(self):
+        return Image.open(io.BytesIO(self.picture.value))
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """A small network in place of the real one; the configurations asked for are kept."""
+    configs, original = [], gatys.stylize
+
+    def stylize(content, style, config, **options):
+        configs.append(config)
+        settings = {**vars(config), "weights": None, "device": "cpu", "precision": "float32"}
+        return original(content, style, gatys.Config(**settings), **options)
+
+    monkeypatch.setattr(gatys, "stylize", stylize)
+    return configs
+
+
+@pytest.fixture
+def panel():
+    return Panel(widgets.stylization_panel(["cat", "astronaut"], ["great_wave"], size=48, num_steps=STEPS))
+
+
+def test_the_panel_shows_the_photo_and_the_papers_defaults(panel):
+    assert panel["photo"].options == ("cat", "astronaut")
+    assert panel["painting"].options == ("great_wave",)
+    assert panel["start"].options == gatys.STARTS
+    assert panel["style weight"].value == pytest.approx(gatys.Config().style_weight)
+    assert panel["steps"].value == STEPS
+    assert max(panel.image.size) == 48
+    assert not panel["Paint"].disabled
+    assert panel["Stop"].disabled
+
+
+def test_a_run_goes_through_and_changes_the_picture(panel, used):
+    panel["photo"].value = "astronaut"
+    panel["style weight"].value = 1000
+    panel["start"].value = "noise"
+    before = panel.picture.value
+    panel.paint()
+    assert len(panel.started) == 1
+    (config,) = used
+    assert (config.num_steps, config.style_weight, config.start) == (STEPS, 1000, "noise")
+    assert panel.bar.value == panel.bar.max == STEPS
+    assert panel.picture.value != before
+    assert max(panel.image.size) == 48
+    assert f"step {STEPS}, loss " in panel.status.value
+    assert not panel["Paint"].disabled
+    assert panel["Stop"].disabled
+
+
+def test_it_can_be_run_again_with_other_settings(panel, used):
+    panel.paint()
+    panel["steps"].value = 20
+    panel.paint()
+    assert [config.num_steps for config in used] == [STEPS, 20]
+    assert panel.bar.value == panel.bar.max == 20
+
+
+def test_while_it_runs_it_can_be_stopped_but_not_started(panel, used, monkeypatch):
+    seen, original = [], widgets.to_pil
+
+    def at_the_first_preview(image):
+        if not seen:
+            panel["Stop"].click()
+        seen.append((panel["Paint"].disabled, panel["Stop"].disabled, panel.bar.value))
+        return original(image)
+
+    monkeypatch.setattr(widgets, "to_pil", at_the_first_preview)
+    panel.paint()
+    # a preview at the fifth step, then the picture at the step where it stopped
+    assert seen == [(True, False, 5), (True, False, 6)]
+    assert "Stopped" in panel.status.value
+    assert not panel["Paint"].disabled
+    monkeypatch.setattr(widgets, "to_pil", original)
+    panel.paint()  # and the next run is not stopped by the old wish
+    assert panel.bar.value == STEPS
+
+
+def test_an_error_is_said_in_the_panel(panel, used, monkeypatch):
+    def broken(*arguments, **options):
+        raise ValueError("relu5_1 needs an image of at least 16 px")
+
+    monkeypatch.setattr(gatys, "stylize", broken)
+    panel.paint()
+    assert panel.status.value.startswith("ValueError: ")
+    assert "relu5_1 needs an image" in panel.status.value
+    assert not panel["Paint"].disabled
+
+
+def test_an_early_end_and_advice_are_said(panel, used, monkeypatch):
+    original = gatys.stylize
+
+    def ended_early(*arguments, **options):
+        result = original(*arguments, **options)
+        return gatys.Result(result.image, result.history, result.config, stopped="tv was not finite at step 3")
+
+    monkeypatch.setattr(gatys, "stylize", ended_early)
+    panel.paint()
+    assert "tv was not finite" in panel.status.value
+
+
+def test_an_unknown_picture_is_told_at_once():
+    with pytest.raises(ValueError, match="No picture is named 'unicorn'"):
+        widgets.stylization_panel(["unicorn"], ["great_wave"])
+
+
+def test_a_texture_grows_from_the_chosen_layers(used):
+    panel = Panel(widgets.texture_panel(["brick", "harvest"], size=40, num_steps=STEPS))
+    panel["sample"].value = "harvest"
+    panel["layers"].value = 2
+    panel.paint("Grow")
+    (config,) = used
+    assert config.style_layers == STYLE_LAYERS[:2]
+    assert panel.image.size == (40, 40)
+    first = panel.picture.value
+    panel.paint("Grow")
+    assert panel.picture.value == first  # the same seed
+    panel["seed"].value = 1
+    panel.paint("Grow")
+    assert panel.picture.value != first
+
+
+def test_feature_maps_follow_the_choice():
+    network = VGGFeatures("vgg19", ["relu1_1", "relu3_1"], weights=None)
+    panel = Panel(widgets.feature_panel(["cat"], ["relu1_1", "relu3_1"], size=64, network=network))
+    shallow = panel.picture.value
+    assert max(panel.image.size) == 64
+    assert "mean" in panel.status.value
+    assert panel["channel"].max == 64 // 8 - 1
+    panel["channel"].value = 5
+    assert panel.picture.value != shallow
+    panel["layer"].value = "relu3_1"
+    assert panel["channel"].max == 256 // 8 - 1
+    assert "16×" in panel.status.value
+    panel["channel"].value = 31
+    panel["layer"].value = "relu1_1"  # has no channel 31
+    assert panel["channel"].value == 7
