@@ -1,4 +1,4 @@
-"""Networks, one architecture a file; blocks that several use in `layers`, large pictures in parts in `tiles`.
+"""Network architectures, one per file. `layers` holds the blocks they share; `tiles` runs a network part by part.
 
-Pictures in [0, 1] go in and come out: a network's own scale stays inside it. Losses and training belong elsewhere.
+Networks take and return pictures in [0, 1]; any other scale stays inside them. Losses and training live elsewhere.
 """

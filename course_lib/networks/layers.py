@@ -1,7 +1,7 @@
-"""Blocks that networks are made of: padded convolutions, normalizations, upsamplings, the residual block.
+"""Building blocks of networks: padded convolutions, normalizations, upsamplings, the residual block.
 
-Everything here keeps the size of a picture where it says so, for any size: borders are reflected, because a border of
-zeros is a black frame that a network sees and paints.
+Convolutions reflect their borders. With a border of zeros, a network sees a black frame around every picture, and it
+learns to paint one.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ UPSAMPLINGS = ("resize", "transposed")
 
 
 def reflected_conv(channels_in: int, channels_out: int, kernel: int, *, stride: int = 1) -> nn.Conv2d:
-    """A convolution over a picture continued by its mirror image: (N, C, H, W) → (N, C', ⌈H/stride⌉, ⌈W/stride⌉)."""
+    """A convolution whose borders are reflected: (N, C, H, W) → (N, C', ⌈H/stride⌉, ⌈W/stride⌉)."""
     return nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, padding_mode="reflect")
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Every channel of every picture to mean 0 and variance 1, then scaled and shifted (Ulyanov et al. 2016).
+    """Normalize each channel of each picture to mean 0 and variance 1, then scale and shift (Ulyanov et al. 2016).
 
-    The statistics are the picture's own, so a part of it gives another answer than the whole. `held_statistics`
-    keeps those of one picture for all that follow: a large picture can then be computed in parts without seams.
+    The statistics come from the picture itself, so a part of it is normalized differently from the whole.
+    `held_statistics` keeps the statistics of one picture for all that follow: a large picture can then be computed in
+    parts without seams.
     """
 
     def __init__(self, channels: int) -> None:
@@ -41,16 +42,17 @@ class InstanceNorm(nn.InstanceNorm2d):
         elif self.held is not None:
             return F.batch_norm(x, *self.held, self.weight, self.bias, training=False, eps=self.eps)
         y: Tensor = super().forward(x)
-        if len(x) == 1 and y.requires_grad:  # torch on a CPU walks back wrongly from one channels-last gradient
+        if len(x) == 1 and y.requires_grad:  # on a CPU, torch's backward is wrong for one channels-last gradient
             y.register_hook(lambda gradient: gradient.contiguous())
         return y
 
 
 @contextmanager
 def held_statistics(network: nn.Module, picture: Tensor) -> Iterator[None]:
-    """Normalize whatever `network` is given inside the ``with`` by the statistics of `picture` (1, 3, H, W).
+    """Inside the ``with``, `network` normalizes every input by the statistics of `picture` (1, 3, H, W).
 
-    The idea of Chen et al. 2022 (thumbnail instance normalization): one small picture of the whole, then the parts.
+    This is thumbnail instance normalization (Chen et al. 2022): run a small version of the whole picture once, then
+    the parts.
     """
     norms = [module for module in network.modules() if isinstance(module, InstanceNorm)]
     try:
@@ -68,9 +70,10 @@ def held_statistics(network: nn.Module, picture: Tensor) -> Iterator[None]:
 
 @contextmanager
 def batch_statistics(network: nn.Module) -> Iterator[None]:
-    """Normalize by the batch at hand, drop out, and keep no statistics of it: how pix2pix tests its generator.
+    """Inside the ``with``, `network` computes as in training, but none of its buffers changes.
 
-    Inside the ``with``, `network` computes as in training, but none of its buffers changes.
+    It normalizes by the statistics of the current batch and applies dropout, which is how pix2pix runs its generator
+    at test time (Isola et al. 2017, Section 3.3).
     """
     modes = [(module, module.training) for module in network.modules()]
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -116,7 +119,7 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 
 def initialize(network: nn.Module, std: float) -> None:
-    """Filters from N(0, std²), normalization's scales from N(1, std²), every offset 0 (Radford et al. 2016, DCGAN)."""
+    """Draw filters from N(0, std²) and normalization scales from N(1, std²); set biases to 0 (Radford et al. 2016)."""
     for module in network.modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if isinstance(weight, nn.Parameter):
@@ -126,13 +129,13 @@ def initialize(network: nn.Module, std: float) -> None:
 
 
 def receptive_field(network: nn.Module) -> tuple[int, int]:
-    """How many input pixels one output of a chain of convolutions sees, and how far apart two neighbors look.
+    """Receptive field of one output of a chain of convolutions, and the distance between those of two neighbors.
 
-    From the last layer back: r ← (r − 1)·stride + dilation·(kernel − 1) + 1. Layers without a ``kernel_size`` see
-    one place.
+    Computed from the last layer back: r ← (r − 1)·stride + dilation·(kernel − 1) + 1. Layers without a
+    ``kernel_size`` act on single positions.
 
     Returns:
-        side of the field and stride, in pixels.
+        side of the receptive field and total stride, in input pixels.
 
     >>> receptive_field(nn.Sequential(nn.Conv2d(3, 8, 4, stride=2), nn.ReLU(), nn.Conv2d(8, 1, 4)))
     (10, 2)
@@ -150,7 +153,15 @@ def receptive_field(network: nn.Module) -> tuple[int, int]:
 
 
 def norm_layer(kind: str, channels: int) -> nn.Module:
-    """``"instance"`` (with scale and shift), ``"batch"``, or ``"none"``."""
+    """Build a normalization layer for `channels` channels.
+
+    Args:
+        kind: ``"instance"`` (with scale and shift), ``"batch"``, or ``"none"``, which passes its input through.
+        channels: of the input (N, channels, H, W).
+
+    Raises:
+        ValueError: an unknown kind.
+    """
     if kind not in NORMS:
         raise ValueError(f"unknown normalization {kind!r}; use one of {', '.join(NORMS)}")
     if kind == "none":
@@ -159,12 +170,17 @@ def norm_layer(kind: str, channels: int) -> nn.Module:
 
 
 def upsampling(kind: str, channels_in: int, channels_out: int) -> nn.Module:
-    """Twice the size: (N, C, H, W) → (N, C', 2H, 2W), with 9·C·C' weights either way.
+    """A layer that doubles the size, (N, C, H, W) → (N, C', 2H, 2W), with 9·C·C' weights in both kinds.
 
     Args:
-        kind: ``"resize"``, every pixel repeated to 2×2 and a 3×3 convolution over it (Odena et al. 2016), or
-            ``"transposed"``, a 3×3 convolution of stride ½, which puts unequal numbers of products into
-            neighboring pixels: the checkerboard.
+        kind: ``"resize"`` repeats every pixel 2×2 and applies a 3×3 convolution (Odena et al. 2016);
+            ``"transposed"`` is a 3×3 convolution of stride ½, which adds unequal numbers of products to neighboring
+            pixels and so makes a checkerboard.
+        channels_in: C.
+        channels_out: C'.
+
+    Raises:
+        ValueError: an unknown kind.
     """
     if kind == "resize":
         return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), reflected_conv(channels_in, channels_out, 3))
@@ -174,9 +190,11 @@ def upsampling(kind: str, channels_in: int, channels_out: int) -> nn.Module:
 
 
 class ResidualBlock(nn.Module):
-    """x + norm(conv(ReLU(norm(conv(x))))): no ReLU after the sum (Gross & Wilber 2016, as in Johnson et al. 2016).
+    """x + norm(conv(ReLU(norm(conv(x))))), with no ReLU after the sum (Gross & Wilber 2016; Johnson et al. 2016).
 
-    (N, C, H, W) → the same.
+    Args:
+        channels: C of the input and output (N, C, H, W).
+        norm: see `norm_layer`.
     """
 
     def __init__(self, channels: int, norm: str) -> None:
@@ -195,15 +213,19 @@ class ResidualBlock(nn.Module):
 
 
 def with_class(x: Tensor, labels: Tensor | None, num_classes: int) -> Tensor:
-    """(N, C) → (N, C + num_classes)."""
+    """Append the one-hot class: (N, C) → (N, C + num_classes); see `one_hot`."""
     return torch.cat((x, one_hot(labels, len(x), num_classes).to(x)), 1)
 
 
 def one_hot(labels: Tensor | None, count: int, num_classes: int) -> Tensor:
-    """(N,) → (N, num_classes); without classes (N, 0)."""
+    """Labels (N,) → (N, num_classes), a single 1 in each row; (N, 0) without classes.
+
+    Raises:
+        ValueError: labels are missing, not expected, or not one for each of the `count` rows.
+    """
     if (labels is not None) != (num_classes > 0):
-        came = "labels came" if num_classes == 0 else "no labels came"
-        raise ValueError(f"this network knows {num_classes} classes, and {came}")
+        given = "labels were given" if num_classes == 0 else "no labels were given"
+        raise ValueError(f"this network was built for {num_classes} classes, but {given}")
     if labels is None:
         return torch.zeros(count, 0)
     if labels.shape != (count,):

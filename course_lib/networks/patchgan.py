@@ -1,7 +1,7 @@
-"""The discriminator of pix2pix (Isola et al. 2017, Section 3.2.2): it judges patches, not pictures.
+"""The discriminator of pix2pix (Isola et al. 2017, Section 3.2.2), which classifies patches instead of whole pictures.
 
-A stack of convolutions has no more to say about a picture than what each of its outputs sees. Seventy pixels are
-enough to judge texture and style; that the whole is in its place is left to the L1 term.
+Each output of a stack of convolutions depends only on its receptive field. Seventy pixels are enough to recognize
+texture and style; the L1 term takes care of the overall layout.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ PATCHES = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # receptive field → lay
 
 
 class PatchGAN(nn.Module):
-    """How real is each patch? Pictures (N, 3, H, W) in [0, 1] → logits (N, 1, h, w), one for each patch.
+    """How real is each patch? Pictures (N, 3, H, W) in [0, 1] → logits (N, 1, h, w), one per patch.
 
     Args:
-        patch: side of a patch in pixels: 1, 16, 70 or 286 in the paper (Section 4.4); 34 and 142 lie between.
-        pictures: how many are judged together: 2 for a conditional discriminator, which sees the input beside the
-            output, 1 for one that sees the output alone.
+        patch: side of a patch in pixels: 1, 16, 70 or 286 in the paper (Section 4.4), or 34 or 142.
+        pictures: number of pictures per example: 2 for a conditional discriminator, which sees the generator's input
+            and its output; 1 for one that sees only the output.
         width: factor on the paper's 64, 128, 256, 512, 512, 512 channels.
         norm: ``"batch"`` or ``"instance"``, see `course_lib.networks.layers.norm_layer`.
 
-    >>> judge = PatchGAN()
-    >>> sum(parameter.numel() for parameter in judge.parameters()), judge.patch, judge.stride
+    Raises:
+        ValueError: a `patch` that is not in `PATCHES`, or an unknown `norm`.
+
+    >>> discriminator = PatchGAN()
+    >>> sum(parameter.numel() for parameter in discriminator.parameters()), discriminator.patch, discriminator.stride
     (2768705, 70, 8)
-    >>> tuple(judge(torch.rand(2, 3, 256, 256), torch.rand(2, 3, 256, 256)).shape)
+    >>> tuple(discriminator(torch.rand(2, 3, 256, 256), torch.rand(2, 3, 256, 256)).shape)
     (2, 1, 30, 30)
     """
 
     def __init__(self, patch: int = 70, *, pictures: int = 2, width: float = 1.0, norm: str = "batch") -> None:
         super().__init__()
         if patch not in PATCHES:
-            raise ValueError(f"a patch is one of {', '.join(map(str, PATCHES))} pixels, got {patch!r}")
+            raise ValueError(f"patch must be one of {', '.join(map(str, PATCHES))} pixels, got {patch!r}")
         halvings = PATCHES[patch]
         kernel = 4 if halvings else 1
         strides = [2] * halvings + [1] if halvings else [1, 1]
@@ -52,18 +55,25 @@ class PatchGAN(nn.Module):
         self.patch, self.stride = receptive_field(self.layers)
 
     def forward(self, *images: Tensor) -> Tensor:
-        """Judge a batch: ``judge(source, picture)``, or ``judge(picture)`` with ``pictures=1``.
+        """Score a batch: ``discriminator(source, picture)``, or ``discriminator(picture)`` with ``pictures=1``.
+
+        Args:
+            images: `pictures` tensors of one shape, each (N, 3, H, W) in [0, 1].
+
+        Returns:
+            Logits (N, 1, h, w): the sigmoid of one is the probability that its patch is real.
 
         Raises:
-            ValueError: more or fewer pictures than it was built for, or smaller ones than it can judge.
+            ValueError: more or fewer pictures than the network was built for, different shapes, or pictures that are
+                too small for its patches.
         """
         if len(images) != self.pictures or any(image.shape != images[0].shape for image in images):
             shapes = [tuple(image.shape) for image in images]
-            raise ValueError(f"this discriminator judges {self.pictures} pictures of one shape together, got {shapes}")
+            raise ValueError(f"this discriminator takes {self.pictures} pictures of the same shape, got {shapes}")
         if min(images[0].shape[-2:]) < (least := 3 * self.stride):
             raise ValueError(
                 f"patches of {self.patch} px with a stride of {self.stride} need pictures of at least {least} px, "
-                f"got {tuple(images[0].shape)}; take smaller patches"
+                f"got {tuple(images[0].shape)}; use smaller patches"
             )
-        found: Tensor = self.layers(2 * torch.cat(images, 1) - 1)
-        return found
+        logits: Tensor = self.layers(2 * torch.cat(images, 1) - 1)
+        return logits

@@ -1,6 +1,6 @@
-"""A generator and a discriminator for points in the plane: perceptrons of a few layers (Goodfellow et al. 2014).
+"""A generator and a discriminator for points in the plane: small multilayer perceptrons (Goodfellow et al. 2014).
 
-A *class* enters both as a one-hot vector beside the noise or the point (Mirza & Osindero 2014).
+Both can be conditioned on a *class*, given as a one-hot vector beside the noise or the point (Mirza & Osindero 2014).
 """
 
 from __future__ import annotations
@@ -13,11 +13,18 @@ from course_lib.networks.layers import with_class
 
 
 class PointGenerator(nn.Module):
-    """Noise (N, noise_size) → points (N, 2) of any range, by `layers` hidden layers of `width` units.
+    """Noise (N, noise_size) → points (N, 2) of any range.
 
-    Without a hidden layer it is an affine map: from normal noise it makes a normal distribution that can be written
-    down, with the mean ``bias`` and the covariance ``weight @ weight.T``.
+    Without hidden layers this is an affine map, which turns standard normal noise into a normal distribution with the
+    mean ``bias`` and the covariance ``weight @ weight.T``.
 
+    Args:
+        noise_size: length of a noise vector.
+        num_classes: length of the one-hot class vector; 0 for a generator without classes.
+        width: units of a hidden layer.
+        layers: number of hidden layers, from 0 on.
+
+    >>> import torch
     >>> PointGenerator(3, layers=0)(torch.zeros(5, 3)).shape
     torch.Size([5, 2])
     """
@@ -28,13 +35,28 @@ class PointGenerator(nn.Module):
         self.layers = _perceptron(noise_size + num_classes, 2, width, layers, nn.ReLU())
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Make one point from each row of noise; `labels` (N,) where there are classes."""
-        found: Tensor = self.layers(with_class(noise, labels, self.num_classes))
-        return found
+        """Generate one point from each row of noise.
+
+        Args:
+            noise: (N, noise_size), any range.
+            labels: (N,) whole numbers below `num_classes`; None without classes.
+
+        Returns:
+            (N, 2).
+
+        Raises:
+            ValueError: labels are missing, not expected, or not one per row.
+        """
+        points: Tensor = self.layers(with_class(noise, labels, self.num_classes))
+        return points
 
 
 class PointDiscriminator(nn.Module):
-    """Points (N, 2) → logits (N,): how likely each is to be real, before the sigmoid."""
+    """Points (N, 2) → logits (N,): how likely each point is to be real, before the sigmoid.
+
+    Args:
+        num_classes, width, layers: as for `PointGenerator`.
+    """
 
     def __init__(self, *, num_classes: int = 0, width: int = 64, layers: int = 2) -> None:
         super().__init__()
@@ -42,9 +64,20 @@ class PointDiscriminator(nn.Module):
         self.layers = _perceptron(2 + num_classes, 1, width, layers, nn.LeakyReLU(0.2))
 
     def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Judge each point alone."""
-        found: Tensor = self.layers(with_class(points, labels, self.num_classes))
-        return found[:, 0]
+        """Score each point by itself.
+
+        Args:
+            points: (N, 2), any range.
+            labels: (N,) whole numbers below `num_classes`; None without classes.
+
+        Returns:
+            (N,) logits.
+
+        Raises:
+            ValueError: labels are missing, not expected, or not one per point.
+        """
+        logits: Tensor = self.layers(with_class(points, labels, self.num_classes))
+        return logits[:, 0]
 
 
 def _perceptron(inputs: int, outputs: int, width: int, layers: int, rectifier: nn.Module) -> nn.Sequential:

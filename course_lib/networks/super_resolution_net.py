@@ -1,6 +1,6 @@
 """The super-resolution network of Johnson, Alahi & Fei-Fei 2016 (Section 3.1 and supplement, Table 2).
 
-Everything happens at the small picture's size, four residual blocks of it; only the last layers enlarge, log2(f) times.
+Four residual blocks work at the size of the small picture; only the last layers enlarge it, log2(f) times by 2.
 """
 
 from __future__ import annotations
@@ -12,23 +12,28 @@ from course_lib.images import resample
 from course_lib.networks import layers
 from course_lib.networks.layers import ResidualBlock, norm_layer, reflected_conv
 
-HALO = 24  # input pixels: an output pixel of four blocks depends on inputs at most this far away; see `halo`
+HALO = 24  # input pixels: with four blocks, an output pixel depends on inputs at most this far away; see `halo`
 FACTORS = (2, 4, 8)
-_SMALL = 0.1  # scale of what is added with `skip`: at 1, the first steps throw all features below the ReLU for good
+_SMALL = 0.1  # scale of what is added with `skip`: at 1, the first training steps leave every ReLU dead
 _SMALLEST = 5  # a 9×9 convolution reflects four pixels
 
 
 class SuperResolutionNet(nn.Module):
-    """Small picture in, large picture out: (N, 3, h, w) in [0, 1] → (N, 3, f·h, f·w), h and w from 5 on.
+    """Enlarge a picture f times, (N, 3, h, w) in [0, 1] → (N, 3, f·h, f·w), for any h and w from 5 up.
+
+    The output lies in [0, 1]; with `skip` it may overshoot a little.
 
     Args:
-        factor: f, 2, 4 or 8.
+        factor: f: 2, 4 or 8.
         width: factor on the paper's 64 channels.
         num_blocks: residual blocks, 4 in the paper.
         norm: ``"batch"`` (the paper), ``"instance"`` or ``"none"``.
         upsampling: ``"transposed"`` (the paper) or ``"resize"``.
         skip: add the output to the bicubically enlarged input, so that the network learns only what bicubic
-            interpolation misses (Kim et al. 2016); without it, a scaled tanh ends the network, as in the paper.
+            interpolation misses (Kim et al. 2016); without it, the network ends in a scaled tanh, as in the paper.
+
+    Raises:
+        ValueError: another `factor`, or an unknown `norm` or `upsampling`.
 
     >>> network = SuperResolutionNet(4, width=0.25, num_blocks=1)
     >>> tuple(network(torch.rand(1, 3, 12, 17)).shape)
@@ -49,7 +54,7 @@ class SuperResolutionNet(nn.Module):
         if factor not in FACTORS:
             raise ValueError(f"factor must be one of {', '.join(map(str, FACTORS))}, got {factor!r}")
         self.factor, self.skip = factor, skip
-        self.halo = HALO + 2 * (num_blocks - 4)  # two 3×3 convolutions a block
+        self.halo = HALO + 2 * (num_blocks - 4)  # two 3×3 convolutions per block
         channels = max(1, round(64 * width))
         self.enter = nn.Sequential(reflected_conv(3, channels, 9), norm_layer(norm, channels), nn.ReLU(inplace=True))
         self.blocks = nn.Sequential(*(ResidualBlock(channels, norm) for _ in range(num_blocks)))
@@ -59,16 +64,16 @@ class SuperResolutionNet(nn.Module):
             ups += [up, norm_layer(norm, channels), nn.ReLU(inplace=True)]
         self.up = nn.Sequential(*ups)
         self.leave = reflected_conv(channels, 3, 9)
-        if skip:  # begins as bicubic interpolation
+        if skip:  # so that training starts from bicubic interpolation
             nn.init.zeros_(self.leave.weight)
             assert self.leave.bias is not None
             nn.init.zeros_(self.leave.bias)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Enlarge a batch. With `skip` the values may leave [0, 1] a little.
+        """Enlarge a batch, (N, 3, h, w) in [0, 1] → (N, 3, f·h, f·w).
 
         Raises:
-            ValueError: wrong shape, or a side under 5 px.
+            ValueError: wrong shape, or a side of less than 5 px.
         """
         if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[-2:]) < _SMALLEST:
             raise ValueError(

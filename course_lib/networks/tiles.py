@@ -1,4 +1,4 @@
-"""Large pictures in parts: cut with overlap, compute each, keep the middle."""
+"""Run a network on a large picture part by part: cut overlapping tiles, compute each, keep the middles."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from torch import Tensor
 def by_tiles(
     function: Callable[[Tensor], Tensor], picture: Tensor, *, tile: int, halo: int, multiple: int = 1, scale: int = 1
 ) -> Tensor:
-    """``function(picture)``, computed on overlapping parts; the same where it sees at most `halo` pixels around.
+    """Compute ``function(picture)`` on overlapping tiles; the result is the same if no pixel sees beyond `halo`.
 
     Args:
-        function: (N, C, h, w) → (N, C', scale·h, scale·w), a pixel of which depends on inputs at most `halo` away.
-        picture: (N, C, H, W).
-        tile: side of the part that is kept of each computation, in input pixels.
-        halo: overlap on every side; cut short at the picture's own border, which the function continues itself.
-        multiple: parts begin at multiples of this, so that layers of stride 2 meet the same pixels.
-        scale: enlargement.
+        function: (N, C, h, w) → (N, C', scale·h, scale·w); each output pixel may depend on inputs at most `halo` away.
+        picture: (N, C, H, W), any range.
+        tile: side of the part that is kept of each tile, in input pixels.
+        halo: overlap on every side, in input pixels. It ends at the border of the picture, which the function pads
+            itself.
+        multiple: tiles start at multiples of this, so that layers of stride 2 are aligned as in the whole picture.
+        scale: factor by which the function enlarges.
+
+    Returns:
+        (N, C', scale·H, scale·W).
+
+    Raises:
+        ValueError: `tile` or `multiple` below 1, or `halo` below 0.
 
     >>> blur = torch.nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
     >>> picture = torch.rand(1, 3, 20, 31)
@@ -27,9 +34,7 @@ def by_tiles(
     True
     """
     if tile < 1 or halo < 0 or multiple < 1:
-        raise ValueError(
-            f"expected tile and multiple of at least 1 and halo of at least 0, got {tile}, {multiple}, {halo}"
-        )
+        raise ValueError(f"tile and multiple must be at least 1 and halo at least 0, got {tile}, {multiple} and {halo}")
     tile, halo = -(-tile // multiple) * multiple, -(-halo // multiple) * multiple
     height, width = picture.shape[-2:]
     rows = []

@@ -1,7 +1,7 @@
 """The image transformation network of Johnson, Alahi & Fei-Fei 2016 (Section 3.1 and supplement, Table 1).
 
-A 9×9 convolution, two of stride 2 down to a quarter of the size, five residual blocks there, two upsamplings back, a
-9×9 convolution to three colors, and a scaled tanh that keeps the output in a picture's range.
+A 9×9 convolution and two of stride 2 reduce the picture to a quarter of its size, five residual blocks work there, two
+upsamplings and a 9×9 convolution lead back to three colors, and a scaled tanh keeps the output in [0, 1].
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from course_lib.networks import layers
 from course_lib.networks.layers import ResidualBlock, norm_layer, reflected_conv
 
-HALO = 64  # pixels: an output pixel of five blocks depends on inputs at most this far away; see `halo`
-_SMALLEST = 8  # the quarter-size maps are reflected by one pixel
+HALO = 64  # pixels: with five blocks, an output pixel depends on inputs at most this far away; see `halo`
+_SMALLEST = 8  # pixels: the quarter-size feature maps must be large enough to be reflected by one pixel
 
 
 class TransformerNet(nn.Module):
-    """Photo in, painting out: (N, 3, H, W) in [0, 1] → the same shape and range, for any H, W from 8 on.
+    """Turn a photo into a painting, (N, 3, H, W) in [0, 1] → the same shape and range, for any H and W from 8 up.
 
     Args:
         width: factor on the paper's 32, 64 and 128 channels; 1.0 has 1,679,235 parameters with instance norm.
@@ -26,8 +26,11 @@ class TransformerNet(nn.Module):
         norm: ``"instance"`` (Ulyanov et al. 2016; the authors' released code) or ``"batch"`` (the paper).
         upsampling: ``"resize"`` or ``"transposed"`` (the paper), see `course_lib.networks.layers.upsampling`.
 
-    *Differs from the paper:* every convolution reflects its borders; the paper reflects 40 pixels once, at the
-    start, and lets the residual blocks shrink the maps.
+    Raises:
+        ValueError: an unknown `norm` or `upsampling`.
+
+    *Differs from the paper:* every convolution reflects its borders. The paper pads the input once, by 40 reflected
+    pixels, and the feature maps shrink in the residual blocks.
 
     >>> network = TransformerNet()
     >>> sum(parameter.numel() for parameter in network.parameters())
@@ -40,7 +43,7 @@ class TransformerNet(nn.Module):
         self, *, width: float = 1.0, num_blocks: int = 5, norm: str = "instance", upsampling: str = "resize"
     ) -> None:
         super().__init__()
-        self.halo = HALO + 8 * (num_blocks - 5)  # two 3×3 convolutions a block, at a quarter of the size
+        self.halo = HALO + 8 * (num_blocks - 5)  # two 3×3 convolutions per block, at a quarter of the size
         c1, c2, c3 = (max(1, round(width * channels)) for channels in (32, 64, 128))
         self.down = nn.Sequential(
             *_unit(reflected_conv(3, c1, 9), norm, c1),
@@ -55,17 +58,17 @@ class TransformerNet(nn.Module):
         self.paint = reflected_conv(c1, 3, 9)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Paint a batch.
+        """Stylize a batch, (N, 3, H, W) in [0, 1] → the same shape and range.
 
         Raises:
-            ValueError: wrong shape, or a side under 8 px.
+            ValueError: wrong shape, or a side of less than 8 px.
         """
         if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[-2:]) < _SMALLEST:
             raise ValueError(
                 f"expected pictures (N, 3, H, W) with sides of at least {_SMALLEST} px, got {tuple(image.shape)}"
             )
         height, width = image.shape[-2:]
-        x = F.pad(image, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings and back
+        x = F.pad(image, (0, -width % 4, 0, -height % 4), mode="reflect")  # to multiples of 4, for two halvings
         x = (x - 0.5) * 4  # about unit variance for a photo
         x = self.up(self.blocks(self.down(x)))
         painted = 0.5 + 0.5 * torch.tanh(self.paint(x).float())

@@ -1,8 +1,8 @@
 """The generator of pix2pix (Isola, Zhu, Zhou & Efros 2017, Section 3.2.1 and Appendix 6.1): a U-Net.
 
-Halve the picture until one place is left, then double it back. Every layer on the way up also gets what the layer of
-its size on the way down found (the *skip connections*): where input and output share their outlines, the outlines
-need not pass through the single place in the middle.
+The encoder halves the picture until a single position is left, and the decoder doubles it back to full size. Each
+decoder layer also receives the feature map of the encoder layer of the same size (the *skip connections*). When input
+and output share their outlines, the outlines do not have to pass through the bottleneck.
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ from course_lib.networks.layers import norm_layer
 
 
 class UNet(nn.Module):
-    """Picture in, picture of the same place in other clothes out: (N, 3, H, W) in [0, 1] → the same shape and range.
+    """Translate a picture of one kind into another, (N, 3, H, W) in [0, 1] → the same shape and range.
 
-    Units are convolution-normalization-ReLU, 4×4 and of stride 2; ReLUs on the way down leak (0.2). There is no
-    normalization after the first convolution (as in the paper) nor at the smallest size (as in the authors' code:
-    the statistics of a single place would make it zero). Dropout of 0.5 is the paper's noise z.
+    Each unit is convolution-normalization-ReLU with 4×4 filters and stride 2; the encoder's ReLUs are leaky (0.2).
+    There is no normalization after the first convolution (as in the paper), nor at the bottleneck (as in the authors'
+    code: normalizing a single position by its own statistics would set it to zero). Dropout with p = 0.5 serves as the
+    paper's noise z.
 
     Args:
-        depth: how often the picture is halved: 8 leaves one place of 256 px, 7 one of 128.
+        depth: how many times the picture is halved, at least 2: 8 takes 256 px down to a single position, 7 takes 128.
         width: factor on the paper's 64, 128, 256, 512, 512, … channels.
-        skips: without them this is the paper's encoder–decoder (Figure 5).
-        dropout: in which layers on the way up, counted from the smallest size: 1 to 3 in the paper's text; the code
-            that most people use drops in 2 to 4.
+        skips: False gives the paper's plain encoder–decoder (Figure 5).
+        dropout: the decoder layers with dropout, counted from the bottleneck: 1 to 3 in the paper's text, 2 to 4 in
+            the code that most people use.
         norm: ``"batch"`` or ``"instance"``, see `course_lib.networks.layers.norm_layer`.
+
+    Raises:
+        ValueError: a `depth` below 2, or an unknown `norm`.
 
     >>> network = UNet()
     >>> sum(parameter.numel() for parameter in network.parameters())
@@ -43,7 +47,7 @@ class UNet(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         if depth < 2:
-            raise ValueError(f"a U-Net halves its picture at least twice, got depth={depth}")
+            raise ValueError(f"a U-Net must halve its picture at least twice, got depth={depth}")
         self.depth, self.skips = depth, skips
         channels = [max(1, round(width * 64 * min(2**k, 8))) for k in range(depth)]  # after each halving
         self.down = nn.ModuleList()
@@ -62,7 +66,7 @@ class UNet(nn.Module):
         self.paint = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(last, 3, 4, stride=2, padding=1), nn.Tanh())
 
     def forward(self, image: Tensor) -> Tensor:
-        """Translate a batch.
+        """Translate a batch, (N, 3, H, W) in [0, 1] → the same shape and range.
 
         Raises:
             ValueError: wrong shape, or sides that cannot be halved `depth` times.
@@ -71,15 +75,15 @@ class UNet(nn.Module):
         if image.ndim != 4 or image.shape[1] != 3 or image.shape[-2] % multiple or image.shape[-1] % multiple:
             raise ValueError(
                 f"this network halves its picture {self.depth} times: expected (N, 3, H, W) with H and W multiples "
-                f"of {multiple}, got {tuple(image.shape)}; resize or crop it, or build one of another depth"
+                f"of {multiple}, got {tuple(image.shape)}; resize or crop it, or build a U-Net of another depth"
             )
-        x, found = 2 * image - 1, []
+        x, skipped = 2 * image - 1, []
         for layer in self.down:
             x = layer(x)
-            found.append(x)  # (N, C_k, H/2^k, W/2^k)
-        found.pop()  # the smallest is where the way up begins
+            skipped.append(x)  # (N, C_k, H/2^k, W/2^k)
+        skipped.pop()  # the bottleneck is the decoder's input
         for layer in self.up:
             x = layer(x)
-            x = torch.cat((x, found.pop()), 1) if self.skips else x
+            x = torch.cat((x, skipped.pop()), 1) if self.skips else x
         painted: Tensor = self.paint(x)
         return 0.5 + 0.5 * painted.float()

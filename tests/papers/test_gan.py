@@ -142,9 +142,9 @@ def test_both_players_hear_the_class(size):
 
 
 def test_a_network_refuses_what_it_was_not_built_for():
-    with pytest.raises(ValueError, match="knows 0 classes, and labels came"):
+    with pytest.raises(ValueError, match="built for 0 classes, but labels were given"):
         PointDiscriminator()(torch.zeros(2, 2), torch.zeros(2, dtype=torch.long))
-    with pytest.raises(ValueError, match="knows 3 classes, and no labels came"):
+    with pytest.raises(ValueError, match="built for 3 classes, but no labels were given"):
         PointDiscriminator(num_classes=3)(torch.zeros(2, 2))
     with pytest.raises(ValueError, match="one label for each of 2"):
         PointDiscriminator(num_classes=3)(torch.zeros(2, 2), torch.zeros(1, dtype=torch.long))

@@ -1,4 +1,4 @@
-"""The blocks of networks: by hand on a few numbers, at borders, and with statistics held."""
+"""The building blocks of networks: small cases by hand, borders, and held statistics."""
 
 import copy
 
@@ -36,7 +36,7 @@ def scaled(channels, weight=2.0, bias=1.0):
 
 
 def test_instance_norm_by_hand():
-    """0, 2, 4, 6 have mean 3 and variance 5; 10, 10, 14, 14 have 12 and 4: each picture's channel on its own."""
+    """0, 2, 4, 6 have mean 3 and variance 5; 10, 10, 14, 14 have 12 and 4: each channel of each picture by itself."""
     x = torch.tensor([[0.0, 2.0, 4.0, 6.0], [10.0, 10.0, 14.0, 14.0]]).view(2, 1, 2, 2)
     ones = torch.tensor([[-3.0, -1.0, 1.0, 3.0], [-2.0, -2.0, 2.0, 2.0]]) / torch.tensor([[5.0], [4.0]]).sqrt()
     torch.testing.assert_close(scaled(1)(x).detach().view(2, 4), 2 * ones + 1, rtol=1e-5, atol=1e-5)
@@ -44,7 +44,7 @@ def test_instance_norm_by_hand():
     torch.testing.assert_close(apart.view(2, 4), 2 * ones + 1, rtol=1e-5, atol=1e-5)
 
 
-def test_it_is_torchs_with_nothing_more_to_store():
+def test_instance_norm_agrees_with_torch_and_stores_nothing_more():
     ours, theirs = InstanceNorm(4), nn.InstanceNorm2d(4, affine=True)
     assert ours.state_dict().keys() == theirs.state_dict().keys() == {"weight", "bias"}
     for training in (True, False):
@@ -55,15 +55,15 @@ def test_it_is_torchs_with_nothing_more_to_store():
 def test_held_statistics_are_those_of_the_picture():
     norm, picture, other = scaled(3), 5 + 2 * random(1, 3, 8, 8), random(2, 3, 4, 5, seed=1)
     with held_statistics(norm, picture):
-        found = norm(other)
+        normalized = norm(other)
     mean, variance = picture.mean((0, 2, 3)), picture.var((0, 2, 3), correction=0)
     expected = 2 * (other - mean.view(3, 1, 1)) / (variance.view(3, 1, 1) + norm.eps).sqrt() + 1
-    torch.testing.assert_close(found, expected)
-    assert not torch.allclose(found, norm(other))
+    torch.testing.assert_close(normalized, expected)
+    assert not torch.allclose(normalized, norm(other))
 
 
-def test_a_part_is_the_part_of_the_whole():
-    """Two norms with a pointwise layer between: the second one's statistics come after the first norm."""
+def test_a_part_is_computed_as_in_the_whole_picture():
+    """Two norms with a pointwise layer between them: the second norm holds statistics of what the first one returns."""
     network = nn.Sequential(InstanceNorm(3), nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), scaled(4))
     picture = 3 + random(1, 3, 12, 10)
     whole = network(picture)
@@ -72,7 +72,7 @@ def test_a_part_is_the_part_of_the_whole():
         torch.testing.assert_close(network(picture[..., 3:7, 2:9]), whole[..., 3:7, 2:9])
 
 
-def test_held_statistics_leave_no_gradient_behind_and_let_gradients_through():
+def test_held_statistics_carry_no_gradient_but_let_gradients_through():
     network, picture = nn.Sequential(nn.Conv2d(3, 4, 1), InstanceNorm(4)), random(1, 3, 6, 6)
     with held_statistics(network, picture):
         assert not any(value.requires_grad for value in network[1].held)
@@ -113,8 +113,8 @@ def test_nothing_is_held_after_a_failure_inside():
     assert untouched(network)
 
 
-def test_nothing_is_held_after_a_picture_that_does_not_pass():
-    network = nn.Sequential(InstanceNorm(3), nn.Conv2d(4, 3, 1), InstanceNorm(3))  # three channels meet four
+def test_nothing_is_held_after_the_network_rejects_the_picture():
+    network = nn.Sequential(InstanceNorm(3), nn.Conv2d(4, 3, 1), InstanceNorm(3))  # three channels where four are due
     with pytest.raises(RuntimeError, match="channels"):
         use_and_fail(network, random(1, 3, 6, 6))
     assert untouched(network)
@@ -124,7 +124,7 @@ def test_norms_by_name():
     assert isinstance(norm_layer("instance", 4), InstanceNorm)
     assert isinstance(norm_layer("batch", 4), nn.BatchNorm2d)
     assert isinstance(norm_layer("none", 4), nn.Identity)
-    assert sum(p.numel() for p in norm_layer("instance", 4).parameters()) == 8  # a scale and a shift a channel
+    assert sum(p.numel() for p in norm_layer("instance", 4).parameters()) == 8  # a scale and a shift per channel
     assert sum(p.numel() for p in norm_layer("batch", 4).parameters()) == 8
     with pytest.raises(ValueError, match="unknown normalization 'layer'; use one of instance, batch, none"):
         norm_layer("layer", 4)
@@ -135,16 +135,16 @@ def test_norms_by_name():
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (9, 1), (3, 2)])
 def test_a_constant_picture_stays_constant(kernel, stride):
-    """No frame: at a border of zeros some products would be missing."""
+    """There is no frame; with a border of zeros, some products would be missing there."""
     conv = reflected_conv(3, 4, kernel, stride=stride)
-    found = conv(torch.full((1, 3, 11, 12), 0.7)).detach()
+    output = conv(torch.full((1, 3, 11, 12), 0.7)).detach()
     expected = (0.7 * conv.weight.sum((1, 2, 3)) + conv.bias).detach()
-    torch.testing.assert_close(found, expected.view(1, 4, 1, 1).expand_as(found), rtol=1e-5, atol=1e-6)
-    assert found.shape[2:] == (-(-11 // stride), -(-12 // stride))
+    torch.testing.assert_close(output, expected.view(1, 4, 1, 1).expand_as(output), rtol=1e-5, atol=1e-6)
+    assert output.shape[2:] == (-(-11 // stride), -(-12 // stride))
 
 
-def test_beyond_the_border_is_the_mirror_image():
-    """A kernel that takes the left neighbor: the first column finds the second, not itself and not a zero."""
+def test_borders_are_reflected():
+    """The kernel copies the left neighbor, so the first column gets the second, neither itself nor a zero."""
     conv = reflected_conv(1, 1, 3)
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(conv.bias)
@@ -161,15 +161,15 @@ def test_a_residual_block_whose_last_scale_is_zero_is_the_identity(norm):
     block, x = ResidualBlock(4, norm), random(2, 4, 6, 5)
     nn.init.zeros_(block.body[-1].weight)
     assert torch.equal(block(x), x)
-    assert x.min() < 0  # which a ReLU after the sum would not have let through
+    assert x.min() < 0  # a ReLU after the sum would have removed these
 
 
-def test_a_residual_block_by_its_parts():
+def test_a_residual_block_is_the_sum_of_its_input_and_its_body():
     block, x = ResidualBlock(4, "none"), random(2, 4, 6, 5)
     kept = x.clone()
     first, second = block.body[0], block.body[3]
     torch.testing.assert_close(block(x), x + second(first(x).relu()))
-    assert torch.equal(x, kept)  # its ReLU works in place, but not on what came in
+    assert torch.equal(x, kept)  # the ReLU works in place, but not on the input
     assert sum(p.numel() for p in block.parameters()) == 2 * (9 * 4 * 4 + 4)
 
 
@@ -178,14 +178,14 @@ def test_a_residual_block_by_its_parts():
 
 @pytest.mark.parametrize("kind", ["resize", "transposed"])
 @pytest.mark.parametrize("size", [(5, 7), (8, 2)])
-def test_twice_the_size_with_nine_weights_a_pair_of_channels(kind, size):
+def test_upsampling_doubles_the_size_with_nine_weights_per_pair_of_channels(kind, size):
     layer = upsampling(kind, 6, 4)
     assert layer(random(2, 6, *size)).shape == (2, 4, 2 * size[0], 2 * size[1])
     assert sum(p.numel() for p in layer.parameters()) == 9 * 6 * 4 + 4
 
 
 def ones(kind):
-    """How many products reach each pixel of the output."""
+    """How many products are summed in each pixel of the output."""
     layer = upsampling(kind, 1, 1)
     for parameter in layer.parameters():
         nn.init.constant_(parameter, 1.0 if parameter.ndim > 1 else 0.0)
@@ -193,7 +193,7 @@ def ones(kind):
 
 
 def test_the_checkerboard_by_hand():
-    """Stride ½ and a kernel of 3: in every direction one product, then two."""
+    """Stride ½ and a 3×3 kernel: one product, then two, alternating in each direction."""
     inner = ones("transposed")[:6, :6]
     assert torch.equal(inner, torch.tensor([[1.0, 2.0], [2.0, 4.0]]).repeat(3, 3))
     assert torch.equal(ones("resize"), torch.full((8, 8), 9.0))
@@ -204,8 +204,8 @@ def test_resize_repeats_every_pixel():
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     layer[1].weight.data[0, 0, 1, 1] = 1
-    found = layer(torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 2, 2)).detach()[0, 0]
-    assert found.tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+    enlarged = layer(torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 2, 2)).detach()[0, 0]
+    assert enlarged.tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
 
 
 def test_an_unknown_upsampling_lists_those_that_exist():
@@ -213,14 +213,14 @@ def test_an_unknown_upsampling_lists_those_that_exist():
         upsampling("bilinear", 4, 4)
 
 
-# --- for a while ---
+# --- context managers ---
 
 
 def conv_norm(*, dropout=0.0):
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(dropout), nn.Conv2d(4, 2, 1))
     for parameter in network.parameters():
         nn.init.normal_(parameter, generator=torch.Generator().manual_seed(parameter.numel()))
-    network(5 + random(4, 3, 8, 8, seed=9))  # something to have collected
+    network(5 + random(4, 3, 8, 8, seed=9))  # so that there are running statistics
     return network
 
 
@@ -242,7 +242,7 @@ def use_in(context, network, *arguments):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_batch_statistics_are_those_of_training_and_none_is_kept(training):
+def test_batch_statistics_are_those_of_training_and_are_not_stored(training):
     network, batch = conv_norm().train(training), random(2, 3, 8, 8)
     before, expected = state_of(network), copy.deepcopy(network).train()(batch)
     collected = copy.deepcopy(network).eval()(batch)
@@ -252,9 +252,9 @@ def test_batch_statistics_are_those_of_training_and_none_is_kept(training):
     assert same(state_of(network), before)
     assert modes(network) == [training] * 5
     assert not torch.allclose(expected, collected, atol=0.1)
-    torch.testing.assert_close(network.eval()(batch), collected)  # its own again
+    torch.testing.assert_close(network.eval()(batch), collected)  # its running statistics again
     network.train()(batch)
-    assert not same(state_of(network), before)  # and it collects again
+    assert not same(state_of(network), before)  # and it updates them again
 
 
 def test_batch_statistics_keep_dropout():
@@ -264,7 +264,7 @@ def test_batch_statistics_keep_dropout():
     assert torch.equal(network(picture), network(picture))
 
 
-def test_a_norm_that_never_collects_is_left_that_way():
+def test_a_norm_without_running_statistics_stays_without():
     network = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), nn.BatchNorm2d(3))
     with batch_statistics(network):
         network(random(2, 3, 4, 4))
@@ -272,7 +272,7 @@ def test_a_norm_that_never_collects_is_left_that_way():
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_evaluating_drops_nothing_and_normalizes_by_what_was_collected(training):
+def test_evaluating_turns_off_dropout_and_uses_running_statistics(training):
     network, batch = conv_norm(dropout=0.5).train(training), random(2, 3, 8, 8)
     before, expected = state_of(network), copy.deepcopy(network).eval()(batch)
     with evaluating(network):
@@ -281,14 +281,14 @@ def test_evaluating_drops_nothing_and_normalizes_by_what_was_collected(training)
     assert modes(network) == [training] * 5
 
 
-def test_frozen_weights_let_gradients_through_and_keep_none():
+def test_frozen_weights_let_gradients_through_and_store_none():
     network, picture = conv_norm().eval(), random(1, 3, 8, 8).requires_grad_()
     (expected,) = torch.autograd.grad(network(picture).square().sum(), picture)
     network[3].bias.requires_grad_(False)
     wanted = [parameter.requires_grad for parameter in network.parameters()]
     with frozen(network):
-        found = network(picture)
-    found.square().sum().backward()  # what was computed inside stays so
+        output = network(picture)
+    output.square().sum().backward()  # also after the `with`
     torch.testing.assert_close(picture.grad, expected)
     assert all(parameter.grad is None for parameter in network.parameters())
     assert [parameter.requires_grad for parameter in network.parameters()] == wanted
@@ -309,12 +309,12 @@ def test_a_failure_inside_leaves_the_network_as_it_was(context, training):
     assert same(state_of(network), before)
 
 
-# --- first weights ---
+# --- initial weights ---
 
 
 @pytest.mark.parametrize("std", [0.02, 0.3])
-def test_first_weights_are_gaussian_and_offsets_zero(std):
-    """The mean and the deviation of n draws are off by about std / √n and std / √2n; five of those."""
+def test_initial_weights_are_gaussian_and_biases_zero(std):
+    """The mean and the deviation of n draws have errors of about std / √n and std / √2n; five times that is allowed."""
     network = nn.Sequential(
         nn.Conv2d(3, 64, 4), nn.BatchNorm2d(64), nn.Sequential(nn.ConvTranspose2d(64, 32, 4)), InstanceNorm(4096)
     )
@@ -330,7 +330,7 @@ def test_first_weights_are_gaussian_and_offsets_zero(std):
     assert not torch.equal(network[0].weight, network[2][0].weight[:, :3])
 
 
-def test_layers_without_offsets_or_weights_may_be_among_them():
+def test_initialize_accepts_layers_without_biases_or_weights():
     network = nn.Sequential(
         nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4, affine=False), nn.InstanceNorm2d(4), nn.ReLU(), nn.Dropout()
     )
@@ -339,7 +339,7 @@ def test_layers_without_offsets_or_weights_may_be_among_them():
     assert network[1].running_var.tolist() == [1] * 4
 
 
-# --- what one output sees ---
+# --- receptive fields ---
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_receptive_fields_by_hand(layers, expected):
     assert receptive_field(nn.Sequential(*layers)) == expected
 
 
-def test_a_receptive_field_by_gradient():
+def test_a_receptive_field_agrees_with_the_gradient():
     network = nn.Sequential(
         nn.Conv2d(1, 2, 5, stride=3), nn.Sequential(nn.LeakyReLU(), nn.Conv2d(2, 2, 3, dilation=2)), nn.Conv2d(2, 1, 2)
     )
@@ -366,15 +366,15 @@ def test_a_receptive_field_by_gradient():
     for k in (2, 3):
         row = random(1, 1, 50, 50).requires_grad_()
         network(row)[0, 0, k, k].backward()
-        felt = row.grad[0, 0].abs().sum(1).nonzero().flatten()
-        firsts.append(felt[0].item())
-        sides.append(felt[-1].item() - felt[0].item() + 1)
+        seen = row.grad[0, 0].abs().sum(1).nonzero().flatten()
+        firsts.append(seen[0].item())
+        sides.append(seen[-1].item() - seen[0].item() + 1)
     field, stride = receptive_field(network)
     assert sides == [field, field]
     assert firsts[1] - firsts[0] == stride
 
 
-def test_a_pooling_has_a_receptive_field_too_and_a_module_may_occur_twice():
+def test_pooling_counts_and_a_module_may_occur_twice():
     assert receptive_field(nn.Sequential(nn.Conv2d(1, 1, 5, stride=2), nn.AvgPool2d(3))) == (9, 6)
     twice = nn.Conv2d(1, 1, 3)
     assert receptive_field(nn.Sequential(twice, nn.ReLU(), twice)) == (5, 1)

@@ -1,4 +1,4 @@
-"""PatchGAN: what one verdict sees, by arithmetic and by gradient, and every parameter by hand."""
+"""PatchGAN: receptive field by arithmetic and by gradient, and parameter counts by hand."""
 
 from itertools import pairwise
 
@@ -31,12 +31,12 @@ def of_kind(network, kind):
 
 
 def seen_by(network, side, row, column):
-    """Which pixels one verdict depends on: (rows, columns), each from the first to the last."""
+    """The pixels on which one logit depends: (rows, columns), each as the first and the last."""
     picture = pictures(side, side).requires_grad_()
     network(picture)[0, 0, row, column].backward()
-    felt = picture.grad.abs().sum((0, 1)) > 0
-    rows, columns = (felt.any(dim).nonzero().flatten().tolist() for dim in (1, 0))
-    assert felt[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()  # a full window
+    seen = picture.grad.abs().sum((0, 1)) > 0
+    rows, columns = (seen.any(dim).nonzero().flatten().tolist() for dim in (1, 0))
+    assert seen[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()  # a full window
     return (rows[0], rows[-1]), (columns[0], columns[-1])
 
 
@@ -55,7 +55,7 @@ def seen_by(network, side, row, column):
     ],
 )
 def test_every_layer_is_the_papers(patch, kernel, strides, channels):
-    """Appendix 6.1.2. Offsets at both ends; between them a norm has a scale and a shift a channel."""
+    """Appendix 6.1.2. The first and last layers have biases; the norms between have a scale and a shift per channel."""
     network = PatchGAN(patch)
     convs = of_kind(network, nn.Conv2d)
     assert [(c.kernel_size[0], c.stride[0], c.out_channels) for c in convs] == [
@@ -80,12 +80,12 @@ def test_pictures_width_and_norm():
         assert len(of_kind(PatchGAN(width=0.1, norm=norm), kind)) == 3
 
 
-# --- what a verdict sees ---
+# --- receptive field ---
 
 
 @pytest.mark.parametrize("patch", PATCHES)
-def test_a_verdict_sees_its_patch_and_nothing_else(patch):
-    """Two verdicts in the middle of a picture; in eval mode, where no statistics of the whole are mixed in."""
+def test_a_logit_depends_on_its_patch_and_nothing_else(patch):
+    """Two logits in the middle of a picture, in eval mode, where batch statistics play no role."""
     network = seeded(patch, pictures=1).eval()
     assert (network.patch, network.stride) == receptive_field(network) == (patch, STRIDES[patch])
     side = patch + 2 * STRIDES[patch] + 30
@@ -97,20 +97,20 @@ def test_a_verdict_sees_its_patch_and_nothing_else(patch):
     assert below - bottom == STRIDES[patch]
 
 
-def test_in_training_batch_norm_lets_a_verdict_see_everything():
+def test_with_batch_norm_in_training_a_logit_depends_on_every_pixel():
     (rows, columns) = seen_by(seeded(34, pictures=1).train(), 96, 5, 5)
     assert rows == columns == (0, 95)
 
 
-@pytest.mark.parametrize(("patch", "verdicts"), [(1, 256), (16, 126), (34, 62), (70, 30), (142, 14), (286, 6)])
-def test_how_many_verdicts(patch, verdicts):
-    """256 halved by each layer of stride 2, and one fewer by each of the last two."""
+@pytest.mark.parametrize(("patch", "side"), [(1, 256), (16, 126), (34, 62), (70, 30), (142, 14), (286, 6)])
+def test_how_many_logits(patch, side):
+    """Each layer of stride 2 halves 256; each of the last two takes one away."""
     network = seeded(patch).eval()
-    assert network(pictures(256, 256, 2), pictures(256, 256, 2, seed=1)).shape == (2, 1, verdicts, verdicts)
-    assert network(pictures(256, 512), pictures(256, 512)).shape[2] == verdicts
+    assert network(pictures(256, 256, 2), pictures(256, 256, 2, seed=1)).shape == (2, 1, side, side)
+    assert network(pictures(256, 512), pictures(256, 512)).shape[2] == side
 
 
-def test_a_conditional_judge_sees_both_pictures_in_their_order():
+def test_a_conditional_discriminator_sees_both_pictures_in_order():
     network, source, other = seeded().eval(), pictures(64, 64), pictures(64, 64, seed=1)
     for picture in (source, other):
         picture.requires_grad_()
@@ -122,8 +122,8 @@ def test_a_conditional_judge_sees_both_pictures_in_their_order():
     assert torch.equal(seen[0], 2 * torch.cat((source, other), 1) - 1)
 
 
-def test_gray_is_nothing():
-    """The paper's pictures span [−1, 1]: gray is 0, like the border, and without offsets every verdict is 0."""
+def test_gray_becomes_zero():
+    """The paper's pictures span [−1, 1]: gray is 0, like the border, so without biases every logit is 0."""
     network = seeded(pictures=1).eval()
     for module in of_kind(network, nn.Conv2d):
         if module.bias is not None:
@@ -135,11 +135,11 @@ def test_gray_is_nothing():
     assert torch.equal(seen[0], 2 * torch.eye(64).expand(1, 3, 64, 64) - 1)
 
 
-# --- what bad input gets ---
+# --- bad input ---
 
 
 @pytest.mark.parametrize("patch", PATCHES)
-def test_the_smallest_picture_gets_a_verdict_and_a_smaller_one_does_not(patch):
+def test_the_smallest_picture_is_accepted_and_a_smaller_one_is_not(patch):
     network, least = seeded(patch, pictures=1).train(), 3 * STRIDES[patch]
     assert network(pictures(least, least)).isfinite().all()  # even with the statistics of one picture
     for size in ((least - 1, least + 9), (least + 9, least - 1)):
@@ -151,13 +151,13 @@ def test_the_smallest_picture_gets_a_verdict_and_a_smaller_one_does_not(patch):
     ("count", "shapes"), [(2, [(32, 32)]), (1, [(32, 32)] * 2), (2, [(32, 32)] * 3), (2, [(32, 32), (32, 40)]), (1, [])]
 )
 def test_the_wrong_number_of_pictures_is_refused(count, shapes):
-    with pytest.raises(ValueError, match=rf"judges {count} pictures of one shape together, got \["):
+    with pytest.raises(ValueError, match=rf"takes {count} pictures of the same shape, got \["):
         seeded(pictures=count)(*(pictures(*shape) for shape in shapes))
 
 
 @pytest.mark.parametrize("patch", [0, 32, 71, "70"])
 def test_another_patch_lists_those_that_exist(patch):
-    with pytest.raises(ValueError, match=f"a patch is one of 1, 16, 34, 70, 142, 286 pixels, got {patch!r}"):
+    with pytest.raises(ValueError, match=f"patch must be one of 1, 16, 34, 70, 142, 286 pixels, got {patch!r}"):
         PatchGAN(patch)
 
 

@@ -1,4 +1,4 @@
-"""Large pictures in parts: the same as in one piece, with the networks that are used so."""
+"""Tiles: large pictures computed in parts agree with those computed whole, for the networks that use tiles."""
 
 import pytest
 import torch
@@ -25,10 +25,10 @@ def painter(**options):
     return seeded(TransformerNet, width=0.1, **options)
 
 
-# --- the cutting ---
+# --- cutting ---
 
 
-def test_every_pixel_is_kept_once_and_in_its_place():
+def test_every_pixel_is_kept_once_and_in_place():
     whole = torch.arange(19.0 * 23).view(1, 1, 19, 23)
     for tile in (1, 4, 7, 19, 40):
         for halo in (0, 3):
@@ -36,29 +36,29 @@ def test_every_pixel_is_kept_once_and_in_its_place():
 
 
 def cuts(height, width, **options):
-    """(top, bottom, left, right) of every part that the function is given."""
+    """(top, bottom, left, right) of every tile that the function is given."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    found = []
+    boxes = []
 
     def watched(part):
-        found.append(tuple(int(v) for c in (0, 1) for v in (part[0, c].min(), part[0, c].max() + 1)))
+        boxes.append(tuple(int(v) for c in (0, 1) for v in (part[0, c].min(), part[0, c].max() + 1)))
         return part
 
     by_tiles(watched, torch.stack((rows, columns))[None], **options)
-    return found
+    return boxes
 
 
-def test_parts_by_hand():
-    """Rows 0–10, 10–20, 20–25 and three more on both sides, as far as there are any."""
+def test_tiles_by_hand():
+    """Rows 0–10, 10–20 and 20–25, with three more on both sides where the picture has them."""
     assert cuts(25, 10, tile=10, halo=3) == [(0, 13, 0, 10), (7, 23, 0, 10), (17, 25, 0, 10)]
 
 
-def test_parts_begin_at_multiples():
+def test_tiles_start_at_multiples():
     """Tiles of 10 become 12 and the overlap of 3 becomes 4."""
     assert cuts(30, 8, tile=10, halo=3, multiple=4) == [(0, 16, 0, 8), (8, 28, 0, 8), (20, 30, 0, 8)]
 
 
-def test_one_tile_is_the_function_itself():
+def test_one_large_tile_is_the_whole_picture():
     assert cuts(25, 10, tile=25, halo=0) == [(0, 25, 0, 10)]
 
 
@@ -69,10 +69,10 @@ def test_a_batch_and_an_enlargement():
 
 
 @pytest.mark.parametrize("options", [{"tile": 0, "halo": 1}, {"tile": 4, "halo": -1}])
-def test_senseless_numbers_are_refused(options):
-    with pytest.raises(ValueError, match="tile and multiple of at least 1 and halo of at least 0, got"):
+def test_invalid_numbers_are_refused(options):
+    with pytest.raises(ValueError, match="tile and multiple must be at least 1 and halo at least 0, got"):
         by_tiles(lambda part: part, picture(8, 8), **options)
-    with pytest.raises(ValueError, match="got 4, 0, 1"):
+    with pytest.raises(ValueError, match="got 4, 0 and 1"):
         by_tiles(lambda part: part, picture(8, 8), tile=4, halo=1, multiple=0)
 
 
@@ -81,7 +81,7 @@ def test_senseless_numbers_are_refused(options):
 
 @pytest.mark.parametrize("upsampling", ["resize", "transposed"])
 @pytest.mark.parametrize(("size", "tile"), [((150, 203), 64), ((150, 203), 50), ((201, 90), 20), ((64, 141), 128)])
-def test_a_painting_in_tiles_is_the_painting(size, tile, upsampling):
+def test_a_stylization_in_tiles_equals_the_whole(size, tile, upsampling):
     network, photo = painter(upsampling=upsampling), picture(*size)
     with torch.no_grad():
         whole = network(photo)
@@ -90,10 +90,10 @@ def test_a_painting_in_tiles_is_the_painting(size, tile, upsampling):
         alone = by_tiles(network, photo, tile=tile, halo=network.halo, multiple=4)
     assert parts.shape == whole.shape
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-5)  # float32 sums in another order
-    assert (alone - whole).abs().max() > 1e-3  # without the statistics of the whole there are seams
+    assert (alone - whole).abs().max() > 1e-3  # without the statistics of the whole picture there are seams
 
 
-def test_a_network_with_more_blocks_needs_more_overlap_and_says_so():
+def test_a_network_with_more_blocks_has_a_larger_halo():
     network, photo = painter(num_blocks=9, norm="none"), picture(30, 280)
     with torch.no_grad():
         whole = network(photo)
@@ -104,7 +104,7 @@ def test_a_network_with_more_blocks_needs_more_overlap_and_says_so():
 
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("norm", ["batch", "none"])
-def test_an_enlargement_in_tiles_is_the_enlargement(factor, norm):
+def test_an_enlargement_in_tiles_equals_the_whole(factor, norm):
     network, photo = seeded(SuperResolutionNet, factor, width=0.1, norm=norm), picture(61, 83)
     with torch.no_grad():
         whole = network(photo)
@@ -113,11 +113,11 @@ def test_an_enlargement_in_tiles_is_the_enlargement(factor, norm):
             torch.testing.assert_close(parts, whole, rtol=0, atol=1e-5)
 
 
-# --- how far the networks see ---
+# --- halos ---
 
 
 def open_wide(network, last):
-    """All weights positive and all ReLUs open, so that every path counts; the tanh at its steepest."""
+    """Make all weights positive and all ReLUs active, so that every path counts, and keep the tanh at its steepest."""
     network = network.double()
     with torch.no_grad():
         for parameter in network.parameters():
@@ -128,7 +128,7 @@ def open_wide(network, last):
 
 
 def reach(network, side, scale=1):
-    """Pixels of the input, counted from the one under it, on which any of eight middle pixels of the output depends."""
+    """How far away, in input pixels, the inputs lie on which any of eight middle pixels of the output depends."""
     x = torch.full((1, 3, side, side), 0.75, dtype=torch.float64, requires_grad=True)
     painted, far = network(x).sum(1)[0], 0
     for k in range(scale * side // 2, scale * side // 2 + 8):
@@ -136,32 +136,32 @@ def reach(network, side, scale=1):
         seen = gradient.abs().sum((0, 1, 3)).nonzero().flatten()
         far = max(far, k // scale - seen[0].item(), seen[-1].item() - k // scale)
         assert seen[0] > 0
-        assert seen[-1] < side - 1  # the picture was large enough to tell
+        assert seen[-1] < side - 1  # the picture is large enough
     return far
 
 
 @pytest.mark.parametrize("blocks", [0, 2, 5])
 @pytest.mark.parametrize(("upsampling", "place"), [("resize", 3), ("transposed", 0)])
-def test_a_painting_sees_no_farther_than_its_halo(upsampling, place, blocks):
-    """By hand: a 9×9 convolution sees 4 pixels, a 3×3 one 1 at full size, 2 at half, 4 at a quarter, two in a block.
+def test_a_transformer_net_reaches_no_farther_than_its_halo(upsampling, place, blocks):
+    """By hand: a 9×9 convolution reaches 4 pixels; a 3×3 one reaches 1 at full size, 2 at half and 4 at a quarter.
 
-    4 + 1 + 2 on the way down, 8 a block, 2 + 1 + 4 on the way up. Where pixels are repeated, one finds itself
-    anywhere in a cell of 4: up to 3 more.
+    That makes 4 + 1 + 2 in the encoder, 8 per block of two convolutions, and 2 + 1 + 4 in the decoder. Where pixels are
+    repeated, one may lie anywhere in its cell of 4, which adds up to 3.
     """
     network = TransformerNet(width=0.01, num_blocks=blocks, norm="none", upsampling=upsampling)
-    found = reach(open_wide(network, network.paint), 60 + 24 * blocks)
-    assert found == 14 + 8 * blocks + place
-    assert found <= network.halo
+    pixels = reach(open_wide(network, network.paint), 60 + 24 * blocks)
+    assert pixels == 14 + 8 * blocks + place
+    assert pixels <= network.halo
     assert network.halo == (HALO if blocks == 5 else 24 + 8 * blocks)
 
 
 @pytest.mark.parametrize("blocks", [0, 4])
 @pytest.mark.parametrize("factor", [2, 4, 8])
 @pytest.mark.parametrize("upsampling", ["resize", "transposed"])
-def test_an_enlargement_sees_no_farther_than_its_halo(upsampling, factor, blocks):
-    """By hand: 9×9 is 4, two 3×3 a block; after that 4 and a few pixels of a half, a quarter, an eighth: at most 3."""
+def test_a_super_resolution_net_reaches_no_farther_than_its_halo(upsampling, factor, blocks):
+    """By hand: 4 for the 9×9, 2 per block; then at most 3 for the layers at two, four and eight times the size."""
     network = SuperResolutionNet(factor, width=0.01, num_blocks=blocks, norm="none", upsampling=upsampling)
-    found = reach(open_wide(network, network.leave), 24 + 8 * blocks, factor)
-    assert 4 + 2 * blocks < found <= 4 + 2 * blocks + 3
-    assert found <= network.halo
+    pixels = reach(open_wide(network, network.leave), 24 + 8 * blocks, factor)
+    assert 4 + 2 * blocks < pixels <= 4 + 2 * blocks + 3
+    assert pixels <= network.halo
     assert network.halo == (SMALL_HALO if blocks == 4 else 16)

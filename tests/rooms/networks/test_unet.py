@@ -1,4 +1,4 @@
-"""The U-Net: every parameter counted by hand, what skips carry, where it drops and where it does not normalize."""
+"""The U-Net: parameter counts by hand, skip connections, and where it has dropout and normalization."""
 
 from itertools import pairwise
 
@@ -25,12 +25,14 @@ def count(network):
 
 
 def expected_count(channels, *, skips=True, norms=2):
-    """16 weights a pair of channels; offsets at the last layer alone, where no normalization has any of its own."""
+    """16 weights per pair of channels; only the last layer has biases, since no normalization shifts its output."""
     first, last = 3 * channels[0], (1 + skips) * channels[0] * 3
     inner = [*pairwise(channels)]
     down = sum(a * b for a, b in inner)
     up = sum((1 + (skips and k > 0)) * b * a for k, (a, b) in enumerate(inner[::-1]))
-    normalized = sum(channels[1:-1]) + sum(channels[:-1])  # but the first and the smallest, going down; all, going up
+    normalized = sum(channels[1:-1]) + sum(
+        channels[:-1]
+    )  # all but the first and last encoder layers; all decoder layers
     return 16 * (first + down + up + last) + 3 + norms * normalized
 
 
@@ -54,7 +56,7 @@ def test_every_parameter_by_hand():
 
 
 def test_units_are_the_papers():
-    """Every unit begins with the ReLU of what it gets: so a skip brings what is not rectified yet."""
+    """Every unit begins with the ReLU, so a skip connection carries feature maps that are not rectified yet."""
     network = seeded(dropout=(1, 2, 3))
     kinds = [[type(part).__name__ for part in layer] for layer in (*network.down, *network.up, network.paint)]
     down, up = ["LeakyReLU", "Conv2d", "BatchNorm2d"], ["ReLU", "ConvTranspose2d", "BatchNorm2d"]
@@ -74,7 +76,7 @@ def test_depth_and_width(depth, width, channels, norm, norms, skips):
     assert len(of_kind(network, nn.Conv2d)) == len(of_kind(network, nn.ConvTranspose2d)) == depth
 
 
-def test_down_to_one_place_and_back():
+def test_down_to_a_single_position_and_back():
     network, sides = seeded(depth=6).eval(), []
     for layer in (*network.down, *network.up, network.paint):
         layer.register_forward_hook(lambda layer, given, made: sides.append(made.shape[-1]))
@@ -83,8 +85,8 @@ def test_down_to_one_place_and_back():
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_no_normalization_at_the_first_layer_the_smallest_size_and_the_last(norm):
-    """Of a single place the statistics would leave nothing: x − mean = 0."""
+def test_no_normalization_in_the_first_layer_the_bottleneck_and_the_last(norm):
+    """At a single position, x equals its own mean, so normalization would leave 0."""
     network = seeded(norm=norm)
     kind = nn.BatchNorm2d if norm == "batch" else InstanceNorm
     assert [len(of_kind(layer, kind)) for layer in network.down] == [0, 1, 1, 1, 0]
@@ -98,12 +100,12 @@ def test_no_normalization_at_the_first_layer_the_smallest_size_and_the_last(norm
     assert smallest[0].abs().min() > 0
 
 
-# --- chance ---
+# --- dropout ---
 
 
 @pytest.mark.parametrize("dropout", [(1, 2, 3), (2, 3, 4), (), (1,)])
-def test_it_drops_in_the_layers_named(dropout):
-    """Half of the numbers are zero in training, and none elsewhere, where nothing is exactly zero by itself."""
+def test_dropout_is_in_the_layers_named(dropout):
+    """In training, half of the values there are zero; no value is exactly zero otherwise."""
     network, zeros = seeded(width=0.5, dropout=dropout), []
     for layer in network.up:
         layer.register_forward_hook(lambda layer, given, made: zeros.append((made == 0).float().mean().item()))
@@ -115,7 +117,7 @@ def test_it_drops_in_the_layers_named(dropout):
     assert zeros == [0, 0, 0, 0]
 
 
-def test_dropout_is_the_only_chance():
+def test_dropout_is_the_only_randomness():
     picture = pictures(32, 32)
     for dropout, alike in (((1, 2, 3), False), ((), True)):
         network = seeded(dropout=dropout).train()
@@ -127,15 +129,15 @@ def test_dropout_is_the_only_chance():
         assert torch.equal(network(picture), network(picture))
 
 
-def test_the_paper_drops_in_the_first_three():
+def test_by_default_the_first_three_decoder_layers_have_dropout():
     assert [len(of_kind(layer, nn.Dropout)) for layer in UNet(width=0.05).up] == [1, 1, 1, 0, 0, 0, 0]
 
 
 # --- skips ---
 
 
-def test_a_skip_brings_what_the_layer_of_its_size_found():
-    """The way up gets the layer before it, then, beside it, the one across."""
+def test_a_skip_carries_the_feature_map_of_the_same_size():
+    """A decoder layer gets the output of the layer before it, followed by that of the matching encoder layer."""
     network, made, given = seeded().eval(), {}, {}
 
     def note(name):
@@ -154,17 +156,17 @@ def test_a_skip_brings_what_the_layer_of_its_size_found():
 
 
 @pytest.mark.parametrize("skips", [True, False])
-def test_without_skips_everything_passes_through_the_middle(skips):
-    """Close the smallest layer, and no pixel of the picture has a say any more; with skips almost every one has."""
+def test_without_skips_everything_passes_through_the_bottleneck(skips):
+    """With the bottleneck set to zero, the output depends on no pixel; with skips, it depends on almost all."""
     network, picture = seeded(skips=skips, norm="none").eval(), pictures(32, 32).requires_grad_()
     nn.init.zeros_(of_kind(network.down[-1], nn.Conv2d)[0].weight)
     network(picture).sum().backward()
-    felt = (picture.grad != 0).float().mean()
-    assert felt > 0.99 if skips else felt == 0
+    share = (picture.grad != 0).float().mean()
+    assert share > 0.99 if skips else share == 0
 
 
-def test_without_skips_two_pictures_with_one_middle_are_painted_alike():
-    """Whatever came in, the smallest layer answers as it did to the first picture."""
+def test_without_skips_the_bottleneck_determines_the_output():
+    """The bottleneck is made to return what it returned for the first picture."""
     for skips in (True, False):
         network, kept = seeded(skips=skips).eval(), []
         network.down[-1].register_forward_hook(lambda layer, given, made, kept=kept: kept.append(made) or kept[0])
@@ -175,7 +177,7 @@ def test_without_skips_two_pictures_with_one_middle_are_painted_alike():
 
 
 @pytest.mark.parametrize("options", [{}, {"norm": "instance"}, {"norm": "none"}, {"skips": False}])
-def test_a_painting_lies_within_0_and_1(options):
+def test_the_output_lies_within_0_and_1(options):
     network = seeded(**options).train()
     with torch.no_grad():
         painted = network(pictures(32, 64, count=2))
@@ -187,8 +189,8 @@ def test_a_painting_lies_within_0_and_1(options):
     assert 0.99 < extreme.max() <= 1
 
 
-def test_gray_is_the_middle_on_both_sides():
-    """The paper's pictures span [−1, 1], where gray is 0: without offsets it stays 0, and that is gray again."""
+def test_gray_becomes_zero_and_zero_gray():
+    """The paper's pictures span [−1, 1], where gray is 0; without biases it stays 0, which is gray again."""
     network = seeded().eval()
     nn.init.zeros_(of_kind(network.paint, nn.ConvTranspose2d)[0].bias)
     gray = torch.full((1, 3, 32, 32), 0.5)
@@ -203,7 +205,7 @@ def test_white_and_black_are_one_and_minus_one():
     assert torch.equal(seen[0], 2 * torch.eye(32).expand(1, 3, 32, 32) - 1)
 
 
-def test_in_half_precision_a_painting_is_still_float32():
+def test_in_half_precision_the_output_is_still_float32():
     network = seeded().eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         half = network(pictures(32, 32))
@@ -218,7 +220,7 @@ def test_a_size_that_cannot_be_halved_is_refused(shape):
         seeded()(torch.zeros(shape))
 
 
-def test_senseless_settings_are_refused():
+def test_invalid_settings_are_refused():
     with pytest.raises(ValueError, match="at least twice, got depth=1"):
         UNet(depth=1)
     with pytest.raises(ValueError, match="unknown normalization 'layer'"):
