@@ -1,5 +1,5 @@
-"""Measuring pictures: distances and scores (`metrics`), and a network that says what is where (`segmenter`).
+"""Measuring pictures: distances and scores (`metrics`), and a network that labels every pixel (`segmenter`).
 
-A measure takes pictures and returns numbers. Whether a number supports a paper's claim is decided in a notebook and in
-`teaching.claims`.
+A measure takes pictures and returns numbers. Notebooks and `teaching.claims` decide whether a number supports a paper's
+claim.
 """

@@ -1,4 +1,4 @@
-"""The rulers against their definitions, written out a second time, and against values derived by hand."""
+"""Metrics against their definitions, written out a second time, and against values derived by hand."""
 
 import math
 from itertools import pairwise
@@ -19,8 +19,8 @@ def pair(picture):
 
 
 def ssim_by_hand(a, b):
-    """Wang et al. 2004: Gaussian windows of 11 px with σ = 1.5, K1 = 0.01, K2 = 0.03, each color alone,
-    the picture mirrored at its borders."""
+    """Wang et al. 2004: Gaussian windows of 11 px with σ = 1.5, K1 = 0.01, K2 = 0.03, each color by itself,
+    the picture reflected at its borders."""
     x = torch.arange(11.0) - 5
     line = torch.exp(-(x**2) / (2 * 1.5**2))
     window = torch.outer(line, line)
@@ -47,17 +47,17 @@ def test_ssim_by_its_definition(pair):
 def test_ssim_falls_with_noise(pair):
     a, _ = pair
     noise = torch.randn(a.shape, generator=torch.Generator().manual_seed(0))
-    found = [metrics.ssim(a, a + strength * noise) for strength in (0.0, 0.02, 0.05, 0.2)]
-    assert found == sorted(found, reverse=True)
+    values = [metrics.ssim(a, a + strength * noise) for strength in (0.0, 0.02, 0.05, 0.2)]
+    assert values == sorted(values, reverse=True)
 
 
 def test_luma_of_black_white_and_a_color():
     assert 255 * metrics.luma(torch.zeros(1, 3, 2, 2)) == pytest.approx(torch.full((1, 1, 2, 2), 16.0))
     assert 255 * metrics.luma(torch.ones(1, 3, 2, 2)) == pytest.approx(torch.full((1, 1, 2, 2), 235.0))
     colors = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.2, 0.4, 0.6]], dtype=torch.float64).T.reshape(1, 3, 1, 4)
-    found = 255 * metrics.luma(colors).flatten()
+    values = 255 * metrics.luma(colors).flatten()
     expected = [81.481, 144.553, 40.966, 16 + 13.0962 + 51.4212 + 14.9796]  # the last: fifths of the three weights
-    assert found.tolist() == pytest.approx(expected, rel=1e-12)
+    assert values.tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def test_luma_lets_gradients_through():
@@ -74,7 +74,7 @@ def test_psnr_of_a_constant_difference(d):
     assert metrics.psnr(black, black + d, luma=True) == pytest.approx(-20 * math.log10(d * 219 / 255), abs=1e-4)
 
 
-def test_psnr_counts_colors_together_and_pictures_apart():
+def test_psnr_pools_colors_but_averages_over_pictures():
     black, blue = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
     blue[:, 2] = 0.3
     assert metrics.psnr(black, blue) == pytest.approx(-10 * math.log10(0.3**2 / 3), abs=1e-4)
@@ -84,30 +84,30 @@ def test_psnr_counts_colors_together_and_pictures_apart():
     assert metrics.psnr(two, two) == math.inf
 
 
-def test_psnr_of_noise_is_its_deviation(picture):
+def test_psnr_of_noise_follows_from_its_deviation(picture):
     photo = picture(200, 200, 1)
     noisy = photo + 0.05 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
     assert metrics.psnr(photo, noisy) == pytest.approx(-20 * math.log10(0.05), abs=0.1)
-    weights = torch.tensor([65.481, 128.553, 24.966]) / 255  # the three colors' noise is independent
+    weights = torch.tensor([65.481, 128.553, 24.966]) / 255  # the noise of the three colors is independent
     assert metrics.psnr(photo, noisy, luma=True) == pytest.approx(-20 * math.log10(0.05 * weights.norm()), abs=0.1)
 
 
-@pytest.mark.parametrize("ruler", [metrics.psnr, metrics.ssim])
+@pytest.mark.parametrize("metric", [metrics.psnr, metrics.ssim])
 @pytest.mark.parametrize("luma", [False, True])
-def test_crop_leaves_out_just_the_borders(ruler, luma, pair):
+def test_crop_leaves_out_only_the_borders(metric, luma, pair):
     a, _ = pair
     b = 0.9 * a
     spoiled = b.clone()
     for border in (spoiled[..., :3, :], spoiled[..., -3:, :], spoiled[..., :3], spoiled[..., -3:]):
         border.fill_(1)
-    inside = ruler(a[..., 3:-3, 3:-3], b[..., 3:-3, 3:-3], luma=luma)
-    assert ruler(a, spoiled, crop=3, luma=luma) == pytest.approx(inside, rel=1e-6)
-    assert ruler(a, spoiled, crop=2, luma=luma) < inside
-    assert ruler(a, b, crop=0, luma=luma) == ruler(a, b, luma=luma)
+    inside = metric(a[..., 3:-3, 3:-3], b[..., 3:-3, 3:-3], luma=luma)
+    assert metric(a, spoiled, crop=3, luma=luma) == pytest.approx(inside, rel=1e-6)
+    assert metric(a, spoiled, crop=2, luma=luma) < inside
+    assert metric(a, b, crop=0, luma=luma) == metric(a, b, luma=luma)
 
 
 def ssim_index(a, b):
-    """Wang's program, in double precision and gray levels of 0–255: only windows that lie wholly in the picture."""
+    """Wang's program in double precision and gray levels of 0–255: only windows that lie entirely in the picture."""
     x = np.arange(11.0) - 5
     window = np.exp(-(x[:, None] ** 2 + x**2) / (2 * 1.5**2))
     window /= window.sum()
@@ -124,7 +124,7 @@ def test_ssim_of_luma_is_wangs(pair):
     a, b = pair
     noisy = (a + 0.05 * torch.randn(a.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     spoiled = a.clone()
-    spoiled[..., 0, :] = 1  # what lies on the border itself is where mirroring shows
+    spoiled[..., 0, :] = 1  # reflection makes a difference at the border itself
     for other in (b, noisy, spoiled):
         assert metrics.ssim(a, other, luma=True) == pytest.approx(ssim_index(a, other), abs=2e-5)
     cropped = ssim_index(a[..., 4:-4, 4:-4], noisy[..., 4:-4, 4:-4])
@@ -135,9 +135,9 @@ def test_ssim_of_luma_is_wangs(pair):
     assert metrics.ssim(pictures, others, luma=True) == pytest.approx(expected, abs=2e-5)
 
 
-def test_luma_does_not_see_a_change_of_color_alone(pair):
+def test_luma_ignores_a_change_of_color_alone(pair):
     a = 0.2 + 0.6 * pair[0]
-    b = a + torch.tensor([24.966, 0, -65.481]).reshape(1, 3, 1, 1) / 1000  # at a right angle to the weights of Y
+    b = a + torch.tensor([24.966, 0, -65.481]).reshape(1, 3, 1, 1) / 1000  # orthogonal to the weights of Y
     assert metrics.psnr(a, b) < 40 < 100 < metrics.psnr(a, b, luma=True)
     assert metrics.ssim(a, b) < 1 - 1e-4 < 1 - 1e-5 < metrics.ssim(a, b, luma=True)
 
@@ -166,7 +166,7 @@ def test_lpips_by_its_definition(real_network):
     assert metrics.lpips(a, b) == pytest.approx(metrics.lpips(b, a), rel=1e-5)
 
 
-def test_lpips_orders_as_people_do(real_network):
+def test_lpips_orders_pictures_as_people_do(real_network):
     real_network("vgg16", ("relu1_1",))
     photo = sample_image("eilean_donan", size=96)
     blurred = F.avg_pool2d(F.pad(photo, [2] * 4, mode="replicate"), 5, stride=1)
@@ -177,12 +177,12 @@ def test_lpips_orders_as_people_do(real_network):
 def test_gram_distance_by_its_definition(real_network):
     a, b = sample_image("cat", size=64), sample_image("dog", size=48)
     network = real_network("vgg19", ("relu1_1", "relu3_1"))
-    found = metrics.gram_distance(a, b, ("relu1_1", "relu3_1"))
-    for layer, value in found.items():
+    distances = metrics.gram_distance(a, b, ("relu1_1", "relu3_1"))
+    for layer, value in distances.items():
         ga, gb = (losses.gram_matrix(network(x)[layer], mean=True) for x in (a, b))
         assert value == pytest.approx(((ga - gb).norm() / gb.norm()).item(), rel=1e-4)
     assert metrics.gram_distance(a, a)["relu5_1"] == 0
-    assert metrics.gram_distance(a.flip(3), a)["relu1_1"] < 0.2 * found["relu1_1"]  # left and right do not matter
+    assert metrics.gram_distance(a.flip(3), a)["relu1_1"] < 0.2 * distances["relu1_1"]  # left and right do not matter
 
 
 def test_change_is_in_gray_levels():
@@ -202,29 +202,29 @@ def periodic(height, width, stride, seed=0):
 
 @pytest.mark.parametrize("stride", [2, 3, 4])
 def test_checkerboard_of_a_pattern_on_noise(stride):
-    """By hand: a periodic Hann window turns amplitude c at a bin into a power of c² tile² over nine bins, whatever
-    the tile; the pattern's c² over all its frequencies add up to its mean square m (Parseval). So its nine-bin means
-    add up to m tile²/9, over the noise's variance v, and the score is the mean over s² - 1 frequencies."""
+    """By hand: a periodic Hann window turns an amplitude c at a bin into a power of c² tile² over nine bins, for any
+    tile; the c² of all frequencies of the pattern add up to its mean square m (Parseval). So its nine-bin means add up
+    to m tile²/9, relative to the variance v of the noise, and the score is the mean over s² - 1 frequencies."""
     tile, side, m, v = 64 * stride, 448, 0.02**2, 0.1**2
     image = 0.5 + math.sqrt(v) * noise(side, side, seed=stride)
     assert metrics.checkerboard(image, stride) == pytest.approx(1, abs=0.15)
-    found = metrics.checkerboard(image + math.sqrt(m) * periodic(side, side, stride), stride)
-    assert found == pytest.approx(1 + tile**2 * m / (9 * v * (stride**2 - 1)), rel=0.15)
+    score = metrics.checkerboard(image + math.sqrt(m) * periodic(side, side, stride), stride)
+    assert score == pytest.approx(1 + tile**2 * m / (9 * v * (stride**2 - 1)), rel=0.15)
 
 
 def test_checkerboard_sees_rows_columns_and_corners_alike():
-    """(0, 1/2), (1/2, 0) and (1/2, 1/2) are one third of the score each, of which a pattern takes one."""
+    """(0, 1/2), (1/2, 0) and (1/2, 1/2) make up one third of the score each; each pattern has one of them."""
     image, y, x = 0.1 * noise(512, 512), torch.arange(512)[:, None], torch.arange(512)
     for sign in (y + 0 * x, x + 0 * y, x + y):
-        found = metrics.checkerboard(image + 0.02 * (1 - 2 * (sign % 2)))
-        assert found == pytest.approx(1 + 128**2 * 0.04 / 27, rel=0.15)
+        score = metrics.checkerboard(image + 0.02 * (1 - 2 * (sign % 2)))
+        assert score == pytest.approx(1 + 128**2 * 0.04 / 27, rel=0.15)
     red = image.clone()
     red[:, 0] += 0.02 * (1 - 2 * ((x + y) % 2))  # in one color of three: a third of the power
     assert metrics.checkerboard(red) == pytest.approx(1 + 128**2 * 0.04 / 81, rel=0.15)
 
 
 def test_checkerboard_of_photographs(photos):
-    """Straight edges and texture are not a checkerboard; a pattern of two gray levels on top of them is."""
+    """Straight edges and textures do not score as a checkerboard; a pattern of two gray levels on top of them does."""
     pattern = {s: 2 / 255 * periodic(192, 192, s) for s in (2, 4)}
     for stride, faint in pattern.items():
         plain = torch.tensor([metrics.checkerboard(photo, stride) for photo in photos.values()])
@@ -236,31 +236,31 @@ def test_checkerboard_of_photographs(photos):
 
 
 def test_checkerboard_of_stripes_and_ramps():
-    """Energy that fills a whole row of the spectrum is no peak, and a jump between two borders is not a pattern."""
+    """Energy that fills a whole row of the spectrum is not a peak, and a jump between borders is not a pattern."""
     stripes = noise(512, 512)[..., :1].expand(-1, -1, -1, 512)
     assert metrics.checkerboard(stripes) < 2
     ramp = (torch.linspace(0, 1, 128)[:, None] + torch.linspace(0, 1, 128)).expand(1, 3, 128, 128)
     assert metrics.checkerboard(ramp) < 2
-    assert metrics.checkerboard(ramp + 2 / 255 * (torch.arange(128) % 2)) > 1000  # buried without a window
+    assert metrics.checkerboard(ramp + 2 / 255 * (torch.arange(128) % 2)) > 1000  # hidden without a window
 
 
-def test_checkerboard_of_nothing_is_one():
+def test_checkerboard_of_a_constant_is_one():
     for value in (0, 0.3, 1):
         assert metrics.checkerboard(torch.full((1, 3, 100, 131), float(value)), 4) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("stride", [2, 3, 4])
-def test_checkerboard_ignores_scale_offset_and_place(stride, picture):
+def test_checkerboard_ignores_scale_offset_and_position(stride, picture):
     image = picture(200, 170, 1) + 0.02 * noise(200, 170) + 0.02 * periodic(200, 170, stride)
-    found = metrics.checkerboard(image, stride)
-    assert found > 2
-    assert metrics.checkerboard(3 * image, stride) == pytest.approx(found, rel=1e-4)
-    assert metrics.checkerboard(image + 2, stride) == pytest.approx(found, rel=1e-3)
-    assert metrics.checkerboard(image.half(), stride) == pytest.approx(found, rel=0.05)
+    score = metrics.checkerboard(image, stride)
+    assert score > 2
+    assert metrics.checkerboard(3 * image, stride) == pytest.approx(score, rel=1e-4)
+    assert metrics.checkerboard(image + 2, stride) == pytest.approx(score, rel=1e-3)
+    assert metrics.checkerboard(image.half(), stride) == pytest.approx(score, rel=0.05)
     for changed in (image.flip(2), image.flip(3), image.transpose(2, 3), image.flip(1)):
-        assert metrics.checkerboard(changed, stride) == pytest.approx(found, rel=0.1)
-    for height, width in ((199, 169), (197, 167)):  # no multiple of any of the strides
-        assert metrics.checkerboard(image[..., :height, :width], stride) == pytest.approx(found, rel=0.25)
+        assert metrics.checkerboard(changed, stride) == pytest.approx(score, rel=0.1)
+    for height, width in ((199, 169), (197, 167)):  # multiples of none of the strides
+        assert metrics.checkerboard(image[..., :height, :width], stride) == pytest.approx(score, rel=0.25)
 
 
 def test_checkerboard_reaches_every_border_and_averages_the_batch():
@@ -272,7 +272,7 @@ def test_checkerboard_reaches_every_border_and_averages_the_batch():
 
 
 def test_checkerboard_tells_a_transposed_convolution_from_a_resized_one(photos):
-    """Odena et al. 2016: with random weights and no training, on the same features of photographs, once and twice."""
+    """Odena et al. 2016: one layer and two, with random weights, on the same features of photographs."""
     transposed, resized = {2: [], 4: []}, {2: [], 4: []}
     for seed, photo in enumerate(list(photos.values())[:6]):
         torch.manual_seed(seed)
@@ -291,24 +291,24 @@ def test_checkerboard_tells_a_transposed_convolution_from_a_resized_one(photos):
         assert max(resized[stride]) < 2
 
 
-@pytest.mark.parametrize("ruler", [metrics.psnr, metrics.ssim, metrics.lpips, metrics.change])
-def test_two_sizes_are_refused(ruler):
-    with pytest.raises(ValueError, match=r"two pictures of one shape .*resize"):
-        ruler(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 40))
+@pytest.mark.parametrize("metric", [metrics.psnr, metrics.ssim, metrics.lpips, metrics.change])
+def test_different_sizes_are_refused(metric):
+    with pytest.raises(ValueError, match=r"two pictures of the same shape .*resize"):
+        metric(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 40))
 
 
-@pytest.mark.parametrize("ruler", [metrics.psnr, metrics.ssim])
-def test_bad_pictures_and_crops_are_refused(ruler):
+@pytest.mark.parametrize("metric", [metrics.psnr, metrics.ssim])
+def test_bad_pictures_and_crops_are_refused(metric):
     image = torch.rand(1, 3, 24, 30)
     for crop in (-1, 1.0, True, "4"):
-        with pytest.raises(ValueError, match=r"crop is a whole number of pixels from 0 up, got "):
-            ruler(image, image, crop=crop)
+        with pytest.raises(ValueError, match=r"crop must be a whole number of pixels from 0 up, got "):
+            metric(image, image, crop=crop)
     with pytest.raises(ValueError, match=r"crop of 12 px leaves 0 × 6 of \(1, 3, 24, 30\), .*crop less"):
-        ruler(image, image, crop=12)
-    with pytest.raises(ValueError, match=r"divide pictures on the scale 0..255 by 255"):
-        ruler(image, 255 * image)
+        metric(image, image, crop=12)
+    with pytest.raises(ValueError, match=r"on the scale 0..255, divide them by 255"):
+        metric(image, 255 * image)
     with pytest.raises(ValueError, match=r"expected floats .*got torch.uint8; .*/ 255"):
-        ruler(image, image.to(torch.uint8))
+        metric(image, image.to(torch.uint8))
 
 
 def test_ssim_needs_one_window():
@@ -319,26 +319,26 @@ def test_ssim_needs_one_window():
         assert metrics.ssim(image[..., :11, :11], image[..., :11, :11], luma=luma) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("ruler", [metrics.luma, metrics.checkerboard])
-def test_what_is_no_picture_is_refused(ruler):
+@pytest.mark.parametrize("metric", [metrics.luma, metrics.checkerboard])
+def test_tensors_that_are_not_pictures_are_refused(metric):
     for shape in ((3, 32, 32), (1, 1, 32, 32), (0, 3, 32, 32)):
         with pytest.raises(ValueError, match=r"expected a picture \(N, 3, H, W\), got \("):
-            ruler(torch.zeros(shape))
+            metric(torch.zeros(shape))
     with pytest.raises(ValueError, match=r"got torch.int64; .*/ 255"):
-        ruler(torch.zeros(1, 3, 32, 32, dtype=torch.int64))
+        metric(torch.zeros(1, 3, 32, 32, dtype=torch.int64))
 
 
 def test_checkerboard_refuses_strides_and_sizes():
     for stride in (1, 0, 2.0, True):
-        with pytest.raises(ValueError, match=r"stride is a whole number from 2 up"):
+        with pytest.raises(ValueError, match=r"stride must be a whole number from 2 up"):
             metrics.checkerboard(torch.zeros(1, 3, 64, 64), stride)
-    with pytest.raises(ValueError, match=r"at least 32 px a side for stride 4, got \(1, 3, 64, 31\)"):
+    with pytest.raises(ValueError, match=r"stride 4 needs sides of at least 32 px, got \(1, 3, 64, 31\)"):
         metrics.checkerboard(torch.zeros(1, 3, 64, 31), 4)
 
 
 def test_checkerboard_of_the_smallest_picture():
-    """Four bins are left between two frequencies, and the peak is not part of its own surroundings."""
+    """Four bins are left between two frequencies, so the peak does not enter the power beside it."""
     image = 0.1 * noise(64, 32)
     assert metrics.checkerboard(image, 4) == pytest.approx(1, abs=0.6)
-    found = metrics.checkerboard(image + 0.3 * periodic(64, 32, 4), 4)
-    assert found == pytest.approx(1 + (32 / 3) ** 2 / 15 * 9, rel=0.4)
+    score = metrics.checkerboard(image + 0.3 * periodic(64, 32, 4), 4)
+    assert score == pytest.approx(1 + (32 / 3) ** 2 / 15 * 9, rel=0.4)
