@@ -39,7 +39,7 @@ from course_lib.images import resize
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
 from course_lib.optimize.image import stepper
-from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS
+from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, cached_network
 from course_lib.teaching import records
 
 BLOCK = 20  # evaluations in one turn: torch's max_iter
@@ -98,8 +98,8 @@ class Ours:
     """`gatys.stylize` in blocks."""
 
     def __init__(self, content: Tensor, style: Tensor, start: Tensor, config: gatys.Config) -> None:
-        self.objective, self.x = gatys._Objective(content, style, config), start.clone()
-        self.step = stepper(gatys._optimizer(self.x, config), self.objective.evaluate, torch.zeros_like(self.x))
+        self.objective, self.x = gatys.objective(content, style, config), start.clone()
+        self.step = stepper(gatys.optimizer(self.x, config), self.objective.with_gradient, torch.zeros_like(self.x))
         self.watch: Callable[[Tensor], None] = lambda x: None
 
     def run(self) -> None:
@@ -222,8 +222,8 @@ class Entry:
     """
 
     def __init__(self, name: str, kind: type, content: Tensor, style: Tensor, config: gatys.Config) -> None:
-        objective = gatys._Objective(content, style, config)
-        device, start = objective.device, gatys._start(objective, config, None)
+        start = gatys.first_image(content, style, config)
+        device = start.device
         self.name, self.every = name, SNAPSHOT["cpu" if device.type == "cpu" else "cuda"]
         with settings_of(name):
             self.runner = kind(content.to(device), style.to(device), start, config)
@@ -355,7 +355,7 @@ def whole_runs(options: argparse.Namespace) -> dict[str, float]:
     config = gatys.Config(num_steps=options.steps, seed=options.seed, device=options.device)
     found = {}
     for name in ("first", "second"):
-        gatys._cached_network.cache_clear()
+        cached_network.cache_clear()
         began = time.perf_counter()
         gatys.stylize(content, style, config)
         found[name] = time.perf_counter() - began

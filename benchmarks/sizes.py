@@ -34,13 +34,13 @@ REPEATS, WARM_UP = 5, 4  # the fourth step of ours captures its graph, where the
 def evaluations(which: str, size: int, config: gatys.Config) -> Callable[[], object]:
     """A function that does one step of a run that has begun."""
     content, style = sample_image(CONTENT, size), sample_image(STYLE, size)
-    objective = gatys._Objective(content, style, config)
-    start = gatys._start(objective, config, None)
+    start = gatys.first_image(content, style, config)
     if which == "plain":
         plain = Plain(content.to(start.device), style.to(start.device), start, config)
         plain.optimizer = torch.optim.LBFGS([plain.x], max_iter=1)
         return plain.run
-    return stepper(gatys._optimizer(start, config), objective.evaluate, torch.zeros_like(start))
+    objective = gatys.objective(content, style, config)
+    return stepper(gatys.optimizer(start, config), objective.with_gradient, torch.zeros_like(start))
 
 
 def in_turns(steps: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:

@@ -137,6 +137,11 @@ def has_room(device: torch.device, count: int) -> bool:
     return free is not None and 4 * count <= free
 
 
+def steps_between_looks(device: torch.device) -> int:
+    """After how many steps a running loop reads its numbers: 1 on a CPU; 10 elsewhere, where a read stops the queue."""
+    return 1 if device.type == "cpu" else 10
+
+
 def use_threads(count: int | None = None) -> int:
     """Let PyTorch use `count` CPU threads (default: all cores this process may use); returns the count."""
     if count is None:

@@ -15,8 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from course_lib import losses
-from course_lib.losses.style import SIZE_INDEPENDENT, Convention
+from course_lib.losses.style import (
+    SIZE_INDEPENDENT,
+    Convention,
+    blend_grams,
+    content_loss,
+    gram_distance,
+    gram_matrix,
+)
 from course_lib.pretrained.vgg import VGGFeatures
 
 
@@ -74,8 +80,8 @@ class PerceptualLoss(nn.Module):
         """
         found = [self.network(image) for image in images]
         for layer in self.style:
-            grams = [losses.gram_matrix(features[layer], mean=True) for features in found]
-            self.style_targets[layer] = losses.blend_grams(grams, blend or [1.0] * len(grams))
+            grams = [gram_matrix(features[layer], mean=True) for features in found]
+            self.style_targets[layer] = blend_grams(grams, blend or [1.0] * len(grams))
 
     def forward(self, image: Tensor) -> Tensor:
         """All terms, weighted, in the order of `names`: (K,) float32. Add them up for the loss.
@@ -128,11 +134,11 @@ class PerceptualLoss(nn.Module):
         """The terms, and G − A of each style layer."""
         terms, differences = [], {}
         for layer, weight in self.content.items():
-            terms.append(weight * losses.content_loss(tape[layer], self.content_targets[layer], self.convention))
+            terms.append(weight * content_loss(tape[layer], self.content_targets[layer], self.convention))
         for layer, weight in self.style.items():
-            gram = losses.gram_matrix(tape[layer], mean=True)  # (N, C, C) float32
+            gram = gram_matrix(tape[layer], mean=True)  # (N, C, C) float32
             differences[layer] = gram - self.style_targets[layer]
-            terms.append(weight * self.convention.style_coefficient(gram.shape[1]) * differences[layer].square().sum())
+            terms.append(weight * gram_distance(differences[layer], self.convention))
         return torch.stack(terms), differences
 
     def _add_gradient(
@@ -141,11 +147,11 @@ class PerceptualLoss(nn.Module):
         """Add this layer's ∂L/∂F to `gradient` in place: c (F − P) and s (G − A) F (Eqs. 2 and 6, before the ReLU)."""
         channels, positions = features.shape[1], features.shape[2] * features.shape[3]
         if layer in self.content:
-            factor = 2 * self.content[layer] * self.convention.content_coefficient(channels, positions)
+            factor = self.content[layer] * self.convention.content_slope(channels, positions)
             scale = (factor * upstream[f"content/{layer}"]).to(gradient.dtype)
             gradient.addcmul_(features - self.content_targets[layer], scale)
         if difference is not None:
-            factor = 4 * self.style[layer] * self.convention.style_coefficient(channels) / positions
+            factor = self.style[layer] * self.convention.style_slope(channels, positions)
             matrix = (factor * upstream[f"style/{layer}"] * difference).to(gradient.dtype)  # (N, C, C)
             _as_rows(gradient).baddbmm_(_as_rows(features), matrix)
 

@@ -33,11 +33,35 @@ class Convention:
     style: float
     layers: str  # how the style layers are joined: "mean" or "sum"
 
+    def join(self, weight: float, layers: Sequence[str], shares: Sequence[float] | None = None) -> dict[str, float]:
+        """One weight for each layer: how the terms of several layers add up to a loss with the factor `weight`.
+
+        Args:
+            weight: the factor before the joined loss: α, β, λ_c, λ_s.
+            layers: their names.
+            shares: the paper's w_l, one for each layer; None: equal. Where a paper takes the mean they are scaled to
+                sum to one; where it takes the sum they are factors.
+
+        >>> SIZE_INDEPENDENT.join(100.0, ["relu1_1", "relu2_1"]), JOHNSON.join(100.0, ["relu1_2", "relu2_2"])
+        ({'relu1_1': 50.0, 'relu2_1': 50.0}, {'relu1_2': 100.0, 'relu2_2': 100.0})
+        """
+        own = [1.0] * len(layers) if shares is None else list(shares)
+        whole = sum(own) if self.layers == "mean" else 1.0
+        return {layer: weight * share / whole for layer, share in zip(layers, own, strict=True)}
+
     def content_coefficient(self, channels: int, positions: int) -> float:
         return self.content / (channels * positions if self.content_per_entry else 1)
 
     def style_coefficient(self, channels: int) -> float:
         return self.style / channels**2
+
+    def content_slope(self, channels: int, positions: int) -> float:
+        """The factor before (F − P) in the gradient of the content loss: 2c, since ∂(F − P)²/∂F = 2 (F − P)."""
+        return 2 * self.content_coefficient(channels, positions)
+
+    def style_slope(self, channels: int, positions: int) -> float:
+        """The factor before (Ĝ − Â) F in the gradient of one style layer: 4s/M, since ∂Σ(Ĝ − Â)²/∂F = 4 (Ĝ − Â) F/M."""
+        return 4 * self.style_coefficient(channels) / positions
 
 
 SIZE_INDEPENDENT = Convention("size-independent", 1 / 2, True, 1 / 4, "mean")  # ours
@@ -67,10 +91,10 @@ def convert_weights(
     >>> convert_weights(1.0, 1e7, GATYS, SIZE_INDEPENDENT, channels=512, positions=32 * 32)
     (524288.0, 10000000.0)
     """
-    joined = {"mean": 1 / style_layers, "sum": 1.0}
+    layers = [str(number) for number in range(style_layers)]
     content = source.content_coefficient(channels, positions) / target.content_coefficient(channels, positions)
-    style = source.style * joined[source.layers] / (target.style * joined[target.layers])
-    return content_weight * content, style_weight * style
+    joined, wanted = (convention.join(1.0, layers)[layers[0]] for convention in (source, target))
+    return content_weight * content, style_weight * (source.style * joined / (target.style * wanted))
 
 
 def gram_matrix(features: Tensor, *, mean: bool = False) -> Tensor:
@@ -157,8 +181,16 @@ def style_loss(features: Tensor, target_gram: Tensor, convention: Convention = S
             f"features of {channels} channels need a Gram matrix (1, {channels}, {channels}), "
             f"got {tuple(target_gram.shape)}; are both from the same layer, one target or one a picture?"
         )
-    squares = (gram_matrix(features, mean=True) - target_gram).square().sum()
-    return convention.style_coefficient(channels) * squares
+    return gram_distance(gram_matrix(features, mean=True) - target_gram, convention)
+
+
+def gram_distance(difference: Tensor, convention: Convention = SIZE_INDEPENDENT) -> Tensor:
+    """`style_loss` from the difference Ĝ − Â, (N, C, C): for callers that need the difference again.
+
+    Returns:
+        A scalar, summed over the batch.
+    """
+    return convention.style_coefficient(difference.shape[1]) * difference.square().sum()
 
 
 def content_gradient(features: Tensor, target: Tensor) -> Tensor:

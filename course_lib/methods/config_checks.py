@@ -13,13 +13,17 @@ def check(
     whole: Mapping[str, int] | None = None,
     positive: Sequence[str] = (),
     nonnegative: Sequence[str] = (),
+    fractions: Sequence[str] = (),
+    layers: Sequence[str] = (),
     choices: Mapping[str, Sequence[object]] | None = None,
 ) -> None:
     """Refuse a field whose value makes no sense, and say what would.
 
     Args:
         whole: whole numbers → the least of each.
-        positive, nonnegative: finite numbers above 0, from 0 on.
+        positive, nonnegative: finite numbers above 0, and of at least 0.
+        fractions: numbers from 0 to 1.
+        layers: tuples of at least one layer name.
         choices: words or numbers → those allowed.
 
     Raises:
@@ -35,9 +39,33 @@ def check(
     for name in nonnegative:
         if not (_is_number(value := getattr(config, name)) and 0 <= value < math.inf):
             raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+    for name in fractions:
+        if not (_is_number(value := getattr(config, name)) and 0 <= value <= 1):
+            raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+    for name in layers:
+        value = getattr(config, name)
+        if isinstance(value, str):
+            raise ValueError(f"{name} must be a tuple of names, got the text {value!r}; write ({value!r},)")
+        if not value:
+            raise ValueError(f"{name} is empty; give at least one layer")
     for name, allowed in (choices or {}).items():
         if (value := getattr(config, name)) not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def check_shares(name: str, shares: Sequence[float], count: int, what: str) -> None:
+    """Refuse weights that cannot be scaled to sum to one.
+
+    Args:
+        name: of the field.
+        shares: one weight for each of `count` things.
+        what: what these things are, for the message: "style layers".
+
+    Raises:
+        ValueError: another number of weights, a negative or non-finite one, or only zeros.
+    """
+    if len(shares) != count or not all(math.isfinite(w) and w >= 0 for w in shares) or sum(shares) <= 0:
+        raise ValueError(f"{name} must be {count} numbers of at least 0 for the {what}, not all 0; got {shares}")
 
 
 def _is_number(value: object) -> bool:

@@ -14,10 +14,8 @@ features (their Fig. 1, top), ``stylize(None, style)`` makes a texture (Fig. 1, 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -26,13 +24,17 @@ from torch import Tensor
 from course_lib import losses, runtime
 from course_lib.images import resize
 from course_lib.losses.perceptual import PerceptualLoss
+from course_lib.losses.style import SIZE_INDEPENDENT
+from course_lib.methods import config_checks
 from course_lib.optimize.image import STALL_STEPS, Adam, is_stalled, optimize_image
 from course_lib.optimize.lbfgs import LBFGS, fourier_preconditioner
-from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures
+from course_lib.optimize.objective import Objective, Term
+from course_lib.optimize.start import STARTS, check_image, check_memory, start_image
+from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures, cached_network
 
 _MARGIN = 1.1  # what convolutions take for themselves, and gaps between tensors
 _PICTURES = 16  # in float32 beside the optimizer's history: images, gradients, the directions of one step
-STARTS = ("noise", "content", "style", "mixed")
+OPTIMIZERS = ("lbfgs", "adam")
 
 
 @dataclass(frozen=True)
@@ -64,35 +66,22 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("content_weight", "style_weight", "tv_weight"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
+        config_checks.check(
+            self,
+            whole={"num_steps": 1, "history_size": 1},
+            positive=("style_scale", "learning_rate"),
+            nonnegative=("content_weight", "style_weight", "tv_weight"),
+            fractions=("noise_ratio", "noise_width", "precondition"),
+            layers=("content_layers", "style_layers"),
+            choices={"start": STARTS, "optimizer": OPTIMIZERS},
+        )
         if self.content_weight == self.style_weight == 0:
             raise ValueError("content_weight and style_weight are both 0: there is nothing to match; raise one")
-        for name in ("num_steps", "history_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
-        for name in ("content_layers", "style_layers"):
-            layers = getattr(self, name)
-            if isinstance(layers, str):
-                raise ValueError(f"{name} must be a tuple of names, got the text {layers!r}; write ({layers!r},)")
-            if not layers:
-                raise ValueError(f"{name} is empty; to leave a side out, give None in place of its image")
-        for name, allowed in (("start", STARTS), ("optimizer", ("lbfgs", "adam"))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
-        for name in ("noise_ratio", "noise_width", "precondition"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
-        for name in ("style_scale", "learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number greater than 0, got {getattr(self, name)}")
         if self.style_layer_weights is not None:
-            _check_shares("style_layer_weights", self.style_layer_weights, len(self.style_layers), "style layers")
+            count = len(self.style_layers)
+            config_checks.check_shares("style_layer_weights", self.style_layer_weights, count, "style layers")
         if self.style_blend is not None:
-            _check_shares("style_blend", self.style_blend, len(self.style_blend), "styles")
+            config_checks.check_shares("style_blend", self.style_blend, len(self.style_blend), "styles")
 
     @classmethod
     def fast(cls) -> Config:
@@ -157,20 +146,20 @@ def stylize(
     True
     """
     config = config or Config()
-    objective = _Objective(content, style, config)
-    x = _start(objective, config, initial)
+    goal = objective(content, style, config)
+    x = first_image(content, style, config, initial)
     done = optimize_image(
-        _optimizer(x, config),
-        objective.evaluate,
-        objective.names,
+        optimizer(x, config),
+        goal,
         num_steps=config.num_steps,
         callback=callback,
         remedy=_remedy(config),
     )
+    network = _loss_network(goal)
     extra: dict[str, object] = {
-        "device": str(objective.device),
-        "precision": str(objective.network.precision).removeprefix("torch."),
-        "weights": objective.network.source,
+        "device": str(x.device),
+        "precision": str(network.precision).removeprefix("torch."),
+        "weights": network.source,
     }
     advice = None
     if is_stalled(done.history):
@@ -198,15 +187,9 @@ def dissect(
     0.0
     """
     config = config or Config()
-    _check_image("dissected", image)
-    objective = _Objective(content, style, config)
-    x = image.detach().to(objective.device, torch.float32).clone().requires_grad_(True)
-    terms = objective.terms(x)
-    found = {}
-    for name, term in zip(objective.names, terms.unbind(), strict=True):
-        (gradient,) = torch.autograd.grad(term, x, retain_graph=True)
-        found[name] = (term.item(), gradient.cpu())
-    return found
+    check_image("dissected", image)
+    goal = objective(content, style, config)
+    return goal.dissect(image.to(_loss_network(goal).mean.device, torch.float32))
 
 
 def memory_needed(height: int, width: int, config: Config | None = None) -> int:
@@ -227,136 +210,63 @@ def _memory_needed(network: VGGFeatures, height: int, width: int, config: Config
     return int(_MARGIN * (network.memory_needed(height, width) + pictures * 4 * 3 * height * width))
 
 
-def _check_memory(network: VGGFeatures, height: int, width: int, config: Config) -> None:
-    """Refuse a run that will not fit before it starts, and say which size would."""
-    free = runtime.available_memory(network.mean.device)
-    needed = _memory_needed(network, height, width, config)
-    if free is None or needed <= free:
-        return
-    side = max(height, width)
-    while (
-        side > 1
-        and _memory_needed(network, height * side // max(height, width), width * side // max(height, width), config)
-        > free
-    ):
-        side -= 1
-    raise MemoryError(
-        f"a picture of {height}×{width} px needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
-        f"free: the largest that fits has a long side of {side} px"
-        + ("" if config.optimizer == "adam" else "; a smaller history_size or optimizer='adam' needs less")
+def objective(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config) -> Objective:
+    """The loss of Eq. 7 as named terms, with its targets computed once.
+
+    Args:
+        content, style: as `stylize` takes them.
+
+    Raises:
+        ValueError, MemoryError, WeightsError: as `stylize`.
+    """
+    styles = _check_images(content, style, config)
+    device = runtime.pick_device(config.device)
+    content_layers = config.content_layers if content is not None and config.content_weight > 0 else ()
+    style_layers = config.style_layers if styles and config.style_weight > 0 else ()
+    network = _network(config, (*content_layers, *style_layers))
+    height, width = (content if content is not None else styles[0]).shape[-2:]
+    advice = "" if config.optimizer == "adam" else "a smaller history_size or optimizer='adam' needs less"
+    check_memory(lambda h, w: _memory_needed(network, h, w, config), height, width, device, advice=advice)
+    loss = PerceptualLoss(
+        network,
+        content=SIZE_INDEPENDENT.join(config.content_weight, content_layers),
+        style=SIZE_INDEPENDENT.join(config.style_weight, style_layers, config.style_layer_weights),
+    )
+    if content is not None and content_layers:
+        loss.set_content(content.to(device, torch.float32))
+    if style_layers:
+        _set_style(loss, content, [image.to(device, torch.float32) for image in styles], config)
+    smooth = Term("tv", config.tv_weight, losses.total_variation_loss, losses.total_variation_gradient)
+    return Objective([loss, smooth] if config.tv_weight > 0 else [loss])
+
+
+def first_image(
+    content: Tensor | None,
+    style: Tensor | Sequence[Tensor] | None,
+    config: Config,
+    initial: Tensor | None = None,
+) -> Tensor:
+    """The picture that `stylize` begins with, (1, 3, H, W) float32 on the run's device.
+
+    Raises:
+        ValueError: `initial` is not of the content image's size, or ``config.start`` needs an image that is None.
+    """
+    device = runtime.pick_device(config.device)
+    if initial is not None:
+        check_image("initial", initial)
+        if content is not None and initial.shape != content.shape:
+            shapes = f"{tuple(initial.shape)} and {tuple(content.shape)}"
+            raise ValueError(f"the initial image must have the size of the content image, got {shapes}")
+        return initial.to(device, torch.float32).clone()
+    styles = [style] if style is None or isinstance(style, Tensor) else list(style)
+    frames = [None if image is None else image.to(device, torch.float32) for image in (content, styles[0])]
+    return start_image(
+        config.start, *frames, noise_width=config.noise_width, noise_ratio=config.noise_ratio, seed=config.seed
     )
 
 
-class _Objective:
-    """The loss of Eq. 7 with its targets computed once."""
-
-    def __init__(self, content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config) -> None:
-        styles = [] if style is None else [style] if isinstance(style, Tensor) else list(style)
-        if content is None and not styles:
-            raise ValueError("give a content image, a style image, or both; got neither")
-        if content is not None:
-            _check_image("content", content)
-        for image in styles:
-            _check_image("style", image)
-        if content is not None and not styles and config.content_weight == 0:
-            raise ValueError("reconstruction (no style image) needs a content_weight greater than 0, got 0")
-        if styles and content is None and config.style_weight == 0:
-            raise ValueError("texture synthesis (no content image) needs a style_weight greater than 0, got 0")
-        blend = config.style_blend or (1.0,) * len(styles)
-        if len(blend) != len(styles):
-            raise ValueError(f"style_blend has {len(blend)} weights for {len(styles)} style images")
-        self.config, self.device = config, runtime.pick_device(config.device)
-        content_layers = config.content_layers if content is not None and config.content_weight > 0 else ()
-        style_layers = config.style_layers if styles and config.style_weight > 0 else ()
-        self.network = _network(config, (*content_layers, *style_layers))
-        frame = content if content is not None else styles[0]
-        _check_memory(self.network, frame.shape[-2], frame.shape[-1], config)
-        self.content = None if content is None else content.to(self.device, torch.float32)
-        self.styles = [image.to(self.device, torch.float32) for image in styles]
-        shares = config.style_layer_weights or (1.0,) * len(style_layers)
-        self.loss = PerceptualLoss(
-            self.network,
-            content={layer: config.content_weight / len(content_layers) for layer in content_layers},
-            style={layer: config.style_weight * w / sum(shares) for layer, w in zip(style_layers, shares)},  # noqa: B905
-        )
-        self.names = (*self.loss.names, *(("tv",) if config.tv_weight > 0 else ()))
-        if content_layers and self.content is not None:
-            self.loss.set_content(self.content)
-        if style_layers:
-            self._set_style(blend)
-
-    def _set_style(self, blend: Sequence[float]) -> None:
-        images = self.styles
-        if self.content is not None:
-            side = max(1, round(max(self.content.shape[-2:]) * self.config.style_scale))
-            images = [resize(image, side) for image in images]
-        try:
-            self.loss.set_style(images, blend)
-        except ValueError as error:  # it has no size that the caller gave
-            sizes = ", ".join(f"{image.shape[-2]}×{image.shape[-1]}" for image in images)
-            raise ValueError(f"the style image, resized to {sizes}: {error}") from error
-
-    def terms(self, x: Tensor) -> Tensor:
-        """Every weighted term, (K,) in the order of `names`."""
-        terms: Tensor = self.loss(x)
-        if self.config.tv_weight > 0:
-            terms = torch.cat((terms, self.config.tv_weight * losses.total_variation_loss(x).view(1)))
-        return terms
-
-    def evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Every weighted term, (K,) in the order of `names`, and the gradient of their sum, (1, 3, H, W) float32."""
-        image = image.detach()
-        terms, gradient = self.loss.with_gradient(image)
-        if self.config.tv_weight > 0:
-            terms = torch.cat((terms, self.config.tv_weight * losses.total_variation_loss(image).view(1)))
-            gradient = gradient + self.config.tv_weight * losses.total_variation_gradient(image)
-        return terms, gradient
-
-
-def _network(config: Config, layers: Sequence[str]) -> VGGFeatures:
-    device = runtime.pick_device(config.device)
-    precision = runtime.pick_precision(config.precision, device)
-    layers = tuple(dict.fromkeys(layers))
-    return _cached_network(config.arch, layers, config.pooling, config.weights, precision, device)
-
-
-@lru_cache(maxsize=4)
-def _cached_network(
-    arch: str,
-    layers: tuple[str, ...],
-    pooling: str,
-    weights: str | Path | None,
-    precision: torch.dtype,
-    device: torch.device,
-) -> VGGFeatures:
-    return VGGFeatures(arch, layers, pooling=pooling, weights=weights, precision=precision).to(device)
-
-
-def _start(objective: _Objective, config: Config, initial: Tensor | None) -> Tensor:
-    """The first picture, (1, 3, H, W) float32 on the run's device."""
-    if initial is not None:
-        _check_image("initial", initial)
-        if objective.content is not None and initial.shape != objective.content.shape:
-            shapes = f"{tuple(initial.shape)} and {tuple(objective.content.shape)}"
-            raise ValueError(f"the initial image must have the size of the content image, got {shapes}")
-        return initial.to(objective.device, torch.float32).clone()
-    frame = objective.content if objective.content is not None else objective.styles[0]
-    white = torch.rand(frame.shape, generator=runtime.seeded_generator(config.seed)).to(objective.device)
-    noise = 0.5 + config.noise_width * (white - 0.5)
-    if config.start == "noise":
-        return noise
-    if config.start == "style":
-        if not objective.styles:
-            raise ValueError("start='style' needs a style image; use 'noise' or 'content'")
-        return resize(objective.styles[0], (frame.shape[-2], frame.shape[-1])).clone()
-    if objective.content is None:
-        raise ValueError(f"start={config.start!r} needs a content image; use 'noise' or 'style'")
-    if config.start == "content":
-        return objective.content.clone()
-    return config.noise_ratio * noise + (1 - config.noise_ratio) * objective.content
-
-
-def _optimizer(x: Tensor, config: Config) -> LBFGS | Adam:
+def optimizer(x: Tensor, config: Config) -> LBFGS | Adam:
+    """The optimizer of a configuration; it changes `x`, (1, 3, H, W) float32, in place."""
     project = (lambda image: image.clamp_(0, 1)) if config.project else None
     if config.optimizer == "adam":
         return Adam(x, learning_rate=config.learning_rate, project=project)
@@ -366,26 +276,44 @@ def _optimizer(x: Tensor, config: Config) -> LBFGS | Adam:
     return LBFGS(x, history_size=config.history_size, project=project, precondition=coarse_first)
 
 
-def _check_image(name: str, image: Tensor) -> None:
-    if not isinstance(image, Tensor):
-        what = type(image).__name__
-        raise ValueError(f"the {name} image must be a tensor, got {what}; course_lib.load_image makes one of a file")
-    if image.ndim != 4 or image.shape[:2] != (1, 3) or image.numel() == 0:
-        shape = tuple(image.shape)
-        raise ValueError(f"the {name} image must have shape (1, 3, H, W), no side of it 0, got {shape}")
-    if not image.is_floating_point():
-        raise ValueError(f"the {name} image must be floats in [0, 1], got {image.dtype}; use image.float() / 255")
-    low, high = float(image.min()), float(image.max())
-    if not (low >= -1e-3 and high <= 1 + 1e-3):  # also false for NaN
-        raise ValueError(
-            f"the {name} image must lie in [0, 1], got [{low:.4g}, {high:.4g}]; "
-            "load it with course_lib.load_image, or divide 0–255 values by 255"
-        )
+def _check_images(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config) -> list[Tensor]:
+    """The style images as a list, where everything fits together."""
+    styles = [] if style is None else [style] if isinstance(style, Tensor) else list(style)
+    if content is None and not styles:
+        raise ValueError("give a content image, a style image, or both; got neither")
+    for name, image in (("content", content), *(("style", image) for image in styles)):
+        if name == "style" or image is not None:
+            check_image(name, image)  # type: ignore[arg-type]
+    if content is not None and not styles and config.content_weight == 0:
+        raise ValueError("reconstruction (no style image) needs a content_weight greater than 0, got 0")
+    if styles and content is None and config.style_weight == 0:
+        raise ValueError("texture synthesis (no content image) needs a style_weight greater than 0, got 0")
+    if config.style_blend is not None and len(config.style_blend) != len(styles):
+        raise ValueError(f"style_blend has {len(config.style_blend)} weights for {len(styles)} style images")
+    return styles
 
 
-def _check_shares(name: str, shares: tuple[float, ...], count: int, what: str) -> None:
-    if len(shares) != count or not all(math.isfinite(w) and w >= 0 for w in shares) or sum(shares) <= 0:
-        raise ValueError(f"{name} must be {count} numbers of at least 0 for the {what}, not all 0; got {shares}")
+def _set_style(loss: PerceptualLoss, content: Tensor | None, styles: list[Tensor], config: Config) -> None:
+    """Take the style targets, at the content image's scale where there is one."""
+    if content is not None:
+        side = max(1, round(max(content.shape[-2:]) * config.style_scale))
+        styles = [resize(image, side) for image in styles]
+    try:
+        loss.set_style(styles, config.style_blend)
+    except ValueError as error:  # the caller gave another size than the one that is too small
+        sizes = ", ".join(f"{image.shape[-2]}×{image.shape[-1]}" for image in styles)
+        raise ValueError(f"the style image, resized to {sizes}: {error}") from error
+
+
+def _loss_network(goal: Objective) -> VGGFeatures:
+    (network,) = (part.network for part in goal.parts if isinstance(part, PerceptualLoss))
+    return network
+
+
+def _network(config: Config, layers: Sequence[str]) -> VGGFeatures:
+    device = runtime.pick_device(config.device)
+    precision = runtime.pick_precision(config.precision, device)
+    return cached_network(config.arch, tuple(dict.fromkeys(layers)), config.pooling, config.weights, precision, device)
 
 
 def _remedy(config: Config) -> str:

@@ -147,8 +147,8 @@ def objective(style: Tensor, config: Config) -> PerceptualLoss:
     network = VGGFeatures(config.arch, names, pooling="max", weights=config.weights, precision=precision).to(device)
     loss = PerceptualLoss(
         network,
-        content=dict.fromkeys(config.content_layers, config.content_weight),
-        style=dict.fromkeys(config.style_layers, config.style_weight),
+        content=losses.JOHNSON.join(config.content_weight, config.content_layers),
+        style=losses.JOHNSON.join(config.style_weight, config.style_layers),
         convention=losses.JOHNSON,
     )
     loss.set_style([resize(style, config.style_size).to(device)])

@@ -20,6 +20,7 @@ from torch import Tensor
 from course_lib import runtime
 from course_lib.cuda_graphs import CapturedStep, can_capture
 from course_lib.optimize.lbfgs import LBFGS
+from course_lib.optimize.objective import Part
 
 STALL_STEPS, STALL_CHANGE = 50, 1e-4
 
@@ -41,7 +42,7 @@ class Adam(torch.optim.Adam):
 
 
 @dataclass(frozen=True)
-class Descent:
+class OptimizedImage:
     """What `optimize_image` returns; see `course_lib.methods.gatys.Result`."""
 
     image: Tensor  # (1, 3, H, W) in [0, 1], float32, on the CPU
@@ -51,32 +52,30 @@ class Descent:
 
 def optimize_image(
     optimizer: LBFGS | Adam,
-    evaluate: Callable[[Tensor], tuple[Tensor, Tensor]],
-    names: Sequence[str],
+    objective: Part,
     *,
     num_steps: int,
     callback: runtime.Callback | None = None,
     remedy: str = "",
-) -> Descent:
+) -> OptimizedImage:
     """Take `num_steps` steps; one step is one evaluation of the loss and its gradient, then one move.
 
     Args:
         optimizer: holds the picture, ``optimizer.x``, (1, 3, H, W) float32, and changes it in place.
-        evaluate: from the picture to its terms, (K,), and the gradient of their sum; must not wait for the device, and
-            must do the same on the host every time.
-        names: of the K terms.
+        objective: its K named terms and their gradient; see `course_lib.optimize.objective`. On CUDA its
+            ``with_gradient`` must not wait for the device and must do the same on the host at every step.
         callback: called after each step with a `runtime.Progress`.
         remedy: what to try when a number stops being finite, for the warning.
 
     Returns:
-        A `Descent`. Step k's losses are those before the k-th move; the picture that the callback gets is the one
-        after it. The image is the one after the last step, or the last one whose numbers were finite.
+        An `OptimizedImage`. Step k's losses are those before the k-th move; the picture that the callback gets is the
+        one after it. The image is the one after the last step, or the last one whose numbers were finite.
     """
-    x, every = optimizer.x, _steps_between_looks(optimizer.x.device)
+    x, names, every = optimizer.x, objective.names, runtime.steps_between_looks(optimizer.x.device)
     rows = torch.zeros(num_steps, len(names) + 1, device=x.device)  # the terms, then 0 for a finite gradient, else NaN
     seconds: list[float] = []
     stopped, good, began = None, x.clone(), time.perf_counter()
-    advance = stepper(optimizer, evaluate, good)
+    advance = stepper(optimizer, objective.with_gradient, good)
     for step in range(1, num_steps + 1):
         rows[step - 1].copy_(advance())
         if step % every == 0 or step == num_steps:  # here, and only here, the host waits for the device
@@ -95,14 +94,15 @@ def optimize_image(
     else:
         if not torch.isfinite(x).all():
             x, stopped = good, "the last step left the finite numbers; this is the picture before it"
-    return Descent(_picture(x, good), _history(names, rows, seconds), stopped)
+    return OptimizedImage(_picture(x, good), _history(names, rows, seconds), stopped)
 
 
 def stepper(optimizer: LBFGS | Adam, evaluate: Callable[[Tensor], tuple[Tensor, Tensor]], good: Tensor) -> CapturedStep:
     """One step after the other: each call evaluates the picture, then moves it.
 
     Args:
-        optimizer, evaluate: as in `optimize_image`.
+        optimizer: as in `optimize_image`.
+        evaluate: an objective's ``with_gradient``.
         good: like the picture; holds the last one whose terms and gradient were finite, as it was before its move.
 
     Returns:
@@ -126,10 +126,6 @@ def is_stalled(history: dict[str, list[float]]) -> bool:
     if len(total) <= 2 * STALL_STEPS or total[-1] <= 0:
         return False
     return (min(total[:-STALL_STEPS]) - min(total)) / min(total) <= STALL_CHANGE
-
-
-def _steps_between_looks(device: torch.device) -> int:
-    return 1 if device.type == "cpu" else 10
 
 
 def _shared_out(now: float, before: list[float], step: int) -> list[float]:

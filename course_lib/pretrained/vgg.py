@@ -332,3 +332,19 @@ def _fuses(device: torch.device, precision: torch.dtype, channels_in: int, chann
         return False
     near = (fused.float() - plain.float()).norm() <= 0.01 * plain.float().norm()  # False for NaN, too
     return bool(near) and fused.is_contiguous(memory_format=torch.channels_last)
+
+
+@lru_cache(maxsize=4)
+def cached_network(
+    arch: str,
+    layers: tuple[str, ...],
+    pooling: str,
+    weights: str | Path | None,
+    precision: torch.dtype,
+    device: torch.device,
+) -> VGGFeatures:
+    """A `VGGFeatures` on `device`; the last four are kept, because reading the weights takes longer than a short run.
+
+    Args and Raises: as `VGGFeatures`. Nobody may change what comes back: it is shared.
+    """
+    return VGGFeatures(arch, layers, pooling=pooling, weights=weights, precision=precision).to(device)

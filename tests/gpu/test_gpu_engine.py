@@ -159,9 +159,9 @@ def test_the_step_can_be_captured(cuda, picture, precision):
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_nothing_inside_a_step_waits(cuda, picture, optimizer):
     config = gatys.Config(weights=None, device="cuda", precondition=0.4, tv_weight=0.5, optimizer=optimizer)
-    objective = gatys._Objective(picture(64, 80, 1), picture(64, 64, 2), config)
-    x = gatys._start(objective, config, None)
-    step = stepper(gatys._optimizer(x, config), objective.evaluate, torch.zeros_like(x))
+    content, style = picture(64, 80, 1), picture(64, 64, 2)
+    objective, x = gatys.objective(content, style, config), gatys.first_image(content, style, config)
+    step = stepper(gatys.optimizer(x, config), objective.with_gradient, torch.zeros_like(x))
     step.enabled = False
     for _ in range(3):
         step()

@@ -36,9 +36,9 @@ def test_all_run_the_same_objective(real_network, options):
     config = gatys.Config(device="cpu", precision="float32")
     plain = engine.Plain(content, style, content, config)
     assert plain.closure().item() == pytest.approx(first, rel=1e-4)
-    ours = gatys._Objective(content, style, config)
-    assert ours.evaluate(content)[0].sum().item() == pytest.approx(first, rel=1e-4)
-    torch.testing.assert_close(plain.x.grad, ours.evaluate(content)[1], rtol=1e-3, atol=1e-5)
+    ours = gatys.objective(content, style, config)
+    assert ours.with_gradient(content)[0].sum().item() == pytest.approx(first, rel=1e-4)
+    torch.testing.assert_close(plain.x.grad, ours.with_gradient(content)[1], rtol=1e-3, atol=1e-5)
 
 
 def test_a_goal_is_found_at_its_first_evaluation():

@@ -12,13 +12,13 @@ from itertools import pairwise
 import pytest
 import torch
 
-from course_lib import VGGFeatures, losses, sample_image
+from course_lib import VGGFeatures, losses, runtime, sample_image
 from course_lib.images import resize
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
 from course_lib.methods.gatys import Config, stylize
-from course_lib.optimize import image
 from course_lib.optimize.lbfgs import LBFGS
+from course_lib.optimize.objective import Objective
 from course_lib.pretrained.vgg import STYLE_LAYERS
 
 small = partial(Config, weights=None, precision="float32", device="cpu", num_steps=8)
@@ -50,13 +50,13 @@ def first(content, style, **settings):
 def evaluated(monkeypatch):
     """Every picture at which the loss was evaluated, as it was, not clamped."""
     pictures = []
-    original = gatys._Objective.evaluate
+    original = Objective.with_gradient
 
-    def evaluate(self, image):
+    def with_gradient(self, image):
         pictures.append(image.clone())
         return original(self, image)
 
-    monkeypatch.setattr(gatys._Objective, "evaluate", evaluate)
+    monkeypatch.setattr(Objective, "with_gradient", with_gradient)
     return pictures
 
 
@@ -87,14 +87,18 @@ def test_the_defaults_are_the_papers():
         config.num_steps = 3
 
 
+def loss_network(content, style, config):
+    return gatys.objective(content, style, config).parts[0].network
+
+
 def test_the_network_is_built_as_configured(content, style):
     for pooling in ("average", "max"):
-        objective = gatys._Objective(content, style, small(pooling=pooling, arch="vgg16"))
-        assert objective.network.pooling == pooling
-        assert objective.network.arch == "vgg16"
+        network = loss_network(content, style, small(pooling=pooling, arch="vgg16"))
+        assert network.pooling == pooling
+        assert network.arch == "vgg16"
     # deeper than what was asked for, nothing is built
-    assert gatys._Objective(content, None, small()).network.layers == ("relu4_2",)
-    assert gatys._Objective(None, style, small()).network.layers[-1] == "relu5_1"
+    assert loss_network(content, None, small()).layers == ("relu4_2",)
+    assert loss_network(None, style, small()).layers[-1] == "relu5_1"
 
 
 def test_quick_is_a_lighter_paper():
@@ -134,13 +138,13 @@ def test_every_term_by_the_papers_equations(content, style):
 
 
 def test_the_gradient_is_that_of_the_total(content, style):
-    objective = gatys._Objective(content, style, small(tv_weight=1.0))
+    objective = gatys.objective(content, style, small(tv_weight=1.0))
     x = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
-    terms, gradient = objective.evaluate(x)
+    terms, gradient = objective.with_gradient(x)
     direction = gradient / gradient.square().mean().sqrt()  # uphill, where a central difference is least noisy
     assert objective.names == ("content/relu4_2", *(f"style/{layer}" for layer in Config().style_layers), "tv")
     assert terms.shape == (7,)
-    above, below = (objective.evaluate(x + h * direction)[0].sum().item() for h in (5e-4, -5e-4))
+    above, below = (objective.with_gradient(x + h * direction)[0].sum().item() for h in (5e-4, -5e-4))
     assert (above - below) / 1e-3 == pytest.approx((gradient * direction).sum().item(), rel=0.02)
     assert gradient.shape == x.shape
     assert gradient.dtype == torch.float32
@@ -396,7 +400,7 @@ def test_a_term_that_breaks_later_gives_back_the_last_finite_picture(content, st
         calls.append(1)
         return original(*arguments) * (math.nan if len(calls) == 4 else 1)
 
-    monkeypatch.setattr(losses, "content_loss", breaks_at_the_fourth)
+    monkeypatch.setattr("course_lib.losses.perceptual.content_loss", breaks_at_the_fourth)
     with pytest.warns(RuntimeWarning, match="content/relu4_2 was not finite at step 4"):
         result = stylize(content, style, small(num_steps=10))
     assert len(calls) == len(result.history["total"]) + 1 == 4
@@ -407,7 +411,7 @@ def test_a_term_that_breaks_later_gives_back_the_last_finite_picture(content, st
 def test_the_same_where_the_host_looks_only_every_tenth_step(content, style, monkeypatch):
     """On an accelerator the run is already past the broken step when it is found."""
     pictures = []
-    monkeypatch.setattr(image, "_steps_between_looks", lambda device: 10)
+    monkeypatch.setattr(runtime, "steps_between_looks", lambda device: 10)
     whole = stylize(content, style, small(num_steps=25), callback=lambda progress: pictures.append(progress.image()))
     assert len(whole.history["seconds"]) == len(whole.history["total"]) == 25
     assert whole.history["seconds"] == sorted(whole.history["seconds"])
@@ -417,7 +421,7 @@ def test_the_same_where_the_host_looks_only_every_tenth_step(content, style, mon
         calls.append(1)
         return original(*arguments) * (math.nan if len(calls) >= 14 else 1)
 
-    monkeypatch.setattr(losses, "content_loss", breaks_at_the_fourteenth)
+    monkeypatch.setattr("course_lib.losses.perceptual.content_loss", breaks_at_the_fourteenth)
     with pytest.warns(RuntimeWarning, match="content/relu4_2 was not finite at step 14"):
         result = stylize(content, style, small(num_steps=25))
     assert len(calls) == 20
@@ -429,12 +433,11 @@ def test_the_same_where_the_host_looks_only_every_tenth_step(content, style, mon
 def test_between_looks_nothing_waits_for_the_device(content, style, host_reads):
     """With the loss on a device, each number read back would stop the queue."""
     config = small(precondition=0.4, tv_weight=1.0)
-    objective = gatys._Objective(content, style, config)
-    x = gatys._start(objective, config, None)
-    optimizer = gatys._optimizer(x, config)
+    objective, x = gatys.objective(content, style, config), gatys.first_image(content, style, config)
+    optimizer = gatys.optimizer(x, config)
     with host_reads() as reads:
         for _ in range(4):
-            terms, gradient = objective.evaluate(x)
+            terms, gradient = objective.with_gradient(x)
             optimizer.step(gradient)
     assert not reads
     assert terms.isfinite().all()
@@ -443,7 +446,7 @@ def test_between_looks_nothing_waits_for_the_device(content, style, host_reads):
 def test_a_look_is_one_read(content, style, monkeypatch, host_reads):
     counts = []
     for every in (1, 10):
-        monkeypatch.setattr(image, "_steps_between_looks", lambda device, every=every: every)
+        monkeypatch.setattr(runtime, "steps_between_looks", lambda device, every=every: every)
         with host_reads() as reads:
             stylize(content, style, small(num_steps=20))
         counts.append(len(reads))

@@ -15,6 +15,7 @@ from course_lib.__main__ import main
 from course_lib.cli import commands
 from course_lib.data.facades import Facades
 from course_lib.methods import gatys, johnson, pix2pix, super_resolution
+from course_lib.pretrained import vgg
 from course_lib.pretrained.weights import WeightsError
 from course_lib.training import loop, run
 
@@ -153,8 +154,8 @@ def test_weights_that_cannot_be_had_end_in_one_sentence(files, monkeypatch, caps
     def unavailable(*arguments, **options):
         raise WeightsError("The network 'vgg19_normalized' is not available.")
 
-    monkeypatch.setattr(gatys, "VGGFeatures", unavailable)
-    gatys._cached_network.cache_clear()
+    monkeypatch.setattr(vgg, "VGGFeatures", unavailable)
+    vgg.cached_network.cache_clear()
     assert stylize(files, "--steps", "1") == 2
     assert capsys.readouterr().err == "course_lib: The network 'vgg19_normalized' is not available.\n"
 

@@ -37,7 +37,7 @@ def test_dissected_gradients_add_up(images, slides):
     picture = slides.pictures[1]
     terms = gatys.dissect(picture, content, style, small(tv_weight=2.0))
     assert list(terms)[-1] == "tv"
-    values, whole = gatys._Objective(content, style, small(tv_weight=2.0)).evaluate(picture)
+    values, whole = gatys.objective(content, style, small(tv_weight=2.0)).with_gradient(picture)
     assert [value for value, _ in terms.values()] == pytest.approx(values.tolist(), rel=1e-5)
     torch.testing.assert_close(sum(gradient for _, gradient in terms.values()), whole, rtol=1e-4, atol=1e-7)
     lengths = [gradient.norm().item() for _, gradient in gatys.dissect(picture, content, style, small()).values()]

@@ -1,0 +1,103 @@
+"""Before the first step: the picture that a run begins with, and whether the run fits into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from course_lib import runtime
+from course_lib.images import resize
+
+STARTS = ("noise", "content", "style", "mixed")
+
+
+def check_image(name: str, image: Tensor) -> None:
+    """Refuse what is not one picture (1, 3, H, W) in [0, 1], and say how to make one.
+
+    Args:
+        name: what the picture is called in the message: "content", "style".
+
+    Raises:
+        ValueError: no tensor, another shape, whole numbers, values outside [0, 1] or NaN.
+    """
+    if not isinstance(image, Tensor):
+        what = type(image).__name__
+        raise ValueError(f"the {name} image must be a tensor, got {what}; course_lib.load_image makes one of a file")
+    if image.ndim != 4 or image.shape[:2] != (1, 3) or image.numel() == 0:
+        shape = tuple(image.shape)
+        raise ValueError(f"the {name} image must have shape (1, 3, H, W), no side of it 0, got {shape}")
+    if not image.is_floating_point():
+        raise ValueError(f"the {name} image must be floats in [0, 1], got {image.dtype}; use image.float() / 255")
+    low, high = float(image.min()), float(image.max())
+    if not (low >= -1e-3 and high <= 1 + 1e-3):  # also false for NaN
+        raise ValueError(
+            f"the {name} image must lie in [0, 1], got [{low:.4g}, {high:.4g}]; "
+            "load it with course_lib.load_image, or divide 0–255 values by 255"
+        )
+
+
+def start_image(
+    kind: str,
+    content: Tensor | None,
+    style: Tensor | None,
+    *,
+    noise_width: float = 1.0,
+    noise_ratio: float = 0.7,
+    seed: int = 0,
+) -> Tensor:
+    """The first picture of a run, (1, 3, H, W) float32 in [0, 1], of the content image's size where there is one.
+
+    Args:
+        kind: ``"noise"``, uniform in 0.5 ± noise_width/2; ``"content"``; ``"style"``, resized; or ``"mixed"``,
+            noise_ratio · noise + (1 − noise_ratio) · content.
+        content, style: (1, 3, H, W) and (1, 3, h, w) in [0, 1], on the device of the run; one of them may be None.
+        seed: of the noise, which is the same on every device.
+
+    Raises:
+        ValueError: an unknown kind, or one that needs the image that is None.
+
+    >>> start_image("mixed", torch.zeros(1, 3, 4, 4), None, noise_ratio=0.0).sum().item()
+    0.0
+    """
+    frame = content if content is not None else style
+    if kind not in STARTS or frame is None:
+        raise ValueError(f"expected a start out of {STARTS} and at least one image, got {kind!r}")
+    if kind == "style":
+        if style is None:
+            raise ValueError("start='style' needs a style image; use 'noise' or 'content'")
+        return resize(style, (frame.shape[-2], frame.shape[-1])).clone()
+    white = torch.rand(frame.shape, generator=runtime.seeded_generator(seed)).to(frame.device)
+    noise = 0.5 + noise_width * (white - 0.5)
+    if kind == "noise":
+        return noise
+    if content is None:
+        raise ValueError(f"start={kind!r} needs a content image; use 'noise' or 'style'")
+    return content.clone() if kind == "content" else noise_ratio * noise + (1 - noise_ratio) * content
+
+
+def check_memory(
+    needed: Callable[[int, int], int], height: int, width: int, device: torch.device, *, advice: str = ""
+) -> None:
+    """Refuse a run that will not fit before it starts, and say which size would.
+
+    Args:
+        needed: from height and width in pixels to bytes.
+        height, width: of the picture.
+        advice: what else would need less, for the message.
+
+    Raises:
+        MemoryError: names what is needed, what is free, and the largest long side that fits.
+    """
+    free = runtime.available_memory(device)
+    if free is None or needed(height, width) <= free:
+        return
+    longest = side = max(height, width)
+    while side > 1 and needed(height * side // longest, width * side // longest) > free:
+        side -= 1
+    raise MemoryError(
+        f"a picture of {height}×{width} px needs about {needed(height, width) / 1e9:.1f} GB of memory, and "
+        f"{free / 1e9:.1f} GB are free: the largest that fits has a long side of {side} px"
+        + (f"; {advice}" if advice else "")
+    )

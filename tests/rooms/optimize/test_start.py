@@ -1,0 +1,61 @@
+"""The first picture of a run, and whether the run fits into memory."""
+
+import pytest
+import torch
+
+from course_lib import runtime
+from course_lib.optimize.start import check_image, check_memory, start_image
+
+CPU = torch.device("cpu")
+
+
+def test_each_start_by_hand():
+    content, style = torch.full((1, 3, 8, 6), 0.25), torch.full((1, 3, 4, 4), 0.75)
+    noise = start_image("noise", content, style, noise_width=0.2, seed=3)
+    assert noise.shape == content.shape
+    assert 0.4 <= noise.min() < 0.45
+    assert 0.55 < noise.max() <= 0.6
+    assert torch.equal(noise, start_image("noise", None, content, noise_width=0.2, seed=3))
+    assert not torch.equal(noise, start_image("noise", content, style, noise_width=0.2, seed=4))
+    assert torch.equal(start_image("content", content, None), content)
+    assert start_image("content", content, None) is not content
+    torch.testing.assert_close(start_image("style", content, style), torch.full_like(content, 0.75))
+    mixed = start_image("mixed", content, None, noise_width=0.2, noise_ratio=0.7, seed=3)
+    torch.testing.assert_close(mixed, 0.7 * noise + 0.3 * content)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "message"),
+    [("content", False, "needs a content image"), ("mixed", False, "needs a content image"),
+     ("style", True, "needs a style image"), ("sepia", True, "sepia")],
+)  # fmt: skip
+def test_a_start_that_cannot_be_made_is_refused(kind, content, message):
+    image = torch.rand(1, 3, 4, 4)
+    with pytest.raises(ValueError, match=message):
+        start_image(kind, *((image, None) if content else (None, image)))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("painting.jpg", "load_image"),
+        (torch.rand(3, 4, 4), r"shape \(1, 3, H, W\)"),
+        (torch.zeros(1, 3, 4, 4, dtype=torch.uint8), "image.float"),
+        (torch.full((1, 3, 4, 4), 2.0), "divide 0–255 values by 255"),
+        (torch.full((1, 3, 4, 4), float("nan")), r"in \[0, 1\]"),
+    ],
+    ids=["path", "shape", "bytes", "range", "nan"],
+)
+def test_what_is_no_picture_is_refused_with_advice(image, message):
+    with pytest.raises(ValueError, match=f"style image.*{message}"):
+        check_image("style", image)
+
+
+def test_the_largest_side_that_fits_is_named(monkeypatch):
+    """100 bytes a pixel and 40,000 bytes free: 20×20 px fits, so for 60×30 the long side is 28."""
+    monkeypatch.setattr(runtime, "available_memory", lambda device: 40_000)
+    check_memory(lambda h, w: 100 * h * w, 20, 20, CPU)
+    with pytest.raises(MemoryError, match="long side of 28 px; less history helps"):
+        check_memory(lambda h, w: 100 * h * w, 60, 30, CPU, advice="less history helps")
+    monkeypatch.setattr(runtime, "available_memory", lambda device: None)
+    check_memory(lambda h, w: 10**15, 60, 30, CPU)
