@@ -80,10 +80,10 @@ def psnr(a: Tensor, b: Tensor, *, crop: int = 0, luma: bool = False) -> float:
 def ssim(a: Tensor, b: Tensor, *, crop: int = 0, luma: bool = False) -> float:
     """Structural similarity (Wang et al. 2004, Eq. 13), averaged over the batch.
 
-    The windows are Gaussians of 11 px with σ = 1.5. For colors, the mean is over the three channels and all pixels, with
-    the picture reflected at its borders. For the Y channel, it is over the windows that lie entirely inside the picture,
-    5 px or more from its borders, as in Wang's own `ssim_index`. That is what super-resolution papers report
-    (`crop=factor, luma=True`, on pictures rounded to 8 bits).
+    The windows are Gaussians of 11 px with σ = 1.5. For colors, the mean is over the three channels and all pixels, and
+    the picture is reflected at its borders. For the Y channel, the mean is over the windows that lie entirely inside
+    the picture, 5 px or more from its borders, as in Wang's own `ssim_index`. That is what super-resolution papers
+    report (`crop=factor, luma=True`, on pictures rounded to 8 bits).
 
     Args:
         a, b: (N, 3, H, W) in [0, 1], with sides of at least 11 px after cropping.
