@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
@@ -28,8 +29,17 @@ class ModelError(ValueError):
 
 
 @dataclass(frozen=True)
+class ModelHeader:
+    """What a model file says about itself."""
+
+    kind: str  # the method's name
+    config: dict[str, object]
+    facts: dict[str, object]
+
+
+@dataclass(frozen=True)
 class ModelFile:
-    """What `read` found."""
+    """A whole model file."""
 
     state: dict[str, Tensor]  # float32
     config: dict[str, object]
@@ -72,29 +82,43 @@ def write(
         raise ModelError(f"{path} could not be written ({error}); a model already there is intact") from error
 
 
-def read(path: str | Path, kind: str) -> ModelFile:
-    """Read a file that `write` made with the same `kind`.
+def read_header(path: str | Path) -> ModelHeader:
+    """What a file that `write` made says about itself; no weights are read.
 
     Raises:
-        ModelError: no such file, damaged, foreign, or of another kind; the message says which.
+        ModelError: no such file, damaged, or not a model of this package.
     """
     if not Path(path).is_file():
         raise ModelError(f"there is no model file {path}")
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} is damaged or not a safetensors file ({error})") from error
-    if about.get("kind") != kind:
-        found = f"a {about['kind']} model" if "kind" in about else "not a model of this package"
-        raise ModelError(f"{path} is {found}; a {kind} model was expected")
+    if "kind" not in about:
+        raise ModelError(f"{path} is not a model of this package")
     try:
         config, facts = (dict(json.loads(about[part])) for part in ("config", "facts"))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} says nothing readable about its configuration ({error!r})") from error
+    return ModelHeader(about["kind"], config, facts)
+
+
+def read(path: str | Path, kind: str) -> ModelFile:
+    """Read a file that `write` made with the same `kind`.
+
+    Raises:
+        ModelError: no such file, damaged, foreign, or of another kind; the message says which.
+    """
+    header = read_header(path)
+    if header.kind != kind:
+        raise ModelError(f"{path} is a {header.kind} model; a {kind} model was expected")
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} is damaged or not a safetensors file ({error})") from error
     wide = {name: value.to(torch.float32) if value.is_floating_point() else value for name, value in state.items()}
-    return ModelFile(wide, config, facts)
+    return ModelFile(wide, header.config, header.facts)
 
 
 def rebuild(file: ModelFile, config_type: type[C], build: Callable[[C], N], path: str | Path) -> tuple[C, N]:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from course_lib import load_image, sample_image, save_image
 from course_lib.__main__ import main
-from course_lib.cli import commands
+from course_lib.cli import stylize as command
+from course_lib.cli import train_style
 from course_lib.data.facades import Facades
 from course_lib.methods import gatys, johnson, pix2pix, super_resolution
 from course_lib.pretrained import vgg
@@ -108,7 +109,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(files, tmp_
     def never(*arguments, **options):
         raise AssertionError("work was done")
 
-    monkeypatch.setattr(commands, "load_image", never)
+    monkeypatch.setattr(command, "load_image", never)
     monkeypatch.setattr(gatys, "stylize", never)
     assert stylize([*files[:2], str(tmp_path / name)]) == 2
     error = capsys.readouterr().err
@@ -321,7 +322,7 @@ def test_a_folder_without_a_model_is_refused(files, tmp_path, capsys):
         (["--model", "{wave}", "--start", "noise"], "--start has no meaning with --model"),
         (["--model", "{wave}", "--seed", "0"], "--seed has no meaning with --model"),
         (["--model", "none.safetensors"], "there is no model file none.safetensors"),
-        (["--model", "{larger}"], "is a super_resolution model; a johnson model was expected"),
+        (["--model", "{larger}"], "is a super_resolution model: it can upscale, not stylize"),
         (["--model", "{painting}"], "damaged or not a safetensors file"),
         (["--model", "{wave}", "--device", "gpu"], "unknown device 'gpu'"),
     ],
@@ -359,7 +360,7 @@ def test_translate(files, streets, wave, capsys):
     assert main([*words, "--size", "128"]) == 0
     assert load_image(files[2]).shape == (1, 3, 96, 128)
     assert main([*words[:5], str(wave)]) == 2
-    assert "is a johnson model; a pix2pix model was expected" in one_sentence(capsys)
+    assert "is a johnson model: it can stylize, not translate" in one_sentence(capsys)
 
 
 def test_translate_draws_a_photo_first_and_leaves_a_maps_colors_alone(files, streets, tmp_path, monkeypatch):
@@ -383,7 +384,7 @@ def test_upscale(files, larger, wave, capsys):
     assert load_image(files[2]).shape == (1, 3, 120, 160)
     assert capsys.readouterr().out.startswith(f"{files[2]}: 160 × 120 px in ")
     assert main(["upscale", files[0], "-o", files[2], "--model", str(wave)]) == 2
-    assert "is a johnson model; a super_resolution model was expected" in one_sentence(capsys)
+    assert "is a johnson model: it can stylize, not upscale" in one_sentence(capsys)
     assert main(["upscale", files[0], "-o", files[2] + ".gif", "--model", str(larger)]) == 2
     assert "unknown suffix '.gif'" in one_sentence(capsys)
     with pytest.raises(SystemExit):
@@ -517,7 +518,7 @@ def test_a_photo_to_watch(files, school):
 @pytest.mark.parametrize(("every", "count"), [("1", 4), ("2", 2), ("3", 1), ("5", 0)])
 def test_previews_come_as_often_as_asked(files, school, monkeypatch, every, count):
     written = []
-    monkeypatch.setattr(commands, "save_image", lambda image, path: written.append(path))
+    monkeypatch.setattr(train_style, "save_image", lambda image, path: written.append(path))
     path, _ = train(files, school, "--preview-every", every)
     assert written == [path.with_suffix(".preview.jpg")] * count
 

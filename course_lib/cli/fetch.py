@@ -1,0 +1,49 @@
+"""``fetch``: download pretrained networks into the cache, or list them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tqdm.std import tqdm
+
+from course_lib.cli.arguments import add_command, size_of
+from course_lib.pretrained import weights
+
+DEFAULT_NETWORKS = ("vgg19_normalized", "vgg16_torchvision")
+
+
+def add(commands: Any) -> None:
+    """Declare the command and its arguments."""
+    fetch = add_command(commands, "fetch", run, "download pretrained networks into the cache and verify them")
+    fetch.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"networks to fetch (default: {' and '.join(DEFAULT_NETWORKS)})",
+    )
+    fetch.add_argument("--list", action="store_true", help="only show which networks there are")
+    fetch.add_argument("--refresh", action="store_true", help="download again even what is in the cache")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Download pretrained networks, or list them."""
+    if options.list:
+        _print_catalog()
+        return
+    for name in options.names or DEFAULT_NETWORKS:
+        with tqdm(desc=name, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+
+            def show(done: int, total: int, bar: tqdm = bar) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            path = weights.fetch(name, progress=show, refresh=options.refresh)
+        print(f"{name}: {path}")
+
+
+def _print_catalog() -> None:
+    print(f"Cache folder: {weights.cache_folder()}")
+    for entry in weights.catalog().values():
+        print(f"\n{entry.name}  ({size_of(entry.size)}, {'cached' if entry.cached else 'not cached'})")
+        print(f"  {entry.description}\n  from: {entry.origin}\n  license: {entry.licence}")

@@ -1,0 +1,36 @@
+"""``grade``: grade a folder of submitted notebooks into a table and a text for each student."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tqdm.std import tqdm
+
+from course_lib.cli.arguments import add_command, positive
+
+
+def add(commands: Any) -> None:
+    """Declare the command and its arguments."""
+    text = "grade a folder of submitted notebooks (students' code runs with your rights: see the page for teachers)"
+    grade = add_command(commands, "grade", run, text, "--jobs")
+    grade.add_argument("folder", metavar="FOLDER", help="student/NN_name.ipynb, or flat files")
+    grade.add_argument("-o", "--output", default="grades.csv", metavar="OUT", help="the table (default: grades.csv)")
+    grade.add_argument("--masters", metavar="DIR", help="the notebooks with solutions (default: the repository's)")
+    grade.add_argument(
+        "--timeout", type=float, default=300.0, metavar="S", help="seconds for a notebook (default: 300)"
+    )
+    grade.add_argument("--memory", type=float, default=4.0, metavar="GB", help="of one notebook (default: 4)")
+    grade.add_argument("--jobs", type=positive, default=1, metavar="N", help="how many run at a time (default: 1)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Grade a folder of submitted notebooks: a table, and a text for each student."""
+    from course_lib.teaching import grading  # its processes need IPython, which only notebooks bring
+
+    limits = grading.Limits(options.timeout, options.memory)
+    masters = Path(options.masters or grading.MASTERS)
+    with tqdm(unit="notebook", disable=None, leave=False) as bar:
+        folder, output = Path(options.folder), Path(options.output)
+        print(grading.grade_into(folder, output, masters, limits, options.jobs, lambda row: bar.update()))

@@ -1,0 +1,41 @@
+"""``models``: list the trained networks that come with the package, and how each was made."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from course_lib.cli.arguments import add_command, size_of
+from course_lib.training import model_files
+from course_lib.training.model_files import ModelError
+
+
+def add(commands: Any) -> None:
+    """Declare the command and its arguments."""
+    add_command(commands, "models", run, "list the trained networks that come with the package")
+
+
+def run(options: argparse.Namespace) -> None:
+    """List name, method, size and facts of each network; only the files' headers are read."""
+    files: list[Path] = []
+    with suppress(ModelError):
+        files = sorted(model_files.models_folder().glob("*.safetensors"))
+    if not files:
+        print("No trained networks come with this copy of the package; train-style makes one.")
+    for file in files:
+        print(f"{file.stem}  ({_about(file)}, {size_of(file.stat().st_size)})")
+
+
+def _about(file: Path) -> str:
+    try:
+        header = model_files.read_header(file)
+    except ModelError:
+        return "damaged or of another method"
+    words = [header.kind]
+    if "factor" in header.config:
+        words += [f"factor {header.config['factor']}", f"{header.config['loss']} loss"]
+    words += [f"style {header.facts['style']}"] if "style" in header.facts else []
+    words += [f"{header.facts['steps']} steps"] if "steps" in header.facts else []
+    return ", ".join(words)

@@ -1,0 +1,129 @@
+"""``train-style``: train a network that paints any photo like one painting."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm.std import tqdm
+
+from course_lib.cli.arguments import add_command, add_device, add_output, duration, given, positive, say
+from course_lib.images import ImageError, check_writable, load_image, sample_image, sample_names, save_image
+from course_lib.methods import johnson
+from course_lib.runtime import Progress
+from course_lib.training.loop import CheckpointError
+
+_PREVIEW_SIZE = 512
+_TRAINING = ("steps", "size", "batch", "style_weight", "device", "seed")
+
+
+def add(commands: Any) -> None:
+    """Declare the command and its arguments."""
+    text = "train a network that paints any photo like one painting in one pass (Johnson et al., 2016)"
+    train = add_command(commands, "train-style", run, text, "--size or --batch")
+    train.add_argument("style", metavar="STYLE", help="the painting: a file, or a name such as great_wave")
+    add_output(train, "the model to write (.safetensors); its checkpoint and preview stand beside it")
+    train.add_argument("--photos", metavar="FOLDER", help="photos to learn from (default: those of the package)")
+    train.add_argument(
+        "--config", choices=("fast", "quick", "paper", "released"), default="fast",
+        help="settings to begin from: fast (the default; about half an hour on two CPU cores), quick (a minute; best "
+        "with --start), paper (its text) or released (its authors' code): hours on a GPU",
+    )  # fmt: skip
+    train.add_argument("--steps", type=positive, metavar="N", help="batches to learn from")
+    train.add_argument("--size", type=positive, metavar="N", help="side of the crops to learn from, in pixels")
+    train.add_argument("--batch", type=positive, metavar="N", help="crops a step")
+    train.add_argument("--style-weight", type=float, metavar="X", help="more is more painting, less is more photo")
+    train.add_argument("--start", metavar="MODEL", help="a trained network to go on from: a file or a name")
+    train.add_argument("--preview", metavar="PHOTO", help="a photo to watch (default: the first crop of the batch)")
+    train.add_argument(
+        "--preview-every", type=positive, default=200, metavar="N", help="steps between previews (default: 200)"
+    )
+    train.add_argument("--fresh", action="store_true", help="begin anew instead of going on from the checkpoint")
+    add_device(train)
+    train.add_argument("--seed", type=int, metavar="N", help="of the first weights and the crops (default: 0)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train a network for one painting; stopped by Ctrl-C or a kill, the same command goes on from its checkpoint."""
+    output = Path(options.output)
+    checkpoint, preview = output.with_suffix(".checkpoint"), output.with_suffix(".preview.jpg")
+    _check_model_place(output, preview)
+    name, style = _painting(options.style)
+    fields = {"steps": "num_steps", "size": "image_size", "batch": "batch_size"}
+    chosen = {fields.get(word, word): value for word, value in given(options, *_TRAINING).items()}
+    config = replace(_configuration(options.config), **chosen)
+    photo = None if options.preview is None else load_image(options.preview, _PREVIEW_SIZE)
+    if options.photos is not None and not Path(options.photos).is_dir():
+        raise ValueError(f"{options.photos} is no folder; --photos wants one with pictures (.jpg, .png, .webp)")
+    start = None if options.start is None else johnson.load(options.start)
+    if options.fresh:
+        checkpoint.unlink(missing_ok=True)
+    latest: list[Progress] = []
+    with tqdm(total=config.num_steps, unit="step", disable=None) as bar:
+
+        def watch(progress: Progress) -> None:
+            if not latest and progress.step > 1:
+                bar.initial = bar.n = bar.last_print_n = progress.step - 1
+                bar.write(f"resuming at step {progress.step}")
+            latest[:] = [progress]
+            if bar.update():  # the bar was drawn anew: often enough to look at a number on the device
+                bar.set_postfix(loss=f"{progress.losses['total']:.3g}")
+            if progress.step % options.preview_every == 0:
+                save_image(progress.image(), preview)
+
+        try:
+            model = johnson.train(
+                style, options.photos, config, start=start, callback=watch, checkpoint=checkpoint, preview=photo
+            )
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; --fresh does so") from None
+        except KeyboardInterrupt:
+            bar.close()
+            done = f"stopped after step {latest[0].step}" if latest else "stopped"
+            more = "no checkpoint was written yet, so the same command begins anew"
+            if checkpoint.exists():
+                more = f"the same command goes on from the last checkpoint, {checkpoint}"
+            say(f"{done}; {more}")
+            raise SystemExit(130) from None
+    if model.stopped and not model.facts["steps"]:
+        raise ValueError(f"{model.stopped}; nothing was saved")
+    johnson.save(replace(model, facts={"style": name, **model.facts}), output)
+    checkpoint.unlink(missing_ok=True)
+    print(f"{output}: {model.facts['steps']} steps in {duration(model.facts['seconds'])}")
+    if model.stopped:
+        say(model.stopped)
+
+
+def _configuration(word: str) -> johnson.Config:
+    makers: dict[str, Callable[[], johnson.Config]] = {
+        "fast": johnson.Config.fast,
+        "quick": johnson.Config.quick,
+        "paper": johnson.Config,
+        "released": johnson.Config.released,
+    }
+    return makers[word]()
+
+
+def _painting(word: str) -> tuple[str, Any]:
+    """Name and picture of a file or, where there is none, of one of the project's own paintings."""
+    if not Path(word).exists() and word in sample_names():
+        return word, sample_image(word)
+    try:
+        return Path(word).stem, load_image(word)
+    except ImageError:
+        if Path(word).exists() or Path(word).suffix:
+            raise
+        known = ", ".join(sample_names("style"))
+        raise ImageError(f"no file is named {word}, and no painting of the project; those are {known}") from None
+
+
+def _check_model_place(output: Path, preview: Path) -> None:
+    """Refuse a place where a model could not be written, before hours of work."""
+    if output.suffix != ".safetensors":
+        raise ValueError(f"a model's file ends in .safetensors, got {output}")
+    if output.is_dir():
+        raise ValueError(f"{output} is a folder; give the name of a file")
+    check_writable(preview)  # which stands in the same folder
