@@ -22,6 +22,7 @@ def options():
     return argparse.Namespace(size=64, steps=engine.BLOCK, seed=0, device="cpu", sizes=(64,))
 
 
+@pytest.mark.slow
 def test_all_run_the_same_objective(real_network, options):
     """Same start, same loss: the first picture of each scores the same, and every loss falls."""
     real_network("vgg19", ("relu1_1",))
@@ -61,6 +62,7 @@ def test_each_participant_runs_under_its_own_settings():
     assert (cudnn.allow_tf32, matmul.allow_tf32) == before
 
 
+@pytest.mark.slow
 def test_the_machine_is_measured_in_operations(real_network):
     real_network("vgg19", ("relu1_1",))
     able = engine.machine(64, 64, torch.float32, torch.device("cpu"))
@@ -80,6 +82,7 @@ def test_the_machine_is_measured_in_operations(real_network):
     assert able["operations"] == by_hand
 
 
+@pytest.mark.slow
 def test_sizes_steps_move_the_picture(real_network):
     real_network("vgg19", ("relu1_1",))
     for which in ("plain", "ours"):
@@ -102,6 +105,7 @@ def test_the_plain_training_step_and_ours_begin_with_the_same_loss(real_network)
     assert ours[0] == pytest.approx(plain, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_fast_style_race_runs(real_network):
     real_network("vgg16", ("relu1_1",))
     settings = {"size": 64, "batch": 1, "width": 0.1, "forward": 64, "steps": 1, "rounds": 1, "seed": 0}

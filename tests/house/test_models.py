@@ -68,7 +68,7 @@ def test_they_are_small():
     assert all(file.stat().st_mode & 0o444 == 0o444 for file in own + larger), "not readable by everybody"
 
 
-@pytest.mark.parametrize("name", STYLES)
+@pytest.mark.parametrize("name", [STYLES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in STYLES[1:])])
 def test_a_painter_comes_near_its_painting_and_keeps_the_scene(name):
     """On photographs it has not seen; judged by VGG-19, which it has not seen either."""
     painting, model = sample_image(RECIPES[name].style, 256), johnson.load(name)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks" / "assignments"
 MASTERS = sorted((FOLDER / "masters").glob("*.ipynb"))
 LIGHT = ("04_transformer_net", "05_patchgan")  # these need no pretrained VGG
+LONG = ("06_predict_then_run", "07_reproduce_a_figure")  # whole runs with the real VGG
 
 
 def generator():
@@ -94,7 +95,7 @@ def test_the_page_for_teachers_lists_them_all():
 
 
 @pytest.mark.parametrize(
-    "path", [*MASTERS, *FOLDER.glob("*.ipynb")], ids=lambda path: f"{path.parent.name}/{path.stem}"
+    "path", [*MASTERS, *sorted(FOLDER.glob("*.ipynb"))], ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
 def test_they_are_notebooks_as_the_format_wants_them(path):
     nbformat.validate(nbformat.read(path, as_version=4))
@@ -130,7 +131,14 @@ def test_an_untouched_copy_scores_zero(path):
 
 
 @pytest.mark.real_weights
-@pytest.mark.parametrize("path", [p for p in MASTERS if p.stem not in LIGHT], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem in LONG else [])
+        for path in MASTERS
+        if path.stem not in LIGHT
+    ],
+)
 def test_a_master_scores_full(path, real_network):
     real_network(layers=("relu1_1",))  # says what to do where the weights are missing
     master = assignments.read(path)

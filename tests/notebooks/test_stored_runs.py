@@ -16,6 +16,7 @@ from course_lib import sample_image, save_image
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results"
+QUICK = "07_super_resolution"  # the one that takes least
 NOTEBOOKS = [
     "04_choices",
     "05_what_it_costs",
@@ -61,7 +62,9 @@ def read(folder):
     return json.loads((folder / "record.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS)
+@pytest.mark.parametrize(
+    "notebook", [pytest.param(name, marks=[] if name == QUICK else pytest.mark.slow) for name in NOTEBOOKS]
+)
 def test_a_stored_run_made_again_has_the_same_keys(notebook, tmp_path, real_network):
     real_network("vgg16", ("relu1_1",))
     for name in ("Set5", "Set14", "BSD68"):  # the notebooks' own test sets do not come with the project
