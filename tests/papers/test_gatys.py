@@ -682,6 +682,7 @@ def test_a_real_painting_takes_the_paintings_statistics_and_keeps_the_scene(real
 
 
 @pytest.mark.real_weights
+@pytest.mark.slow
 def test_the_printed_ratio_read_literally_returns_the_photograph():
     """α/β = 1e-3 with the sums of Eq. 1 and Eq. 4: from a content start almost nothing happens."""
     photo, painting = sample_image("schwerin_palace", 96), sample_image("great_wave", 96)

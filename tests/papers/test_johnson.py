@@ -580,7 +580,7 @@ def test_in_tiles_it_is_the_whole_with_the_statistics_held(picture):
     assert torch.equal(stylize(photo, model).image, whole)  # nothing is held any more
 
 
-@pytest.mark.parametrize(("num_blocks", "tile"), [(5, 18), (12, 16)])
+@pytest.mark.parametrize(("num_blocks", "tile"), [(5, 18), pytest.param(12, 16, marks=pytest.mark.slow)])
 def test_with_batch_statistics_tiles_are_the_whole_exactly(picture, num_blocks, tile):
     """Whatever the network's depth, which decides how far it sees; strides meet the same pixels for any tile."""
     model, photo = untrained(norm="batch", num_blocks=num_blocks), picture(150, 400, 2)

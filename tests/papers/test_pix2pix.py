@@ -399,7 +399,14 @@ def test_half_precision_learns_and_the_weights_stay_whole():
 # --- learning ---
 
 
-@pytest.mark.parametrize("settings", [{}, {"norm": "instance"}, {"skips": False, "norm": "batch"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"norm": "instance"},
+        pytest.param({"skips": False, "norm": "batch"}, marks=pytest.mark.slow),
+    ],
+)
 def test_one_pair_is_learned_by_heart(picture, settings):
     pair = torch.cat((picture(32, 32, 1), picture(32, 32, 2)))
     config = tiny(num_epochs=120, width=0.25, learning_rate=2e-3, dropout=(), **settings)
@@ -434,6 +441,7 @@ def sharpness(images):
     return images.diff(dim=-1).abs().mean().item()
 
 
+@pytest.mark.slow
 def test_l1_alone_blurs_and_a_judge_does_not_let_it():
     """The best guess at an unknown grain is its middle, which is flat; a judge knows that no wall is (Figure 4)."""
     pairs = [plaster(k) for k in range(96)]

@@ -267,6 +267,7 @@ def test_the_papers_network_learns(photos, loss):
     assert sum(history[-10:]) < 0.8 * sum(history[:10])
 
 
+@pytest.mark.slow
 def test_features_and_pixels_pull_apart(photos):
     """From the same start: the lesson of the paper's tables. Features cost pixels, and are better at features than
     that cost would let one expect.
