@@ -105,8 +105,8 @@ def _write(folder: Path, parts: Parts) -> None:
 
     from course_lib import sample_image, save_image
     from course_lib.data.facades import draw_facade
-    from course_lib.images import ledger
     from course_lib.methods import johnson, pix2pix
+    from course_lib.samples import ledger
 
     about = {Path(row["file"]).stem: row for row in ledger()}
     for name in ("models", "pictures", "runtime"):

@@ -11,9 +11,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from course_lib.images import center_crop, load_image, resize, sample_image, sample_names, save_image
+from course_lib.images import center_crop, load_image, resize, save_image
 from course_lib.losses.style import gram_matrix
 from course_lib.pretrained.vgg import VGGFeatures
+from course_lib.samples import sample_image, sample_names
 
 if TYPE_CHECKING:
     from course_lib.evaluation import metrics as metrics

@@ -6,7 +6,6 @@ Colors are taken as sRGB, the way the file stores them: no gamma is undone and n
 
 from __future__ import annotations
 
-import csv
 import operator
 import os
 import re
@@ -22,7 +21,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.atomic import atomic_write
-from course_lib.paths import data_places
 
 MAX_PIXELS = 80_000_000  # as float32 RGB this is already 0.96 GB; it stays below Pillow's own warning
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -272,65 +270,8 @@ def check_pictures(images: Tensor) -> None:
         )
 
 
-def images_folder() -> Path:
-    """The folder of the project's pictures, see `course_lib.paths`."""
-    places = data_places("images")
-    if len(places) == 1:  # COURSE_LIB_DATA may name the pictures' own folder
-        places.append(places[0].parent)
-    for place in places:
-        if (place / "LEDGER.csv").is_file():
-            return place
-    raise ImageError(
-        f"The project's pictures were not found: no LEDGER.csv in {places[0]} or {places[1]}. Install "
-        "course_lib again, or set COURSE_LIB_DATA to the folder `data` of a clone of the repository."
-    )
-
-
-def ledger() -> list[dict[str, str]]:
-    """Rows of LEDGER.csv, one a picture: file, title, creator, year, licence, source, changes, width, …"""
-    with open(images_folder() / "LEDGER.csv", encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def sample_names(folder: str | None = None) -> list[str]:
-    """Names that `sample_image` knows, sorted; of one folder ("content", "style", …) or of all."""
-    folders = _samples()
-    if folder is not None and folder not in folders:
-        raise ImageError(f"There is no folder {folder!r} of pictures; there are {', '.join(folders)}.")
-    return sorted(name for key, files in folders.items() if folder in (None, key) for name in files)
-
-
-def sample_image(name: str, size: Size | None = None, *, side: str = "long") -> Tensor:
-    """One of the project's own pictures by name, whatever the working folder: `sample_image("great_wave")`.
-
-    Args:
-        name: the file's name without folder and suffix; see `sample_names()`.
-        size, side: as for `load_image`.
-
-    Returns:
-        Tensor (1, 3, H, W), float32, in [0, 1].
-
-    Raises:
-        ImageError: an unknown name; the message lists similar names, then all of them by folder.
-    """
-    folders = _samples()
-    for files in folders.values():
-        if name in files:
-            return load_image(files[name], size, side=side)
-    wanted = Path(str(name)).stem.replace(" ", "_").replace("-", "_")
-    listing = "\n".join(f"  {folder}: {', '.join(files)}" for folder, files in folders.items())
-    raise ImageError(f"No picture is named {name!r}.{_near(wanted, sample_names())} There are:\n{listing}")
-
-
-def _samples() -> dict[str, dict[str, Path]]:
-    root = images_folder()
-    folders: dict[str, dict[str, Path]] = {}
-    for file in sorted(row["file"] for row in ledger()):
-        folders.setdefault(Path(file).parent.name, {})[Path(file).stem] = root / file
-    return folders
-
-
-def _near(name: str, names: list[str]) -> str:
+def did_you_mean(name: str, names: list[str]) -> str:
+    """A question to end an error message with, ``" Did you mean 'great_wave'?"``; empty where no name is similar."""
     spelled = {n.lower(): n for n in names}
     close = [repr(spelled[n]) for n in get_close_matches(name.lower(), list(spelled))]
     return f" Did you mean {' or '.join(close)}?" if close else ""
@@ -351,7 +292,7 @@ def _existing_file(path: str | Path) -> Path:
     if not source.exists():
         if not source.parent.is_dir():
             raise ImageError(f"{path} does not exist, nor does its folder {source.parent}. Check the path.")
-        near = _near(source.name, [p.name for p in source.parent.iterdir()]) or " No name there is similar."
+        near = did_you_mean(source.name, [p.name for p in source.parent.iterdir()]) or " No name there is similar."
         raise ImageError(f"{path} does not exist.{near} For the project's own, use sample_image(name).")
     if not source.is_file() or source.stat().st_size == 0:
         raise ImageError(f"{path} is empty (0 bytes) or no regular file. Download or copy it again.")

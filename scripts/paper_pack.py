@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from course_lib import images  # noqa: E402
+from course_lib import images, samples  # noqa: E402
 from course_lib.data.pairs import PairedImages  # noqa: E402
 from course_lib.pretrained import weights  # noqa: E402
 from course_lib.pretrained.catalog import CUTS, REGISTRY  # noqa: E402
@@ -136,10 +136,10 @@ def _pictures(folder: Path) -> None:
     """The training photographs, and every other picture whose name stands in the code that was packed."""
     text = "\n".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
     for name in ("photos", "content", "style", "texture"):
-        for file in sorted((images.images_folder() / name).iterdir()):
+        for file in sorted((samples.images_folder() / name).iterdir()):
             if name in ("photos", "content") or re.search(rf"\b{re.escape(file.stem)}\b", text):
                 _copy(file, folder / "data" / "images" / name / file.name)
-    _copy(images.images_folder() / "LEDGER.csv", folder / "data" / "images" / "LEDGER.csv")
+    _copy(samples.images_folder() / "LEDGER.csv", folder / "data" / "images" / "LEDGER.csv")
 
 
 def _earlier(folder: Path) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 from tqdm.std import tqdm
 
 from course_lib.cli.arguments import add_command, add_device, add_output, duration, given, positive, say
-from course_lib.images import ImageError, check_writable, load_image, sample_image, sample_names, save_image
+from course_lib.images import ImageError, check_writable, load_image, save_image
 from course_lib.methods import johnson
 from course_lib.runtime import Progress
+from course_lib.samples import sample_image, sample_names
 from course_lib.training.loop import CheckpointError
 
 _PREVIEW_SIZE = 512

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from course_lib.data.facades import Facades
 from course_lib.data.sketch import pencil
-from course_lib.images import from_pil, resize, sample_image, to_pil
+from course_lib.images import from_pil, resize, to_pil
 from course_lib.methods import gatys, johnson, pix2pix
 from course_lib.pretrained.vgg import STYLE_LAYERS, VGGFeatures
 from course_lib.runtime import Callback, Progress, seeded_generator
+from course_lib.samples import sample_image
 from course_lib.teaching.figures import heatmap
 
 _PREVIEW_EVERY = 5  # steps

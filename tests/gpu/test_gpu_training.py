@@ -9,8 +9,8 @@ from course_lib import runtime
 from course_lib.data.crops import Crops
 from course_lib.data.facades import Facades
 from course_lib.data.pairs import Jitter
-from course_lib.images import sample_image, sample_names
 from course_lib.methods import gan, gatys, johnson, pix2pix, super_resolution
+from course_lib.samples import sample_image, sample_names
 
 STEPS = 12
 

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "course_lib"
 FLOORS = [
-    {"images", "runtime", "atomic", "paths", "cuda_graphs"},
+    {"images", "samples", "runtime", "atomic", "paths", "cuda_graphs"},
     {"pretrained", "training", "optimize"},
     {"networks", "losses", "data"},
     {"methods", "evaluation"},

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import course_lib
-from course_lib import images
+from course_lib import samples
 from course_lib.evaluation import segmenter
 from course_lib.methods import gan, gatys, johnson, pix2pix, super_resolution
 
@@ -95,7 +95,7 @@ def _tenth(method: Any) -> None:
 
 
 def _small_samples(whole_samples: bool) -> None:
-    sample = images.sample_image
+    sample = samples.sample_image
 
     def small(name: str, size: Any = None) -> Any:
         if size is None and whole_samples:
@@ -106,7 +106,7 @@ def _small_samples(whole_samples: bool) -> None:
 
 
 def _toys(device: str, weights: str | Path | None) -> None:
-    sample = images.sample_image
+    sample = samples.sample_image
     photos = [sample(name, size=(SIDE, SIDE)) for name in ("cat", "eilean_donan")]
     tiny = {"weights": weights, "precision": "float32", "device": device, "num_steps": 2, "batch_size": 1,
             "image_size": 40, "width": 0.1}  # fmt: skip

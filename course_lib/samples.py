@@ -1,0 +1,69 @@
+"""The project's own pictures, by name: photographs and paintings whose licenses stand in ``data/images/LEDGER.csv``."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from torch import Tensor
+
+from course_lib.images import ImageError, Size, did_you_mean, load_image
+from course_lib.paths import data_places
+
+
+def images_folder() -> Path:
+    """The folder of the project's pictures, see `course_lib.paths`."""
+    places = data_places("images")
+    if len(places) == 1:  # COURSE_LIB_DATA may name the pictures' own folder
+        places.append(places[0].parent)
+    for place in places:
+        if (place / "LEDGER.csv").is_file():
+            return place
+    raise ImageError(
+        f"The project's pictures were not found: no LEDGER.csv in {places[0]} or {places[1]}. Install "
+        "course_lib again, or set COURSE_LIB_DATA to the folder `data` of a clone of the repository."
+    )
+
+
+def ledger() -> list[dict[str, str]]:
+    """Rows of LEDGER.csv, one a picture: file, title, creator, year, licence, source, changes, width, …"""
+    with open(images_folder() / "LEDGER.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def sample_names(folder: str | None = None) -> list[str]:
+    """Names that `sample_image` knows, sorted; of one folder ("content", "style", …) or of all."""
+    folders = _samples()
+    if folder is not None and folder not in folders:
+        raise ImageError(f"There is no folder {folder!r} of pictures; there are {', '.join(folders)}.")
+    return sorted(name for key, files in folders.items() if folder in (None, key) for name in files)
+
+
+def sample_image(name: str, size: Size | None = None, *, side: str = "long") -> Tensor:
+    """One of the project's own pictures by name, whatever the working folder: `sample_image("great_wave")`.
+
+    Args:
+        name: the file's name without folder and suffix; see `sample_names()`.
+        size, side: as for `load_image`.
+
+    Returns:
+        Tensor (1, 3, H, W), float32, in [0, 1].
+
+    Raises:
+        ImageError: an unknown name; the message lists similar names, then all of them by folder.
+    """
+    folders = _samples()
+    for files in folders.values():
+        if name in files:
+            return load_image(files[name], size, side=side)
+    wanted = Path(str(name)).stem.replace(" ", "_").replace("-", "_")
+    listing = "\n".join(f"  {folder}: {', '.join(files)}" for folder, files in folders.items())
+    raise ImageError(f"No picture is named {name!r}.{did_you_mean(wanted, sample_names())} There are:\n{listing}")
+
+
+def _samples() -> dict[str, dict[str, Path]]:
+    root = images_folder()
+    folders: dict[str, dict[str, Path]] = {}
+    for file in sorted(row["file"] for row in ledger()):
+        folders.setdefault(Path(file).parent.name, {})[Path(file).stem] = root / file
+    return folders
