@@ -9,8 +9,6 @@ from course_lib import paths
 from course_lib.images import ImageError
 from course_lib.samples import images_folder, ledger, sample_image, sample_names
 
-# --- the project's own pictures ---
-
 
 def test_sample_image_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("COURSE_LIB_DATA", raising=False)
@@ -42,12 +40,12 @@ def test_unknown_sample_names_similar_ones_and_lists_all(name):
 def test_pictures_from_the_environment(tmp_path, monkeypatch, inner):
     folder = tmp_path / inner
     (folder / "mine").mkdir(parents=True)
-    saved(Image.new("RGB", (2, 2), (255, 0, 0)), folder / "mine" / "red.png")
+    Image.new("RGB", (2, 2), (255, 0, 0)).save(folder / "mine" / "red.png")
     (folder / "LEDGER.csv").write_text("file,title,licence\nmine/red.png,Red,CC0-1.0\n")
     monkeypatch.setenv("COURSE_LIB_DATA", str(tmp_path))
     assert images_folder().samefile(folder)
     assert sample_names() == ["red"]
-    assert pixel(sample_image("red")) == [1, 0, 0]
+    assert sample_image("red")[0, :, 0, 0].tolist() == [1, 0, 0]
     assert ledger() == [{"file": "mine/red.png", "title": "Red", "licence": "CC0-1.0"}]
 
 
