@@ -163,9 +163,9 @@ def repaired(*names):
 
 def test_each_of_the_three_mistakes_has_a_symptom_of_its_own():
     pieces = {
-        "features_of": ("test_features", "arrive at the network"),
-        "channel_statistics": ("test_statistics", "4 times as large, not twice"),
-        "paint": ("test_paint", "who is moving"),
+        "features_of": ("test_features", "the network gets values from"),
+        "channel_statistics": ("test_statistics", "4 times as large, not 2 times"),
+        "paint": ("test_paint", "what else is being optimized"),
     }
     broken = run(*repaired(), light=True)
     for piece, (test, said) in pieces.items():

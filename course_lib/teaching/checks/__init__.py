@@ -1,9 +1,9 @@
-"""Checks for exercises: they name the property that fails and never print the answer.
+"""Checks for exercises. They name the property that fails and never give the answer away.
 
     checks.check_gram_matrix(my_gram_matrix)
 
-Each check calls your function on small inputs and raises `CheckFailed` with what came, what was expected of
-it, and where to look. `holds` is for the book's own statements.
+Each check calls your function on small inputs. It raises `CheckFailed` with what the function returned, what was
+expected, and where to look. `holds` checks the book's own statements.
 """
 
 from course_lib.teaching.checks.base import CheckFailed, holds

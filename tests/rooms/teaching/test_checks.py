@@ -1,4 +1,4 @@
-"""Exercise checks: a right answer passes, a wrong one hears which property fails, and never the answer."""
+"""Checks for exercises: right answers pass, wrong ones are told which property fails but not the answer."""
 
 import inspect
 import re
@@ -46,7 +46,7 @@ def test_right_answers_pass(check, capsys):
 
 @pytest.mark.parametrize("check", ANSWERS)
 def test_a_right_answer_is_not_refused_for_its_form(check):
-    """In place on the inputs, in float64, with gradients: none of it is wrong."""
+    """Changing the inputs in place, returning float64, or returning a tensor with a gradient is not wrong."""
     answer = ANSWERS[check][0]
     check(lambda *inputs: answer(*(x.requires_grad_() for x in inputs)))
     check(lambda *inputs: answer(*(x.double() for x in inputs)))
@@ -67,12 +67,12 @@ WRONG_GRAMS = {
         lambda f: F_(f, 2).mT @ F_(f, 2),
         "shape must be (N, C, C) = (2, 3, 3), got (2, 20, 20)",
     ),
-    "divided by M": (lambda f: right_gram(f) / 20, "0.05 times what it should be; .* divided by nothing"),
-    "divided by C·M": (lambda f: right_gram(f) / 60, "divided by nothing"),
+    "divided by M": (lambda f: right_gram(f) / 20, "0.05 times what it should be; .* not divided by anything"),
+    "divided by C·M": (lambda f: right_gram(f) / 60, "not divided by anything"),
     "summed over the batch": (lambda f: right_gram(f).sum(0), "shape must be .* got (3, 3)"),
     "batch summed and repeated": (
         lambda f: right_gram(f).sum(0, keepdim=True).expand(len(f), -1, -1),
-        "keep the batch apart",
+        "needs its own matrix",
     ),
     "batch folded into channels": (lambda f: f.reshape(-1, 20) @ f.reshape(-1, 20).T, "shape must be .* got (6, 6)"),
     "view scrambles": (
@@ -83,20 +83,20 @@ WRONG_GRAMS = {
     ),
     "positions averaged first": (
         lambda f: f.mean((2, 3))[:, :, None] * f.mean((2, 3))[:, None, :],
-        "never active together",
+        "never active at the same position",
     ),
     "over rows only": (lambda f: f[..., 0] @ f[..., 0].mT, "shuffling the positions"),
-    "one position late": (lambda f: F_(f, 2) @ F_(f, 2).roll(1, 2).mT, "symmetric"),
+    "off by one position": (lambda f: F_(f, 2) @ F_(f, 2).roll(1, 2).mT, "symmetric"),
     "features, not products": (
         lambda f: F_(f, 2).sum(2)[:, :, None] + F_(f, 2).sum(2)[:, None, :],
-        "product of two features",
+        "products of two features",
     ),
     "centered": (
         lambda f: torch.bmm(F_(f, 2) - F_(f, 2).mean(2, keepdim=True), (F_(f, 2) - F_(f, 2).mean(2, keepdim=True)).mT),
         "",
     ),
     "only the diagonal": (lambda f: torch.diag_embed(F_(f, 2).square().sum(2)), "off the diagonal"),
-    "zeros": (lambda f: torch.zeros(len(f), 3, 3), "is F used"),
+    "zeros": (lambda f: torch.zeros(len(f), 3, 3), "depend on F"),
     "negative": (lambda f: -right_gram(f), "sum of squares"),
     "not finite": (lambda f: right_gram(f) / 0, "not finite"),
     "a list": (lambda f: right_gram(f).tolist(), "must return a tensor, got list"),
@@ -108,14 +108,14 @@ WRONG_CONTENT = {
     "mean": (lambda f, p: (f - p).pow(2).mean() / 2, "times what it should be"),
     "not squared": (lambda f, p: (f - p).sum() / 2, "positive|exchanging"),
     "absolute": (lambda f, p: (f - p).abs().sum() / 2, "doubling"),
-    "squared afterwards": (lambda f, p: (f - p).sum().pow(2) / 2, "cancel"),
+    "squared after the sum": (lambda f, p: (f - p).sum().pow(2) / 2, "cancel"),
     "not summed": (lambda f, p: (f - p).pow(2) / 2, "a single number, got shape (1, 3, 4, 5)"),
-    "only f": (lambda f, p: f.pow(2).sum() / 2, "must be 0 where"),
-    "constant": (lambda f, p: torch.tensor(0.0), "positive where they differ"),
+    "only f": (lambda f, p: f.pow(2).sum() / 2, "must be 0 when"),
+    "constant": (lambda f, p: torch.tensor(0.0), "positive when they differ"),
 }
 
 WRONG_STYLE = {
-    "features compared": (lambda f, a: (f - a).pow(2).sum(), "positions reversed have one style"),
+    "features compared": (lambda f, a: (f - a).pow(2).sum(), "changes your loss, but not the style"),
     "no division": (lambda f, a: (right_gram(f) - right_gram(a)).pow(2).sum(), "times what it should be"),
     "M not squared": (lambda f, a: right_style(f, a) * 20, "20 times what it should be"),
     "N not squared": (lambda f, a: right_style(f, a) * 3, "3 times what it should be"),
@@ -148,18 +148,18 @@ CASES = [
 
 
 @pytest.mark.parametrize(("check", "answer", "pattern"), CASES)
-def test_wrong_answers_hear_which_property_fails(check, answer, pattern, capsys):
+def test_wrong_answers_are_told_which_property_fails(check, answer, pattern, capsys):
     with pytest.raises(CheckFailed) as caught:
         check(answer)
     message = str(caught.value)
     assert re.search(pattern.replace("(", r"\(").replace(")", r"\)"), message), message
     assert "✓" not in capsys.readouterr().out
-    # never the answer: none of the code that would solve it
+    # no message contains code that would solve the exercise
     assert not re.search(r"@|bmm|einsum|matmul|\.mT|transpose\(|flatten\(|view\(|\.sum\(|\.mean\(|\*\* ?2", message)
 
 
 @pytest.mark.parametrize("check", ANSWERS)
-def test_an_empty_exercise_is_told_so(check):
+def test_an_empty_answer_is_reported_as_empty(check):
     def not_yet(*inputs):
         raise NotImplementedError
 
@@ -178,7 +178,7 @@ def test_the_students_own_error_stays_visible():
     def misspelled(features):
         return featuers  # noqa: F821
 
-    with pytest.raises(NameError):  # a slip of the pen is Python's to tell
+    with pytest.raises(NameError):  # for a misspelled name, Python's own message is best
         checks.check_gram_matrix(misspelled)
 
 
@@ -188,7 +188,7 @@ def test_no_check_prints_or_raises_code():
         assert not re.search(r"torch\.|\.transpose|@ f|bmm", text), text
 
 
-def test_a_statement_that_holds_is_printed_and_one_that_does_not_stops(capsys):
+def test_a_statement_that_does_not_hold_raises(capsys):
     checks.holds("the loss falls", torch.tensor(True))
     assert capsys.readouterr().out == "✓ the loss falls\n"
     with pytest.raises(AssertionError, match="does not hold here: the loss rises"):

@@ -1,4 +1,4 @@
-"""Checks of networks and experiments: right answers pass, each common wrong one hears what helps, and no answer."""
+"""Checks of networks and experiments: right answers pass, common wrong ones get a useful hint, but not the answer."""
 
 import ast
 import inspect
@@ -62,21 +62,21 @@ VARIANCE_OF_VARIANCES = nested(lambda f: (f.var(2, keepdim=True).var(3, keepdim=
 STATISTICS = [
     (checks.check_shuffle, flipped, None),
     (checks.check_shuffle, lambda f: f[:, :, torch.randperm(f.shape[2])][..., torch.randperm(f.shape[3])], None),
-    (checks.check_shuffle, lambda f: f, "stand where they stood"),
-    (checks.check_shuffle, lambda f: torch.rand_like(f), "other numbers than before"),
-    (checks.check_shuffle, lambda f: f.flip(1), "other numbers than before"),
+    (checks.check_shuffle, lambda f: f, "still at their old positions"),
+    (checks.check_shuffle, lambda f: torch.rand_like(f), "other values than before"),
+    (checks.check_shuffle, lambda f: f.flip(1), "other values than before"),
     (checks.check_shuffle, lambda f: f.flatten(2)[:, :, 1:], "shape must stay"),
     (checks.check_shuffle, lambda f: torch.stack([c.flatten()[torch.randperm(42)].view(6, 7) for x in f for c in x])
-        .view_as(f), "all of them alike"),
+        .view_as(f), "the same for all channels"),
     (checks.check_closest_style, closest, None),
-    (checks.check_closest_style, closest_place, "compare, places or statistics"),
+    (checks.check_closest_style, closest_place, "compare positions or statistics"),
     (checks.check_closest_style, closest_sum, "number of positions"),
     (checks.check_closest_style, lambda f, c: torch.tensor(0), "whole number, got Tensor"),
     (checks.check_closest_style, lambda f, c: -1, "0, 1 or 2, got -1"),
-    (checks.check_closest_style, lambda f, c: 0, "the very same tensor"),
+    (checks.check_closest_style, lambda f, c: 0, "the given tensor itself"),
     (checks.check_relative_distance, lambda f, p: (f - p).norm() / p.norm(), None),
     (checks.check_relative_distance, lambda f, p: (f - p).norm(), "10 times the distance"),
-    (checks.check_relative_distance, lambda f, p: (f - p).norm() / f.norm(), "whose length|not finite"),
+    (checks.check_relative_distance, lambda f, p: (f - p).norm() / f.norm(), "by whose norm|not finite"),
     (checks.check_relative_distance, lambda f, p: (f - p).square().mean(), "100 times the distance"),
     (checks.check_relative_distance, lambda f, p: ((f - p).norm() / p.norm()).square(), "times what it should be"),
     (checks.check_relative_distance, lambda f, p: (f - p).abs().sum() / p.abs().sum(), "times what it should be"),
@@ -86,18 +86,18 @@ STATISTICS = [
     (checks.check_channel_statistics, VARIANCE_OF_VARIANCES, "makes their spread 4 times as large"),
     (checks.check_channel_statistics, lambda f: (moments(f)[0], moments(f)[1].square()), "spread 4 times as large"),
     (checks.check_channel_statistics, nested(lambda f: f.std(3, keepdim=True).std(2, keepdim=True)),
-        "turning the picture|almost 0|standard deviation 0"),
-    (checks.check_channel_statistics, nested(lambda f: f.mean(3, keepdim=True).std(2, keepdim=True)), "turning the"),
-    (checks.check_channel_statistics, nested(lambda f: f.std(3, keepdim=True).mean(2, keepdim=True)), "turning the"),
-    (checks.check_channel_statistics, lambda f: (f.mean(), f.std()), "one number a channel of each picture"),
+        "transposing the picture|almost 0|standard deviation 0"),
+    (checks.check_channel_statistics, nested(lambda f: f.mean(3, keepdim=True).std(2, keepdim=True)), "transposing"),
+    (checks.check_channel_statistics, nested(lambda f: f.std(3, keepdim=True).mean(2, keepdim=True)), "transposing"),
+    (checks.check_channel_statistics, lambda f: (f.mean(), f.std()), "one number per channel of each picture"),
     (checks.check_channel_statistics, lambda f: (f.mean((0, 2, 3), keepdim=True), f.std((0, 2, 3), keepdim=True)),
-        "one number a channel"),
+        "one number per channel"),
     (checks.check_channel_statistics, lambda f: moments(f)[1], "two tensors, mean and spread; got Tensor"),
     (checks.check_channel_statistics, lambda f: (f.amax((2, 3), keepdim=True), moments(f)[1]), "not the mean"),
     (checks.check_adain, adain, None),
     (checks.check_adain, partial(adain, statistics=VARIANCE_OF_VARIANCES), "times the style's"),
-    (checks.check_adain, lambda c, s: c, "mean is not the style's"),
-    (checks.check_adain, lambda c, s: c - moments(c)[0] + moments(s)[0], "spread is"),
+    (checks.check_adain, lambda c, s: c, "not the style's"),
+    (checks.check_adain, lambda c, s: c - moments(c)[0] + moments(s)[0], "spread of a channel"),
     (checks.check_adain, lambda c, s: s, "shape must be the content's"),
 ]  # fmt: skip
 
@@ -135,10 +135,10 @@ def enlarger(a, b, mode="reflect", upsample="nearest"):
     return nn.Sequential(nn.Upsample(scale_factor=2, mode=upsample), nn.Conv2d(a, b, 3, padding=1, padding_mode=mode))
 
 
-def painter(last=torch.tanh, scale=0.5, **options):
+def transformer(last=torch.tanh, scale=0.5, **options):
     network = TransformerNet(**options)
 
-    class Painter(nn.Module):
+    class Transformer(nn.Module):
         def __init__(self):
             super().__init__()
             self.inner = network
@@ -148,10 +148,10 @@ def painter(last=torch.tanh, scale=0.5, **options):
             t = inner.paint(inner.up(inner.blocks(inner.down((x - 0.5) * 4))))
             return 0.5 + scale * last(t) if last is not None else t
 
-    return Painter()
+    return Transformer()
 
 
-def judge(strides=(2, 2, 2, 1, 1), squeeze=False, bias=False, padding=1, norm=nn.BatchNorm2d):
+def discriminator(strides=(2, 2, 2, 1, 1), squeeze=False, bias=False, padding=1, norm=nn.BatchNorm2d):
     channels, parts = (6, 64, 128, 256, 512, 1), []
     for k, stride in enumerate(strides):
         last = k == len(strides) - 1
@@ -179,20 +179,20 @@ def measure(network, size, where=0.5, all_outputs=False):
 
 NETWORKS = [
     (checks.check_only_the_picture_learns, right_run, None),
-    (checks.check_only_the_picture_learns, partial(right_run, learn=True, freeze=False), "who is moving"),
-    (checks.check_only_the_picture_learns, partial(right_run, freeze=False), "time and memory for nothing"),
-    (checks.check_only_the_picture_learns, lambda network, picture: picture, "is what it was at the start"),
+    (checks.check_only_the_picture_learns, partial(right_run, learn=True, freeze=False), "what else is being"),
+    (checks.check_only_the_picture_learns, partial(right_run, freeze=False), "wastes time and memory"),
+    (checks.check_only_the_picture_learns, lambda network, picture: picture, "picture has not changed"),
     (checks.check_only_the_picture_learns, lambda network, picture: None, "got NoneType; does it end in `return`"),
     (checks.check_normalized_once, lambda network, picture: network(picture), None),
-    (checks.check_normalized_once, lambda network, picture: network((picture - MEAN) / STD), "arrive at the network"),
-    (checks.check_normalized_once, lambda network, picture: network(255 * picture), "from 0.* to 25.* arrive"),
+    (checks.check_normalized_once, lambda network, picture: network((picture - MEAN) / STD), "gets values from -"),
+    (checks.check_normalized_once, lambda network, picture: network(255 * picture), "gets values from 0.* to 25"),
     (checks.check_normalized_once, lambda network, picture: network(2 * picture - 1), "values from -1.00"),
-    (checks.check_normalized_once, lambda network, picture: network(picture / 2), "not the one that was given"),
+    (checks.check_normalized_once, lambda network, picture: network(picture / 2), "different picture from the one"),
     (checks.check_normalized_once, lambda network, picture: picture, "was not called"),
     (checks.check_residual_block, Block, None),
     (checks.check_residual_block, lambda c: layers.ResidualBlock(c, "instance"), None),
     (checks.check_residual_block, partial(Block, mode="zeros"), "beyond the border"),
-    (checks.check_residual_block, partial(Block, after=True), "nothing comes after the sum"),
+    (checks.check_residual_block, partial(Block, after=True), "does nothing after the sum"),
     (checks.check_residual_block, partial(Block, skip=False), "is the input added"),
     (checks.check_residual_block, partial(Block, affine=False), "fewer than"),
     (checks.check_residual_block, partial(Block, norm=nn.BatchNorm2d), "neighbors in the batch"),
@@ -204,28 +204,28 @@ NETWORKS = [
     (checks.check_upsampling, partial(enlarger, mode="zeros"), "a frame around"),
     (checks.check_upsampling, lambda a, b: nn.Conv2d(a, b, 3, padding=1), "must become (2, 4, 10, 14)"),
     (checks.check_transformer_net, TransformerNet, None),
-    (checks.check_transformer_net, painter, None),
-    (checks.check_transformer_net, partial(painter, last=None), "must be a picture in [0, 1]"),
-    (checks.check_transformer_net, partial(painter, scale=1.0), "must be a picture in [0, 1]|leaves [0, 1]"),
-    (checks.check_transformer_net, partial(painter, scale=0.25), "black and white must be within"),
-    (checks.check_transformer_net, partial(painter, norm="batch"), "neighbors in the batch"),
-    (checks.check_transformer_net, partial(painter, num_blocks=4), "fewer than 1,679,235"),
+    (checks.check_transformer_net, transformer, None),
+    (checks.check_transformer_net, partial(transformer, last=None), "must be a picture in [0, 1]"),
+    (checks.check_transformer_net, partial(transformer, scale=1.0), "must be a picture in [0, 1]|leaves [0, 1]"),
+    (checks.check_transformer_net, partial(transformer, scale=0.25), "able to paint black and white"),
+    (checks.check_transformer_net, partial(transformer, norm="batch"), "neighbors in the batch"),
+    (checks.check_transformer_net, partial(transformer, num_blocks=4), "fewer than 1,679,235"),
     (checks.check_transformer_net, lambda: nn.Conv2d(3, 3, 9), "must keep its shape"),
-    (checks.check_patchgan, PatchGAN_ := lambda: judge(), None),
-    (checks.check_patchgan, partial(judge, squeeze=True), "something squeezes it"),
-    (checks.check_patchgan, partial(judge, strides=(2, 2, 1, 1)), "30 × 30"),
-    (checks.check_patchgan, partial(judge, bias=True), "more than 2,768,705"),
-    (checks.check_patchgan, partial(judge, norm=nn.Identity), "fewer than 2,768,705"),
-    (checks.check_patchgan, partial(judge, padding=0), "what stands at the border"),
-    (checks.check_patchgan, lambda: nn.Sequential(judge(), nn.Flatten()), "one number a patch"),
+    (checks.check_patchgan, PatchGAN_ := lambda: discriminator(), None),
+    (checks.check_patchgan, partial(discriminator, squeeze=True), "something bounds it"),
+    (checks.check_patchgan, partial(discriminator, strides=(2, 2, 1, 1)), "30 × 30"),
+    (checks.check_patchgan, partial(discriminator, bias=True), "more than 2,768,705"),
+    (checks.check_patchgan, partial(discriminator, norm=nn.Identity), "fewer than 2,768,705"),
+    (checks.check_patchgan, partial(discriminator, padding=0), "how are the borders padded"),
+    (checks.check_patchgan, lambda: nn.Sequential(discriminator(), nn.Flatten()), "one logit per patch"),
     (checks.check_receptive_field, field, None),
     (checks.check_receptive_field, lambda chain: sum(kernel for kernel, _ in chain), "pixel itself"),
-    (checks.check_receptive_field, lambda chain: 1 + sum(k - 1 for k, _ in chain), "neighbors look two pixels apart"),
-    (checks.check_receptive_field, lambda chain: field(chain[::-1]), "behind a stride|last layer's own stride"),
+    (checks.check_receptive_field, lambda chain: 1 + sum(k - 1 for k, _ in chain), "outputs are two pixels apart"),
+    (checks.check_receptive_field, lambda chain: field(chain[::-1]), "after a stride|last layer's own stride"),
     (checks.check_receptive_field, lambda chain: float(field(chain)), "whole number, got float"),
     (checks.check_field_by_gradient, measure, None),
     (checks.check_field_by_gradient, partial(measure, where=0), "far enough from the border"),
-    (checks.check_field_by_gradient, partial(measure, all_outputs=True), "how many outputs do you ask"),
+    (checks.check_field_by_gradient, partial(measure, all_outputs=True), "how many outputs do you use"),
 ]  # fmt: skip
 
 
@@ -236,7 +236,7 @@ QUESTIONS = {"louder": ["more", "less"], "deeper": ["yes", "no"]}
 def descent(network, target, start, steps, *, sign=1, rate=0.05, clamp=True, fresh=True, copy=True, zero=True):
     (layer,) = network.layers
     x = (start.clone() if copy else start).requires_grad_(True)
-    optimizer, found = torch.optim.Adam([x], lr=rate, maximize=sign < 0), []
+    optimizer, losses = torch.optim.Adam([x], lr=rate, maximize=sign < 0), []
     for _ in range(steps):
         if zero:
             optimizer.zero_grad()
@@ -245,17 +245,21 @@ def descent(network, target, start, steps, *, sign=1, rate=0.05, clamp=True, fre
         optimizer.step()
         if clamp:
             x.data.clamp_(0, 1)
-        found.append(loss.item())
-    return x.detach(), found
+        losses.append(loss.item())
+    return x.detach(), losses
 
 
 FIGURE = partial(figures.curves, {"a": [1.0, 2.0]})
 WORDS = "content rises and style falls over all four weights"
 EXPERIMENTS = [
     (lambda f: checks.check_predictions(f, QUESTIONS), lambda: {"louder": "more", "deeper": "no"}, None),
-    (lambda f: checks.check_predictions(f, QUESTIONS), lambda: {"louder": "more"}, "without a prediction: deeper"),
-    (lambda f: checks.check_predictions(f, QUESTIONS), lambda: {"louder": "more", "deeper": None}, "without a"),
-    (lambda f: checks.check_predictions(f, QUESTIONS), lambda: {"louder": "much", "deeper": "no"}, "not among"),
+    (lambda f: checks.check_predictions(f, QUESTIONS), lambda: {"louder": "more"}, "no prediction for deeper"),
+    (lambda f: checks.check_predictions(f, QUESTIONS), lambda: {"louder": "more", "deeper": None}, "no prediction"),
+    (
+        lambda f: checks.check_predictions(f, QUESTIONS),
+        lambda: {"louder": "much", "deeper": "no"},
+        "not one of the options",
+    ),
     (lambda f: checks.check_predictions(f, QUESTIONS), lambda: ["more"], "must be a dictionary"),
     (checks.check_optimization, descent, None),
     (checks.check_optimization, partial(descent, sign=-1), "the loss rises"),
@@ -266,7 +270,7 @@ EXPERIMENTS = [
     (checks.check_optimization, lambda *a: descent(*a)[0], "the picture and the list of losses"),
     (checks.check_optimization, lambda n, t, s, k: descent(n, t, s, k + 1), "twenty losses"),
     (checks.check_figure, lambda: FIGURE(caption=f"What one gains, {WORDS}", alt=WORDS), None),
-    (checks.check_figure, lambda: FIGURE(caption=WORDS, alt="two curves"), "2 words"),
+    (checks.check_figure, lambda: FIGURE(caption=WORDS, alt="two curves"), "only 2 words"),
     (checks.check_figure, lambda: FIGURE(caption="curves", alt=WORDS), "caption is too short"),
     (checks.check_figure, lambda: FIGURE(caption=WORDS, alt=WORDS), "repeats the caption"),
     (checks.check_figure, lambda: "a picture", "got str"),
@@ -281,7 +285,7 @@ def test_right_answers_pass(check, answer, said, capsys):
 
 
 @pytest.mark.parametrize(("check", "answer", "said"), [case for case in CASES if case[2] is not None])
-def test_wrong_answers_hear_what_helps(check, answer, said, capsys):
+def test_wrong_answers_get_a_useful_hint(check, answer, said, capsys):
     with pytest.raises(CheckFailed) as caught:
         check(answer)
     message = str(caught.value)
@@ -291,7 +295,7 @@ def test_wrong_answers_hear_what_helps(check, answer, said, capsys):
 
 
 @pytest.mark.parametrize("check", sorted({case[0] for case in STATISTICS + NETWORKS}, key=lambda f: f.__name__))
-def test_an_empty_answer_is_told_so(check):
+def test_an_empty_answer_is_reported_as_empty(check):
     def empty(*inputs):
         raise NotImplementedError
 
@@ -307,7 +311,7 @@ def test_measurements_are_numbers_in_their_range(capsys):
     for values, said in (
         ({"a": 0.5}, "nothing was measured for b"),
         ({"a": 0.5, "b": float("nan")}, "not finite"),
-        ({"a": 0.5, "b": 255}, "255 for b lies outside 0 to 1; in which unit"),
+        ({"a": 0.5, "b": 255}, "255 for b is not between 0 and 1; which unit"),
         ({"a": 0.5, "b": "x"}, "one number, got str"),
         ({"a": 0.5, "b": True}, "one number, got bool"),
         ([1, 2], "expected a dictionary"),
@@ -321,11 +325,11 @@ def test_trends(capsys):
     checks.check_trend([3, 2.9, 2.95, 1], "falls", "loss", slack=0.1)
     assert capsys.readouterr().out.count("✓ loss") == 2
     for row, direction in (([1, 3, 2], "rises"), ([1, 1, 1], "rises"), ([1, 2], "falls")):
-        with pytest.raises(CheckFailed, match="goes the other way"):
+        with pytest.raises(CheckFailed, match="do not all go in the expected direction"):
             checks.check_trend(row, direction, "loss")
 
 
-def test_a_tensor_that_lies_about_itself_is_taken_at_its_numbers():
+def test_a_tensor_subclass_cannot_fool_a_check():
     class Liar(torch.Tensor):
         @classmethod
         def __torch_function__(cls, function, types, arguments=(), keywords=None):
@@ -338,7 +342,7 @@ def test_a_tensor_that_lies_about_itself_is_taken_at_its_numbers():
 
 
 def test_no_check_gives_the_answer_away():
-    """Expected code stands in no message; the numbers of the papers may."""
+    """No message contains the expected code; numbers from the papers are fine."""
     for module in (base, statistics, networks, experiments):
         constants = [
             node.value for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Constant)
