@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from course_lib.methods import gan, johnson, pix2pix, super_resolution
+from course_lib import methods
 from course_lib.training import model_files
 from course_lib.training.model_files import ModelError
 
-METHODS: dict[str, Any] = {method.KIND: method for method in (johnson, super_resolution, pix2pix, gan)}
+_MODULES = [import_module(f"{methods.__name__}.{found.name}") for found in pkgutil.iter_modules(methods.__path__)]
+METHODS: dict[str, Any] = {module.KIND: module for module in _MODULES if hasattr(module, "KIND")}  # those with files
 VERBS = ("stylize", "translate", "generate", "upscale")
 
 
