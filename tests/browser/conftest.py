@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
@@ -36,7 +37,6 @@ FORMS: dict[str, dict[str, Any]] = {
     "desktop-light": {"viewport": {"width": 1300, "height": 900}, "color_scheme": "light"},
     "desktop-dark": {"viewport": {"width": 1300, "height": 900}, "color_scheme": "dark"},
     "phone-light": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
-    "phone-dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
 }
 QUESTIONS = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")  # what a page is asked: window.look
 
@@ -51,7 +51,10 @@ def stop(reason: str) -> NoReturn:
 def book() -> Path:
     """The folder of the rendered book; made from the committed outputs unless it is up to date."""
     command = [sys.executable, str(ROOT / "book" / "render.py")]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    lock = ROOT / "_build" / "render.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with FileLock(lock):  # a second worker waits, and finds the book up to date
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         pytest.fail(f"the book could not be rendered:\n{done.stdout[-3000:]}", pytrace=False)
     return HTML
@@ -128,7 +131,7 @@ def watched(page: Any, *places: str) -> Opened:
 
 @pytest.fixture(scope="module")
 def visitor(browser: Any, server: str, book: Path) -> Iterator[Callable[..., Opened]]:
-    """``visitor("book/intro.html", form="phone-dark")`` opens a page; the one before it is closed.
+    """``visitor("book/intro.html", form="phone-light")`` opens a page; the one before it is closed.
 
     `as_file` opens the file itself; other keywords go to the browser's context.
     """

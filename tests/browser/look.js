@@ -90,6 +90,9 @@ window.look = (() => {
     return [one.getAttribute("src"), one.checkVisibility(), ...style, words, drawing];
   }));
 
+  // A slider's value, what it says, and what is seen of its component.
+  const state = (slider) => [slider.value, said(slider), seen(slider)];
+
   // Where the keys are going: a part of the page, and whether one sees it.
   const focus = () => {
     const one = document.activeElement, box = one.getBoundingClientRect();
@@ -115,7 +118,7 @@ window.look = (() => {
   };
 
   return {
-    bytes, layout, pictures, broken, figures, formulas, moving, barriers, said, seen, focus, bare,
+    bytes, layout, pictures, broken, figures, formulas, moving, barriers, seen, state, focus, bare,
     words: (slider) => (slider.labels?.[0]?.textContent || slider.ariaLabel || "").trim(),
   };
 })();
