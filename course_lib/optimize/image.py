@@ -1,9 +1,9 @@
-"""Optimizing a picture: the loop around a loss and an optimizer, and what it does when something goes wrong.
+"""Optimizing a picture: the loop around an objective and an optimizer, and what it does when a number breaks.
 
-The host sends steps to the device and looks at their numbers now and then: every step on a CPU, where looking is
-free, every tenth on an accelerator, where it would stop the queue. A number that is not finite is found at the next
-look; the picture returned is the last one whose numbers were finite all the same, because it is kept on the device.
-On CUDA the whole step, evaluation and move, is captured as a graph and replayed (`course_lib.cuda_graphs`).
+The host reads the numbers of a step only now and then: after every step on a CPU, where reading costs nothing, and
+after every tenth on an accelerator, where it would stop the queue. A number that is not finite is therefore found late.
+The picture returned is still the last one whose numbers were finite, because a copy of it stays on the device. On CUDA
+the whole step, evaluation and move, is captured as a graph and replayed (`course_lib.cuda_graphs`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STALL_STEPS, STALL_CHANGE = 50, 1e-4
 
 
 class Adam(torch.optim.Adam):
-    """torch's Adam with the words of our L-BFGS: one unknown `x`, ``step(gradient)``, and a projection after it."""
+    """torch's Adam with the interface of our L-BFGS: one unknown `x`, ``step(gradient)``, a projection after a step."""
 
     def __init__(self, x: Tensor, *, learning_rate: float, project: Callable[[Tensor], object] | None = None) -> None:
         graphs = can_capture(x.device)
@@ -98,15 +98,15 @@ def optimize_image(
 
 
 def stepper(optimizer: LBFGS | Adam, evaluate: Callable[[Tensor], tuple[Tensor, Tensor]], good: Tensor) -> CapturedStep:
-    """One step after the other: each call evaluates the picture, then moves it.
+    """A function that takes one step at each call: it evaluates the picture, then moves it.
 
     Args:
         optimizer: as in `optimize_image`.
         evaluate: an objective's ``with_gradient``.
-        good: like the picture; holds the last one whose terms and gradient were finite, as it was before its move.
+        good: shaped like the picture; receives the last picture whose terms and gradient were finite.
 
     Returns:
-        what to call; it returns (K + 1,): the terms, then 0 for a finite gradient, else NaN.
+        The function. It returns (K + 1,): the terms, then 0 where the gradient is finite and NaN where it is not.
     """
     x = optimizer.x
 
@@ -129,7 +129,7 @@ def is_stalled(history: dict[str, list[float]]) -> bool:
 
 
 def _shared_out(now: float, before: list[float], step: int) -> list[float]:
-    """The clock at each step since the last look, as if all had taken the same time."""
+    """The clock at each step since the last look, assuming that all took the same time."""
     last, count = (before[-1] if before else 0.0), step - len(before)
     return [last + (now - last) * (k + 1) / count for k in range(count)]
 

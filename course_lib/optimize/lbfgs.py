@@ -6,19 +6,20 @@ changes of the gradient y as rows of S and Y, g the gradient and γB the first g
     R = upper triangle of S Yᵀ,   D = its diagonal,   Z = Y B,   p = S g,   q = Z g,   w = R⁻¹ p
     H g = γ B g + Sᵀ R⁻ᵀ (D w + γ (Z Yᵀ w − q)) − γ Zᵀ w
 
-so a step is two passes over the two matrices S and Z and some algebra on m × m numbers. The textbook's two-loop
-recursion computes the same in 4m small operations. Nothing here waits for the device, and after the first step nothing
-changes but tensors: which row comes next is a number on the device, too. So a step can be captured once and replayed.
+so a step takes two passes over the matrices S and Z and some algebra on m × m numbers. The textbook's two-loop
+recursion computes the same in 4m small operations. Nothing here waits for the device, and after the first step only
+tensors change: even the index of the next row lives on the device. So a step can be captured once and replayed.
 
-What differs from ``torch.optim.LBFGS``, because the unknown is a picture:
+It differs from ``torch.optim.LBFGS`` because the unknown is a picture:
 
-- The first step is a declared distance in pixel units, not a number divided by the gradient's sum, and no step is
-  longer than `max_step`. Plain L-BFGS on [0, 1] pixels can otherwise throw its first steps far out of the picture.
-- A picture may be projected (onto [0, 1], say) *between* steps. The curvature pairs are then taken from the
-  projected pictures: they stay true. Values that lie on a bound and are pushed outward are left out of the
-  next step (Bertsekas 1982): a step computed with them and cut off afterwards lets the others answer moves that
-  never happen, and comes to rest beside the minimum. Clamping inside the loss makes gradient and step disagree.
-- B need not be the identity. `fourier_preconditioner` trusts the gradient's coarse patterns more than its fine ones.
+- The length of the first step is given in pixel units instead of being derived from the gradient's sum, and no step is
+  longer than `max_step`. Otherwise the first steps on [0, 1] pixels can leave the range of a picture by far.
+- A picture may be projected (onto [0, 1], say) *between* steps. The curvature pairs are taken from the projected
+  pictures, so they stay correct. Values that lie on a bound and are pushed outward are left out of the next step
+  (Bertsekas 1982). If they were included and cut off afterwards, the other values would compensate for moves that the
+  projection undoes, and the run would stop beside the minimum. Clamping inside the loss would make gradient and step
+  disagree.
+- B need not be the identity. `fourier_preconditioner` takes longer steps at low spatial frequencies.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class LBFGS:
         history_size: curvature pairs kept, m; they take 2·m times the memory of `x`.
         first_step: root-mean-square length of the first step, in units of `x` (pixels in [0, 1]).
         max_step: no step is longer than this (root mean square, 0.05 is 13 gray levels): early curvature pairs
-            can ask for a step a hundred times too long, and without a line search nobody refuses it.
+            can ask for a step a hundred times too long, and there is no line search to shorten it.
         project: applied to `x` in place after each step; bounds on its values, ``lambda x: x.clamp_(0, 1)``.
         precondition: B, a symmetric positive definite linear map of a tensor like `x`; None for the identity.
             It changes the path, not the minimum.
