@@ -1,7 +1,7 @@
-"""Sets of pictures to learn from: map-style datasets whose k-th item is always the same.
+"""Crops of photographs to learn from: a map-style data set whose k-th item is always the same.
 
-That an item depends on its number alone, and on no random state, is what makes a run repeatable: stopped anywhere
-and taken up again, a training sees exactly the pictures that it would have seen.
+An item depends on the seed and its number alone, not on torch's random state. So a training that is stopped and resumed
+sees exactly the pictures that it would have seen.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_lib import runtime
-from course_lib.images import check_pictures, load_image, resample, sample_image, sample_names
+from course_lib.data.augment import Compose, RandomFlip, RandomScaleCrop, item_generator
+from course_lib.images import check_pictures, load_image
+from course_lib.samples import sample_image, sample_names
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -66,12 +68,13 @@ class Crops(Dataset[Tensor]):
             self.photos.append(photo.mul(255).round().to(torch.uint8)[0])
         if not self.photos:
             raise ValueError(f"there are no photos to cut crops from; a folder needs files {', '.join(_SUFFIXES)}")
-        self.size, self.length, self.seed, self.scales = size, length, seed, scales
+        self.length, self.seed = length, seed
+        self.augment = Compose(RandomScaleCrop(size, scales), RandomFlip())
         self.device = torch.device("cpu")  # where the photos lie; see `near`
 
     @property
-    def identity(self) -> int:
-        """A number that changes with the photos: a checkpoint knows them by it."""
+    def fingerprint(self) -> int:
+        """The sum over all photos: a checkpoint recognizes them by it."""
         return sum(int(photo.sum()) for photo in self.photos)
 
     def __len__(self) -> int:
@@ -88,23 +91,15 @@ class Crops(Dataset[Tensor]):
             self.device = self.photos[0].device  # with its number
         return self
 
-    def batch(self, items: Sequence[int]) -> Tensor:
-        """Several items at once: (N, 3, size, size) where the photos lie."""
-        return torch.stack([self[k] for k in items])
+    def batch(self, places: Sequence[tuple[int, int]]) -> Tensor:
+        """Several items at once, by (epoch, k): (N, 3, size, size) where the photos lie."""
+        return torch.stack([self[k] for _, k in places])
 
     def __getitem__(self, k: int) -> Tensor:
         if not 0 <= k < self.length:
             raise IndexError(f"crop {k} of {self.length}")
         photo = self.photos[k % len(self.photos)]  # (3, H, W)
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + k)
-        height, width = photo.shape[-2:]
-        scale, y, x, mirror = torch.rand(4, generator=generator).tolist()
-        low, high = self.scales
-        side = round(self.size + (low + (high - low) * scale) * (min(height, width) - self.size))
-        top, left = round(y * (height - side)), round(x * (width - side))
-        crop = photo[None, :, top : top + side, left : left + side].float() / 255
-        crop = crop if side == self.size else resample(crop, self.size, self.size)
-        return crop[0].flip(-1) if mirror < 0.5 else crop[0]
+        return self.augment(photo, item_generator(self.seed, k))
 
 
 def _read(photos: str | Path | Sequence[Tensor] | None) -> Iterator[tuple[str, Tensor]]:

@@ -19,6 +19,7 @@ from course_lib import runtime
 from course_lib.data.facades import CLASSES, class_map
 from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.training.loop import Minimizer, fit
+from course_lib.training.schedules import linear_to_zero
 
 _LAYERS = ("relu2_2", "relu3_3", "relu4_3")  # with strides 2, 4 and 8
 
@@ -78,8 +79,8 @@ def train_segmenter(
         return F.cross_entropy(net(photos), class_map(labels), ignore_index=0).view(1), photos
 
     fit(Minimizer(network, loss, ["cross_entropy"], learning_rate=2e-3), pairs, num_steps=num_steps,
-        batch_size=batch_size, cooldown=0.5, seed=seed, checkpoint=checkpoint,
-        identity={"pairs": getattr(pairs, "identity", None), "weights": weights})  # fmt: skip
+        batch_size=batch_size, schedule=linear_to_zero(0.5), seed=seed, checkpoint=checkpoint,
+        fingerprint={"pairs": getattr(pairs, "fingerprint", None), "weights": weights})  # fmt: skip
     return network.cpu().eval()
 
 

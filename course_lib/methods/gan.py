@@ -9,7 +9,7 @@ Against a fixed G, whose samples have the density q, the best D is D*(x) = p(x) 
 q = p it is ½ everywhere, and V = −log 4 (Theorem 1). `train_step` is Algorithm 1.
 
 What is made is either points in the plane, by perceptrons, or small pictures, by the networks of Radford et al. 2016
-(`networks.small_gan`), whose settings are the defaults here. Noise is normal; theirs is uniform.
+(`networks.dcgan`), whose settings are the defaults here. Noise is normal; theirs is uniform.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from course_lib.methods import config_checks
 from course_lib.networks import layers
 from course_lib.networks.dcgan import SIZES, DCGANDiscriminator, DCGANGenerator
 from course_lib.networks.points import PointDiscriminator, PointGenerator
-from course_lib.training import model_files
-from course_lib.training.loop import adam
-from course_lib.training.run import learn
+from course_lib.training import model_files, players
+from course_lib.training.optimizers import adam
+from course_lib.training.players import frozen, update
+from course_lib.training.run import train_and_summarize
 
 KIND = "gan"
 _SHAPE = ("image_size", "noise_size", "num_classes", "width", "layers_G", "layers_D", "norm_D")
@@ -129,34 +130,30 @@ def build_discriminator(config: Config) -> PointDiscriminator | DCGANDiscriminat
         return network
 
 
-class Players:
-    """Generator and discriminator with their optimizers: what `training.fit` trains, by `train_step`."""
-
-    accumulate = 1
-    capturable = True  # its noise is drawn on the device
+class Players(players.Players):
+    """Generator and discriminator, each with its own Adam: what `training.loop.fit` trains, by `train_step`."""
 
     def __init__(self, config: Config, G: nn.Module, D: nn.Module) -> None:
-        self.config, self.G, self.D = config, G, D
-        self.network: nn.Module = nn.ModuleDict({"G": G, "D": D})
-        self.device = next(G.parameters()).device
         betas = (config.beta1, 0.999)
-        self.optimizer_G = adam(G, config.learning_rate, betas)
-        self.optimizer_D = adam(D, config.learning_rate_D or config.learning_rate, betas)
-        self.optimizers: Sequence[torch.optim.Optimizer] = [self.optimizer_D, self.optimizer_G]
-        self.names: Sequence[str] = ["D_real", "D_fake", *["D_penalty"] * (config.penalty > 0), "G"]
+        optimizers = {
+            "D": adam(D, config.learning_rate_D or config.learning_rate, betas),
+            "G": adam(G, config.learning_rate, betas),
+        }
+        losses = ["D_real", "D_fake", *["D_penalty"] * (config.penalty > 0), "G"]
+        super().__init__({"G": G, "D": D}, optimizers, losses)
+        self.config, self.G, self.D = config, G, D
 
     def noise(self, count: int) -> Tensor:
-        """(count, noise_size), from torch's random state."""
+        """(count, noise_size), drawn on the device from torch's random state."""
         return torch.randn(count, self.config.noise_size, device=self.device)
 
-    def step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """`train_step` for `training.fit`: a batch (N, k, …) as `_Packed` packs it."""
+    def step(self, batch: Tensor, step: int = 0) -> tuple[Tensor, Tensor | None]:
+        """`train_step` for `training.loop.fit`: a batch (N, k, …) as `_Packed` packs it. Points are not shown."""
         size, (real, labels) = self.config.image_size, batch.split((batch.shape[-1] - 1, 1), -1)
         real = real.transpose(0, 1)  # (k, N, …)
         real = real.unflatten(-1, (3, size, size)) if size else real
-        found, fake = train_step(self, real, labels[..., 0].T.long() if self.config.num_classes else None)
-        shown = fake.detach() if size else fake.new_full((1, 3, 8, 8), 0.5)
-        return torch.stack([found[name].detach() for name in self.names]), shown
+        losses, fake = train_step(self, real, labels[..., 0].T.long() if self.config.num_classes else None)
+        return self.stack(losses), fake.detach() if size else None
 
 
 def train_step(players: Players, real: Tensor, labels: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor]:
@@ -164,43 +161,40 @@ def train_step(players: Players, real: Tensor, labels: Tensor | None = None) -> 
 
     Args:
         real: k minibatches (k, N, 2) or (k, N, 3, S, S) in [0, 1].
-        labels: their classes (k, N), where there are any.
+        labels: their classes (k, N), if there are any.
 
     Returns:
-        the losses by name, ``"D_real"``, ``"D_fake"``, ``"D_penalty"``, ``"G"``, and the fakes that G was judged by.
+        the losses by name, ``"D_real"``, ``"D_fake"``, ``"D_penalty"``, ``"G"``, and the fakes of the generator's step.
     """
     config, G, D = players.config, players.G, players.D
-    found: dict[str, Tensor] = {}
+    losses: dict[str, Tensor] = {}
     for k, x in enumerate(real):
         y = None if labels is None else labels[k]
         x = x.requires_grad_(config.penalty > 0)
         fake = G(players.noise(len(x)), y).detach()
-        judged = D(x, y)
-        found["D_real"] = adversarial.real_loss(judged, config.objective)
-        found["D_fake"] = adversarial.fake_loss(D(fake, y), config.objective)
+        logits = D(x, y)
+        losses["D_real"] = adversarial.real_loss(logits, config.objective)
+        losses["D_fake"] = adversarial.fake_loss(D(fake, y), config.objective)
         if config.penalty > 0:
-            (slope,) = torch.autograd.grad(judged.sum(), x, create_graph=True)
-            found["D_penalty"] = config.penalty / 2 * slope.square().flatten(1).sum(1).mean()
-        torch.stack([loss for name, loss in found.items() if name != "G"]).sum().backward()
-        players.optimizer_D.step()
-        players.optimizer_D.zero_grad(set_to_none=True)
-    fake = G(players.noise(len(real[0])), None if labels is None else labels[-1])
-    with layers.frozen(D):
-        found["G"] = adversarial.generator_loss(D(fake, None if labels is None else labels[-1]), config.objective)
-    found["G"].backward()
-    players.optimizer_G.step()
-    players.optimizer_G.zero_grad(set_to_none=True)
-    return found, fake
+            (slope,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+            losses["D_penalty"] = config.penalty / 2 * slope.square().flatten(1).sum(1).mean()
+        update(players.optimizers["D"], torch.stack([*losses.values()]).sum())
+    y = None if labels is None else labels[-1]
+    fake = G(players.noise(len(real[0])), y)
+    with frozen(D):
+        losses["G"] = adversarial.generator_loss(D(fake, y), config.objective)
+    update(players.optimizers["G"], losses["G"])
+    return losses, fake
 
 
 class _Packed:
-    """Item j as rows of numbers: k items of the data, far from each other, each with its class at the end."""
+    """A data set whose item j holds k items of `data`, far from each other, each a row with its class at the end."""
 
     def __init__(self, data: Any, labels: Tensor | None, k: int) -> None:
         self.data, self.labels = data, torch.zeros(len(data)) if labels is None else labels.float()
         self.places = torch.arange(k) * len(data) // k
         total = data.double().sum().item() if isinstance(data, Tensor) else None
-        self.identity = [len(data), tuple(data[0].shape), self.labels.cumsum(0).double().sum().item(), total]
+        self.fingerprint = [len(data), tuple(data[0].shape), self.labels.cumsum(0).double().sum().item(), total]
 
     def __len__(self) -> int:
         return len(self.data)
@@ -234,9 +228,9 @@ def train(
         config: defaults to Radford et al.'s; for points begin with ``Config.points()``.
         labels: the class of each item, (N,) from 0 to num_classes − 1, where the configuration has classes.
         start: a trained model of the same shape to go on from; the discriminator goes on too where it has one.
-        callback: called after each step with a `runtime.Progress` whose image is the first fake picture; gray for
-            points.
-        checkpoint: a file; if it is there, the run goes on from it (`training.fit`).
+        callback: called after each step with a `runtime.Progress` whose image is the first fake picture;
+            points have none.
+        checkpoint: a file; if it is there, the run goes on from it (`training.loop.fit`).
 
     Raises:
         ValueError: data of another shape than the configuration says, fewer items than a batch, pictures outside
@@ -261,8 +255,9 @@ def train(
     for network in (G, D):
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     packed = _Packed(data, classes, config.steps_D)
-    facts, stopped = learn(Players(config, G, D), packed, config, start=start, callback=callback, checkpoint=checkpoint)
-    return Model(G.cpu().eval(), config, facts, stopped, D.cpu().eval())
+    learner = Players(config, G, D)
+    run = train_and_summarize(learner, packed, config, start=start, callback=callback, checkpoint=checkpoint)
+    return Model(G.cpu().eval(), config, run.facts, run.stopped, D.cpu().eval())
 
 
 def generate(
@@ -287,11 +282,11 @@ def generate(
         raise ValueError(f"expected noise (N, {size}), N from 1 on, got {tuple(noise.shape)}")
     wanted = _check_labels(labels, len(noise), model.config)
     place = runtime.pick_device(device)
-    network, began, found = model.network.to(place), time.perf_counter(), []
+    network, began, made = model.network.to(place), time.perf_counter(), []
     with torch.inference_mode(), layers.evaluating(network):
         for rows in torch.arange(len(noise)).split(256 if model.config.image_size else 65_536):
-            found.append(network(noise[rows].to(place), None if wanted is None else wanted[rows].to(place)).cpu())
-    return Result(torch.cat(found), {"seconds": [time.perf_counter() - began]})
+            made.append(network(noise[rows].to(place), None if wanted is None else wanted[rows].to(place)).cpu())
+    return Result(torch.cat(made), {"seconds": [time.perf_counter() - began]})
 
 
 def _check_data(data: Any, config: Config) -> None:
@@ -316,11 +311,11 @@ def _check_labels(labels: int | Sequence[int] | Tensor | None, count: int, confi
         return None
     if labels is None:
         raise ValueError(f"there are {last + 1} classes: say which with labels, whole numbers from 0 to {last}")
-    found = torch.as_tensor([labels] * count if isinstance(labels, int) else labels)
-    if found.shape != (count,) or found.is_floating_point() or found.min() < 0 or found.max() > last:
-        got = f"{found.dtype} of shape {tuple(found.shape)}, such as {found.flatten()[:4].tolist()}"
+    classes = torch.as_tensor([labels] * count if isinstance(labels, int) else labels)
+    if classes.shape != (count,) or classes.is_floating_point() or classes.min() < 0 or classes.max() > last:
+        got = f"{classes.dtype} of shape {tuple(classes.shape)}, such as {classes.flatten()[:4].tolist()}"
         raise ValueError(f"expected {count} labels, whole numbers from 0 to {last}, got {got}")
-    return found.long()
+    return classes.long()
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:

@@ -30,7 +30,7 @@ from course_lib.networks.transformer_net import TransformerNet
 from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.training import model_files
 from course_lib.training.loop import Minimizer
-from course_lib.training.run import learn
+from course_lib.training.run import train_and_summarize
 
 KIND = "johnson"
 _BYTES_PER_PIXEL = 1500  # of a pass at full width: 800 to 1,200 measured at its peak, and a margin
@@ -170,13 +170,13 @@ def train(
     Args:
         style: (1, 3, h, w) in [0, 1].
         photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W), or None for the open
-            photos that come with the package. Folders and pictures are cut by `datasets.Crops`.
+            photos that come with the package. Folders and pictures are cut by `data.crops.Crops`.
         config: defaults to the paper's: hours on a GPU of 2016, a day or more on two CPU cores.
         start: a trained model of the same shape to go on from; another painting is learned several times faster
             from it than from random weights.
         callback: called after each step with a `runtime.Progress` whose image is the first picture of the batch,
             or `preview` as the network paints it by then.
-        checkpoint: a file; if it is there, the run goes on from it (`training.fit`).
+        checkpoint: a file; if it is there, the run goes on from it (`training.loop.fit`).
         preview: (1, 3, H, W) in [0, 1], a photo to watch; nothing is learned from it.
 
     Raises:
@@ -214,13 +214,15 @@ def train(
         painted = net(batch.contiguous(memory_format=torch.channels_last))
         return _terms(loss, painted, batch, config), painted
 
-    marks = {"style": style.double().sum().item()}
     learner = Minimizer(
         network, step, names, learning_rate=config.learning_rate, accumulate=config.accumulate,
         precision=runtime.pick_precision(config.precision, device), capturable=True,
     )  # fmt: skip
-    facts, stopped = learn(learner, data, config, start=start, marks=marks, callback=callback, checkpoint=checkpoint)
-    return Model(network.cpu().eval(), config, {**facts, "loss_network": loss.network.source}, stopped)
+    run = train_and_summarize(
+        learner, data, config, start=start, fingerprint={"style": style.double().sum().item()}, callback=callback,
+        checkpoint=checkpoint,
+    )  # fmt: skip
+    return Model(network.cpu().eval(), config, {**run.facts, "loss_network": loss.network.source}, run.stopped)
 
 
 def evaluate(photos: Tensor, style: Tensor, model: Model) -> list[float]:
@@ -235,12 +237,12 @@ def evaluate(photos: Tensor, style: Tensor, model: Model) -> list[float]:
     """
     loss = objective(style, model.config)
     place = loss.network.mean.device
-    found = []
+    objectives = []
     for photo in photos.split(1):
         painted = stylize(photo, model, device=place.type).image
         with torch.no_grad():
-            found.append(_terms(loss, painted.to(place), photo.to(place), model.config).sum().item())
-    return found
+            objectives.append(_terms(loss, painted.to(place), photo.to(place), model.config).sum().item())
+    return objectives
 
 
 def _terms(loss: PerceptualLoss, painted: Tensor, photos: Tensor, config: Config) -> Tensor:

@@ -14,13 +14,12 @@ Wang 2019 trains a generator from sketches to photographs in this way (`Config` 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from course_lib import runtime
 from course_lib.data.pairs import Jitter
@@ -30,10 +29,11 @@ from course_lib.methods import config_checks
 from course_lib.networks import layers
 from course_lib.networks.patchgan import PATCHES, PatchGAN
 from course_lib.networks.unet import UNet
-from course_lib.training import model_files
+from course_lib.training import model_files, players
 from course_lib.training.image_pool import ImagePool
-from course_lib.training.loop import adam
-from course_lib.training.run import learn
+from course_lib.training.optimizers import adam
+from course_lib.training.players import frozen, update
+from course_lib.training.run import train_and_summarize
 
 KIND = "pix2pix"
 TEST_MODES = ("batch_statistics", "running")
@@ -147,35 +147,25 @@ def build_discriminator(config: Config) -> PatchGAN:
         return network
 
 
-class Players:
-    """Generator and discriminator with their optimizers: what `training.fit` trains, by `train_step`."""
-
-    accumulate = 1
+class Players(players.Players):
+    """Generator and discriminator, each with its own Adam: what `training.loop.fit` trains, by `train_step`."""
 
     def __init__(self, config: Config, G: UNet, D: PatchGAN | None, precision: torch.dtype = torch.float32) -> None:
-        self.config, self.G, self.D, self.precision = config, G, D, precision
-        self.capturable = config.pool_size == 0  # a pool looks at its numbers on the host
-        self.pool = ImagePool(config.pool_size, (3 * (1 + config.conditional), config.image_size, config.image_size))
-        self.network: nn.Module = nn.ModuleDict({"G": G, **({"D": D, "pool": self.pool} if D is not None else {})})
-        self.device = next(G.parameters()).device
         betas = (config.beta1, 0.999)
-        self.optimizer_G = adam(G, config.learning_rate, betas)
-        self.optimizer_D = adam(D, config.learning_rate, betas) if D is not None else None
-        self.optimizers: Sequence[torch.optim.Optimizer] = [
-            optimizer for optimizer in (self.optimizer_D, self.optimizer_G) if optimizer is not None
-        ]
-        shares = {"D_real": D is not None, "D_fake": D is not None, "G_GAN": D is not None,
-                  "G_L1": config.l1_weight > 0}  # fmt: skip
-        self.names: Sequence[str] = [name for name, used in shares.items() if used]
+        networks = {"G": G} if D is None else {"G": G, "D": D}
+        optimizers = {
+            name: adam(networks[name], config.learning_rate, betas) for name in ("D", "G") if name in networks
+        }
+        losses = [*["D_real", "D_fake", "G_GAN"] * (D is not None), *["G_L1"] * (config.l1_weight > 0)]
+        shape = (3 * (1 + config.conditional), config.image_size, config.image_size)
+        self.pool = ImagePool(0 if D is None else config.pool_size, shape)
+        super().__init__(networks, optimizers, losses, pools={"pool": self.pool}, precision=precision)
+        self.config, self.G, self.D = config, G, D
 
-    def autocast(self) -> torch.autocast:
-        """Convolutions in the players' precision."""
-        return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
-
-    def step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """`train_step` for `training.fit`: a batch (N, 2, 3, H, W)."""
-        found, fake_B = train_step(self, *batch.unbind(1))
-        return torch.stack([found[name].detach().float() for name in self.names]), fake_B.detach()
+    def step(self, batch: Tensor, step: int = 0) -> tuple[Tensor, Tensor | None]:
+        """`train_step` for `training.loop.fit`: a batch (N, 2, 3, H, W)."""
+        losses, fake_B = train_step(self, *batch.unbind(1))
+        return self.stack(losses), fake_B.detach()
 
 
 def train_step(players: Players, real_A: Tensor, real_B: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -187,27 +177,25 @@ def train_step(players: Players, real_A: Tensor, real_B: Tensor) -> tuple[dict[s
     Returns:
         the losses by name, ``"D_real"``, ``"D_fake"``, ``"G_GAN"``, ``"G_L1"``, and fake_B.
     """
-    config, G, D, pool = players.config, players.G, players.D, players.pool
-    found: dict[str, Tensor] = {}
+    config, G, D = players.config, players.G, players.D
+    losses: dict[str, Tensor] = {}
     with players.autocast():
         fake_B = G(real_A)
-    shown = (real_A,) if config.conditional else ()
-    if D is not None and players.optimizer_D is not None:
+    if D is not None:
+        given = (real_A,) if config.conditional else ()
         with players.autocast():
-            earlier = pool(torch.cat((*shown, fake_B), 1)).split(3, 1)
-            found["D_real"] = adversarial.real_loss(D(*shown, real_B).float(), config.objective)
-            found["D_fake"] = adversarial.fake_loss(D(*earlier).float(), config.objective)
-        ((found["D_real"] + found["D_fake"]) / 2).backward()  # halved: D learns more slowly than G (Section 3.3)
-        players.optimizer_D.step()
-        players.optimizer_D.zero_grad(set_to_none=True)
-        with players.autocast(), layers.frozen(D):
-            found["G_GAN"] = config.gan_weight * adversarial.generator_loss(D(*shown, fake_B).float(), config.objective)
+            earlier = players.pool(torch.cat((*given, fake_B), 1)).split(3, 1)
+            losses["D_real"] = adversarial.real_loss(D(*given, real_B).float(), config.objective)
+            losses["D_fake"] = adversarial.fake_loss(D(*earlier).float(), config.objective)
+        # halved: D learns more slowly than G (Section 3.3)
+        update(players.optimizers["D"], (losses["D_real"] + losses["D_fake"]) / 2)
+        with players.autocast(), frozen(D):
+            logits = D(*given, fake_B).float()
+            losses["G_GAN"] = config.gan_weight * adversarial.generator_loss(logits, config.objective)
     if config.l1_weight > 0:
-        found["G_L1"] = config.l1_weight * 2 * (fake_B - real_B).abs().mean()  # 2: the paper's pictures span [−1, 1]
-    torch.stack([loss for name, loss in found.items() if name.startswith("G")]).sum().backward()
-    players.optimizer_G.step()
-    players.optimizer_G.zero_grad(set_to_none=True)
-    return found, fake_B
+        losses["G_L1"] = config.l1_weight * 2 * (fake_B - real_B).abs().mean()  # 2: the paper's pictures span [−1, 1]
+    update(players.optimizers["G"], torch.stack([loss for name, loss in losses.items() if name[0] == "G"]).sum())
+    return losses, fake_B
 
 
 def train(
@@ -222,13 +210,13 @@ def train(
     """Learn to translate A into B from pairs (Isola et al. 2017, Eq. 4).
 
     Args:
-        pairs: a map-style dataset of (2, 3, H, W) in [0, 1], A then B: `pairs.PairedImages`, `facades.Facades`, a
-            list of tensors.
+        pairs: a map-style dataset of (2, 3, H, W) in [0, 1], A then B: `data.pairs.PairedImages`,
+            `data.facades.Facades`, a list of tensors.
         config: defaults to the paper's: an hour or two on a GPU of 2017, days on two CPU cores.
         start: a trained model of the same shape to go on from. The discriminator goes on too where it has one.
         callback: called after each step with a `runtime.Progress` whose image is the first fake of the batch, or
             `preview` as the generator translates it by then.
-        checkpoint: a file; if it is there, the run goes on from it (`training.fit`).
+        checkpoint: a file; if it is there, the run goes on from it (`training.loop.fit`).
         preview: (N, 3, H, W) in [0, 1], pictures of A to watch; nothing is learned from them.
 
     Raises:
@@ -243,12 +231,12 @@ def train(
     config = config or Config()
     data: Any = pairs
     if len(pairs) == 0 or tuple(pairs[0].shape[:2]) != (2, 3):
-        found = tuple(pairs[0].shape) if len(pairs) else "none"
-        raise ValueError(f"expected pairs (2, 3, H, W), got {found}")
+        raise ValueError(f"expected pairs (2, 3, H, W), got {tuple(pairs[0].shape) if len(pairs) else 'none'}")
     device = runtime.pick_device(config.device)
     if config.load_size is not None:
-        data = Jitter(pairs, load_size=config.load_size, size=config.image_size, epochs=config.num_epochs,
-                      mirror=config.mirror, seed=config.seed).near(device)  # fmt: skip
+        data = Jitter(
+            pairs, load_size=config.load_size, size=config.image_size, mirror=config.mirror, seed=config.seed
+        ).near(device)
     elif tuple(pairs[0].shape[-2:]) != (config.image_size, config.image_size):
         size = config.image_size
         raise ValueError(f"with load_size=None pairs must be {size}×{size} px, got {tuple(pairs[0].shape)}")
@@ -265,24 +253,22 @@ def train(
     for network in (G, D):
         if network is not None:
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    players = Players(config, G, D, runtime.pick_precision(config.precision, device))
-    players.pool.to(device)
+    learner = Players(config, G, D, runtime.pick_precision(config.precision, device))
     if callback is not None and preview is not None:
-        callback = _showing(preview, players, callback)
-    marks = {"judged": start is not None and start.discriminator is not None}
-    facts, stopped = learn(
-        players, data, config, num_steps=num_steps, start=start, marks=marks, callback=callback, checkpoint=checkpoint
-    )
-    facts["photos"] = len(pairs)
-    return Model(G.cpu().eval(), config, facts, stopped, D.cpu().eval() if D is not None else None)
+        callback = _showing(preview, learner, callback)
+    run = train_and_summarize(
+        learner, data, config, num_steps=num_steps, start=start, callback=callback, checkpoint=checkpoint,
+        fingerprint={"discriminator goes on": start is not None and start.discriminator is not None},
+    )  # fmt: skip
+    return Model(G.cpu().eval(), config, run.facts, run.stopped, D.cpu().eval() if D is not None else None)
 
 
-def _showing(source: Tensor, players: Players, callback: runtime.Callback) -> runtime.Callback:
+def _showing(source: Tensor, learner: Players, callback: runtime.Callback) -> runtime.Callback:
     """`callback`, shown `source` as the unfinished generator translates it."""
-    unfinished, kind = Model(players.G, players.config, {}), players.device.type
+    unfinished, kind = Model(learner.G, learner.config, {}), learner.device.type
 
     def image() -> Tensor:
-        return translate(source, unfinished, device=kind, precision=players.config.precision).image
+        return translate(source, unfinished, device=kind, precision=learner.config.precision).image
 
     return lambda progress: callback(replace(progress, image=image))
 
@@ -310,14 +296,14 @@ def translate(
     place = runtime.pick_device(device)
     network = model.network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     dtype = runtime.pick_precision(precision, place)
-    began, found = time.perf_counter(), []
+    began, translated = time.perf_counter(), []
     mode = layers.batch_statistics(network) if test_mode == "batch_statistics" else layers.evaluating(network)
     together = model.config.batch_size if model.config.norm == "batch" else 1
     with torch.inference_mode(), mode:
         for batch in images.split(together):
             with runtime.seeded(seed, place), torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
-                found.append(network(batch.to(place).contiguous(memory_format=torch.channels_last)).cpu())
-    image = torch.cat(found)
+                translated.append(network(batch.to(place).contiguous(memory_format=torch.channels_last)).cpu())
+    image = torch.cat(translated)
     if model.config.aspect_ratio != 1:
         image = resize(image, (image.shape[-2], max(1, round(image.shape[-1] * model.config.aspect_ratio))))
     return Result(image, {"seconds": [time.perf_counter() - began]})

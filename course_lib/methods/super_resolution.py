@@ -31,7 +31,7 @@ from course_lib.networks.super_resolution_net import FACTORS, SuperResolutionNet
 from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.training import model_files
 from course_lib.training.loop import Minimizer
-from course_lib.training.run import learn
+from course_lib.training.run import train_and_summarize
 
 KIND = "super_resolution"
 LOSSES = ("feature", "pixel")
@@ -173,11 +173,11 @@ def train(
 
     Args:
         photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W), or None for the open
-            photos that come with the package. Folders and pictures are cut by `datasets.Crops`, at full detail.
+            photos that come with the package. Folders and pictures are cut by `data.crops.Crops`, at full detail.
         config: defaults to the paper's.
         start: a trained model of the same shape to go on from, for example ℓ_pixel's for ℓ_feat.
         callback: called after each step with a `runtime.Progress` whose image is the first picture of the batch.
-        checkpoint: a file; if it is there, the run goes on from it (`training.fit`).
+        checkpoint: a file; if it is there, the run goes on from it (`training.loop.fit`).
 
     Raises:
         ValueError: wrong shapes, a `start` of another shape, a layer the network does not have.
@@ -210,18 +210,18 @@ def train(
     def step(net: nn.Module, large: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             small = reduce(large, config.factor, config.blur)
-        found = net(small.contiguous(memory_format=torch.channels_last))
+        made = net(small.contiguous(memory_format=torch.channels_last))
         terms = []
         if perceptual is not None:
             # a network that always sees the same pooling grid learns to hide a cross-hatch in it
             top, left = torch.randint(config.shift + 1, (2,)).tolist()
             perceptual.set_content(large[..., top:, left:])
-            terms.append(perceptual(found[..., top:, left:])[0] / len(large))
+            terms.append(perceptual(made[..., top:, left:])[0] / len(large))
         if pixel_weight > 0:
-            terms.append(pixel_weight * (found - large).square().mean())
+            terms.append(pixel_weight * (made - large).square().mean())
         if config.tv_weight > 0:
-            terms.append(config.tv_weight * losses.total_variation_loss(found))
-        return torch.stack(terms), found
+            terms.append(config.tv_weight * losses.total_variation_loss(made))
+        return torch.stack(terms), made
 
     shares = {"feature": perceptual is not None, "pixel": pixel_weight > 0, "tv": config.tv_weight > 0}
     names = [name for name, used in shares.items() if used]
@@ -229,9 +229,9 @@ def train(
         network, step, names, learning_rate=config.learning_rate, accumulate=config.accumulate, precision=precision,
         capturable=perceptual is None or config.shift == 0,  # the shift is drawn on the host
     )  # fmt: skip
-    facts, stopped = learn(learner, data, config, start=start, callback=callback, checkpoint=checkpoint)
+    run = train_and_summarize(learner, data, config, start=start, callback=callback, checkpoint=checkpoint)
     source = "none" if perceptual is None else perceptual.network.source
-    return Model(network.cpu().eval(), config, {**facts, "loss_network": source}, stopped)
+    return Model(network.cpu().eval(), config, {**run.facts, "loss_network": source}, run.stopped)
 
 
 def upscale(
@@ -261,12 +261,12 @@ def upscale(
 
     with torch.inference_mode():
         if model.config.norm == "instance":  # its statistics are the whole picture's
-            found = enlarge(image)
+            enlarged = enlarge(image)
         else:
-            found = tiles.by_tiles(
+            enlarged = tiles.by_tiles(
                 enlarge, image, tile=_TILE if tile is None else tile, halo=network.halo, scale=model.config.factor
             )
-    return Result(found, {"seconds": [time.perf_counter() - began]})
+    return Result(enlarged, {"seconds": [time.perf_counter() - began]})
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:

@@ -105,19 +105,6 @@ def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
         module.training = training
 
 
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Inside the ``with``, gradients go through `network` and none is kept for its weights."""
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    try:
-        for parameter in learning:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)
-
-
 def initialize(network: nn.Module, std: float) -> None:
     """Draw filters from N(0, std²) and normalization scales from N(1, std²); set biases to 0 (Radford et al. 2016)."""
     for module in network.modules():

@@ -1,6 +1,7 @@
 """Training a network: the loop, and everything between a method's `train` and a file on disk.
 
-`run` is what every method calls, `loop` takes the steps, `players` holds what two or more networks share;
-`checkpoints`, `model_files`, `distributed` and `image_pool` serve them. No architecture, no data set
-and no paper is known here.
+From a method's `train` to a saved model there are three files to read: `run` (what every method calls), `loop` (the
+steps) and `model_files`. `players` holds what two or more networks share. `batches`, `schedules`, `optimizers`,
+`finite_guard`, `checkpoints`, `distributed` and `image_pool` serve the loop. Architectures, data sets and papers are
+not known here.
 """

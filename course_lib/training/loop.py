@@ -1,42 +1,45 @@
-"""The training loop: batches, learning rates, checkpoints that survive a kill, and nothing about any paper.
+"""The training loop: batches, learning rates, checkpoints that survive a kill. It knows no paper.
 
-What is done with a batch is a `Learner`'s business: `Minimizer` takes one Adam step down one loss; a game of two
-networks takes two.
+What is done with a batch is up to a `Learner`: `Minimizer` takes one step of Adam down one loss; the players of a GAN
+take one step each (`training.players`).
 
-What a step sees depends on its number alone: which items (`order`), what they are (a map-style dataset whose item k
-is always the same), and the random state, which is kept with the weights. So a run that was stopped, by whatever,
-goes on from its checkpoint as if nothing had happened; on a CPU the weights come out equal to the last bit.
+What a step computes depends on its number alone: its items (`training.batches.order`), what they are (a data set whose
+item k of an epoch is always the same), and the random state, which a checkpoint holds beside the weights. So a run that
+was stopped at any moment continues from its checkpoint as if nothing had happened; on a CPU the weights come out equal
+to the last bit.
 
-Started by ``torchrun``, every process takes its share of each batch, and gradients are averaged over all of them just
-before an optimizer steps. (torch's `DistributedDataParallel` wraps one network and expects one walk back for each walk
-forward; two players who judge each other do not move like that.)
+Started by ``torchrun``, every process takes its share of each batch, and gradients are averaged over the processes just
+before an optimizer steps. (torch's `DistributedDataParallel` expects one backward pass for each forward pass of one
+network; a generator and its discriminator do not work like that.)
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.utils.data import IterableDataset
 
 from course_lib import runtime
-from course_lib.cuda_graphs import CapturedStep, can_capture
-from course_lib.training import checkpoints
-from course_lib.training.checkpoints import CheckpointError
+from course_lib.cuda_graphs import CapturedStep
+from course_lib.training import batches, checkpoints
+from course_lib.training.checkpoints import CheckpointError, RunState
 from course_lib.training.distributed import Group
+from course_lib.training.finite_guard import FiniteGuard
+from course_lib.training.optimizers import Optimizers, adam, learning_rates, set_learning_rates
+from course_lib.training.schedules import Schedule, constant
 
-_FUSED = ("cpu", "cuda")  # devices with a fused Adam
+__all__ = ["CheckpointError", "Fit", "Learner", "Minimizer", "fit", "seconds_a_step"]
+
 _SAVE_EVERY = {"cpu": 100}  # steps between two checkpoints; on an accelerator 5,000: a step is shorter than a write
-_LOOK_EVERY = {"cpu": 1}  # steps between two looks at the numbers; on an accelerator 10: looking stops its queue
-_OWN = ("lr", "fused", "capturable", "foreach")  # settings of an optimizer that belong to its device, not to the run
 
-Loss = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
+Loss = Callable[[nn.Module, Any], tuple[Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True)
@@ -45,19 +48,32 @@ class Fit:
 
     history: dict[str, list[float]]  # "total" (the sum), each term and "seconds": one number a step
     stopped: str | None = None  # why the run ended early, or None
+    average: dict[str, Tensor] | None = None  # a state_dict of the network with averaged parameters, if asked for
 
 
 class Learner(Protocol):
     """What `fit` trains."""
 
-    network: nn.Module  # on its device; all that is learned or kept, for two players a module that holds both
-    optimizers: Sequence[torch.optim.Optimizer]  # their learning rates are those of the first step
+    network: nn.Module  # on its device; everything learned or kept: for two players, a module that holds both
+    optimizers: Optimizers  # by name; their learning rates are those that a schedule multiplies
     names: Sequence[str]  # of the terms
     accumulate: int  # in how many parts a batch is computed
-    capturable: bool  # `step` does the same on the host every time and never waits: it can become a CUDA graph
+    capturable: bool  # `step` can become a CUDA graph: see there
 
-    def step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Learn from a batch: gradients, then each optimizer once. Terms (K,), means over it; pictures to show."""
+    def step(self, batch: Any, step: int) -> tuple[Tensor, Tensor | None]:
+        """Learn from one batch: compute gradients, then let each optimizer step.
+
+        Args:
+            batch: a tensor, or a tuple or dict of batches, on the network's device.
+            step: how many steps were taken before this one; 0 at the first. A capturable learner must ignore it: a
+                CUDA graph would repeat the number of the step that was captured.
+
+        Returns:
+            The terms (K,), means over the batch; and pictures (N, 3, H, W) to show, or None.
+
+        A *capturable* learner does the same on the host at every step, draws no random numbers there, and never waits
+        for the device.
+        """
         ...
 
 
@@ -67,13 +83,12 @@ class Minimizer:
     Args:
         network: on its device; its parameters that require a gradient are trained.
         loss: ``loss(network, batch)`` → weighted terms (K,), *means* over the batch, and pictures (N, 3, H, W) to
-            show.
+            show, or None.
         names: the terms' names.
         accumulate: in how many parts a batch is computed, for less memory at the same result.
         precision: of convolutions inside ``torch.autocast``; the weights stay float32.
-        capturable: `loss` draws no numbers on the host, never waits for the device, and does the same every time. On
-            CUDA the step then becomes a graph (`course_lib.cuda_graphs`). A loss that breaks this promise is computed
-            with the numbers of its first steps for ever.
+        capturable: `loss` keeps the promise of a capturable `Learner`, so that on CUDA the step becomes a graph
+            (`course_lib.cuda_graphs`). If it does not, the numbers of its first steps are repeated forever.
     """
 
     def __init__(
@@ -83,33 +98,22 @@ class Minimizer:
     ) -> None:  # fmt: skip
         self.network, self.loss, self.names = network, loss, names
         self.accumulate, self.precision, self.capturable = accumulate, precision, capturable
-        self.optimizers: Sequence[torch.optim.Optimizer] = [adam(network, learning_rate)]
+        self.optimizers: Optimizers = {"network": adam(network, learning_rate)}
 
-    def step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, batch: Any, step: int = 0) -> tuple[Tensor, Tensor | None]:
         """One step of Adam; see `Learner`."""
-        found, shown = [], batch
-        for piece in batch.split(len(batch) // self.accumulate):
-            with torch.autocast(batch.device.type, self.precision, enabled=self.precision != torch.float32):
-                terms, shown = self.loss(self.network, piece)
+        rows, shown = [], None
+        device = next(self.network.parameters()).device
+        for part in batches.split(batch, self.accumulate):
+            with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
+                terms, shown = self.loss(self.network, part)
             if terms.shape != (count := len(self.names),):
                 raise ValueError(f"expected {count} terms, one for each name, got shape {tuple(terms.shape)}")
             (terms.sum() / self.accumulate).backward()
-            found.append(terms.detach())
-        self.optimizers[0].step()
-        self.optimizers[0].zero_grad(set_to_none=True)
-        return torch.stack(found).mean(0), shown.detach()
-
-
-def adam(network: nn.Module, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Adam:
-    """Adam (Kingma & Ba 2015) over what `network` learns, in one kernel where there is one.
-
-    On CUDA the learning rate is a tensor: a captured step can then be given another one.
-    """
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    device = next(network.parameters()).device
-    graphs = can_capture(device)
-    rate = torch.tensor(learning_rate, device=device) if graphs else learning_rate
-    return torch.optim.Adam(parameters, lr=rate, betas=betas, fused=device.type in _FUSED, capturable=graphs)
+            rows.append(terms.detach())
+        self.optimizers["network"].step()
+        self.optimizers["network"].zero_grad(set_to_none=True)
+        return torch.stack(rows).mean(0), None if shown is None else shown.detach()
 
 
 def fit(
@@ -118,37 +122,42 @@ def fit(
     *,
     num_steps: int,
     batch_size: int = 4,
-    cooldown: float = 0.0,
+    schedule: Schedule = constant,
+    ema: float | None = None,
     seed: int = 0,
     workers: int | None = None,
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int | None = None,
-    identity: Mapping[str, object] | None = None,
+    fingerprint: Mapping[str, object] | None = None,
 ) -> Fit:
     """Train a learner's network in place; one step is one batch.
 
     Args:
-        dataset: a map-style dataset of tensors; every item the same each time it is asked for. One that lies on the
-            accelerator (its ``device``) is asked for whole batches, ``batch(items)``, and needs no workers. An
+        dataset: a map-style data set; item k of an epoch is the same each time it is asked for. See
+            `training.batches` for sets that change from epoch to epoch or lie on the accelerator. An
             `IterableDataset` trains too, with at most one worker, but cannot be resumed.
-        batch_size: pictures a step, over all processes and all accumulated parts.
-        cooldown: the last part of the run, 0 to 1, over which the learning rates fall in a straight line to zero.
-        seed: order of the items, and torch's random state during the run (dropout), restored afterwards.
+        batch_size: items a step, over all processes and all accumulated parts.
+        schedule: ``schedule(step, num_steps)`` → a factor on the learning rates (`training.schedules`).
+        ema: in [0, 1): keep an average of the parameters, a ← ema · a + (1 − ema) · w after every step, from the first
+            weights on; it comes back as `Fit.average`. None: no average.
+        seed: of the order of items, and of torch's random state during the run (dropout), restored afterwards.
         workers: processes that prepare batches ahead; None: 2 on an accelerator, none on a CPU, whose cores train.
-        callback: called after each step with a `runtime.Progress` whose image is the first of `pictures`.
-        checkpoint: a file, written every `checkpoint_every` steps and at the end. If it is there, the run goes on
+        callback: called after each step with a `runtime.Progress`. Its image is the first of the pictures that the
+            learner returned; asking for it raises LookupError if the learner returned none.
+        checkpoint: a file, written every `checkpoint_every` steps and at the end. If it exists, the run continues
             from it.
         checkpoint_every: None: 100 steps on a CPU, 5,000 on an accelerator.
-        identity: what makes this run this run (a configuration): a checkpoint of another one is refused.
+        fingerprint: what else makes this run what it is (a configuration): a checkpoint of another run is refused.
 
     Raises:
         CheckpointError: `checkpoint` is damaged or of another run.
-        ValueError: a batch that cannot be shared out; a checkpoint asked of a plain iterable; more or fewer terms
-            than names.
+        ValueError: a batch that does not divide; a checkpoint for an iterable; a number of terms that differs from
+            that of the names; an `ema` outside [0, 1).
+        TypeError: batches of anything but tensors, tuples and dicts.
 
-    A term or a gradient that stops being finite ends the run: the network keeps its last good weights and
-    `Fit.stopped` says why. So it does where an iterable ends before `num_steps`.
+    If a term or a gradient stops being finite, the run ends: the network keeps its last good weights, and `Fit.stopped`
+    says why. It also ends where an iterable ends before `num_steps`.
     """
     network, accumulate = learner.network, learner.accumulate
     device = next(network.parameters()).device
@@ -157,83 +166,91 @@ def fit(
     group = Group.join(network)
     if min(num_steps, batch_size, accumulate, checkpoint_every) < 1:
         raise ValueError("num_steps, batch_size, accumulate and checkpoint_every must be at least 1")
-    if not 0 <= cooldown <= 1:
-        raise ValueError(f"cooldown is a part of the run, from 0 to 1, got {cooldown}")
+    if ema is not None and not 0 <= ema < 1:
+        raise ValueError(f"ema is the part of the average that stays at each step, from 0 to below 1, got {ema}")
     if batch_size % (group.size * accumulate):
         raise ValueError(f"a batch of {batch_size} does not divide into {group.size} × {accumulate} equal parts")
-    iterable = isinstance(dataset, IterableDataset)
-    if iterable and checkpoint is not None:
+    if isinstance(dataset, IterableDataset) and checkpoint is not None:
         raise ValueError(
-            "a plain iterable cannot be taken up where it was left, so it cannot have a checkpoint: "
+            "a plain iterable cannot be resumed where it was left, so it cannot have a checkpoint: "
             "give a map-style dataset (with __getitem__ and __len__), or checkpoint=None"
         )
-    rates = [[_number(settings["lr"]) for settings in optimizer.param_groups] for optimizer in learner.optimizers]
-    run = _Run(network, learner.optimizers, [], [])
+    state = RunState(network, learner.optimizers)
     if checkpoint is not None:
-        length = num_steps if cooldown > 0 else None  # without a cooldown, a finished run may be made longer
-        about = {
-            "num_steps": length, "batch": batch_size, "rates": rates, "cooldown": cooldown, "seed": seed,
-            "items": len(dataset), "identity": identity, "names": list(learner.names),
+        state.file = Path(checkpoint)
+        state.fingerprint = checkpoints.digest({
+            "batch": batch_size, "rates": learning_rates(learner.optimizers), "ema": ema, "seed": seed,
+            "items": len(dataset), "names": list(learner.names), "fingerprint": fingerprint,
             "network": {name: list(value.shape) for name, value in network.state_dict().items()},
-        }  # fmt: skip
-        run.file, run.mark = Path(checkpoint), checkpoints.fingerprint(about)
+        })  # fmt: skip
     with runtime.seeded(seed + group.rank, device):
-        if run.file is not None:
-            run.restore(group)
-        group.spread(network)
+        state.restore(group, schedule, num_steps)
+        group.broadcast_weights(network)
+        if ema is not None and state.average is None:
+            state.average = {name: weight.detach().clone() for name, weight in network.named_parameters()}
         network.train()
-        batches = _batches(dataset, len(run.rows), num_steps, batch_size, group, seed,
-                           workers if workers is not None else 2 * (device.type != "cpu"), device)  # fmt: skip
-        hooks = [optimizer.register_step_pre_hook(run.before_step(group)) for optimizer in learner.optimizers]
+        steps = range(len(state.rows), num_steps)
+        workers = workers if workers is not None else 2 * (device.type != "cpu")
+        data = batches.load(dataset, steps, batch_size, seed, group=group, workers=workers, device=device)
+        guard = FiniteGuard(state)
+        hooks = [o.register_step_pre_hook(guard.before_optimizer(group)) for o in learner.optimizers.values()]
         try:
-            return _train(run, learner, batches, group, callback, num_steps=num_steps, every=checkpoint_every,
-                          rates=rates, factor=lambda step: _rate(step, num_steps, cooldown))  # fmt: skip
+            stopped = _train(learner, state, guard, data, group, callback, num_steps=num_steps, schedule=schedule,
+                             ema=ema, save_every=checkpoint_every)  # fmt: skip
         finally:
             for hook in hooks:
                 hook.remove()
+    network.eval()
+    average = None if state.average is None else {**network.state_dict(), **state.average}
+    return Fit(state.history(learner.names), stopped, average)
 
 
 def _train(
-    run: _Run, learner: Learner, batches: Iterator[Tensor], group: Group, callback: runtime.Callback | None, *,
-    num_steps: int, every: int, rates: list[list[float]], factor: Callable[[int], float],
-) -> Fit:  # fmt: skip
-    names = learner.names
-    device = next(run.network.parameters()).device
-    looks = _LOOK_EVERY.get(device.type, 10)
-    before, began = run.seconds[-1] if run.seconds else 0.0, time.perf_counter()
-    run.keep()
+    learner: Learner, state: RunState, guard: FiniteGuard, data: Iterator[Any], group: Group,
+    callback: runtime.Callback | None, *, num_steps: int, schedule: Schedule, ema: float | None, save_every: int,
+) -> str | None:  # fmt: skip
+    """Take the steps; returns why the run ended early, or None."""
+    names, rates, device = learner.names, learning_rates(learner.optimizers), state.device
+    weights = dict(learner.network.named_parameters())
+    look_every = runtime.steps_between_looks(device)
+    before, began = state.seconds[-1] if state.seconds else 0.0, time.perf_counter()
+    batch: Any = None
+    step = len(state.seconds)  # how many were taken
 
-    def once(batch: Tensor) -> tuple[Tensor, Tensor]:
-        terms, shown = learner.step(batch)
-        return torch.cat((group.mean(terms.detach()), run.gradient())), shown
+    def compute(*tensors: Tensor) -> tuple[Tensor, Tensor | None]:
+        terms, shown = learner.step(batches.assemble(batch, tensors), step)
+        return torch.cat((group.mean(terms.detach()), guard.gradient())), shown
 
-    advance = CapturedStep(once, device, enabled=learner.capturable and group.size == 1, clean_up=run.forget_step)
-    for batch in batches:
-        for optimizer, own in zip(learner.optimizers, rates, strict=True):
-            for settings, rate in zip(optimizer.param_groups, own, strict=True):
-                _set_rate(settings, rate * factor(len(run.seconds)))
-        row, shown = advance(batch)
-        run.unseen.append(row.clone())
-        run.seconds.append(before + time.perf_counter() - began)
-        step = len(run.seconds)
-        saves = run.file is not None and (step % every == 0 or step == num_steps)
-        if (saves or step % looks == 0 or step == num_steps) and (stopped := run.look(names)):
-            return Fit(run.history(names), stopped)
+    compute_fast = CapturedStep(
+        compute, device, enabled=learner.capturable and group.size == 1, clean_up=guard.forget_step
+    )
+    for batch in data:
+        state.factors.append(schedule(step, num_steps))
+        set_learning_rates(learner.optimizers, rates, state.factors[-1])
+        row, shown = compute_fast(*batches.tensors(batch))
+        if ema is not None and state.average is not None:
+            get_ema_multi_avg_fn(ema)([*state.average.values()], [*weights.values()], step)
+        guard.unread.append(row.clone())
+        state.seconds.append(before + time.perf_counter() - began)
+        step += 1
+        saves = state.file is not None and (step % save_every == 0 or step == num_steps)
+        if (saves or step % look_every == 0 or step == num_steps) and (stopped := guard.look(names)):
+            return stopped
         if saves:
-            run.save(group)
+            state.save(group)
         if callback is not None and group.rank == 0:
-            losses = runtime.Losses(names, run.unseen[-1][:-1] if run.unseen else torch.tensor(run.rows[-1]))
-            callback(runtime.Progress(step, num_steps, losses, run.seconds[-1], _first(shown)))
-    stopped = run.look(names)  # an iterable ends when it likes
-    group.spread(run.network)
-    run.network.eval()
-    if stopped is None and len(run.rows) < num_steps:
-        stopped = f"the data ended after {len(run.rows)} of {num_steps} steps"
-    return Fit(run.history(names), stopped)
+            losses = runtime.Losses(names, guard.unread[-1][:-1] if guard.unread else torch.tensor(state.rows[-1]))
+            callback(runtime.Progress(step, num_steps, losses, state.seconds[-1], _first(shown)))
+    stopped = guard.look(names)  # an iterable may end between two looks
+    group.broadcast_weights(learner.network)
+    if stopped is None and len(state.rows) < num_steps:
+        stopped = f"the data ended after {len(state.rows)} of {num_steps} steps"
+    return stopped
 
 
 def seconds_a_step(seconds: Sequence[float]) -> float:
-    """Of the second half of a run, from ``history["seconds"]``: without warm-up, and whole even where looks are rare.
+    """The mean over the second half of a run, from ``history["seconds"]``: without the warm-up, and over several looks
+    at the numbers, which is where an accelerator waits.
 
     >>> seconds_a_step([5.0, 6.0, 7.0, 8.0])
     1.0
@@ -242,192 +259,12 @@ def seconds_a_step(seconds: Sequence[float]) -> float:
     return (seconds[-1] - seconds[half - 1]) / (len(seconds) - half)
 
 
-def _number(rate: float | Tensor) -> float:
-    """A learning rate as it was given: a float32 tensor holds 0.001 as 0.00100000005."""
-    return float(f"{rate.item():.6g}") if isinstance(rate, Tensor) else rate
-
-
-def _set_rate(settings: dict[str, Any], rate: float) -> None:
-    if isinstance(settings["lr"], Tensor):
-        settings["lr"].fill_(rate)
-    else:
-        settings["lr"] = rate
-
-
-def _rate(step: int, num_steps: int, cooldown: float) -> float:
-    """A factor: one, then down to zero in a straight line over the last part of the run."""
-    left = (num_steps - step) / num_steps  # 1 at the first step
-    return min(1.0, left / cooldown) if cooldown > 0 else 1.0
-
-
-def order(step: int, batch_size: int, length: int, seed: int) -> list[int]:
-    """The items of one batch (steps count from 0): every item once an epoch, in an order drawn from (seed, epoch).
-
-    >>> sorted(order(0, 2, 4, seed=1) + order(1, 2, 4, seed=1))
-    [0, 1, 2, 3]
-    """
-    found: list[int] = []
-    for position in range(step * batch_size, (step + 1) * batch_size):
-        found.append(int(_permutation(length, seed, position // length)[position % length]))
-    return found
-
-
-_last: tuple[tuple[int, int, int], Tensor] | None = None
-
-
-def _permutation(length: int, seed: int, epoch: int) -> Tensor:
-    """One epoch's order; the last one asked for is kept."""
-    global _last
-    key = (length, seed, epoch)
-    if _last is None or _last[0] != key:
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        _last = key, torch.randperm(length, generator=generator)
-    return _last[1]
-
-
-def _batches(
-    dataset: Any, done: int, num_steps: int, batch_size: int, group: Group, seed: int, workers: int, device: Any
-) -> Iterator[Tensor]:
-    """This process's share of each batch from step `done` on, prepared ahead by `workers` or cut by the set itself."""
-    if _lies_on(dataset, device):
-        for step in range(done, num_steps):
-            chosen = order(step, batch_size, len(dataset), seed)[group.rank :: group.size]
-            yield dataset.batch(chosen)
-        return
-    generator = torch.Generator().manual_seed(seed)  # so that the loader draws nothing from the run's own
-    settings: dict[str, Any] = {"num_workers": workers, "generator": generator, "pin_memory": device.type == "cuda"}
-    if isinstance(dataset, IterableDataset):
-        settings["num_workers"] = min(workers, 1)  # each worker would run through all of it
-        whole = islice(DataLoader(dataset, batch_size=batch_size, drop_last=True, **settings), num_steps)
-        found: Iterable[Tensor] = (batch[group.rank :: group.size] for batch in whole)
-    else:
-        orders = (order(step, batch_size, len(dataset), seed) for step in range(done, num_steps))
-        found = DataLoader(dataset, batch_sampler=_Lazy(o[group.rank :: group.size] for o in orders), **settings)
-    for batch in found:
-        yield batch.to(device, non_blocking=True)
-
-
-def _lies_on(dataset: Any, device: torch.device) -> bool:
-    """Whether the pictures of `dataset` are on the accelerator already, so that it cuts whole batches there."""
-    return device.type != "cpu" and getattr(dataset, "device", None) == device and hasattr(dataset, "batch")
-
-
-class _Lazy:
-    """A sampler of batches made as they are asked for."""
-
-    def __init__(self, batches: Iterator[list[int]]) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return self.batches
-
-
-@dataclass
-class _Run:
-    """What a checkpoint holds, and how it gets there and back."""
-
-    network: nn.Module
-    optimizers: Sequence[torch.optim.Optimizer]
-    rows: list[list[float]]
-    seconds: list[float]
-    unseen: list[Tensor] = field(default_factory=list)  # terms and the gradient's norm of steps not looked at yet
-    norms: list[Tensor] = field(default_factory=list)  # of this step's gradients, one for each optimizer
-    file: Path | None = None
-    mark: str = ""
-    good: dict[str, Tensor] | None = None
-
-    def before_step(self, group: Group) -> Callable[..., None]:
-        """What an optimizer does before it steps: average its gradients over the processes, and note their norm."""
-
-        def hook(optimizer: torch.optim.Optimizer, *_: object) -> None:
-            found = [p.grad for settings in optimizer.param_groups for p in settings["params"] if p.grad is not None]
-            for gradient in found:
-                group.mean(gradient)
-            self.norms.append(nn.utils.get_total_norm(found))
-
-        return hook
-
-    def gradient(self) -> Tensor:
-        """One number, (1,), that is finite when all gradients of the step were."""
-        total = torch.stack(self.norms).sum().view(1)
-        self.norms.clear()
-        return total
-
-    def forget_step(self) -> None:
-        """Drop what a step that was not finished left behind."""
-        self.norms.clear()
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-
-    def keep(self) -> None:
-        """Remember these weights as good, on their device."""
-        self.good = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
-
-    def look(self, names: Sequence[str]) -> str | None:
-        """Fetch the numbers of the steps not looked at. If one is not finite: back to the good weights, and why."""
-        if not self.unseen:
-            return None
-        rows = torch.stack(self.unseen).cpu()  # (steps, K + 1)
-        self.unseen.clear()
-        broken = (~rows.isfinite()).nonzero().tolist()  # in order of steps
-        if not broken:
-            self.rows += rows[:, :-1].tolist()
-            self.keep()
-            return None
-        assert self.good is not None
-        self.network.load_state_dict(self.good)
-        self.network.eval()
-        first, column = broken[0]
-        self.rows += rows[:first, :-1].tolist()
-        self.seconds = self.seconds[: len(self.rows)]
-        advice = "try a smaller learning_rate, precision='float32', or a smaller weight on that term"
-        what = (*names, "the gradient")[column]
-        return f"step {len(self.rows) + 1}: {what} is not finite any more; {advice}"
-
-    def history(self, names: Sequence[str]) -> dict[str, list[float]]:
-        columns = dict(zip(names, map(list, zip(*self.rows, strict=True)), strict=True)) if self.rows else {}
-        return {"total": [sum(row) for row in self.rows], **columns, "seconds": list(self.seconds)}
-
-    def save(self, group: Group) -> None:
-        """Write everything beside the file, make it durable, then put it in the file's place in one move."""
-        assert self.file is not None
-        random = group.gather(checkpoints.random_states(next(self.network.parameters()).device))
-        if group.rank > 0:
-            return
-        state = {
-            "mark": self.mark, "rows": self.rows, "seconds": self.seconds,
-            "network": self.network.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
-            "random": random,
-        }  # fmt: skip
-        checkpoints.write(self.file, state)
-
-    def restore(self, group: Group) -> None:
-        """Go on from the file where there is one; the first process reads it for all."""
-        state = group.share(self._read() if group.rank == 0 else None)
-        if state is None:
-            return
-        if isinstance(state, CheckpointError):
-            raise state
-        self.network.load_state_dict(state["network"])
-        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
-            own = [{name: settings[name] for name in _OWN if name in settings} for settings in optimizer.param_groups]
-            for settings, mine in zip(kept["param_groups"], own, strict=True):
-                settings |= mine
-            optimizer.load_state_dict(kept)
-            for settings, mine in zip(optimizer.param_groups, own, strict=True):
-                settings |= mine  # loading copies a rate that is a tensor; a captured step knows the first one
-        self.rows, self.seconds = state["rows"], state["seconds"]
-        if group.rank < len(state["random"]):
-            checkpoints.set_random_states(next(self.network.parameters()).device, state["random"][group.rank])
-
-    def _read(self) -> dict[str, Any] | CheckpointError | None:
-        assert self.file is not None
-        try:
-            return checkpoints.read(self.file, self.mark)
-        except CheckpointError as error:  # for all processes to raise
-            return error
-
-
 def _first(pictures: Tensor | None) -> Callable[[], Tensor]:
-    assert pictures is not None
-    return lambda: pictures.detach()[:1].float().clamp(0, 1).cpu()
+    """`runtime.Progress.image`: the first of the pictures, or a LookupError."""
+
+    def image() -> Tensor:
+        if pictures is None:
+            raise LookupError("this run has no picture to show: its learner returned none")
+        return pictures.detach()[:1].float().clamp(0, 1).cpu()
+
+    return image

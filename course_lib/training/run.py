@@ -1,47 +1,68 @@
-"""What every method's `train` does around `training.fit`: say which run this is, and what is worth keeping of it."""
+"""What every method's `train` calls: one training run and its summary.
+
+It says which run this is, so that a checkpoint of another one is refused, trains, and collects what is worth keeping.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from course_lib import runtime
 from course_lib.training.loop import Learner, fit
+from course_lib.training.schedules import Schedule, linear_to_zero
 
 
-def learn(
+class Summary(NamedTuple):
+    """What `train_and_summarize` returns."""
+
+    facts: dict[str, Any]  # "steps", "seconds", "device", "photos", "started_from", "history": see there
+    stopped: str | None  # why the run ended early, or None
+    average: dict[str, Tensor] | None  # see `training.loop.Fit`
+
+
+def train_and_summarize(
     learner: Learner,
     data: Any,
     config: Any,
     *,
     num_steps: int | None = None,
+    schedule: Schedule | None = None,
+    ema: float | None = None,
     start: Any = None,
-    marks: Mapping[str, object] | None = None,
+    fingerprint: Mapping[str, object] | None = None,
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
-) -> tuple[dict[str, Any], str | None]:
+) -> Summary:
     """Train the learner's network in place as `config` says; a checkpoint of any other run is refused.
 
     Args:
-        learner, data, callback, checkpoint: as `training.fit` takes them. Data that has an ``identity`` is known by it.
-        config: a method's ``Config``, with ``batch_size``, ``cooldown`` and ``seed``.
-        num_steps: how long; None: ``config.num_steps``.
-        start: the method's ``Model`` that the weights came from, or None.
-        marks: what else tells this run from others.
+        learner, data, ema, callback, checkpoint: as `training.loop.fit` takes them. The ``fingerprint`` of the data,
+            if they have one, becomes part of that of the run.
+        config: a method's ``Config``, with ``batch_size``, ``seed`` and what the next two defaults need.
+        num_steps: None: ``config.num_steps``.
+        schedule: of the learning rates; None: they fall to zero over the last part ``config.cooldown``.
+        start: the method's ``Model`` that the first weights came from, or None.
+        fingerprint: what else tells this run from others.
 
     Returns:
-        The facts of the run: ``"steps"``, ``"seconds"``, ``"device"``, ``"photos"`` (how many; None where nobody
-        can count), ``"started_from"``, ``"history"``; and why it ended early, or None.
+        The facts are ``"steps"``, ``"seconds"``, ``"device"``, ``"photos"`` (how many; None for data without a
+        length), ``"started_from"`` (the name of the model, or None) and ``"history"``.
     """
     network = learner.network
-    identity = {**asdict(config), **(marks or {}), "num_steps": None}  # a longer run may go on from a shorter one
-    identity["start"] = start is not None and sum(v.double().sum().item() for v in start.network.state_dict().values())
-    identity["data"] = getattr(data, "identity", None)
     done = fit(
         learner, data, num_steps=num_steps or config.num_steps, batch_size=config.batch_size,
-        cooldown=config.cooldown, seed=config.seed, callback=callback, checkpoint=checkpoint, identity=identity,
+        schedule=linear_to_zero(config.cooldown) if schedule is None else schedule, ema=ema, seed=config.seed,
+        callback=callback, checkpoint=checkpoint,
+        fingerprint={
+            **asdict(config), **(fingerprint or {}), "num_steps": None,  # a longer run may continue a shorter one
+            "start": start is not None and sum(v.double().sum().item() for v in start.network.state_dict().values()),
+            "data": getattr(data, "fingerprint", None),
+        },
     )  # fmt: skip
     facts = {
         "steps": len(done.history["total"]),
@@ -51,4 +72,4 @@ def learn(
         "started_from": None if start is None else start.facts.get("name", "another model"),
         "history": done.history,
     }
-    return facts, done.stopped
+    return Summary(facts, done.stopped, done.average)

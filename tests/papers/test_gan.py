@@ -206,8 +206,7 @@ def test_the_step_is_at_most_thirty_lines():
 
 
 def sgd(players, rate=0.1):
-    players.optimizer_D = torch.optim.SGD(players.D.parameters(), rate)
-    players.optimizer_G = torch.optim.SGD(players.G.parameters(), rate)
+    players.optimizers = {name: torch.optim.SGD(players.network[name].parameters(), rate) for name in ("D", "G")}
     return players
 
 
@@ -252,7 +251,7 @@ def test_each_player_moves_by_its_own_loss_alone():
     config = tiny()
     for still in ("G", "D"):
         players = sgd(Players(config, gan.build(config), gan.build_discriminator(config)))
-        for group in getattr(players, f"optimizer_{still}").param_groups:
+        for group in players.optimizers[still].param_groups:
             group["lr"] = 0.0
         before = {name: value.clone() for name, value in players.network.state_dict().items()}
         train_step(players, cloud(8)[None])
@@ -272,7 +271,7 @@ def test_k_minibatches_are_k_steps_of_d_and_one_of_g():
         def count(*_, name=name):
             steps[name] += 1
 
-        getattr(players, f"optimizer_{name}").register_step_post_hook(count)
+        players.optimizers[name].register_step_post_hook(count)
     train_step(players, torch.stack([cloud(8, seed=k) for k in range(3)]))
     assert steps == {"D": 3, "G": 1}
 

@@ -123,11 +123,11 @@ def test_the_players_are_the_papers():
     assert sum(p.numel() for p in learner.G.parameters()) == 54_413_955
     assert sum(p.numel() for p in learner.D.parameters()) == 2_768_705
     assert (learner.D.patch, learner.D.pictures, learner.G.depth) == (70, 2, 8)
-    for optimizer, network in ((learner.optimizer_G, learner.G), (learner.optimizer_D, learner.D)):
-        (settings,) = optimizer.param_groups
+    for name, network in (("G", learner.G), ("D", learner.D)):
+        (settings,) = learner.optimizers[name].param_groups
         assert (settings["lr"], settings["betas"]) == (2e-4, (0.5, 0.999))
         assert {id(p) for p in settings["params"]} == {id(p) for p in network.parameters()}
-    assert learner.optimizers == [learner.optimizer_D, learner.optimizer_G]  # who moves first
+    assert list(learner.optimizers) == ["D", "G"]
 
 
 def spread(network):
@@ -291,9 +291,8 @@ class Watch:
 
     def __init__(self, learner):
         self.learner, self.order, self.gradients = learner, [], {}
-        for name, optimizer in (("D", learner.optimizer_D), ("G", learner.optimizer_G)):
-            if optimizer is not None:
-                optimizer.register_step_pre_hook(partial(self.note, name))
+        for name, optimizer in learner.optimizers.items():
+            optimizer.register_step_pre_hook(partial(self.note, name))
 
     def note(self, name, *_):
         self.order.append(name)

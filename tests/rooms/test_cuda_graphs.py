@@ -82,7 +82,7 @@ def graphs(monkeypatch):
         return capture_on_the_cpu(step, device)
 
     monkeypatch.setattr("course_lib.cuda_graphs.can_capture", lambda device: True)
-    monkeypatch.setattr("course_lib.training.loop.can_capture", lambda device: True)
+    monkeypatch.setattr("course_lib.training.optimizers.can_capture", lambda device: True)
     monkeypatch.setattr("course_lib.optimize.image.can_capture", lambda device: True)
     monkeypatch.setattr(cuda_graphs, "capture", capture)
     monkeypatch.setattr(CapturedStep, "_beside", lambda self, *inputs: self.step(*inputs))

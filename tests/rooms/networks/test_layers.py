@@ -11,7 +11,6 @@ from course_lib.networks.layers import (
     ResidualBlock,
     batch_statistics,
     evaluating,
-    frozen,
     held_statistics,
     initialize,
     norm_layer,
@@ -281,22 +280,7 @@ def test_evaluating_turns_off_dropout_and_uses_running_statistics(training):
     assert modes(network) == [training] * 5
 
 
-def test_frozen_weights_let_gradients_through_and_store_none():
-    network, picture = conv_norm().eval(), random(1, 3, 8, 8).requires_grad_()
-    (expected,) = torch.autograd.grad(network(picture).square().sum(), picture)
-    network[3].bias.requires_grad_(False)
-    wanted = [parameter.requires_grad for parameter in network.parameters()]
-    with frozen(network):
-        output = network(picture)
-    output.square().sum().backward()  # also after the `with`
-    torch.testing.assert_close(picture.grad, expected)
-    assert all(parameter.grad is None for parameter in network.parameters())
-    assert [parameter.requires_grad for parameter in network.parameters()] == wanted
-    network(picture).sum().backward()
-    assert [parameter.grad is not None for parameter in network.parameters()] == wanted
-
-
-@pytest.mark.parametrize("context", [batch_statistics, evaluating, frozen])
+@pytest.mark.parametrize("context", [batch_statistics, evaluating])
 @pytest.mark.parametrize("training", [True, False])
 def test_a_failure_inside_leaves_the_network_as_it_was(context, training):
     network = conv_norm().train(training)
@@ -305,7 +289,6 @@ def test_a_failure_inside_leaves_the_network_as_it_was(context, training):
         use_in(context, network)
     assert modes(network) == [training] * 5
     assert network[1].track_running_stats
-    assert all(parameter.requires_grad for parameter in network.parameters())
     assert same(state_of(network), before)
 
 

@@ -1,4 +1,4 @@
-"""Who trains with whom: one process alone, and two players trained by two processes as by one."""
+"""One process alone, and two players that two processes train as one process does."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def flat(weights):
 # --- alone ---
 
 
-def test_alone_there_is_nobody_to_ask(monkeypatch):
+def test_a_single_process_changes_nothing(monkeypatch):
     for size in (None, "1"):
         monkeypatch.delenv("WORLD_SIZE", raising=False)
         if size:
@@ -48,13 +48,13 @@ def test_alone_there_is_nobody_to_ask(monkeypatch):
         assert group == Group(rank=0, size=1)
     terms, network = torch.tensor([1.0, 2.0]), nn.Linear(2, 2)
     before = network.weight.detach().clone()
-    group.spread(network)
+    group.broadcast_weights(network)
     assert group.mean(terms) is terms
     assert terms.tolist() == [1, 2]
     assert torch.equal(network.weight, before)
     (mine,) = group.gather([terms])
     assert mine[0] is terms
-    assert group.share(terms) is terms
+    assert group.broadcast_object(terms) is terms
 
 
 # --- two ---
@@ -78,35 +78,35 @@ for _ in range(rank + 1):
     norm(torch.full((2, 2, 3, 3), rank + 1.0))
 with torch.no_grad():
     norm.weight.fill_(rank + 7)
-group.spread(norm)
+group.broadcast_weights(norm)
 terms = torch.tensor([1.0, 10.0]) * (rank + 1)
 asked = {
     "who": [group.rank, group.size],
     "mean": [group.mean(terms) is terms, terms.tolist()],
-    "spread": {name: value.flatten().tolist() for name, value in norm.state_dict().items()},
+    "weights": {name: value.flatten().tolist() for name, value in norm.state_dict().items()},
     "gather": [[value.tolist() for value in each] for each in group.gather([torch.tensor([rank, 5])])],
-    "share": group.share({"from": rank}),
+    "broadcast": group.broadcast_object({"from": rank}),
 }
 
 learner, steps, last = t.players(seed=rank), [], []  # the second begins with weights of its own
 networks = {"D": learner.D, "G": learner.G}
-optimizers = {"D": learner.optimizer_D, "G": learner.optimizer_G}
+optimizers = learner.optimizers
 
 def gradient(name):
     return torch.cat([p.grad.flatten() for p in networks[name].parameters() if p.grad is not None] or [torch.zeros(0)])
 
-def note(name, found):
-    found.append((name, {player: gradient(player).clone() for player in networks}))
+def note(name, steps):
+    steps.append((name, {player: gradient(player).clone() for player in networks}))
 
 for name, optimizer in optimizers.items():
     optimizer.register_step_pre_hook(lambda *_, name=name: note(name, steps))  # before the one that fit brings
 
 original = learner.step
-def step(batch):
+def step(batch, number):
     if not last:
         for name, optimizer in optimizers.items():
             optimizer.register_step_pre_hook(lambda *_, name=name: note(name, last))  # after it
-    return original(batch)
+    return original(batch, number)
 
 learner.step = step
 weights, history = t.fit(learner)
@@ -128,16 +128,16 @@ def together(tmp_path_factory):
     return [torch.load(folder / f"rank{rank}", weights_only=True) for rank in (0, 1)], reports
 
 
-def test_what_two_tell_each_other(together):
+def test_two_processes_average_broadcast_and_gather(together):
     first, second = together[1]
     assert (first.pop("who"), second.pop("who")) == ([0, 2], [1, 2])
     assert first == second
     assert first["mean"] == [True, [1.5, 15]]  # of 1 and 2, of 10 and 20; in place
     assert first["gather"] == [[[0, 5]], [[1, 5]]]
-    assert first["share"] == {"from": 0}
-    assert first["spread"]["weight"] == [7, 7]
-    assert first["spread"]["num_batches_tracked"] == [1]
-    assert first["spread"]["running_mean"] == pytest.approx([0.1, 0.1])  # a tenth of the first one's ones
+    assert first["broadcast"] == {"from": 0}
+    assert first["weights"]["weight"] == [7, 7]
+    assert first["weights"]["num_batches_tracked"] == [1]
+    assert first["weights"]["running_mean"] == pytest.approx([0.1, 0.1])  # a tenth of the first one's ones
 
 
 def test_two_players_in_two_processes_end_where_one_process_does(together):
@@ -152,9 +152,9 @@ def test_two_players_in_two_processes_end_where_one_process_does(together):
     assert (ours - flat(weights)).norm() < way / 100
     assert (ours - flat(fit(players(), batch_size=2)[0])).norm() > way / 10  # where half of the batches is missing
     for name in ("D_real", "D_fake", "G_GAN", "G_L1", "total"):
-        found, other = (rank["history"][name] for rank in together[0])
-        assert found == other
-        assert found == pytest.approx(history[name], rel=1e-2)
+        first, second = (rank["history"][name] for rank in together[0])
+        assert first == second
+        assert first == pytest.approx(history[name], rel=1e-2)
 
 
 def test_gradients_are_averaged_just_before_each_player_steps(together):
@@ -162,9 +162,9 @@ def test_gradients_are_averaged_just_before_each_player_steps(together):
     (first, second), _ = together
     assert [name for name, _ in first["own"]] == ["D", "G"] * STEPS
     assert [name for name, _ in first["averaged"]] == ["D", "G"] * STEPS
-    for k, (name, found) in enumerate(first["averaged"]):
+    for k, (name, averaged) in enumerate(first["averaged"]):
         own, other = (rank["own"][k][1][name] for rank in (first, second))
         assert (own - other).norm() > 0.1 * own.norm()
-        torch.testing.assert_close(found[name], (own + other) / 2, rtol=1e-5, atol=1e-9)
-        assert torch.equal(found[name], second["averaged"][k][1][name])
-        assert not len(found["G" if name == "D" else "D"])
+        torch.testing.assert_close(averaged[name], (own + other) / 2, rtol=1e-5, atol=1e-9)
+        assert torch.equal(averaged[name], second["averaged"][k][1][name])
+        assert not len(averaged["G" if name == "D" else "D"])

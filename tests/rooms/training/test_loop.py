@@ -1,4 +1,4 @@
-"""The training loop: killed and taken up again, in parts, in several processes, and with numbers that break."""
+"""The training loop: killed and resumed, in parts of a batch, in several processes, and with numbers that break."""
 
 import io
 import json
@@ -16,8 +16,10 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset, IterableDataset
 
-from course_lib.training import loop
-from course_lib.training.loop import CheckpointError, Minimizer, order
+from course_lib import runtime
+from course_lib.training import batches, loop
+from course_lib.training.loop import CheckpointError, Minimizer
+from course_lib.training.schedules import inverse_decay, linear_to_zero
 
 NAMES = ("error", "size")
 
@@ -61,7 +63,13 @@ def loss(net, batch):
     return torch.stack(((made - batch.flip(-1)).square().mean(), 0.01 * made.square().mean())), made
 
 
-def fit(net, loss, names, data, *, learning_rate=1e-3, accumulate=1, precision=torch.float32, **options):
+def order(step, batch_size, length, seed):
+    """The items of one batch."""
+    return [k for _, k in next(batches.order(length, batch_size, seed, start=step))]
+
+
+def fit(net, loss, names, data, *, learning_rate=1e-3, accumulate=1, precision=torch.float32, cooldown=0.0, **options):
+    options.setdefault("schedule", linear_to_zero(cooldown))
     learner = Minimizer(net, loss, names, learning_rate=learning_rate, accumulate=accumulate, precision=precision)
     return loop.fit(learner, data, **options)
 
@@ -72,6 +80,10 @@ def train(net=None, data=None, *, loss=loss, **options):
     options = {"num_steps": 6, "batch_size": 4, "learning_rate": 0.01, **options}
     done = fit(net, loss, NAMES, Pictures() if data is None else data, **options)
     return {name: value.clone() for name, value in net.state_dict().items()}, done
+
+
+def look_every(monkeypatch, steps):
+    monkeypatch.setattr(runtime, "steps_between_looks", lambda device: steps)
 
 
 def same(a, b):
@@ -232,7 +244,7 @@ def test_an_iterable_is_run_through_once_in_its_order(workers):
 
 @pytest.mark.parametrize("looks", [1, 10])
 def test_an_iterable_that_ends_early_says_so(monkeypatch, looks):
-    monkeypatch.setattr(loop, "_LOOK_EVERY", {"cpu": looks})
+    look_every(monkeypatch, looks)
     weights, done = train(data=Stream(Pictures(14)))
     assert done.stopped == "the data ended after 3 of 6 steps"  # 14 = 3 · 4 + 2, and half a batch is none
     assert {len(column) for column in done.history.values()} == {3}
@@ -240,7 +252,7 @@ def test_an_iterable_that_ends_early_says_so(monkeypatch, looks):
 
 
 def test_an_iterable_cannot_have_a_checkpoint(tmp_path):
-    with pytest.raises(ValueError, match="a plain iterable cannot be taken up where it was left.* map-style dataset"):
+    with pytest.raises(ValueError, match="a plain iterable cannot be resumed where it was left.* map-style dataset"):
         train(data=Stream(Pictures()), checkpoint=tmp_path / "run.pt")
     assert not [*tmp_path.iterdir()]
 
@@ -324,7 +336,7 @@ def test_the_worlds_random_state_is_left_alone(monkeypatch):
 
 @pytest.mark.parametrize("looks", [1, 10])
 def test_the_callback_gets_every_step(monkeypatch, looks):
-    monkeypatch.setattr(loop, "_LOOK_EVERY", {"cpu": looks})
+    look_every(monkeypatch, looks)
     seen, made = [], []
 
     def wide(net, batch):
@@ -389,7 +401,7 @@ def test_a_run_that_breaks_at_once_keeps_its_first_weights():
 
 
 def test_where_looking_is_dear_the_weights_are_of_the_last_look(monkeypatch):
-    monkeypatch.setattr(loop, "_LOOK_EVERY", {"cpu": 4})
+    look_every(monkeypatch, 4)
     weights, done = train(loss=breaking(7), num_steps=9)
     assert done.stopped.startswith("step 7: size")
     before, _ = train(num_steps=4)
@@ -398,7 +410,7 @@ def test_where_looking_is_dear_the_weights_are_of_the_last_look(monkeypatch):
 
 
 def test_no_broken_weights_reach_the_checkpoint(monkeypatch, tmp_path):
-    monkeypatch.setattr(loop, "_LOOK_EVERY", {"cpu": 10})
+    look_every(monkeypatch, 10)
     file = tmp_path / "run.pt"
     _, done = train(loss=breaking(5), checkpoint=file, checkpoint_every=2)
     assert done.stopped.startswith("step 5: size")
@@ -415,7 +427,7 @@ def test_no_broken_weights_reach_the_checkpoint(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("looks", [1, 10])
 def test_a_longer_run_goes_on_from_a_finished_one(monkeypatch, tmp_path, looks):
-    monkeypatch.setattr(loop, "_LOOK_EVERY", {"cpu": looks})
+    look_every(monkeypatch, looks)
     straight = train(network(dropout=0.3, norm=True), num_steps=9)
     steps = []
     for num_steps in (3, 4, 9):
@@ -440,36 +452,36 @@ def test_a_run_that_is_done_comes_back_as_it_was(tmp_path):
 
 
 def test_with_a_cooldown_the_length_is_part_of_the_run(tmp_path):
-    for name, identity in (("plain", None), ("named", {"num_steps": None})):  # an identity hides nothing of it
-        train(checkpoint=tmp_path / name, cooldown=0.5, identity=identity)
+    for name, fingerprint in (("plain", None), ("named", {"num_steps": None})):
+        train(checkpoint=tmp_path / name, cooldown=0.5, fingerprint=fingerprint)
         with pytest.raises(CheckpointError, match="another configuration"):
-            train(checkpoint=tmp_path / name, cooldown=0.5, num_steps=8, identity=identity)
+            train(checkpoint=tmp_path / name, cooldown=0.5, num_steps=8, fingerprint=fingerprint)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {"identity": {"style": "another"}},
-        {"identity": None},
+        {"fingerprint": {"style": "another"}},
+        {"fingerprint": None},
         {"batch_size": 2},
         {"seed": 1},
         {"learning_rate": 0.02},
-        {"cooldown": 0.1},
+        {"cooldown": 0.5},
         {"data": Pictures(11)},
         {"net": "wider"},
         {"net": "normalized"},
     ],
-    ids=["identity", "no identity", "batch", "seed", "rate", "cooldown", "data", "wider", "normalized"],
+    ids=["fingerprint", "no fingerprint", "batch", "seed", "rate", "cooldown", "data", "wider", "normalized"],
 )
 def test_a_checkpoint_of_another_run_is_refused_and_stays(tmp_path, other):
     file = tmp_path / "run.pt"
-    train(checkpoint=file, identity={"style": "this"})
+    train(checkpoint=file, fingerprint={"style": "this"})
     content = file.read_bytes()
     other = dict(other)
     net = {"wider": network(channels=5), "normalized": network(norm=True)}.get(other.pop("net", ""), network())
     start = {name: value.clone() for name, value in net.state_dict().items()}
     with pytest.raises(CheckpointError, match=r"run\.pt belongs to a run with another configuration; delete it, or"):
-        train(net, checkpoint=file, **{"identity": {"style": "this"}, **other})
+        train(net, checkpoint=file, **{"fingerprint": {"style": "this"}, **other})
     assert file.read_bytes() == content
     assert same(net.state_dict(), start)
 
@@ -510,9 +522,9 @@ DAMAGES = {
     "garbage": lambda good, trap: bytes(range(256)) * 40,
     "a text": lambda good, trap: b"not a checkpoint",
     "another torch file": lambda good, trap: torch_file(torch.zeros(3)),
-    "no mark": lambda good, trap: torch_file({"network": {}}),
+    "no fingerprint": lambda good, trap: torch_file({"network": {}}),
     "a pickle that acts": lambda good, trap: pickle.dumps(Touch(trap)),
-    "a torch file that acts": lambda good, trap: torch_file({"format": 1, "mark": "", "network": Touch(trap)}),
+    "a torch file that acts": lambda good, trap: torch_file({"format": 2, "fingerprint": "", "network": Touch(trap)}),
 }
 
 

@@ -1,4 +1,4 @@
-"""What stands around the training loop in every method: the run's identity and its facts."""
+"""What every method's `train` calls: the fingerprint of a run, its schedule and its facts."""
 
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -9,7 +9,8 @@ from torch import nn
 
 from course_lib.data.crops import Crops
 from course_lib.training.loop import CheckpointError, Minimizer
-from course_lib.training.run import learn
+from course_lib.training.run import train_and_summarize
+from course_lib.training.schedules import inverse_decay
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class Config:
 
 
 def step(network, batch):
-    found = network(batch)
-    return (found - batch).square().mean().view(1), found
+    made = network(batch)
+    return (made - batch).square().mean().view(1), made
 
 
 def crops(picture, seed=1):
@@ -37,9 +38,9 @@ def run(data, config=None, **options):
     network = nn.Conv2d(3, 3, 1)
     config = config or Config()
     learner = Minimizer(network, step, ["pixel"], learning_rate=config.learning_rate)
-    facts, stopped = learn(learner, data, config, **options)
-    assert stopped is None
-    return network, facts
+    summary = train_and_summarize(learner, data, config, **options)
+    assert summary.stopped is None
+    return network, summary.facts
 
 
 def test_the_facts_of_a_run(picture):
@@ -57,18 +58,34 @@ def test_a_start_is_named(picture):
 
 def test_a_longer_run_goes_on_and_any_other_is_refused(picture, tmp_path):
     file = tmp_path / "run.checkpoint"
-    run(crops(picture), checkpoint=file, marks={"style": 1.0})
-    longer, facts = run(crops(picture), Config(num_steps=5), checkpoint=file, marks={"style": 1.0})
-    whole, _ = run(crops(picture), Config(num_steps=5), marks={"style": 1.0})
+    run(crops(picture), checkpoint=file, fingerprint={"style": 1.0})
+    longer, facts = run(crops(picture), Config(num_steps=5), checkpoint=file, fingerprint={"style": 1.0})
+    whole, _ = run(crops(picture), Config(num_steps=5), fingerprint={"style": 1.0})
     assert facts["steps"] == 5
     assert torch.equal(longer.weight, whole.weight)
     start = SimpleNamespace(network=nn.Conv2d(3, 3, 1), facts={})
     others = (
-        {"marks": {"style": 2.0}},
-        {"marks": {"style": 1.0}, "start": start},
-        {"marks": {"style": 1.0}, "config": replace(Config(), learning_rate=0.1)},
-        {"marks": {"style": 1.0}, "data": crops(picture, seed=2)},
+        {"fingerprint": {"style": 2.0}},
+        {"fingerprint": {"style": 1.0}, "start": start},
+        {"fingerprint": {"style": 1.0}, "config": replace(Config(), learning_rate=0.1)},
+        {"fingerprint": {"style": 1.0}, "data": crops(picture, seed=2)},
     )
     for other in others:
         with pytest.raises(CheckpointError, match="another configuration"):
             run(other.pop("data", None) or crops(picture), checkpoint=file, **other)
+
+
+def test_the_rate_falls_by_the_cooldown_or_by_a_schedule(picture):
+    """Both halve the rate of the second step of two; without them it stays."""
+    halved = run(crops(picture), Config(num_steps=2, cooldown=1.0))[0]
+    scheduled = run(crops(picture), Config(num_steps=2), schedule=inverse_decay(1.0))[0]
+    plain = run(crops(picture), Config(num_steps=2))[0]
+    assert torch.equal(halved.weight, scheduled.weight)
+    assert not torch.equal(halved.weight, plain.weight)
+
+
+def test_an_average_comes_back_in_the_summary(picture):
+    learner = Minimizer(nn.Conv2d(3, 3, 1), step, ["pixel"])
+    summary = train_and_summarize(learner, crops(picture), Config(), ema=0.0)
+    assert all(torch.equal(summary.average[name], value) for name, value in learner.network.state_dict().items())
+    assert train_and_summarize(learner, crops(picture), Config()).average is None

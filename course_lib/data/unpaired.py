@@ -1,0 +1,111 @@
+"""Two sets of pictures without pairs, as CycleGAN learns from: horses and zebras, photographs and paintings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from course_lib.data.augment import crop_and_flip, item_generator, squeezed
+from course_lib.data.pairs import SUFFIXES, picture_files
+from course_lib.images import check_pictures, load_image
+
+
+class UnpairedImages(Dataset[Tensor]):
+    """Pictures of two domains, A and B, with no correspondence: an item is one of each, (2, 3, size, size) in [0, 1].
+
+    There are as many items as the larger domain has pictures, and ``item(epoch, k)`` holds its k-th. The other domain
+    is shuffled anew for every epoch and repeated as often as needed. So an epoch shows every picture of the larger
+    domain once, and each of the smaller n or n + 1 times. ``unpaired[k]`` is ``item(0, k)``.
+
+    Args:
+        a, b: folders, or pictures (1, 3, H, W) in [0, 1]. CycleGAN's own sets are ``trainA`` and ``trainB``.
+        size: side of the pictures; each is squeezed into a square.
+        load_size: resize to this side first, then cut out `size` at a random place, for each picture and epoch
+            another one (CycleGAN: 286, then 256). None: resize to `size`.
+        mirror: mirror half of the pictures; needs a `load_size`.
+        seed: of the order, the places and the mirroring.
+
+    Raises:
+        ValueError: no folder, no picture in it, a `load_size` below `size`, or `mirror` without one.
+        ImageError: a picture outside [0, 1], or a file that is no picture, when it is asked for.
+
+    >>> unpaired = UnpairedImages([torch.rand(1, 3, 40, 50)] * 3, [torch.rand(1, 3, 50, 40)] * 2, size=32)
+    >>> len(unpaired), tuple(unpaired.item(epoch=5, k=2).shape)
+    (3, (2, 3, 32, 32))
+    """
+
+    def __init__(
+        self, a: str | Path | Sequence[Tensor], b: str | Path | Sequence[Tensor], *, size: int = 256,
+        load_size: int | None = None, mirror: bool = False, seed: int = 0,
+    ) -> None:  # fmt: skip
+        if size < 1 or (load_size is not None and load_size < size) or (mirror and load_size is None):
+            raise ValueError(
+                "expected a size of at least 1, a load_size of at least that or None, and mirror=True only with a "
+                f"load_size; got size {size}, load_size {load_size} and mirror {mirror}"
+            )
+        self.a, self.b = _pictures(a), _pictures(b)
+        self.size, self.load_size, self.mirror, self.seed = size, load_size, mirror, seed
+        self.augment = None if load_size is None else crop_and_flip(size, mirror)
+        self._shuffled: tuple[int, list[int]] | None = None  # an epoch, and the order of the smaller domain in it
+
+    @property
+    def fingerprint(self) -> list[object]:
+        """What distinguishes this set from others; a checkpoint recognizes it by this."""
+        pictures = [
+            [str(picture) if isinstance(picture, Path) else float(picture.sum()) for picture in domain]
+            for domain in (self.a, self.b)
+        ]
+        return [pictures, self.size, self.load_size, self.mirror, self.seed]
+
+    def __len__(self) -> int:
+        return max(len(self.a), len(self.b))
+
+    def item(self, epoch: int, k: int) -> Tensor:
+        """The k-th picture of the larger domain, and one of the other: (2, 3, size, size), A first.
+
+        Raises:
+            IndexError: a number outside 0 to len − 1.
+        """
+        if not 0 <= k < len(self):
+            raise IndexError(f"item {k} of {len(self)}")
+        order = self._order(epoch)
+        other = order[k % len(order)]
+        chosen = (self.a[k], self.b[other]) if len(self.a) >= len(self.b) else (self.a[other], self.b[k])
+        generator = item_generator(self.seed, epoch * len(self) + k)
+        return torch.cat([self._cut(picture, generator) for picture in chosen])
+
+    def __getitem__(self, k: int) -> Tensor:
+        return self.item(0, k)
+
+    def _order(self, epoch: int) -> list[int]:
+        """The smaller domain's order in an epoch; the last one asked for is kept."""
+        if self._shuffled is None or self._shuffled[0] != epoch:
+            generator = item_generator(self.seed, -1 - epoch)  # items count from 0
+            count = min(len(self.a), len(self.b))
+            self._shuffled = epoch, torch.randperm(count, generator=generator).tolist()
+        return self._shuffled[1]
+
+    def _cut(self, picture: Any, generator: torch.Generator) -> Tensor:
+        """A file or a picture → (1, 3, size, size)."""
+        image = load_image(picture) if isinstance(picture, Path) else picture
+        check_pictures(image)
+        image = squeezed(image[:1], self.load_size or self.size)
+        return image if self.augment is None else self.augment(image, generator)
+
+
+def _pictures(pictures: str | Path | Sequence[Tensor]) -> Sequence[Any]:
+    """Files of a folder, or the pictures as they were given."""
+    if isinstance(pictures, str | Path):
+        if not Path(pictures).is_dir():
+            raise ValueError(f"there is no folder {pictures}")
+        chosen: Sequence[Any] = picture_files(Path(pictures))
+    else:
+        chosen = pictures
+    if not chosen:
+        raise ValueError(f"there are no pictures in {pictures}; a folder needs files {', '.join(SUFFIXES)}")
+    return chosen
