@@ -1,0 +1,245 @@
+"""What every method that learns promises: runs that repeat, resume and start from a model, and files that come back.
+
+A new method adds one row to `ROWS`: a configuration of four steps that takes well under a second, and its data.
+"""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from course_lib import methods
+from course_lib.methods import gan, johnson, pix2pix, super_resolution
+from course_lib.training import checkpoints, loop, run
+from course_lib.training.model_files import ModelError
+
+
+def rand(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def pictures(seed: int) -> list[Tensor]:
+    return [rand(1, 3, 40, 44, seed=10 * seed + k) for k in range(3)]
+
+
+PLAIN = {"precision": "float32", "device": "cpu"}
+SMALL = {"num_steps": 4, "batch_size": 2, "image_size": 32, "width": 0.25, "num_blocks": 1, "weights": None, **PLAIN}
+POINTS = {"image_size": 0, "noise_size": 2, "width": 64, "batch_size": 8, "num_steps": 4, "device": "cpu"}
+DCGAN = {"image_size": 16, "noise_size": 4, "width": 8, "batch_size": 4, "num_steps": 4, "device": "cpu"}
+PAIRS = {
+    "num_epochs": 2, "image_size": 32, "load_size": None, "mirror": False, "width": 0.1, "patch": 16, "dropout": (2,),
+    **PLAIN,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method at toy scale."""
+
+    method: ModuleType
+    config: Any  # of a run of four steps
+    data: Callable[[int], tuple[Any, ...]]  # what `train` takes before the configuration, by seed
+    use: Callable[[Any], Any]  # the method's verb on a fixed input, by model
+    setting: dict[str, Any]  # another value of a field that changes the run
+    shape: dict[str, Any]  # another value of a field that changes the network
+    shows: bool = True  # whether a step has a picture to show
+
+    def train(self, seed: int = 0, config: Any = None, **options: Any) -> Any:
+        """A run on the data of `seed`."""
+        return self.method.train(*self.data(seed), config or self.config, **options)
+
+
+ROWS = {
+    "gan": Row(
+        gan, gan.Config(**POINTS), lambda seed: (rand(24, 2, seed=seed),),
+        lambda model: gan.generate(rand(5, 2), model, device="cpu"), {"objective": "minimax"}, {"width": 8}, shows=False,
+    ),
+    "gan of pictures": Row(
+        gan, gan.Config(**DCGAN), lambda seed: (rand(12, 3, 16, 16, seed=seed),),
+        lambda model: gan.generate(rand(5, 4), model, device="cpu"), {"beta1": 0.9}, {"noise_size": 3},
+    ),
+    "johnson": Row(
+        johnson, johnson.Config(**SMALL), lambda seed: (rand(1, 3, 40, 36, seed=99 + seed), pictures(seed)),
+        lambda model: johnson.stylize(rand(1, 3, 24, 28), model, **PLAIN), {"style_weight": 1.0}, {"num_blocks": 2},
+    ),
+    "pix2pix": Row(
+        pix2pix, pix2pix.Config(**PAIRS), lambda seed: ([*rand(2 + seed, 2, 3, 32, 32)],),
+        lambda model: pix2pix.translate(rand(2, 3, 32, 32), model, **PLAIN), {"l1_weight": 10.0}, {"width": 0.2},
+    ),
+    "super_resolution": Row(
+        super_resolution, super_resolution.Config(**SMALL), lambda seed: (pictures(seed),),
+        lambda model: super_resolution.upscale(rand(1, 3, 12, 14), model, **PLAIN), {"blur": 0.5}, {"factor": 2},
+    ),
+}  # fmt: skip
+STEPS = 4
+
+
+@pytest.fixture(params=ROWS)
+def row(request: pytest.FixtureRequest) -> Row:
+    return ROWS[request.param]
+
+
+def networks(model: Any) -> list[torch.nn.Module]:
+    """The network, and the discriminator where there is one."""
+    return [network for network in (model.network, getattr(model, "discriminator", None)) if network is not None]
+
+
+def assert_same_run(ours: Any, theirs: Any) -> None:
+    """Bit by bit: weights, statistics, and every loss of every step."""
+    assert len(networks(ours)) == len(networks(theirs))
+    for one, other in zip(networks(ours), networks(theirs), strict=True):
+        torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=0, atol=0)
+    histories = [{k: v for k, v in model.facts["history"].items() if k != "seconds"} for model in (ours, theirs)]
+    assert histories[0] == histories[1]
+
+
+def test_every_method_that_learns_has_a_row() -> None:
+    modules = [
+        importlib.import_module(f"{methods.__name__}.{found.name}") for found in pkgutil.iter_modules(methods.__path__)
+    ]
+    assert {module for module in modules if hasattr(module, "train")} == {row.method for row in ROWS.values()}
+
+
+# --- a run
+def test_the_same_seed_gives_the_same_run(row: Row) -> None:
+    first = row.train()
+    assert_same_run(row.train(), first)
+    other = row.train(config=replace(row.config, seed=1))
+    assert not torch.equal(row.use(other).image, row.use(first).image)
+
+
+def test_the_callback_and_the_facts_tell_of_every_step(row: Row) -> None:
+    steps, losses, images = [], [], []
+
+    def watch(progress: Any) -> None:
+        assert progress.num_steps == STEPS
+        steps.append(progress.step)
+        losses.append(dict(progress.losses))
+        if row.shows:
+            images.append(progress.image())
+
+    model = row.train(callback=watch)
+    assert steps == [*range(1, STEPS + 1)]
+    assert len(images) == STEPS * row.shows
+    assert all(image.shape[:2] == (1, 3) and image.min() >= 0 and image.max() <= 1 for image in images)
+    history = model.facts["history"]
+    assert set(losses[0]) >= set(history) - {"seconds"}
+    for name in set(history) - {"seconds"}:
+        assert history[name] == pytest.approx([each[name] for each in losses])
+    assert (model.facts["steps"], model.facts["device"], model.facts["started_from"]) == (STEPS, "cpu", None)
+    assert model.facts["photos"] == len(row.data(0)[-1])
+    assert model.facts["seconds"] == history["seconds"][-1] > 0
+    assert model.stopped is None
+    assert not any(network.training for network in networks(model))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        model.config = row.config
+
+
+def test_the_verb_returns_a_picture_and_its_history(row: Row) -> None:
+    model = row.train()
+    before = {name: value.clone() for name, value in model.network.state_dict().items()}
+    result = row.use(model)
+    assert result.image.dtype == torch.float32
+    assert result.image.isfinite().all()
+    assert result.history["seconds"][-1] > 0
+    torch.testing.assert_close(model.network.state_dict(), before, rtol=0, atol=0)
+
+
+# --- resuming
+def test_a_stopped_run_goes_on_where_it_stopped(row: Row, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole state is in the checkpoint: both players, their optimizers, what is drawn next."""
+    monkeypatch.setattr(run, "fit", partial(loop.fit, checkpoint_every=2))
+    file, whole, steps = tmp_path / "run.checkpoint", row.train(), []
+
+    def stop(progress: Any) -> None:
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        row.train(callback=stop, checkpoint=file)
+    again = row.train(callback=lambda progress: steps.append(progress.step), checkpoint=file)
+    assert steps == [3, 4]
+    assert_same_run(again, whole)
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_stays(row: Row, tmp_path: Any) -> None:
+    file, start = tmp_path / "run.checkpoint", row.train(config=replace(row.config, seed=1))
+    model = row.train(checkpoint=file)
+    kept = file.read_bytes()
+    for options in ({"seed": 1}, {"config": replace(row.config, **row.setting)}, {"start": start}):
+        with pytest.raises(checkpoints.CheckpointError, match="belongs to a run with another configuration"):
+            row.train(**options, checkpoint=file)
+    assert file.read_bytes() == kept
+    assert_same_run(row.train(checkpoint=file), model)
+
+
+# --- starting from a model
+def test_a_start_is_taken_and_not_changed(row: Row) -> None:
+    """At a learning rate of almost nothing the weights stay those of the start; statistics go on."""
+    first = row.train()
+    before = [[value.clone() for value in network.parameters()] for network in networks(first)]
+    still = row.train(config=replace(row.config, learning_rate=1e-12, seed=1), start=first)
+    for network, values in zip(networks(still), before, strict=True):
+        torch.testing.assert_close([*network.parameters()], values, rtol=0, atol=1e-7)
+    row.train(config=replace(row.config, seed=1), start=first)
+    for network, values in zip(networks(first), before, strict=True):
+        torch.testing.assert_close([*network.parameters()], values, rtol=0, atol=0)
+    assert still.facts["started_from"] == "another model"
+
+
+def test_a_start_of_another_shape_is_refused(row: Row) -> None:
+    ((field, value),) = row.shape.items()
+    with pytest.raises(
+        ValueError, match=f"the model to start from has {field}={getattr(row.config, field)}, not {value}"
+    ):
+        row.train(config=replace(row.config, **row.shape), start=row.train())
+
+
+# --- files
+@pytest.mark.parametrize(("half", "error"), [(False, 0.0), (True, 2 / 255)])
+def test_a_model_comes_back_from_its_file(row: Row, tmp_path: Any, half: bool, error: float) -> None:
+    """float16 keeps eleven bits of a weight: less than what a picture of eight bits shows."""
+    model = row.train()
+    row.method.save(model, tmp_path / "mine.safetensors", half=half)
+    again = row.method.load(tmp_path / "mine.safetensors")
+    assert again.config == model.config
+    assert (again.facts["name"], again.facts["steps"]) == ("mine", STEPS)
+    assert "history" not in again.facts
+    assert not again.network.training
+    assert {value.dtype for value in again.network.parameters()} == {torch.float32}
+    assert (row.use(again).image - row.use(model).image).abs().max() <= error
+    if half:
+        row.method.save(model, tmp_path / "whole.safetensors")
+        assert (tmp_path / "mine.safetensors").stat().st_size < 0.7 * (tmp_path / "whole.safetensors").stat().st_size
+
+
+def test_a_model_from_a_file_is_a_start_and_is_named(row: Row, tmp_path: Any) -> None:
+    row.method.save(row.train(), tmp_path / "wave.safetensors")
+    model = row.train(start=row.method.load(tmp_path / "wave.safetensors"))
+    row.method.save(model, tmp_path / "next.safetensors")
+    assert row.method.load(tmp_path / "next.safetensors").facts["started_from"] == "wave"
+
+
+def test_a_file_of_another_method_is_refused(row: Row, tmp_path: Any) -> None:
+    row.method.save(row.train(), tmp_path / "x.safetensors")
+    for other in {each.method for each in ROWS.values()} - {row.method}:
+        expected = rf"x.safetensors is an? {row.method.KIND} model; an? {other.KIND} model was expected"
+        with pytest.raises(ModelError, match=expected):
+            other.load(tmp_path / "x.safetensors")
+
+
+def test_no_file_and_a_damaged_one_are_told_apart(row: Row, tmp_path: Any) -> None:
+    file = tmp_path / "x.safetensors"
+    with pytest.raises(ModelError, match="there is no model file"):
+        row.method.load(file)
+    file.write_bytes(b"not a model")
+    with pytest.raises(ModelError, match="damaged or not a safetensors file"):
+        row.method.load(file)
