@@ -50,7 +50,7 @@ class Row:
     use: Callable[[Any], Any]  # the method's verb on a fixed input, by model
     setting: dict[str, Any]  # another value of a field that changes the run
     shape: dict[str, Any]  # another value of a field that changes the network
-    shows: bool = True  # whether a step has a picture to show
+    shows: bool = True  # whether a step has a picture to show; a plane of points has none
 
     def train(self, seed: int = 0, config: Any = None, **options: Any) -> Any:
         """A run on the data of `seed`."""
@@ -60,7 +60,8 @@ class Row:
 ROWS = {
     "gan": Row(
         gan, gan.Config(**POINTS), lambda seed: (rand(24, 2, seed=seed),),
-        lambda model: gan.generate(rand(5, 2), model, device="cpu"), {"objective": "minimax"}, {"width": 8}, shows=False,
+        lambda model: gan.generate(rand(5, 2), model, device="cpu"), {"objective": "minimax"}, {"width": 8},
+        shows=False,
     ),
     "gan of pictures": Row(
         gan, gan.Config(**DCGAN), lambda seed: (rand(12, 3, 16, 16, seed=seed),),
