@@ -73,4 +73,5 @@ def test_a_page_is_quiet_and_fits_and_can_be_used(visitor: Callable[..., Any], a
     opened.page.emulate_media(media="print")
     wrong["bare on paper"] = ask("look.bare()")
     wrong["said or asked of others"] = opened.said
-    assert {question: answer for question, answer in wrong.items() if answer} == {}
+    problems = [f"{question}: {answer}" for question, answers in wrong.items() for answer in answers]
+    assert not problems, "\n".join(problems)
