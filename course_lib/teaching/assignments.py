@@ -1,15 +1,15 @@
-"""Assignments as notebooks: from a master with its solutions to the students' copy, and back for grading.
+"""Assignments as notebooks: make the students' copy from a master with solutions, and combine the two for grading.
 
-A master is an ordinary notebook whose cells carry nbgrader's marks in their metadata (``"nbgrader": {"grade_id": …,
-"grade": …, "points": …, "solution": …, "locked": …, "schema_version": 3}``):
+A master is an ordinary notebook whose cells have nbgrader's metadata (``"nbgrader": {"grade_id": …, "grade": …,
+"points": …, "solution": …, "locked": …, "schema_version": 3}``):
 
-- a *solution* cell holds ``### BEGIN SOLUTION`` … ``### END SOLUTION``, which a copy replaces by an exception, or, for
-  code that is to be repaired, by the lines below it that begin with ``### INSTEAD:``;
-- a *test* cell (``grade``) has points, and may hold ``### BEGIN HIDDEN TESTS`` … ``### END HIDDEN TESTS``;
+- a *solution* cell contains ``### BEGIN SOLUTION`` … ``### END SOLUTION``. The copy has an exception there or, if the
+  task is to repair code, the lines below that begin with ``### INSTEAD:``;
+- a *test* cell (``grade``) has points, and may contain ``### BEGIN HIDDEN TESTS`` … ``### END HIDDEN TESTS``;
 - a *locked* cell is given: imports, pictures, and all test cells.
 
-For grading, the master's locked cells are put back into what a student handed in, so that a changed, removed,
-repeated or moved test counts for nothing. nbgrader reads the same files.
+For grading, the master's locked cells replace those in a submission, so changing, removing, repeating or moving a test
+has no effect. nbgrader reads the same files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 Notebook = dict[str, Any]
 Cell = dict[str, Any]
 
-LARGEST = 20_000_000  # bytes: a notebook with all its pictures has a tenth
+LARGEST = 20_000_000  # bytes; a notebook with all its pictures has about a tenth of that
 _STUB = "raise NotImplementedError  # your code"
 _REGION = r"^([ \t]*)### BEGIN {0}[ \t]*\n(.*?)^[ \t]*### END {0}[ \t]*$\n?"
 _INSTEAD = re.compile(r"^([ \t]*)### INSTEAD: ?(.*)$", re.MULTILINE)
@@ -36,12 +36,12 @@ _SOLUTION, _HIDDEN = (
 
 
 class NotebookError(ValueError):
-    """A file that is no notebook, or no assignment."""
+    """A file that is not a notebook, or not an assignment; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One test cell of a master."""
+    """One test cell of a master; its title is the last heading above it."""
 
     grade_id: str
     points: float
@@ -49,14 +49,14 @@ class Task:
 
 
 def read(path: Path) -> Notebook:
-    """A notebook's content.
+    """Read a notebook.
 
     Raises:
-        NotebookError: with the reason, for anything that is not a notebook of format 4 in UTF-8.
+        NotebookError: the file cannot be read, is too large, or is not a notebook of format 4 in UTF-8.
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise NotebookError(f"the file has more than {LARGEST / 1e6:.0f} MB; clear the outputs and save it again")
+            raise NotebookError(f"the file is larger than {LARGEST / 1e6:.0f} MB; clear the outputs and save it again")
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError:
         raise NotebookError("the file is not text in UTF-8; was it opened and saved by another program?") from None
@@ -65,45 +65,49 @@ def read(path: Path) -> Notebook:
     if not text.strip():
         raise NotebookError("the file is empty")
     try:
-        found = json.loads(text)
+        notebook = json.loads(text)
     except (ValueError, RecursionError):
         raise NotebookError("the file is not a notebook (its JSON is broken); save it again from Jupyter") from None
-    cells = found.get("cells") if isinstance(found, dict) else None
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list) or not all(_is_cell(cell) for cell in cells):
         raise NotebookError("the file is not a notebook of format 4 (it has no list of cells)")
-    return found
+    return notebook
 
 
 def write(notebook: Notebook) -> bytes:
-    """A notebook's file, byte for byte the same for the same content."""
+    """Serialize a notebook; the same content always gives the same bytes."""
     return (json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
 
 
 def source(cell: Cell) -> str:
-    """A cell's text."""
+    """The text of a cell."""
     text = cell["source"]
     return "".join(text) if isinstance(text, list) else text
 
 
 def marks(cell: Cell) -> dict[str, Any]:
-    """nbgrader's marks of a cell; empty for an ordinary one."""
-    found = cell.get("metadata", {}).get("nbgrader", {})
-    return found if isinstance(found, dict) else {}
+    """nbgrader's metadata of a cell; empty for an ordinary cell."""
+    metadata = cell.get("metadata", {}).get("nbgrader", {})
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def tasks(master: Notebook) -> list[Task]:
-    """The graded cells of a master in their order; a task's title is the last heading above it."""
-    found, title = [], ""
+    """The graded cells of a master, in order."""
+    graded, title = [], ""
     for cell in master["cells"]:
         headings = re.findall(r"^##+ +(.*?) *$", source(cell), re.MULTILINE) if cell["cell_type"] == "markdown" else []
         title = headings[-1] if headings else title
         if is_test(cell):
-            found.append(Task(marks(cell)["grade_id"], float(marks(cell)["points"]), title))
-    return found
+            graded.append(Task(marks(cell)["grade_id"], float(marks(cell)["points"]), title))
+    return graded
 
 
 def student_copy(master: Notebook) -> Notebook:
-    """The master without solutions, hidden tests and outputs."""
+    """The master without solutions, hidden tests and outputs.
+
+    Raises:
+        NotebookError: a solution cell without a solution region, or an unpaired BEGIN, END or INSTEAD marker.
+    """
     made = copy.deepcopy(master)
     for cell in made["cells"]:
         text = source(cell)
@@ -115,7 +119,7 @@ def student_copy(master: Notebook) -> Notebook:
                 raise NotebookError(f"the solution cell {marks(cell).get('grade_id')} has no ### BEGIN SOLUTION")
         text = _HIDDEN.sub("", text).rstrip("\n")
         if re.search(r"### (BEGIN|END|INSTEAD)", text):
-            raise NotebookError(f"a mark without its partner, or outside its kind of cell: {text[:80]!r}")
+            raise NotebookError(f"an unpaired marker, or one in the wrong kind of cell: {text[:80]!r}")
         cell["source"] = text.splitlines(keepends=True)
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
@@ -123,16 +127,19 @@ def student_copy(master: Notebook) -> Notebook:
 
 
 def is_test(cell: Cell) -> bool:
-    """Whether a cell gives points by itself."""
+    """Whether a cell is a test with points."""
     return bool(marks(cell).get("grade")) and not marks(cell).get("solution")
 
 
 def for_grading(master: Notebook, submission: Notebook) -> list[tuple[str, str, str]]:
-    """What to run for a grade, in order: (kind, grade_id, code), with kind ``"given"``, ``"test"`` or ``"student"``.
+    """The cells to run for a grade, in order.
 
-    Given cells and tests are the master's, all of them, each once and in the master's order. A student's cell stands
-    where its mark says; one of the student's own stands behind the cell it was written under. Where an editor lost the
-    marks, cells are recognized by their id, and a solution by the names it defines.
+    All given cells and tests come from the master, each exactly once and in the master's order. A student's cell goes
+    to the position of its `grade_id`; a cell that the student added follows the cell above it. If an editor lost the
+    metadata, cells are recognized by their id, and solutions by the names they define.
+
+    Returns:
+        (kind, grade_id, code), with the kinds ``"given"``, ``"test"`` and ``"student"``.
     """
     order = {_name(cell): place for place, cell in enumerate(master["cells"]) if _name(cell)}
     locked = {_name(cell) for cell in master["cells"] if _is_locked(cell)}
@@ -154,34 +161,34 @@ def for_grading(master: Notebook, submission: Notebook) -> list[tuple[str, str, 
     cells: list[tuple[float, int, tuple[str, str, str]]] = [
         (place, 1, ("student", f"cell {k}", code)) for k, (place, code) in enumerate(placed, start=1)
     ]
-    end = max((k for k, cell in enumerate(master["cells"]) if is_test(cell)), default=-1)  # then only pictures follow
+    end = max((k for k, cell in enumerate(master["cells"]) if is_test(cell)), default=-1)  # only pictures follow
     for k, cell in enumerate(master["cells"][: end + 1]):
         if cell["cell_type"] == "code" and _is_locked(cell):
             cells.append((k, 0, ("test" if is_test(cell) else "given", _name(cell), source(cell))))
-    return [found for _, _, found in sorted(cells, key=lambda item: item[:2])]  # stable: a student's own order stays
+    return [cell for _, _, cell in sorted(cells, key=lambda item: item[:2])]  # stable: keeps the student's own order
 
 
 def problems(master: Notebook) -> Iterator[str]:
-    """What is wrong with a master: marks that a grader could not use."""
+    """Yield a sentence for each problem with a master's metadata that would break grading."""
     seen: set[str] = set()
     for cell in master["cells"]:
         mark = marks(cell)
         if not mark:
             if cell["cell_type"] == "code":
-                yield f"a code cell without marks: {source(cell)[:60]!r}"
+                yield f"a code cell without nbgrader metadata: {source(cell)[:60]!r}"
             continue
         name = mark.get("grade_id", "")
         if not re.fullmatch(r"[\w-]{1,64}", name) or name in seen:
-            yield f"grade_id {name!r} is missing, odd or used twice"
+            yield f"grade_id {name!r} is missing, invalid or used twice"
         seen.add(name)
         if cell.get("id") != name:
             yield f"{name}: its cell id is {cell.get('id')!r}; it should be the grade_id"
         if mark.get("schema_version") != 3:
             yield f"{name}: schema_version must be 3"
         if is_test(cell) and (not mark.get("locked") or not mark.get("points", 0) > 0):
-            yield f"{name}: a test is locked and has points"
+            yield f"{name}: a test must be locked and have points"
         if bool(mark.get("solution")) == bool(mark.get("locked")):
-            yield f"{name}: a cell is either a solution or locked"
+            yield f"{name}: a cell must be either a solution or locked"
 
 
 def _is_cell(cell: object) -> bool:
@@ -202,9 +209,9 @@ def _name(cell: Cell) -> str:
 
 
 def _names(cell: Cell) -> list[str]:
-    """The names under which a cell of a submission may be known, the surest first."""
-    found = (_name(cell), cell.get("id"), cell["metadata"].get("id") if cell.get("metadata") else None)
-    return [name for name in found if isinstance(name, str) and name]
+    """The names that may identify a cell of a submission, the most reliable first."""
+    candidates = (_name(cell), cell.get("id"), cell["metadata"].get("id") if cell.get("metadata") else None)
+    return [name for name in candidates if isinstance(name, str) and name]
 
 
 def _defined(code: str) -> frozenset[str]:

@@ -1,7 +1,7 @@
-"""What the papers claim, what the book found, and the verdict: the reproduction ledger.
+"""The reproduction ledger: what the papers claim, what the book measured, and the verdict.
 
-``data/claims.yml`` lists the claims. A notebook checks its own with `check`; a stored run keeps what it measured
-for a claim with `Record.claim`. The ledger page is made from these two alone.
+``data/claims.yml`` lists the claims. A notebook checks its claims with `check`; a stored run keeps its measurements for
+a claim with `Record.claim`. The ledger page is generated from the list and the stored runs alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CERTAINTIES = {"D": "read in the document", "T": "as commonly cited, not re-read
 
 
 class ClaimError(ValueError):
-    """A claim that is not in the list, or one written wrongly; the message says what to do."""
+    """An unknown or invalid claim; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -32,36 +32,36 @@ class Claim:
 
     id: str
     paper: str  # key in book/references.bib
-    claim: str  # one sentence, in our words
+    claim: str  # one sentence, in our own words
     where: str  # section, figure or table
     certainty: str  # "D" or "T", see CERTAINTIES
     value: str = ""  # the paper's, as printed
     setting: str = ""  # the paper's
     chapter: str = ""  # number of the notebook that checks it, "04"
-    record: str = ""  # stored run that measured it
+    record: str = ""  # the stored run that measured it
     measure: str = ""  # what our numbers are
-    quick: bool = True  # what the quick run is expected to find
+    quick: bool = True  # whether the quick run is expected to support it
     note: str = ""  # why the verdict is what it is
-    not_attempted: str = ""  # the reason, where no notebook checks it
+    not_attempted: str = ""  # the reason, if no notebook checks it
 
     def __post_init__(self) -> None:
         if self.certainty not in CERTAINTIES:
-            raise ClaimError(f"{self.id}: certainty is one of {', '.join(CERTAINTIES)}, got {self.certainty!r}")
+            raise ClaimError(f"{self.id}: certainty must be one of {', '.join(CERTAINTIES)}, got {self.certainty!r}")
         if bool(self.chapter) == bool(self.not_attempted):
-            raise ClaimError(f"{self.id}: give the chapter that checks it, or the reason why it is not attempted")
+            raise ClaimError(f"{self.id}: give either the chapter that checks it or the reason why it is not attempted")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the ledger says of one claim."""
+    """One row of the ledger."""
 
     claim: Claim
     verdict: str
     value: str = ""  # ours, with its spread over seeds
     line: str = ""  # where it comes from
-    profile: str = ""  # of the run that decides: "paper" where there is one
-    smaller: str = ""  # the laptop's value and line, where the run at the paper's scale decides
-    smaller_line: str = ""
+    profile: str = ""  # of the run that decides the verdict: "paper" if there is one
+    smaller: str = ""  # value of the laptop run, if the run at the paper's scale decides
+    smaller_line: str = ""  # where that value comes from
 
 
 def claims_file() -> Path:
@@ -71,7 +71,11 @@ def claims_file() -> Path:
 
 @lru_cache(maxsize=1)
 def load() -> dict[str, Claim]:
-    """All claims by id, in the order of the file."""
+    """All claims by id, in the order of the file.
+
+    Raises:
+        ClaimError: a row has an unknown or invalid field.
+    """
     rows: Mapping[str, Mapping[str, Any]] = yaml.safe_load(claims_file().read_text(encoding="utf-8"))
     try:
         return {name: Claim(id=name, **row) for name, row in rows.items()}
@@ -80,7 +84,7 @@ def load() -> dict[str, Claim]:
 
 
 def check(name: str, holds: object) -> None:
-    """Print one line that is the same on every machine; stop the notebook where the finding is not the expected one.
+    """Print one line that is the same on every machine, or stop the notebook if the result is unexpected.
 
     Args:
         name: id of a claim.
@@ -88,23 +92,27 @@ def check(name: str, holds: object) -> None:
 
     Raises:
         ClaimError: no such claim.
-        AssertionError: it holds where the list expects that it does not, or the other way round.
+        AssertionError: the claim holds although the list expects that it does not, or vice versa.
     """
     known = load()
     if name not in known:
         raise ClaimError(f"there is no claim {name!r} in {claims_file().name}; there are: {', '.join(known)}")
     claim = known[name]
     if bool(holds) != claim.quick:
-        found = "holds" if holds else "does not hold"
-        raise AssertionError(f"{name} {found} here, against what {claims_file().name} expects: {claim.claim}")
+        result = "holds" if holds else "does not hold"
+        raise AssertionError(f"{name} {result} here, contrary to what {claims_file().name} expects: {claim.claim}")
     print(f"✓ {name}: {claim.claim}" if holds else f"✗ {name}: does not hold here, as the ledger says: {claim.claim}")
 
 
 def finding(claim: Claim) -> Finding:
-    """The verdict on one claim, from its stored run alone: the one at the paper's scale where there is one.
+    """The verdict on one claim, from its stored run alone; a run at the paper's scale takes precedence.
 
-    *Reproduced* needs the paper's own scale (the ``paper`` profile, nothing of it reduced) and that it holds for every
-    seed; held for every seed at a smaller scale it is *same ordering*.
+    A claim is *reproduced* if it holds for every seed at the paper's own scale (the ``paper`` profile, not reduced). If
+    it holds for every seed at a smaller scale, the verdict is *same ordering*.
+
+    Raises:
+        ClaimError: the stored run has no measurement for this claim.
+        records.RecordError: the stored run is missing or damaged.
     """
     if claim.not_attempted or not claim.record:
         return Finding(claim, "not attempted", line=claim.not_attempted or "no stored run yet")
@@ -132,12 +140,12 @@ def ledger() -> list[Finding]:
 
 def numbers(record: records.Record, name: str) -> str:
     """What a stored run measured for the claim `name`, with its spread: ``share 0.81 ± 0.02 (3 seeds)``."""
-    found = record.claims[name]
-    return _spread(found["values"], found["over"])
+    measured = record.claims[name]
+    return _spread(measured["values"], measured["over"])
 
 
 def _laptop(name: str, *, needed: bool) -> records.Record | None:
-    """The ``laptop`` run; None where there is none and it is not needed."""
+    """The ``laptop`` run, or None if it does not exist and is not needed."""
     places = (records.folder_of(name, "laptop"), records.results_folder() / name)
     there = any((place / "record.json").exists() for place in places)
     return records.load(name, profile="laptop") if needed or there else None
@@ -150,6 +158,6 @@ def _spread(values: Mapping[str, list[float]], over: str) -> str:
         count = len(numbers)
         text = f"{mean(numbers):.3g}"
         if count > 1:
-            text += f" ± {float(f'{stdev(numbers):.1g}'):g}"  # 300, not 3e+02
+            text += f" ± {float(f'{stdev(numbers):.1g}'):g}"  # 300 instead of 3e+02
         parts.append(f"{name} {text}")
     return f"{', '.join(parts)} ({count} {over if count > 1 else over.rstrip('s')})"

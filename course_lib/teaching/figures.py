@@ -1,7 +1,7 @@
-"""Figures for notebooks and the book: picture sheets, curves and tables, as one small piece of HTML each.
+"""Figures for notebooks and the book: picture sheets, curves and tables, each a small piece of HTML.
 
-A figure carries its caption and its alternative text with it, so that a reader who cannot see it, or a page
-without its pictures, still says what is there. Nothing is loaded from elsewhere: pictures are data URIs.
+Every figure has a caption and an alternative text, so that it also informs readers who cannot see it. Pictures are data
+URIs; nothing is loaded from elsewhere.
 """
 
 from __future__ import annotations
@@ -21,13 +21,23 @@ from torch import Tensor
 
 from course_lib.images import load_image, resize, to_pil
 
-QUALITY = 82  # of WebP: no loss to be seen at 100 %, in two thirds of a JPEG's bytes
+QUALITY = 82  # of WebP: no visible loss at 100 % zoom, at two thirds of the size of a JPEG
 _WIDTH, _DPI = 7.2, 140  # inches of a curve figure, pixels per inch
 _COLORS = ("#0b6fa4", "#c8553d", "#3f8f5b", "#8a5fa8", "#b8860b", "#4d4d4d", "#d1739b")
 
 
 class Figure:
-    """HTML that Jupyter, Colab and the book display; `alt` and `caption` are always there."""
+    """HTML that Jupyter, Colab and the book display, with a caption and an alternative text.
+
+    Args:
+        body: HTML of the figure itself.
+        caption: plain text below the body.
+        alt: the figure in words, for readers who cannot see it.
+        kind: CSS class of the figure.
+
+    Raises:
+        ValueError: an empty caption or alternative text.
+    """
 
     def __init__(self, body: str, caption: str, alt: str, *, kind: str = "sheet") -> None:
         for name, text in (("caption", caption), ("alt", alt)):
@@ -58,24 +68,24 @@ def sheet(
     quality: int = QUALITY,
     above: str = "",
 ) -> Figure:
-    """Pictures side by side, each with its title, wrapping on a narrow screen.
+    """Show pictures side by side, each with its title; rows wrap on a narrow screen.
 
     Args:
-        images: each (1, 3, H, W) or (3, H, W) in [0, 1] (clamped), or (1 or 3, h, w) of a tiny toy, shown
-            with square pixels; or the path of a stored picture.
-        titles: one a picture; it is also the picture's alternative text.
-        caption: below the sheet: what to notice.
+        images: each (1, 3, H, W), (3, H, W) or (1, H, W) in [0, 1] (clamped), or the path of a stored picture. Sides of
+            at most 64 px are enlarged with square pixels.
+        titles: one per picture; also the alternative text of that picture.
+        caption: shown below the sheet: what to notice.
         alt: the whole sheet in words, for those who cannot see it.
-        columns: pictures in a row on a wide screen (default: all, at most four).
+        columns: pictures per row on a wide screen (default: all, at most four).
         size: long side in pixels to which larger pictures are reduced.
-        quality: of the WebP.
+        quality: of the WebP, 1 to 100.
         above: HTML before the pictures, for example a `drawing`.
 
     Raises:
-        ValueError: no picture, not one title a picture, another shape, or an empty caption or alt.
+        ValueError: no pictures, not one title per picture, a picture of another shape, or an empty caption or alt.
     """
     if not images or len(images) != len(titles):
-        raise ValueError(f"a sheet needs one title a picture, got {len(images)} pictures, {len(titles)} titles")
+        raise ValueError(f"a sheet needs one title per picture, got {len(images)} pictures, {len(titles)} titles")
     columns = columns or min(len(images), 4)
     gap = 0.6  # em
     basis = f"calc({100 / columns:.4f}% - {gap * (columns - 1) / columns:.4f}em)"
@@ -101,16 +111,19 @@ def curves(
     marks: bool = False,
     height: float = 3.0,
 ) -> Figure:
-    """Curves over steps (or over `x`), on a logarithmic axis unless told otherwise.
+    """Draw curves over the steps (or over `x`), by default on a logarithmic vertical axis.
 
     Args:
-        lines: label → values, one a step.
+        lines: label → values, one per step.
         caption, alt: as in `sheet`; the alternative text tells the finding, not the colors.
-        x: common positions, or names such as layers; default 1, 2, 3, …
-        xlabel, ylabel: say the unit.
-        log: logarithmic vertical axis.
-        marks: put a dot at every value, for few values.
-        height: in inches, of a width of 7.2.
+        x: positions shared by all curves, or names such as those of layers; by default 1, 2, 3, …
+        xlabel, ylabel: the quantity and its unit.
+        log: use a logarithmic vertical axis.
+        marks: draw a dot at every value, for short series.
+        height: in inches; the width is 7.2.
+
+    Raises:
+        ValueError: no curves, or an empty caption or alt.
     """
     if not lines:
         raise ValueError("curves need at least one line, got none")
@@ -133,7 +146,7 @@ def curves(
 
 
 def drawing(canvas: Any, alt: str) -> str:
-    """A matplotlib figure as an HTML image, for the body of a `Figure`."""
+    """Render a matplotlib figure as an HTML image, for the body of a `Figure`."""
     file = io.BytesIO()
     canvas.savefig(file, format="png", dpi=_DPI)
     with Image.open(file) as pil:
@@ -141,14 +154,14 @@ def drawing(canvas: Any, alt: str) -> str:
 
 
 def picture(image: Tensor | Path, alt: str, *, size: int | None = None, quality: int = QUALITY) -> str:
-    """One picture as an HTML image that holds its own data, for the body of a `Figure`.
+    """Render one picture as an HTML image that contains its own data, for the body of a `Figure`.
 
     Args:
         image, size, quality: as in `sheet`.
-        alt: what it shows.
+        alt: what the picture shows.
 
     Raises:
-        ValueError: another shape.
+        ValueError: a picture of another shape.
     """
     style = "width:100%;height:auto;display:block"
     if isinstance(image, Path):
@@ -167,12 +180,21 @@ def picture(image: Tensor | Path, alt: str, *, size: int | None = None, quality:
         pixels = resize(pixels, size)
     if max(pixels.shape[-2:]) > 64:
         return _img(to_pil(pixels), alt, style, quality=quality)
-    pixels = F.interpolate(pixels, scale_factor=8, mode="nearest")  # single pixels stay squares
+    pixels = F.interpolate(pixels, scale_factor=8, mode="nearest")  # keeps the pixels square
     return _img(to_pil(pixels), alt, style + ";image-rendering:pixelated", lossless=True)
 
 
 def table(rows: Sequence[Sequence[object]], *, header: Sequence[str], caption: str) -> Figure:
-    """A table with a header row; numbers are right-aligned and floats shown with four digits."""
+    """Show a table with a header row; numbers are right-aligned, and floats have four significant digits.
+
+    Args:
+        rows: cells by row, each a number or anything with a `str`.
+        header: names of the columns; an empty one leaves its cell empty.
+        caption: shown below the table, and its alternative text.
+
+    Raises:
+        ValueError: an empty caption.
+    """
     body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
     head = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in header)
     html = f'<div style="overflow-x:auto"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -180,11 +202,14 @@ def table(rows: Sequence[Sequence[object]], *, header: Sequence[str], caption: s
 
 
 def heatmap(matrix: Tensor, *, colors: str = "gray") -> Tensor:
-    """A matrix (h, w) as a picture (1, 3, h, w) in [0, 1]: darkest at its minimum, brightest at its maximum.
+    """Turn a matrix into a picture: darkest at its minimum, brightest at its maximum.
 
     Args:
         matrix: (h, w), any finite values.
         colors: "gray" (black to white), or the name of a matplotlib colormap such as "magma".
+
+    Returns:
+        (1, 3, h, w) in [0, 1].
     """
     low, high = matrix.min(), matrix.max()
     gray = ((matrix - low) / (high - low).clamp_min(1e-12)).float()
@@ -210,7 +235,7 @@ def _img(pil: Image.Image, alt: str, style: str, **options: Any) -> str:
 
 
 def _tag(webp: bytes, alt: str, style: str, width: int, height: int) -> str:
-    """The size is there before the picture is, so that the page does not move."""
+    """The tag states the size, so that the page does not jump when the picture is decoded."""
     return (
         f'<img src="data:image/webp;base64,{base64.b64encode(webp).decode()}" alt="{escape(alt, quote=True)}" '
         f'width="{width}" height="{height}" loading="lazy" decoding="async" style="{style}">'

@@ -1,8 +1,8 @@
-"""The loss microscope: which term of the loss asks for what, where in the picture, and when.
+"""The loss microscope: which term of the loss changes which part of the picture, and at which step.
 
-A stylization is a tug-of-war between six terms. `examine` runs one and takes it apart at a few steps; `show` draws
-each term's share of the loss and of the gradient over the steps, and for each picture where it is still being
-changed and which term pulls hardest there; `explore` shows the same behind a slider.
+In a stylization, six terms pull the picture in different directions. `examine` runs one and takes its gradient apart at
+a few steps. `show` draws each term's share of the loss and of the gradient over the steps, and maps for each picture
+where it still changes and which term pulls hardest there. `explore` shows the same with a slider.
 
     slides = microscope.examine(content, style, gatys.Config.fast(), steps=(1, 5, 20, 80))
     microscope.show(slides, caption="…", alt="…")
@@ -25,22 +25,28 @@ from course_lib.teaching import figures, interactive, records
 
 CONTENT_COLOR = "#c8553d"
 STYLE_COLORS = ("#e8c547", "#8fbf5a", "#3f8f8f", "#3a68a8", "#5b3a8c", "#2c1e4a")  # shallow to deep
-OTHER_COLOR = "#8a8a8a"  # smoothness
+OTHER_COLOR = "#8a8a8a"  # total variation
 
 
 @dataclass
 class Slides:
-    """One run under the microscope; each list has an entry for each step looked at."""
+    """One run under the microscope; each list has one entry per step examined."""
 
     steps: list[int] = field(default_factory=list)
-    losses: dict[str, list[float]] = field(default_factory=dict)  # term → its weighted value
-    lengths: dict[str, list[float]] = field(default_factory=dict)  # term → Euclidean length of its gradient
+    losses: dict[str, list[float]] = field(default_factory=dict)  # term → weighted value
+    lengths: dict[str, list[float]] = field(default_factory=dict)  # term → Euclidean norm of its gradient
     pictures: list[Tensor | Path] = field(default_factory=list)  # (1, 3, H, W) in [0, 1], or a stored file
-    changes: list[Tensor | Path] = field(default_factory=list)  # bright where the whole gradient is long
+    changes: list[Tensor | Path] = field(default_factory=list)  # bright where the total gradient is large
     pulls: list[Tensor | Path] = field(default_factory=list)  # in the color of the term that pulls hardest
 
     def add(self, step: int, picture: Tensor, terms: Mapping[str, tuple[float, Tensor]]) -> None:
-        """Take in one picture, dissected by `gatys.dissect`."""
+        """Add one picture and its terms.
+
+        Args:
+            step: after which the picture was taken.
+            picture: (1, 3, H, W) in [0, 1].
+            terms: term → weighted value and gradient (1, 3, H, W), from `gatys.dissect`.
+        """
         self.steps.append(step)
         for name, (value, gradient) in terms.items():
             self.losses.setdefault(name, []).append(value)
@@ -51,7 +57,7 @@ class Slides:
         self.pulls.append(pull_map(gradients))
 
     def store(self, run: records.Record) -> None:
-        """Put everything into a record that is being made; `load` gives it back."""
+        """Store the slides in a record that is being made; `load` reads them back."""
         run.values.update(steps=self.steps, losses=self.losses, lengths=self.lengths)
         for kind in ("pictures", "changes", "pulls"):
             for step, picture in zip(self.steps, getattr(self, kind), strict=True):
@@ -65,11 +71,14 @@ def examine(
     *,
     steps: Sequence[int],
 ) -> Slides:
-    """Run `gatys.stylize` and dissect the pictures after these steps.
+    """Run `gatys.stylize` and compute the value and gradient of each term after these steps.
 
     Args:
         content, style, config: as for `gatys.stylize`; the run ends after the last of `steps`.
-        steps: whole numbers from 1 on, rising.
+        steps: whole numbers from 1 up, in ascending order.
+
+    Returns:
+        `Slides` with one entry per step.
     """
     slides, kept = Slides(), {}
 
@@ -84,7 +93,11 @@ def examine(
 
 
 def load(name: str) -> Slides:
-    """The slides of a stored run."""
+    """The slides of a stored run; their pictures are paths.
+
+    Raises:
+        records.RecordError: no such run, or a damaged one.
+    """
     record = records.load(name)
     slides = Slides(**{key: record.values[key] for key in ("steps", "losses", "lengths")})
     for kind in ("pictures", "changes", "pulls"):
@@ -95,7 +108,7 @@ def load(name: str) -> Slides:
 def show(
     slides: Slides, *, caption: str, alt: str, only: Sequence[int] | None = None, size: int | None = 220
 ) -> figures.Figure:
-    """Shares over the steps, then one column of three pictures for each step.
+    """Draw the shares over the steps, and below them one column of three pictures per step.
 
     Args:
         slides: from `examine` or `load`.
@@ -121,12 +134,12 @@ def explore(
     size: int | None = 220,
     quality: int = figures.QUALITY,
 ) -> figures.Figure:
-    """The same to move through: at each step looked at, every term's share and the three pictures; needs no kernel.
+    """An interactive version of `show`: a slider over the steps, with the shares and the pictures of each; no kernel.
 
     Args:
         slides: from `examine` or `load`.
         caption, alt, size, quality: as in `figures.sheet`.
-        at: the place on the slider shown at first.
+        at: index of the step shown first.
     """
     rows = zip(slides.pictures, slides.changes, slides.pulls, strict=True)
     return interactive.frames(
@@ -144,15 +157,29 @@ def explore(
 
 
 def change_map(gradients: Mapping[str, Tensor]) -> Tensor:
-    """Length of the summed gradient at each pixel, (1, 3, H, W): dark where the picture has come to rest."""
+    """Map the norm of the total gradient at each pixel: dark where the picture no longer changes.
+
+    Args:
+        gradients: term → gradient (1, 3, H, W).
+
+    Returns:
+        (1, 3, H, W) in [0, 1].
+    """
     total = torch.stack(list(gradients.values())).sum(0).norm(dim=1, keepdim=True)  # (1, 1, H, W)
     smooth = _blurred(total, 3)
-    top = smooth.flatten().kthvalue(max(1, int(0.99 * smooth.numel()))).values  # a few pixels shout
+    top = smooth.flatten().kthvalue(max(1, int(0.99 * smooth.numel()))).values  # ignore a few extreme pixels
     return figures.heatmap((smooth / top.clamp_min(1e-30)).clamp(0, 1)[0, 0], colors="magma")
 
 
 def pull_map(gradients: Mapping[str, Tensor]) -> Tensor:
-    """The color of the term with the longest gradient around each pixel, (1, 3, H, W); bright where all are long."""
+    """Map the term with the largest gradient around each pixel, in its color; bright where the gradients are large.
+
+    Args:
+        gradients: term → gradient (1, 3, H, W).
+
+    Returns:
+        (1, 3, H, W) in [0, 1].
+    """
     lengths = torch.cat([gradient.norm(dim=1, keepdim=True) for gradient in gradients.values()])  # (K, 1, H, W)
     local = _blurred(lengths, max(3, min(lengths.shape[-2:]) // 24 | 1))
     palette = torch.tensor([_rgb(color) for color in colors(list(gradients)).values()])
@@ -170,7 +197,7 @@ def colors(names: Sequence[str]) -> dict[str, str]:
 
 
 def _shares(slides: Slides) -> Any:
-    """Two stacked areas side by side: a matplotlib figure."""
+    """Two stacked area charts side by side, as a matplotlib figure."""
     from matplotlib.figure import Figure as Canvas  # slow to import, and only needed here
 
     canvas = Canvas(figsize=(7.2, 2.6), layout="constrained", facecolor="white")
@@ -198,7 +225,7 @@ def _shares(slides: Slides) -> Any:
 
 
 def _bars(slides: Slides, k: int) -> str:
-    """Each term's share of the loss and of the gradient at one step, as two bars and their key, in HTML."""
+    """HTML of two bars and a key: each term's share of the loss and of the gradient at one step."""
     rows, palette = "", colors(list(slides.losses))
     for title, values in (("loss", slides.losses), ("gradient", slides.lengths)):
         total = sum(series[k] for series in values.values()) or 1.0
@@ -219,7 +246,7 @@ def _short(name: str) -> str:
 
 
 def _blurred(values: Tensor, width: int) -> Tensor:
-    """Mean over a window, borders repeated, twice: nearly a Gaussian."""
+    """Average over a window twice, with replicated borders; this is close to a Gaussian blur."""
     for _ in range(2):
         values = F.avg_pool2d(F.pad(values, [width // 2] * 4, mode="replicate"), width, stride=1)
     return values

@@ -1,4 +1,4 @@
-"""Live panels for notebooks with a running kernel: choose, press the button, watch the picture change."""
+"""Live panels for notebooks with a running kernel: choose settings, press a button, and watch the picture change."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class _Stop(Exception):
 
 
 class _Easel:
-    """A picture with its buttons, bar and status line; the run goes in a thread, so that *Stop* works.
+    """A picture with buttons, progress bar and status line; runs go in a thread, so that *Stop* works.
 
     Args:
-        compute: what the button starts, given the callback to report to.
-        first: shown before the first run.
-        verb: on the button.
+        compute: what the button starts; it gets the callback to report to.
+        first: picture (1, 3, H, W) in [0, 1] shown before the first run.
+        verb: label of the button.
     """
 
     def __init__(self, compute: Callable[[Callback], gatys.Result], first: Tensor, verb: str) -> None:
-        import ipywidgets as w  # only notebooks have it
+        import ipywidgets as w  # only notebooks need it
 
         self.compute = compute
         self.button = w.Button(description=verb, button_style="primary")
@@ -54,7 +54,7 @@ class _Easel:
         self.show(first)
 
     def beside(self, *choices: Any) -> Any:
-        """The whole panel: the choices, buttons and status in a column, the picture beside them."""
+        """The whole panel: choices, buttons and status in a column, with the picture beside them."""
         import ipywidgets as w
 
         controls = w.VBox([*choices, w.HBox([self.button, self.stop]), self.bar, self.status])
@@ -80,7 +80,7 @@ class _Easel:
             self.status.value = result.stopped or result.advice or self.status.value
         except _Stop:
             self.status.value = "Stopped; this is the picture so far."
-        except Exception as error:  # the panel is the only place where it can be seen
+        except Exception as error:  # the user can see an error only in the panel
             self.status.value = f"{type(error).__name__}: {error}"
         finally:
             self.button.disabled, self.stop.disabled = False, True
@@ -94,12 +94,12 @@ class _Easel:
 
 
 def stylization_panel(contents: Sequence[str], styles: Sequence[str], *, size: int = 160, num_steps: int = 60) -> Any:
-    """Choose a photo and a painting, set the weights, and watch the picture change while it is computed.
+    """Choose a photo and a painting, set the style weight, and watch the picture while it is optimized.
 
     Args:
         contents, styles: names for `sample_image`.
-        size: long side in pixels; time grows with its square.
-        num_steps: evaluations a run.
+        size: long side in pixels; the time grows with its square.
+        num_steps: initial number of steps per run.
 
     Returns:
         An ipywidgets box.
@@ -123,12 +123,12 @@ def stylization_panel(contents: Sequence[str], styles: Sequence[str], *, size: i
 
 
 def texture_panel(samples: Sequence[str], *, size: int = 128, num_steps: int = 60) -> Any:
-    """Choose a picture and how deep its statistics go, and watch a texture grow from noise.
+    """Choose a picture and the deepest layer of its statistics, and watch a texture grow from noise.
 
     Args:
-        samples: names for `sample_image`; the picture is used at long side `size`.
-        size: of the square texture in pixels; time grows with its square.
-        num_steps: evaluations a run.
+        samples: names for `sample_image`; the pictures are resized to long side `size`.
+        size: side of the square texture in pixels; the time grows with its square.
+        num_steps: initial number of steps per run.
 
     Returns:
         An ipywidgets box.
@@ -146,7 +146,7 @@ def texture_panel(samples: Sequence[str], *, size: int = 128, num_steps: int = 6
             gatys.Config.fast(),
             num_steps=steps.value,
             style_layers=STYLE_LAYERS[: depth.value],
-            tv_weight=0.3,  # against the checkered grain; see chapter 2
+            tv_weight=0.3,  # suppresses a checkered grain, see chapter 2
         )
         noise = torch.rand(1, 3, size, size, generator=seeded_generator(seed.value))
         target = sample_image(sample.value, size)
@@ -159,13 +159,13 @@ def texture_panel(samples: Sequence[str], *, size: int = 128, num_steps: int = 6
 def feature_panel(
     names: Sequence[str], layers: Sequence[str], *, size: int = 256, network: VGGFeatures | None = None
 ) -> Any:
-    """Choose a photo, a layer and a channel, and see what that channel answers at every place.
+    """Choose a photo, a layer and a channel, and see its feature map.
 
     Args:
-        names: pictures for `sample_image`.
-        layers: names out of `course_lib.pretrained.vgg.layer_names`.
+        names: names for `sample_image`.
+        layers: names from `course_lib.pretrained.vgg.layer_names`.
         size: long side in pixels.
-        network: answers with these layers; default the normalized VGG-19 with average pooling.
+        network: returns these layers; by default the normalized VGG-19 with average pooling.
 
     Returns:
         An ipywidgets box.
@@ -173,18 +173,18 @@ def feature_panel(
     import ipywidgets as w
 
     network = network or VGGFeatures("vgg19", layers)
-    answers: dict[str, dict[str, Tensor]] = {}  # photo → its features, computed at the first look
+    features: dict[str, dict[str, Tensor]] = {}  # photo → its feature maps, computed when first shown
     photo = w.Dropdown(options=list(names), description="photo")
     layer = w.Dropdown(options=list(layers), description="layer")
     channel = w.BoundedIntText(value=0, min=0, max=0, description="channel")
     status, picture = w.Label(), w.Image(format="jpeg", layout=w.Layout(max_width="100%"))
 
     def show(_: object = None) -> None:
-        if photo.value not in answers:
+        if photo.value not in features:
             with torch.no_grad():
-                answers[photo.value] = network(sample_image(photo.value, size))
-        maps = answers[photo.value][layer.value][0].float()  # (C, h, w)
-        channel.max = len(maps) - 1  # a number beyond it is reduced
+                features[photo.value] = network(sample_image(photo.value, size))
+        maps = features[photo.value][layer.value][0].float()  # (C, h, w)
+        channel.max = len(maps) - 1  # ipywidgets reduces a larger value
         chosen = maps[channel.value]
         height, width = chosen.shape
         large = resize(heatmap(chosen, colors="magma"), (max(1, size * height // width), size))
@@ -200,7 +200,7 @@ def feature_panel(
 
 
 def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: int = 384) -> Any:
-    """Choose a photo, a trained network and a degree: the picture follows at once, because it is one pass.
+    """Choose a photo, a trained network and a degree; the picture appears at once, since it takes a single pass.
 
     Args:
         contents: names for `sample_image`.
@@ -231,10 +231,10 @@ def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: in
 
 
 def translation_panel(models: Sequence[str], styles: Sequence[str] = ()) -> Any:
-    """Choose a scene, or upload a sketch or a photo: it is translated at once and, with a style, painted.
+    """Choose a scene or upload a sketch or photo; it is translated and, if a style is chosen, painted.
 
     Args:
-        models: names for `pix2pix.load`, each of a network from ``facade_labels`` or ``facade_sketch``.
+        models: names for `pix2pix.load`: networks trained on ``facade_labels`` or ``facade_sketch``.
         styles: names for `johnson.load`.
 
     Returns:
@@ -263,14 +263,14 @@ def translation_panel(models: Sequence[str], styles: Sequence[str] = ()) -> Any:
         network = load(model.value)
         source = given(network.config.image_size)
         made = pix2pix.translate(source, network, seed=seed.value)
-        found, seconds = [source, made.image], made.history["seconds"][0]
+        pictures, seconds = [source, made.image], made.history["seconds"][0]
         if style.value in styles:
             larger = resize(made.image, (256, 256))
             painted = johnson.stylize(larger, paint(style.value))
-            found = [resize(source, (256, 256)), larger, painted.image]
+            pictures = [resize(source, (256, 256)), larger, painted.image]
             seconds += painted.history["seconds"][0]
         status.value = f"{seconds:.2f} s"
-        _put(torch.cat(found, -1), picture)
+        _put(torch.cat(pictures, -1), picture)
 
     for choice in (model, scene, seed, style, own, edges):
         choice.observe(show, names="value")

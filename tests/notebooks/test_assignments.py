@@ -1,7 +1,7 @@
 """The assignments: copies follow from masters, masters are right, and an untouched copy has nothing."""
 
 import ast
-import importlib.util
+import importlib
 import re
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,7 @@ LONG = ("06_predict_then_run", "07_reproduce_a_figure")  # whole runs with the r
 
 
 def generator():
-    spec = importlib.util.spec_from_file_location("book_assignments", ROOT / "book" / "assignments.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("scripts.assignments")
 
 
 def run(notebook, master, light=False):
@@ -204,7 +201,7 @@ def test_what_a_copy_is_made_of():
         ({"grade_id": ""}, "missing"),
         ({"schema_version": 2}, "schema_version"),
         ({"locked": True}, "either a solution or locked"),
-        ({"solution": False, "grade": True, "points": 0, "locked": True}, "has points"),
+        ({"solution": False, "grade": True, "points": 0, "locked": True}, "have points"),
     ],
 )
 def test_a_master_with_wrong_marks_is_refused(change, said):
@@ -215,7 +212,7 @@ def test_a_master_with_wrong_marks_is_refused(change, said):
 
 def test_cells_without_marks_are_refused():
     one = {"cell_type": "code", "id": "x", "metadata": {}, "source": "1"}
-    assert "without marks" in next(assignments.problems({"cells": [one]}))
+    assert "without nbgrader metadata" in next(assignments.problems({"cells": [one]}))
 
 
 def test_no_random_state_is_left_behind():

@@ -1,11 +1,11 @@
-"""Grades folders of submitted notebooks: one process each with limits, one table, one page of feedback each.
+"""Grade folders of submitted notebooks: a process with limits for each, one table, and a feedback file for each.
 
     rows = grade(Path("submissions"))
     write_table(rows, Path("grades.csv"))
     write_feedback(rows, Path("grades_feedback"))
 
-A submission is ``FOLDER/ada/01_gram_matrix.ipynb``, or ``FOLDER/ada_01_gram_matrix.ipynb``. Whatever is handed in, it
-gets a row that says what happened. Students' code runs with the rights of whoever grades: limits are not a sandbox.
+A submission is ``FOLDER/ada/01_gram_matrix.ipynb`` or ``FOLDER/ada_01_gram_matrix.ipynb``. Every file gets a row that
+says what happened. Students' code runs with the permissions of the user who grades; limits are not a sandbox.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ def load_masters(folder: Path) -> dict[str, Notebook]:
     """The masters of a folder by name.
 
     Raises:
-        NotebookError: no master there, or one whose marks a grader could not use.
+        NotebookError: the folder has no masters, or one whose metadata cannot be used for grading.
     """
-    found = {path.stem: assignments.read(path) for path in sorted(folder.glob("*.ipynb"))}
-    if not found:
-        raise NotebookError(f"no master notebook in {folder}; name their folder with --masters")
-    for name, master in found.items():
+    masters = {path.stem: assignments.read(path) for path in sorted(folder.glob("*.ipynb"))}
+    if not masters:
+        raise NotebookError(f"no master notebook in {folder}; give their folder with --masters")
+    for name, master in masters.items():
         for problem in assignments.problems(master):
             raise NotebookError(f"the master {name} cannot be used: {problem}")
-    return found
+    return masters
 
 
 def grade(
@@ -65,20 +65,21 @@ def grade(
     """Grade every submission in a folder.
 
     Args:
-        folder: ``student/NN_name.ipynb``, or flat files with the student's name beside the assignment's.
+        folder: contains ``student/NN_name.ipynb``, or files whose names hold both the student and the assignment.
         masters: the folder of the masters.
-        limits: time and memory of one submission.
-        jobs: how many run at a time.
+        limits: on time and memory of one submission.
+        jobs: how many submissions run at the same time.
         progress: called with each row when it is done.
 
     Returns:
-        A row for each student and each assignment that anybody handed in, and one for each file that belongs to none.
+        A row for each student and each assignment that at least one student submitted, and one for each file that
+        belongs to no assignment.
 
     Raises:
-        NotebookError: no folder, no masters, or nothing in the folder.
+        NotebookError: the folder does not exist, there are no masters, or there are no submissions.
     """
     if not folder.is_dir():
-        raise NotebookError(f"{folder} is no folder; give the one that holds the submissions")
+        raise NotebookError(f"{folder} is not a folder; give the one that holds the submissions")
     known = load_masters(masters)
     found, rows = _submissions(folder, known)
     students = {student for student, _ in found} | _people(folder)
@@ -94,7 +95,7 @@ def grade(
         row = Row(student, name, assignments.tasks(known[name]))
         row.points = {task.grade_id: 0.0 for task in row.tasks}
         if not files:
-            row.note = "nothing handed in"
+            row.note = "no submission"
         else:
             _grade_file(row, files[0], known[name], limits or Limits(), stop)
             if len(files) > 1:
@@ -106,7 +107,7 @@ def grade(
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         try:
             return [*pool.map(one, todo), *rows]
-        except BaseException:  # Ctrl-C: end what runs, begin nothing more
+        except BaseException:  # Ctrl-C: end running processes, start no others
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -120,13 +121,16 @@ def grade_into(
     jobs: int = 1,
     progress: Callable[[Row], object] | None = None,
 ) -> str:
-    """Grade a folder, write the table `output` and beside it the folder of feedback; returns what was done.
+    """Grade a folder; write the table `output`, and next to it a folder of feedback.
+
+    Returns:
+        A sentence that says what was written.
 
     Raises:
-        NotebookError: as `grade`; and before any work, a place where the table could not be written.
+        NotebookError: as for `grade`, or, before any work, a table that could not be written.
     """
     if output.suffix != ".csv":
-        raise NotebookError(f"the table of grades is a .csv file, got {output}")
+        raise NotebookError(f"the table of grades must be a .csv file, got {output}")
     if not os.access(output.resolve().parent, os.W_OK):
         raise NotebookError(f"{output}: its folder does not exist or is read-only; choose another")
     rows = grade(folder, masters, limits=limits, jobs=jobs, progress=progress)
@@ -134,11 +138,11 @@ def grade_into(
     write_table(rows, output)
     write_feedback(rows, pages)
     noted = sum(bool(row.note) for row in rows)
-    return f"{output}: {len(rows)} rows, {noted} with a note; a text for each in {pages}"
+    return f"{output}: {len(rows)} rows, {noted} with a note; feedback for each in {pages}"
 
 
 def _submissions(folder: Path, known: Iterable[str]) -> tuple[dict[tuple[str, str], list[Path]], list[Row]]:
-    """(student, assignment) → files, the newest first; and a row for each file of no assignment."""
+    """(student, assignment) → files, the newest first; and a row for each file that belongs to no assignment."""
     found: dict[tuple[str, str], list[Path]] = {}
     others = []
     for path in sorted(folder.rglob("*.ipynb")):
@@ -151,7 +155,7 @@ def _submissions(folder: Path, known: Iterable[str]) -> tuple[dict[tuple[str, st
         if name:
             found.setdefault((student, name), []).append(path)
         else:
-            note = f"{inside} belongs to no assignment; keep the name that the notebook was given"
+            note = f"{inside} belongs to no assignment; keep the original name of the notebook"
             others.append(Row(student if len(inside.parts) > 1 else path.stem, "", note=note))
     for files in found.values():
         files.sort(key=lambda path: (path.lstat().st_mtime, path.name), reverse=True)
@@ -163,21 +167,21 @@ def _people(folder: Path) -> set[str]:
 
 
 def _assignment_of(path: Path, known: Iterable[str]) -> str:
-    """By the file's name or, where it was renamed, by what the notebook says it is."""
+    """The assignment named in the file name or, if the file was renamed, in the notebook's metadata."""
     by_name = [name for name in known if name.lower() in path.stem.lower().replace(" ", "_")]
     if by_name or path.is_symlink():
         return max(by_name, key=len, default="")
     with suppress(NotebookError):
-        said = assignments.read(path).get("metadata", {})
-        said = said.get("assignment") if isinstance(said, dict) else None
-        return said if said in list(known) else ""
+        metadata = assignments.read(path).get("metadata", {})
+        name = metadata.get("assignment") if isinstance(metadata, dict) else None
+        return name if name in list(known) else ""
     return ""
 
 
 def _grade_file(row: Row, path: Path, master: Notebook, limits: Limits, stop: Event) -> None:
-    """Run one file and fill the row; nothing that a file holds may raise."""
+    """Run one file and fill in its row; nothing in the file may raise an exception here."""
     if path.is_symlink():
-        row.note = "the file is a link to somewhere else; it was not followed"
+        row.note = "the file is a symbolic link, which was not followed"
         return
     try:
         cells = assignments.for_grading(master, assignments.read(path))

@@ -1,8 +1,8 @@
-"""Runs one submission in a process of its own, with limits on time and memory, and ends all of it.
+"""Run one submission in a separate process with limits on time and memory, and end everything it started.
 
-Memory is limited twice: by the system where it counts private memory (Linux, `grading.runner`), and by
-watching the process and its children, which works on macOS too. Neither is a sandbox: students' code runs with the
-rights of whoever grades.
+Memory is limited in two ways: by the system where it counts private memory (Linux, `grading.runner`), and by watching
+the process and its children, which also works on macOS. Neither is a sandbox: students' code runs with the permissions
+of the user who grades.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ import psutil
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "XDG_CACHE_HOME")
 _RUNNER = Path(__file__).with_name("runner.py")
-_START = 120.0  # seconds until the imports of the assignment are done, on a slow disk
-_GRACE = 5.0  # seconds between the cells' own limit and the end of the process
+_START = 120.0  # seconds allowed for the imports of the assignment, on a slow disk
+_GRACE = 5.0  # seconds between the limit of the notebook and the end of the process
 _LONGEST = 20_000_000  # bytes of reports
-_SHARED = 1.25  # what is resident may be this much more than what is private: the libraries
+_SHARED = 1.25  # resident memory may exceed private memory by this factor, because of shared libraries
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one submission may take."""
+    """Limits of one submission."""
 
-    seconds: float = 300.0  # of the whole notebook; a single cell gets a third
+    seconds: float = 300.0  # for the whole notebook; a single cell gets a third of it
     memory: float = 4.0  # GB of private memory
 
     def __post_init__(self) -> None:
@@ -46,11 +46,16 @@ class Limits:
 def run(
     cells: list[tuple[str, str, str]], limits: Limits, stop: Event | None = None
 ) -> tuple[list[dict[str, Any]], str]:
-    """Run cells, as `course_lib.teaching.assignments.for_grading` gives them.
+    """Run cells in a process of their own.
+
+    Args:
+        cells: from `course_lib.teaching.assignments.for_grading`.
+        limits: on time and memory.
+        stop: ends the run when it is set.
 
     Returns:
-        a report for each cell that was run (``"kind"``, ``"name"``, ``"message"``, empty where all went well,
-        ``"seconds"``), and why the run ended before its end (empty if it did not). Setting `stop` ends it.
+        A report for each cell that was run (``"kind"``, ``"name"``, ``"message"``, which is empty if nothing went
+        wrong, and ``"seconds"``), and the reason why the run ended early (empty if it did not).
     """
     token, ending = secrets.token_hex(16), ""
     job = {
@@ -88,19 +93,19 @@ def run(
         finally:
             _end(process)
         reader.join(_GRACE)
-    found = [report for report in map(_parsed, bytes(said).splitlines()) if report.get("token") == token]
-    if not any(report.get("started") for report in found):
+    reports = [report for report in map(_parsed, bytes(said).splitlines()) if report.get("token") == token]
+    if not any(report.get("started") for report in reports):
         why = "do the assignment's own imports work here, within this memory, and is IPython installed?"
         return [], ending or f"the run could not be started: {why}"
-    if not ending and not any(report.get("finished") for report in found):
+    if not ending and not any(report.get("finished") for report in reports):
         code = process.returncode
         killed = f"it was ended by signal {-code}" if code < 0 else f"exit code {code}"
-        ending = f"the notebook ended its own process ({killed}); points count up to there"
-    return [report for report in found if "name" in report], ending
+        ending = f"the notebook ended its own process ({killed}); cells before that count"
+    return [report for report in reports if "name" in report], ending
 
 
 def _listen(pipe: int, said: bytearray) -> None:
-    """Collect what comes through the pipe, up to a size that no honest report has; then nobody reads any more."""
+    """Collect what is written to the pipe, up to a size that no genuine report reaches; ignore the rest."""
     with suppress(OSError):
         while len(said) < _LONGEST and (part := os.read(pipe, 65536)):
             said += part
@@ -109,9 +114,9 @@ def _listen(pipe: int, said: bytearray) -> None:
 
 
 def _watch(process: subprocess.Popen[bytes], limits: Limits, stop: Event, said: bytearray) -> str:
-    """Wait for the end; a sentence if the limits came first.
+    """Wait for the process to end; returns why it must be ended, or an empty string if it ended by itself.
 
-    Time counts from the first report: loading PyTorch is not the student's doing.
+    The time starts with the first report, since the student is not responsible for the time that PyTorch takes to load.
     """
     deadline, started = time.monotonic() + _START, False
     while True:
@@ -123,9 +128,9 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits, stop: Event, said: 
         if stop.is_set():
             return "grading was stopped"
         if time.monotonic() > deadline:
-            return f"stopped after {limits.seconds if started else _START:g} s; points count up to there"
+            return f"stopped after {limits.seconds if started else _START:g} s; cells before that count"
         if _memory(process.pid) > _SHARED * 1e9 * limits.memory:
-            return f"stopped at {limits.memory:g} GB of memory; points count up to there"
+            return f"stopped at {limits.memory:g} GB of memory; cells before that count"
 
 
 def _family(number: int) -> list[psutil.Process]:
@@ -144,7 +149,7 @@ def _memory(number: int) -> float:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process, its group, and the children that left the group."""
+    """Kill the process, its group, and children that have left the group."""
     family = _family(process.pid)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -156,7 +161,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _parsed(line: bytes) -> dict[str, Any]:
     with suppress(ValueError):
-        found = json.loads(line)
-        if isinstance(found, dict):
-            return found
+        report = json.loads(line)
+        if isinstance(report, dict):
+            return report
     return {}

@@ -1,4 +1,4 @@
-"""Grades as a table for the teacher and as a page for each student."""
+"""Grades as a table for the teacher and as a feedback file for each student."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Row:
     submission: str
     assignment: str
     tasks: Sequence[Task] = ()
-    points: dict[str, float] = field(default_factory=dict)  # grade_id → points reached
-    messages: dict[str, str] = field(default_factory=dict)  # grade_id or cell → what failed
+    points: dict[str, float] = field(default_factory=dict)  # grade_id → points earned
+    messages: dict[str, str] = field(default_factory=dict)  # grade_id or cell → what went wrong
     seconds: float = 0.0
     note: str = ""
 
@@ -36,23 +36,23 @@ class Row:
 
 
 def write_table(rows: Sequence[Row], target: Path) -> None:
-    """The rows as CSV, whole or not at all: submission, assignment, total, max, one column a task, seconds, note."""
+    """Write the rows as CSV, atomically: submission, assignment, total, max, one column per task, seconds, note."""
     most = max((len(row.tasks) for row in rows), default=0)
     text = io.StringIO(newline="")
     table = csv.writer(text)
     header = ["submission", "assignment", "total", "max", *(f"task {k + 1}" for k in range(most)), "seconds", "note"]
     table.writerow(header)
     for row in rows:
-        reached: list[Any] = [f"{row.points.get(task.grade_id, 0.0):g}" for task in row.tasks]
-        reached += [""] * (most - len(reached))
+        earned: list[Any] = [f"{row.points.get(task.grade_id, 0.0):g}" for task in row.tasks]
+        earned += [""] * (most - len(earned))
         words = [_plain(row.submission), _plain(row.assignment), f"{row.total:g}", f"{row.maximum:g}"]
-        table.writerow([*words, *reached, f"{row.seconds:.0f}", _plain(row.note)])
+        table.writerow([*words, *earned, f"{row.seconds:.0f}", _plain(row.note)])
     with atomic_write(target) as stream:
-        stream.write(text.getvalue().encode("utf-8-sig", "replace"))  # so that spreadsheets read names as they are
+        stream.write(text.getvalue().encode("utf-8-sig", "replace"))  # the BOM makes spreadsheets read UTF-8
 
 
 def write_feedback(rows: Sequence[Row], folder: Path) -> None:
-    """A text for each submission: ``FOLDER/student/assignment.txt``, points and messages."""
+    """Write a text file for each submission, ``FOLDER/student/assignment.txt``, with points and messages."""
     for row in rows:
         name = row.assignment or "other files"
         target = folder / _safe(row.submission) / f"{_safe(name)}.txt"
@@ -62,14 +62,12 @@ def write_feedback(rows: Sequence[Row], folder: Path) -> None:
 
 
 def feedback(row: Row) -> str:
-    """What to hand back to a student."""
+    """The text that a student gets back: points by task, and what went wrong."""
     lines = [f"{row.assignment or 'no assignment'}: {row.total:g} of {row.maximum:g} points", ""]
     lines += [row.note, ""] if row.note else []
     for k, task in enumerate(row.tasks, start=1):
-        reached = row.points.get(task.grade_id, 0.0)
-        lines.append(
-            f"{'✓' if reached else '✗'} Task {k}. {task.title or task.grade_id}: {reached:g} of {task.points:g}"
-        )
+        earned = row.points.get(task.grade_id, 0.0)
+        lines.append(f"{'✓' if earned else '✗'} Task {k}. {task.title or task.grade_id}: {earned:g} of {task.points:g}")
         if task.grade_id in row.messages:
             lines += [f"    {line}" for line in row.messages[task.grade_id].splitlines()]
     others = [(name, text) for name, text in row.messages.items() if name not in {t.grade_id for t in row.tasks}]
@@ -80,7 +78,7 @@ def feedback(row: Row) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """The text on one line, quoted if a spreadsheet would take it for a formula."""
     text = re.sub(r"\s+", " ", text).strip()
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 

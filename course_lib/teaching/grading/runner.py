@@ -1,11 +1,12 @@
-"""Runs one submission cell by cell: the process that `course_lib.teaching.grading` starts, limits and ends.
+"""Run one submission cell by cell, in the process that `course_lib.teaching.grading` starts, limits and ends.
 
-It is a script of its own, never imported, so that nothing is loaded but what the assignment imports. It reads what to
-run from its standard input and reports each cell as one line of JSON on a pipe. A test runs on a copy of the student's
-names in which the master's imports and Python's own words are what they were; before it, the library, PyTorch's
-functions and the built-in ones are put back as they were before the student's first cell; and it does not count if
-they were changed while it ran. That stops accidents and the obvious tricks. It is no sandbox: code in one process can
-reach everything there.
+This script is never imported, so that nothing is loaded except what the assignment imports. It reads the cells from its
+standard input and reports each one as a line of JSON on a pipe.
+
+A test runs on a copy of the student's namespace in which the master's imports and the built-in names are restored.
+Before each test, the functions of the library, of PyTorch and of Python are restored to what they were before the
+student's first cell. A test does not count if they are changed while it runs. That stops accidents and obvious tricks,
+but it is not a sandbox: code can reach everything in its own process.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ _LONGEST = 1500  # characters of a message
 
 
 class _OutOfTime(BaseException):
-    """One cell took too long; not an Exception, so that a bare ``except Exception`` does not swallow it."""
+    """A cell took too long; not an Exception, so that ``except Exception`` in the cell does not catch it."""
 
 
 def main() -> None:
-    """Run the job on standard input."""
+    """Run the job given on standard input."""
     job = json.loads(sys.stdin.buffer.read())
     with open(os.devnull) as nothing:
-        os.dup2(nothing.fileno(), 0)  # input() ends at once
+        os.dup2(nothing.fileno(), 0)  # input() fails at once
     os.set_inheritable(job["report"], False)
     report = os.fdopen(job["report"], "w", encoding="utf-8")
     _limit_memory(job["memory"])
@@ -47,10 +48,10 @@ def main() -> None:
         shell.history_manager.enabled = False
     namespace = shell.user_ns
     imports = _imports([code for kind, _, code in job["cells"] if kind != "student"])
-    exec(imports, {})  # before the student's first cell, so that what they bring can be put back
+    exec(imports, {})  # before the student's first cell, so that it can be restored
     put_back = _snapshot()
     token, words = job["token"], frozenset(vars(builtins))
-    compiled, execute, clock = compile, exec, time.monotonic  # the student may give these names another meaning
+    compiled, execute, clock = compile, exec, time.monotonic  # students may redefine these names
 
     def say(**found: Any) -> None:
         report.write(json.dumps({"token": token, **found}) + "\n")
@@ -69,12 +70,10 @@ def main() -> None:
                 execute(compiled(code, f"<{name}>", "exec"), names)
                 _alarm(0)
                 changed = put_back()
-                message = (
-                    f"while this was tested, the code replaced {changed[0]}; a test must stay a test" if changed else ""
-                )
+                message = f"the code replaced {changed[0]} during the test, which is not allowed" if changed else ""
             else:
                 _alarm(job["cell_seconds"])
-                with capture.capture_output():  # also what it shows: no one is looking
+                with capture.capture_output():  # also pictures, which nobody sees
                     result = shell.run_cell(code, store_history=False)
                 error = result.error_before_exec or result.error_in_exec
                 message = _sentence(error, job["cell_seconds"]) if error is not None else ""
@@ -84,13 +83,13 @@ def main() -> None:
             _alarm(0)
         say(kind=kind, name=name, message=message, seconds=clock() - began)
     say(finished=True)
-    os._exit(0)  # whatever threads are left, and whatever was registered for the end
+    os._exit(0)  # despite remaining threads and exit handlers
 
 
 def _limit_memory(limit: int) -> None:
-    """Private memory, where the system counts it (Linux); elsewhere the parent watches.
+    """Limit private memory where the system counts it (Linux); elsewhere the parent process watches.
 
-    macOS accepts RLIMIT_DATA and does not hold it against mapped memory, which is what PyTorch allocates.
+    macOS accepts RLIMIT_DATA but does not apply it to mapped memory, which is what PyTorch allocates.
     """
     if sys.platform.startswith("linux"):
         import resource
@@ -101,7 +100,7 @@ def _limit_memory(limit: int) -> None:
 
 
 def _alarm(seconds: float) -> None:
-    """Interrupt the running cell after so many seconds, and again every second if it goes on; 0: no more."""
+    """Interrupt the running cell after this time, and then every second; 0 cancels."""
 
     def ring(*_: object) -> None:
         raise _OutOfTime
@@ -111,20 +110,20 @@ def _alarm(seconds: float) -> None:
 
 
 def _sentence(error: BaseException, seconds: float) -> str:
-    """What to tell the student about an exception, in one or two lines."""
+    """Describe an exception to the student in one or two lines."""
     if isinstance(error, _OutOfTime):
-        return f"stopped after {seconds:.0f} s: the cell does not end"
+        return f"stopped after {seconds:.0f} s; the cell does not end"
     if isinstance(error, SystemExit):
         return "the cell asked Python to exit; a notebook does not need that"
     if isinstance(error, NotImplementedError):
-        return "still empty: replace `raise NotImplementedError` by your code"
+        return "still empty: replace `raise NotImplementedError` with your code"
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
-        return "more memory was asked for than a submission is given"
+        return "the cell needs more memory than a submission may use"
     if type(error).__name__ == "CheckFailed":
         return str(error)[:_LONGEST]
     text = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if type(error) is AssertionError and not str(error):
-        text = "a test does not hold"
+        text = "a test failed"
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if "ipykernel" in frame.filename
            or "ipython-input" in frame.filename or frame.filename.startswith("<ipython")]  # fmt: skip
     return text[:_LONGEST] + (f" (in `{own[-1].line}`)" if own and own[-1].line else "")
@@ -132,17 +131,17 @@ def _sentence(error: BaseException, seconds: float) -> str:
 
 def _imports(cells: list[str]) -> types.CodeType:
     """All import statements of the given cells and tests, as one program."""
-    found: list[ast.stmt] = []
+    statements: list[ast.stmt] = []
     for code in cells:
         with suppress(SyntaxError):
-            found += [node for node in ast.parse(code).body if isinstance(node, ast.Import | ast.ImportFrom)]
-    return compile(ast.Module(found, []), "<imports of the assignment>", "exec")
+            statements += [node for node in ast.parse(code).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return compile(ast.Module(statements, []), "<imports of the assignment>", "exec")
 
 
 def _snapshot() -> Callable[[], list[str]]:
-    """A function that puts the library, PyTorch's functions and the built-in ones back to what they are now.
+    """A function that restores the library, PyTorch's functions and the built-in ones to what they are now.
 
-    It returns the names of the functions and classes that were others meanwhile.
+    It returns the names of the functions and classes that had been changed.
     """
     ours = [module for name, module in sys.modules.items() if name.split(".")[0] == "course_lib"]
     ours_too = {value for module in ours for value in vars(module).values()
@@ -162,7 +161,7 @@ def _snapshot() -> Callable[[], list[str]]:
     def put_back(
         get: Any = vars, give: Any = setattr, take: Any = delattr, quiet: Any = suppress, can: Any = callable
     ) -> list[str]:
-        found = []
+        changed = []
         for owner, names in kept:
             now = get(owner)
             for key, value in names.items():
@@ -170,7 +169,7 @@ def _snapshot() -> Callable[[], list[str]]:
                     with quiet(AttributeError, TypeError):
                         give(owner, key, value)
                         if can(value):
-                            found.append(f"{owner.__name__}.{key}")
+                            changed.append(f"{owner.__name__}.{key}")
             if owner in ours_too:
                 for key in [key for key in now if key not in names]:
                     with quiet(AttributeError, TypeError):
@@ -178,8 +177,8 @@ def _snapshot() -> Callable[[], list[str]]:
         for function, parts in codes.items():
             if (function.__code__, function.__defaults__, function.__kwdefaults__) != parts:
                 function.__code__, function.__defaults__, function.__kwdefaults__ = parts
-                found.append(function.__qualname__)
-        return found
+                changed.append(function.__qualname__)
+        return changed
 
     return put_back
 

@@ -1,9 +1,9 @@
-"""Things to play with that need no kernel: each lives in the output of its cell, or on a page of the book.
+"""Interactive components that need no kernel, for the outputs of cells and the pages of the book.
 
-A component is a `teaching.figures.Figure`. Its pictures stand in the HTML as a plain sheet; a script of a few
-kilobytes, which travels with it and asks nobody for anything, turns them into a slider. It works in the rendered
-book, in JupyterLab, on Colab and in VS Code, by mouse, finger and keyboard (every handle is an
-``<input type=range>``). Where scripts do not run, and on paper, the still pictures remain.
+A component is a `teaching.figures.Figure`. Its HTML holds the pictures as a plain sheet, and a script of a few
+kilobytes turns them into a slider; nothing is loaded from elsewhere. Components work in the rendered book, in
+JupyterLab, on Colab and in VS Code, by mouse, touch and keyboard (every handle is an ``<input type=range>``). Where
+scripts do not run, and in print, the plain sheet remains.
 
     interactive.compare([photo, painted], titles=["photograph", "painted"], caption="…", alt="…")
 """
@@ -42,17 +42,17 @@ def compare(
     size: int | None = None,
     quality: int = QUALITY,
 ) -> Figure:
-    """Two pictures over each other with a movable edge between them; of more than two, the reader chooses which.
+    """Overlay two pictures with a movable edge between them; if there are more, the reader chooses which two.
 
     Args:
-        pictures: two or more of one shape: the first at the left of the edge, the last at the right. Each as in
-            `figures.sheet`: (1, 3, H, W) in [0, 1], or the path of a stored picture.
-        titles: one a picture, short: they stand in the corners.
+        pictures: two or more with the same aspect ratio; at first, the first is left of the edge and the last right.
+            Each as in `figures.sheet`: (1, 3, H, W) in [0, 1], or the path of a stored picture.
+        titles: one per picture; they are shown in the corners, so they should be short.
         caption, alt, size, quality: as in `figures.sheet`.
-        at: where the edge begins, in percent of the width.
+        at: initial position of the edge, in percent of the width.
 
     Raises:
-        ValueError: fewer than two pictures, not one title a picture, or pictures of different proportions.
+        ValueError: fewer than two pictures, not one title per picture, or different aspect ratios.
     """
     need_titles(pictures, titles, least=2)
     need_one_shape(pictures, titles)
@@ -74,19 +74,19 @@ def frames(
     size: int | None = None,
     quality: int = QUALITY,
 ) -> Figure:
-    """A row of pictures at each place of a slider: iterations, layers, weights, noise.
+    """Show one row of pictures for each position of a slider: iterations, layers, weights, noise.
 
     Args:
-        pictures: for each place, a picture or a row of them, as in `compare`.
-        labels: one a place, with its unit where it has one.
-        axis: what the slider moves along, for example ``"iterations"``.
+        pictures: for each position, a picture or a row of them, as in `compare`.
+        labels: one per position, with its unit if it has one.
+        axis: what the slider changes, for example ``"iterations"``.
         caption, alt, size, quality: as in `figures.sheet`.
-        titles: one for each picture of a row, below it.
-        notes: HTML above each row (a chart of that moment), or none.
-        at: the place shown at first, and the one that stays where scripts do not run.
+        titles: one per picture of a row, shown below it.
+        notes: HTML shown above each row, for example a chart, or none.
+        at: index of the position shown first, which is also the one shown where scripts do not run.
 
     Raises:
-        ValueError: fewer than two places, not one label a place, or not one title for each picture of a row.
+        ValueError: fewer than two positions, not one label per position, or not one title per picture of a row.
     """
     return moving(
         [row_of(place) for place in pictures], [(axis, labels)], titles, notes, [at], caption, alt, size, quality
@@ -105,17 +105,17 @@ def grid(
     size: int | None = None,
     quality: int = QUALITY,
 ) -> Figure:
-    """A table of pictures seen one at a time: one slider for its rows, one for its columns, and a map of both.
+    """Show one cell of a table of pictures at a time, with a slider for the rows, one for the columns, and a map.
 
     Args:
         pictures: ``pictures[row][column]``, each a picture or a row of them, as in `compare`.
-        rows, columns: the axis's name and a label for each place on it.
+        rows, columns: name of the axis and a label for each of its positions.
         caption, alt, size, quality: as in `figures.sheet`.
-        titles: one for each picture of a place.
-        at: row and column shown at first.
+        titles: one per picture of a cell.
+        at: row and column shown first.
 
     Raises:
-        ValueError: a row is shorter than there are columns, or labels and pictures differ in number.
+        ValueError: the numbers of pictures and labels differ.
     """
     widths = {len(row) for row in pictures}
     if len(pictures) != len(rows[1]) or widths != {len(columns[1])}:
@@ -136,18 +136,18 @@ def receptive_field(
     at: int = -1,
     size: int | None = None,
 ) -> Figure:
-    """What one position of a layer sees of a picture: choose the layer, and point at the place.
+    """Show the receptive field of a position in a layer; the reader chooses the layer and points at the position.
 
     Args:
         image: as in `compare`.
-        fields: layer → side of its receptive field and stride, both in pixels (`layers.receptive_field`), and where
-            the first position looks: its center in pixels, (stride − 1)/2 where padding keeps the size, which is
-            the default. The last one looks as far from the other border.
-        caption, alt, size: as in `figures.sheet`; the fields count the pixels of the picture *as given*.
-        at: the layer shown at first.
+        fields: layer → side of its receptive field and stride, both in pixels (`layers.receptive_field`), and
+            optionally the center of the first position in pixels. The default is (stride − 1)/2, which holds where
+            padding keeps the size. The last position has the same distance from the opposite border.
+        caption, alt, size: as in `figures.sheet`; `fields` is in pixels of the picture *as given*.
+        at: index of the layer shown first.
 
     Raises:
-        ValueError: no layer.
+        ValueError: no layers.
     """
     if not fields:
         raise ValueError("a receptive field needs at least one layer, got none")
@@ -156,7 +156,7 @@ def receptive_field(
     for name, (side, stride, *first) in fields.items():
         seen.append((name, side, stride, first[0] if first else (stride - 1) / 2))
     at %= len(seen)
-    _, side, stride, start = seen[at]  # the still picture: its middle position
+    _, side, stride, start = seen[at]  # without scripts, the middle position is shown
     counts = [max(1, int((pixels - 1 - 2 * start) // stride) + 1) for pixels in (width, height)]  # of positions
     left, top = (start + (count // 2) * stride - (side - 1) / 2 for count in counts)
     box = (
@@ -183,15 +183,15 @@ def lens(
     size: int | None = None,
     quality: int = 90,
 ) -> Figure:
-    """The same small part of several pictures, enlarged below each, pixel for pixel.
+    """Enlarge the same small part of several pictures below each of them, without smoothing.
 
     Args:
-        pictures: of one shape, as in `compare`.
+        pictures: with the same aspect ratio, as in `compare`.
         titles, caption, alt, size, quality: as in `figures.sheet`.
-        zoom: the part is this many times smaller than the pictures' short side.
+        zoom: short side of the pictures divided by the side of the part.
 
     Raises:
-        ValueError: no picture, not one title a picture, or pictures of different proportions.
+        ValueError: no pictures, not one title per picture, or different aspect ratios.
     """
     need_titles(pictures, titles, least=1)
     need_one_shape(pictures, titles)
@@ -203,17 +203,17 @@ def lens(
 
 
 def converter(*, caption: str, layer: str = CONTENT_LAYER) -> Figure:
-    """Loss weights on one paper's scale, in another's units: `losses.convert_weights` as a form.
+    """A form that converts loss weights from one paper's convention to another's, as `losses.convert_weights` does.
 
     Args:
-        caption: as in `figures.sheet`.
-        layer: the content layer chosen at first.
+        caption: as in `figures.sheet`; also the alternative text.
+        layer: the content layer selected first.
     """
     default = gatys.Config()
     settings = {
         "conventions": [vars(convention) for convention in losses.CONVENTIONS],
         "channels": [64, 128, 256, 512, 512],  # of the five blocks of VGG-16 and VGG-19
-        "convolutions": [2, 2, 4, 4, 4],  # VGG-19's; VGG-16 has the first three of the last blocks
+        "convolutions": [2, 2, 4, 4, 4],  # of VGG-19; in VGG-16, the last three blocks have three
         "layer": layer,
         "presets": {
             "the ratio printed by Gatys et al.": {"from": 1, "to": 0, "content": "1", "style": "1000"},

@@ -1,4 +1,4 @@
-"""What the components of `teaching.interactive` are put together from: pictures, settings, style and script."""
+"""Build the HTML of the components of `teaching.interactive` from pictures, settings, style and script."""
 
 from __future__ import annotations
 
@@ -31,13 +31,17 @@ def moving(
     size: int | None,
     quality: int,
 ) -> Figure:
-    """Frames on one axis or two, all but the first shown hidden; the last axis runs fastest."""
+    """Frames along one axis or two, in row-major order; all are hidden except the one shown first.
+
+    Raises:
+        ValueError: an axis with fewer than two positions, or numbers of frames, notes or titles that do not match.
+    """
     for name, labels in axes:
         if len(labels) < 2:
-            raise ValueError(f"the slider {name!r} needs at least two places, got {len(labels)}")
+            raise ValueError(f"the slider {name!r} needs at least two positions, got {len(labels)}")
     count = prod(len(labels) for _, labels in axes)
     if len(places) != count or (notes and len(notes) != count):
-        raise ValueError(f"{count} labels need as many places, got {len(places)} and {len(notes)} notes")
+        raise ValueError(f"{count} labels need as many positions, got {len(places)} and {len(notes)} notes")
     first = [k % len(labels) for k, (_, labels) in zip(at, axes, strict=True)]
     shown = 0
     for k, (_, labels) in zip(first, axes, strict=True):
@@ -59,7 +63,7 @@ def moving(
 
 
 def _place(index: int, axes: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """A place in words: ``"iterations 20"``."""
+    """A position in words: ``"iterations 20"``."""
     words = []
     for name, labels in reversed(axes):
         index, k = divmod(index, len(labels))
@@ -110,12 +114,12 @@ def need_titles(pictures: Sequence[Picture], titles: Sequence[str], *, least: in
 
 
 def need_one_shape(pictures: Sequence[Picture], titles: Sequence[str]) -> None:
-    """Pictures that lie over each other have one proportion; the size may differ (a low and a high resolution)."""
+    """Raise ValueError unless all pictures have the same aspect ratio; their resolutions may differ."""
     height, width = shape_of(pictures[0])
     for image, title in pairs(pictures, titles):
         h, w = shape_of(image)
         if abs(h * width - w * height) > max(h, w, height, width):
             raise ValueError(
-                f"{title!r} is {w} × {h} and {titles[0]!r} {width} × {height} pixels: they do not lie over each "
-                "other; crop or resize one of them"
+                f"{title!r} is {w} × {h} and {titles[0]!r} {width} × {height} pixels; "
+                "they need the same aspect ratio, so crop or resize one of them"
             )

@@ -1,4 +1,4 @@
-"""The ledger: what is claimed, who checks it, and that no verdict comes from anywhere but a record."""
+"""The ledger: the list of claims, which notebook checks each, and verdicts that come from records alone."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def checked_in(path):
 # --- the list itself ---
 
 
-def test_every_claim_is_checked_by_exactly_one_notebook_or_says_why_not():
+def test_every_claim_is_checked_by_exactly_one_notebook_or_has_a_reason():
     places = {name: [] for name in claims.load()}
     for number, path in NOTEBOOKS.items():
         for name in checked_in(path):
@@ -38,10 +38,10 @@ def test_every_claim_has_its_source_and_a_sentence():
         assert claim.paper in known, name
         assert claim.claim.endswith("."), name
         assert claim.where, name
-        assert not claim.record or claim.measure, f"{name}: say what our numbers are"
+        assert not claim.record or claim.measure, f"{name}: say what our numbers measure"
 
 
-def test_every_record_of_a_claim_measured_it():
+def test_every_claim_with_a_record_was_measured_in_it():
     for finding in claims.ledger():
         assert finding.verdict in claims.VERDICTS
         assert bool(finding.value) == (finding.verdict != "not attempted"), finding.claim.id
@@ -50,17 +50,19 @@ def test_every_record_of_a_claim_measured_it():
 
 
 def test_every_record_is_made_by_the_command_it_names():
-    """The script is there, and so is the line of the notebook or benchmark that writes a record of this name."""
+    """The script exists, and the notebook or benchmark contains the line that writes a record of this name."""
     for path in records.results_folder().glob("*/record.json"):
         name = path.parent.name
         command = records.load(name).command
-        script = re.match(r"python (\S+)(?: (\d\d))?", command)
+        # older records name a script by its file, which was a page's neighbor then
+        script = re.match(r"python (?:-m scripts\.|book/|benchmarks/)(\w+)(?:\.py)?(?: (\d\d))?", command)
         assert script, command
-        source = NOTEBOOKS[script[2]] if script[2] else ROOT / script[1]
+        folder = "benchmarks" if "benchmarks/" in command else "scripts"
+        source = NOTEBOOKS[script[2]] if script[2] else ROOT / folder / f"{script[1]}.py"
         text = source.read_text(encoding="utf-8")
         assert "records.run(" in text, command
         kind, _, one = name.partition("_")
-        several = f'"{kind}_{{name}}"' in text and f'"{one}"' in text  # one record for each of many names
+        several = f'"{kind}_{{name}}"' in text and f'"{one}"' in text  # one record for each of several names
         assert name in text or re.sub(r"_\d+$", "_", name) in text or several, f"{source.name} makes no {name}"
 
 
@@ -69,7 +71,7 @@ def test_every_record_is_made_by_the_command_it_names():
 
 @pytest.fixture
 def known(monkeypatch):
-    """Two claims: one that should hold, one that is expected not to."""
+    """Two claims: one is expected to hold, the other is not."""
     rows = {
         "a.holds": Claim("a.holds", "p", "It falls.", "Fig. 1", "D", chapter="04", record="r", measure="m"),
         "a.fails": Claim(
@@ -80,7 +82,7 @@ def known(monkeypatch):
     return rows
 
 
-def test_a_check_prints_one_line_that_is_the_same_everywhere(known, capsys):
+def test_a_check_prints_the_same_line_on_every_machine(known, capsys):
     claims.check("a.holds", True)
     claims.check("a.fails", False)
     assert capsys.readouterr().out == (
@@ -88,21 +90,23 @@ def test_a_check_prints_one_line_that_is_the_same_everywhere(known, capsys):
     )
 
 
-def test_a_check_stops_where_the_finding_is_not_the_expected_one(known):
-    with pytest.raises(AssertionError, match="a.holds does not hold here, against what claims.yml expects: It falls"):
+def test_a_check_raises_if_the_result_is_unexpected(known):
+    with pytest.raises(
+        AssertionError, match="a.holds does not hold here, contrary to what claims.yml expects: It falls"
+    ):
         claims.check("a.holds", False)
-    with pytest.raises(AssertionError, match="a.fails holds here, against"):
+    with pytest.raises(AssertionError, match="a.fails holds here, contrary to"):
         claims.check("a.fails", True)
     with pytest.raises(ClaimError, match=r"no claim 'b' in claims.yml; there are: a.holds, a.fails"):
         claims.check("b", True)
 
 
-def test_a_claim_is_checked_or_says_why_not():
-    with pytest.raises(ClaimError, match="give the chapter that checks it, or the reason"):
+def test_a_claim_has_either_a_chapter_or_a_reason():
+    with pytest.raises(ClaimError, match="give either the chapter that checks it or the reason"):
         Claim("x", "p", "c.", "w", "D")
-    with pytest.raises(ClaimError, match="give the chapter that checks it, or the reason"):
+    with pytest.raises(ClaimError, match="give either the chapter that checks it or the reason"):
         Claim("x", "p", "c.", "w", "D", chapter="04", not_attempted="no time")
-    with pytest.raises(ClaimError, match="certainty is one of D, T, got 'X'"):
+    with pytest.raises(ClaimError, match="certainty must be one of D, T, got 'X'"):
         Claim("x", "p", "c.", "w", "X", chapter="04")
 
 
@@ -135,17 +139,17 @@ def test_the_verdict_comes_from_the_record(known, tmp_path, monkeypatch, profile
 
 
 @pytest.mark.parametrize(("larger", "verdict"), [((1, 1), "reproduced"), ((1, 0), "not reproduced")])
-def test_of_two_scales_the_papers_decides(known, tmp_path, monkeypatch, larger, verdict):
+def test_the_run_at_the_papers_scale_decides(known, tmp_path, monkeypatch, larger, verdict):
     values = {"low": (0.5, 0.6), "high": (1, 2)}
     stored(tmp_path, monkeypatch, profile="paper", holds=larger, values=values)
-    for held in ((1, 1), (0, 0)):  # the laptop's is the younger, and says this or that
+    for held in ((1, 1), (0, 0)):  # whatever a more recent laptop run says
         stored(tmp_path, monkeypatch, profile="laptop", holds=held, values=values)
         finding = claims.finding(known["a.holds"])
         assert finding.verdict == verdict
         assert "paper profile" in finding.line
 
 
-def test_both_values_are_told_where_both_runs_measured_it(known, tmp_path, monkeypatch):
+def test_both_values_are_shown_if_both_runs_measured_the_claim(known, tmp_path, monkeypatch):
     stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"low": [0.25]})
     finding = claims.finding(known["a.holds"])
     assert (finding.profile, finding.value, finding.smaller) == ("laptop", "low 0.25 (1 seed)", "")
@@ -156,7 +160,7 @@ def test_both_values_are_told_where_both_runs_measured_it(known, tmp_path, monke
     assert "laptop profile" in finding.smaller_line
 
 
-def test_a_larger_run_that_did_not_measure_it_leaves_the_verdict_to_the_laptops(known, tmp_path, monkeypatch):
+def test_a_paper_run_without_the_measurement_leaves_the_verdict_to_the_laptop_run(known, tmp_path, monkeypatch):
     stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"low": [0.25]})
     with records.run("r", profile="paper", seed=0):
         pass
@@ -164,7 +168,7 @@ def test_a_larger_run_that_did_not_measure_it_leaves_the_verdict_to_the_laptops(
     assert (finding.profile, finding.verdict, finding.smaller) == ("laptop", "same ordering", "")
 
 
-def test_a_damaged_run_is_not_passed_over(known, tmp_path, monkeypatch):
+def test_a_damaged_run_raises_an_error(known, tmp_path, monkeypatch):
     stored(tmp_path, monkeypatch, profile="paper", holds=[True], values={"low": [0.5]})
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "record.json").write_text("{")
@@ -172,7 +176,7 @@ def test_a_damaged_run_is_not_passed_over(known, tmp_path, monkeypatch):
         claims.finding(known["a.holds"])
 
 
-def test_a_reduced_run_reproduces_nothing(known, tmp_path, monkeypatch):
+def test_a_reduced_run_cannot_reproduce_a_claim(known, tmp_path, monkeypatch):
     cut = "100 of 500 steps"
     stored(tmp_path, monkeypatch, profile="paper", holds=[1], values={"low": [0.5]}, reduced=cut)
     finding = claims.finding(known["a.holds"])
@@ -180,18 +184,18 @@ def test_a_reduced_run_reproduces_nothing(known, tmp_path, monkeypatch):
     assert cut in finding.line
 
 
-def test_one_number_has_no_spread(known, tmp_path, monkeypatch):
+def test_a_single_number_has_no_spread(known, tmp_path, monkeypatch):
     stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"share": [0.8123]})
     assert claims.finding(known["a.holds"]).value == "share 0.812 (1 seed)"
 
 
-def test_a_record_that_measured_something_else_is_no_verdict(known, tmp_path, monkeypatch):
+def test_a_record_without_the_measurement_gives_no_verdict(known, tmp_path, monkeypatch):
     stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"share": [0.8]})
     with pytest.raises(ClaimError, match="stored run 'r' measured nothing for a.fails"):
         claims.finding(known["a.fails"])
 
 
-def test_as_many_numbers_as_verdicts(tmp_path, monkeypatch):
+def test_there_must_be_as_many_numbers_as_verdicts(tmp_path, monkeypatch):
     run = records.Record("r", "laptop", 0, {})
     with pytest.raises(records.RecordError, match="as many numbers under every name"):
         run.claim("a.holds", holds=[True, True], values={"x": [1.0]})
@@ -199,6 +203,6 @@ def test_as_many_numbers_as_verdicts(tmp_path, monkeypatch):
         run.claim("a.holds", holds=[True], values={})
 
 
-def test_a_wide_spread_is_written_without_exponents():
+def test_a_large_spread_is_written_without_an_exponent():
     assert claims._spread({"ratio": [1205.0, 969.0, 670.0]}, "sizes") == "ratio 948 ± 300 (3 sizes)"
     assert claims._spread({"share": [0.0471, 0.0481]}, "pairs") == "share 0.0476 ± 0.0007 (2 pairs)"

@@ -1,4 +1,4 @@
-"""Figures: what they hold, what they refuse, and that text stays text."""
+"""Figures: their contents, invalid input, and escaping of text."""
 
 import base64
 import io
@@ -15,8 +15,8 @@ from course_lib.teaching.figures import Figure, curves, heatmap, sheet, table
 
 def pictures_in(figure):
     """The pictures inside a figure, decoded."""
-    found = re.findall(r'src="data:image/(\w+);base64,([^"]+)"', figure._repr_html_())
-    return [(kind, Image.open(io.BytesIO(base64.b64decode(data)))) for kind, data in found]
+    sources = re.findall(r'src="data:image/(\w+);base64,([^"]+)"', figure._repr_html_())
+    return [(kind, Image.open(io.BytesIO(base64.b64decode(data)))) for kind, data in sources]
 
 
 def plain(height=80, width=100, value=0.5):
@@ -37,7 +37,7 @@ def test_a_sheet_has_its_pictures_titles_caption_and_alt():
     assert "http" not in html  # nothing is loaded from elsewhere
 
 
-def test_the_pixels_arrive_in_their_channels():
+def test_colors_are_not_mixed_up():
     red = torch.zeros(3, 80, 80)
     red[0] = 1
     (kind, image), *_ = pictures_in(sheet([red], titles=["red"], caption="c", alt="a"))
@@ -55,14 +55,14 @@ def test_values_outside_the_range_are_clamped():
 @pytest.mark.parametrize("make", [lambda **o: sheet([plain()], titles=["t"], **o), lambda **o: curves({"a": [1]}, **o)])
 @pytest.mark.parametrize("missing", ["caption", "alt"])
 @pytest.mark.parametrize("text", ["", "  \n"])
-def test_a_figure_without_words_is_refused(make, missing, text):
+def test_a_figure_without_caption_or_alt_is_refused(make, missing, text):
     with pytest.raises(ValueError, match=f"non-empty {missing}: say what can be seen"):
         make(**{"caption": "c", "alt": "a", missing: text})
     with pytest.raises(TypeError):
         sheet([plain()], titles=["t"], caption="c")
 
 
-def test_one_title_a_picture():
+def test_there_must_be_one_title_per_picture():
     for images, titles in (([plain()], []), ([plain()], ["a", "b"]), ([], [])):
         with pytest.raises(ValueError, match=f"got {len(images)} pictures, {len(titles)} titles"):
             sheet(images, titles=titles, caption="c", alt="a")
@@ -97,13 +97,13 @@ def test_tiny_pictures_keep_square_pixels():
     assert figure._repr_html_().count("image-rendering:pixelated") == 1
 
 
-def test_large_pictures_are_reduced_on_demand():
+def test_large_pictures_are_reduced_to_the_given_size():
     large, small = plain(200, 400), plain(80, 100)
     figure = sheet([large, small], titles=["l", "s"], caption="c", alt="a", size=120)
     assert [image.size for _, image in pictures_in(figure)] == [(120, 60), (100, 80)]
 
 
-def test_a_stored_file_goes_in_as_it_is(tmp_path):
+def test_a_stored_file_is_embedded_unchanged(tmp_path):
     path = tmp_path / "a.webp"
     save_image(plain(), path)
     figure = sheet([path], titles=["t"], caption="c", alt="a")
@@ -114,7 +114,7 @@ def test_a_stored_file_goes_in_as_it_is(tmp_path):
     assert (kind, image.size) == ("webp", (100, 80))
 
 
-def test_the_page_knows_the_size_before_the_picture_is_there():
+def test_the_html_states_the_size_of_every_picture():
     (tag,) = re.findall("<img [^>]+>", sheet([plain()], titles=["t"], caption="c", alt="a")._repr_html_())
     assert 'width="100" height="80" loading="lazy" decoding="async"' in tag
     (tag,) = re.findall("<img [^>]+>", curves({"a": [1.0, 2.0]}, caption="c", alt="a")._repr_html_())
@@ -129,7 +129,7 @@ def test_columns(count, columns, percent):
     assert html.count(f"calc({percent:.4f}%") == count
 
 
-def test_curves_draw_every_line_on_the_asked_axis(monkeypatch):
+def test_curves_draw_every_line_on_the_requested_axis(monkeypatch):
     from matplotlib.figure import Figure as Canvas
 
     drawn = []
@@ -154,7 +154,7 @@ def test_curves_draw_every_line_on_the_asked_axis(monkeypatch):
     assert image.width == round(figures._WIDTH * figures._DPI)
 
 
-def test_curves_without_a_line_are_refused():
+def test_curves_without_lines_are_refused():
     with pytest.raises(ValueError, match="at least one line"):
         curves({}, caption="c", alt="a")
 
@@ -176,7 +176,7 @@ def test_a_heatmap_runs_from_black_to_white():
     assert heatmap(torch.ones(2, 2)).abs().max() == 0  # constant: no division by zero
 
 
-def test_a_colored_heatmap_keeps_the_order_and_the_place():
+def test_a_colored_heatmap_keeps_order_and_position():
     picture = heatmap(torch.tensor([[0.0, 1.0, 2.0]]), colors="magma")
     assert picture.shape == (1, 3, 1, 3)
     brightness = picture.mean(1).flatten()
@@ -184,11 +184,11 @@ def test_a_colored_heatmap_keeps_the_order_and_the_place():
     assert picture[0, 0, 0, 2] > picture[0, 2, 0, 2]  # magma ends in a yellow: more red than blue
 
 
-def test_a_figure_is_only_html():
+def test_the_kind_of_a_figure_is_its_css_class():
     assert Figure("<p>x</p>", "c", "a", kind="sheet table")._repr_html_().startswith('<figure class="sheet table"')
 
 
-def test_a_stored_picture_is_reduced_only_where_a_size_asks_for_it(tmp_path):
+def test_a_stored_picture_is_reduced_only_if_it_exceeds_the_size(tmp_path):
     path = tmp_path / "run.webp"
     save_image(torch.rand(1, 3, 40, 80), path)
     as_stored = sheet([path], titles=["run"], caption="c", alt="a", size=80)._repr_html_()

@@ -1,4 +1,4 @@
-"""Grading: whatever is handed in gets a row; tests are the master's; one cell's failure costs that cell's points."""
+"""Grading: every submission gets a row, tests come from the master, and a failing cell costs only its own points."""
 
 import csv
 import json
@@ -82,7 +82,7 @@ for number in range(3, 40):
         except OSError:
             pass
 """
-# name → (what is handed in, points, what the note or a message says)
+# name → (submission, points, pattern in the note or a message)
 CASES = {
     "right": (answer(), FULL, ""),
     "master": (MASTER, FULL, ""),
@@ -141,7 +141,7 @@ def masters(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def graded(masters, tmp_path_factory):
-    """All the cases, graded in one go: student → row."""
+    """All cases, graded in a single call: student → row."""
     folder = tmp_path_factory.mktemp("submissions")
     for name, (book, _, _) in CASES.items():
         (folder / name).mkdir()
@@ -163,7 +163,7 @@ def graded(masters, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_points_and_what_is_said(name, graded):
+def test_points_and_messages(name, graded):
     _, points, said = CASES[name]
     row = graded[name]
     assert [row.points["test_double"], row.points["test_area"]] == points, grading.feedback(row)
@@ -172,24 +172,24 @@ def test_points_and_what_is_said(name, graded):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_notebook_gets_a_row_that_says_so(name, graded):
+def test_a_file_that_is_not_a_notebook_gets_a_row_that_says_so(name, graded):
     assert FILES[name][1] in graded[name].note
     assert graded[name].total == 0
 
 
-def test_nothing_a_link_and_an_odd_name(graded):
-    assert graded["nothing"].note == "nothing handed in"
+def test_no_submission_a_link_and_an_odd_name(graded):
+    assert graded["nothing"].note == "no submission"
     assert "link" in graded["link"].note
     assert graded["link"].total == 0
     assert graded["=cmd()"].total == 5
 
 
-def test_nothing_that_was_started_stays(graded):
+def test_no_child_process_is_left(graded):
     left = [p.pid for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [])[-1:] == ["98765"]]
     assert not left
 
 
-def test_the_table_and_the_pages(graded, tmp_path):
+def test_the_table_and_the_feedback(graded, tmp_path):
     rows = list(graded.values())
     grading.write_table(rows, tmp_path / "grades.csv")
     grading.write_feedback(rows, tmp_path / "pages")
@@ -206,7 +206,7 @@ def test_the_table_and_the_pages(graded, tmp_path):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_flat_files_two_files_and_strangers(masters, tmp_path):
+def test_flat_files_duplicates_and_other_files(masters, tmp_path):
     wrong = assignments.write(answer(WRONG.format("double"), WRONG.format("area")))
     (tmp_path / "lovelace_ada_01_small.ipynb").write_bytes(wrong)
     (tmp_path / "01_small_Turing Alan.ipynb").write_bytes(wrong)
@@ -255,7 +255,7 @@ TRICKS = {
 @pytest.mark.parametrize(
     "names", [("right", "other code"), pytest.param(tuple(TRICKS), marks=pytest.mark.slow)], ids=["two", "all"]
 )
-def test_checks_that_are_tampered_with(tmp_path, names):
+def test_tampering_with_checks_gives_no_points(tmp_path, names):
     (tmp_path / "masters").mkdir()
     (tmp_path / "masters" / "01_gram.ipynb").write_bytes(assignments.write(CHECKED))
     for name in names:
@@ -267,7 +267,7 @@ def test_checks_that_are_tampered_with(tmp_path, names):
     assert {row.submission: row.total for row in rows} == {name: TRICKS[name][1] for name in names}
 
 
-def test_memory_is_watched_where_the_system_does_not_limit_it(monkeypatch):
+def test_the_parent_watches_memory(monkeypatch):
     class Child:
         pid = os.getpid()
 
@@ -277,7 +277,7 @@ def test_memory_is_watched_where_the_system_does_not_limit_it(monkeypatch):
     assert "GB of memory" in process._watch(Child(), Limits(60, 1e-4), process.Event(), bytearray())
 
 
-def test_a_flood_of_reports_is_not_kept(monkeypatch):
+def test_a_flood_of_reports_is_cut_off(monkeypatch):
     monkeypatch.setattr(process, "_LONGEST", 10_000)
     flood = """import os, itertools
 for number in itertools.cycle(range(3, 40)):
@@ -292,7 +292,7 @@ for number in itertools.cycle(range(3, 40)):
     assert time.monotonic() - began < 30
 
 
-def test_an_interrupt_ends_what_runs(masters, tmp_path):
+def test_an_interrupt_ends_running_submissions(masters, tmp_path):
     for name, book in (("quick", answer()), ("slow", answer("while True:\n    pass"))):
         (tmp_path / name).mkdir()
         (tmp_path / name / "01_small.ipynb").write_bytes(assignments.write(book))
@@ -315,7 +315,7 @@ def test_the_command(masters, tmp_path, capsys, monkeypatch):
     assert Path("out.csv").read_text(encoding="utf-8-sig").splitlines()[1].startswith("ada,01_small,5,5,2,3,")
     assert Path("out_feedback/ada/01_small.txt").exists()
     for words, said in (
-        (["grade", "nowhere", "--masters", str(masters)], "is no folder"),
+        (["grade", "nowhere", "--masters", str(masters)], "is not a folder"),
         (["grade", "in", "--masters", "nowhere"], "no master notebook"),
         (["grade", "in", "-o", "grades.xls"], ".csv file"),
         (["grade", "in", "-o", "no/where.csv"], "does not exist"),

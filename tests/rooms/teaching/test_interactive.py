@@ -1,4 +1,4 @@
-"""Components without a kernel: what stands in the HTML before any script runs, and what is refused."""
+"""Interactive components: their HTML before any script runs, and invalid input."""
 
 import html as markup
 import json
@@ -37,7 +37,7 @@ EVERY = {
 
 
 class Still(HTMLParser):
-    """What a reader without scripts sees: pictures that no hidden element holds."""
+    """What a reader without scripts sees: the pictures outside hidden elements."""
 
     VOID = ("img", "input", "br")
 
@@ -67,20 +67,20 @@ def settings_of(figure):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_component_is_a_figure_with_its_words_and_asks_nobody(name):
+def test_a_component_is_a_figure_and_loads_nothing(name):
     figure = EVERY[name]()
     html = html_of(figure)
     assert html.startswith('<figure class="interactive ')
     assert html.endswith("</figure>")
     assert f"{figure.caption}</figcaption>" in html
-    assert not re.search(r"https?:|src=\"(?!data:)|@import|url\(", html), "it would ask another machine"
+    assert not re.search(r"https?:|src=\"(?!data:)|@import|url\(", html), "it would load something from elsewhere"
     assert html.count("<script") == html.count("</script>") == 1
-    assert len(re.sub(r"data:image/[^\"]+", "", html)) < 20_000, "its script and style stay small"
+    assert len(re.sub(r"data:image/[^\"]+", "", html)) < 20_000, "script and style must stay small"
     assert all(tag.count('alt="') == 1 and 'alt=""' not in tag for tag in re.findall("<img [^>]+>", html))
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_it_needs_a_caption(name):
+def test_a_component_needs_a_caption(name):
     with pytest.raises(ValueError, match="non-empty caption"):
         EVERY[name](caption=" ")
 
@@ -99,7 +99,7 @@ def test_without_scripts_there_is_a_still_picture():
     assert Still(html_of(EVERY["lens"]())).shown == ["soft", "sharp"]
 
 
-def test_the_place_shown_first_counts_rows_then_columns():
+def test_the_cell_shown_first_is_given_by_row_and_column():
     pictures = [[plain(), plain()]] * 3
     axes = {"rows": ("depth", ["1", "2", "3"]), "columns": ("weight", ["low", "high"])}
     figure = interactive.grid(pictures, **axes, **WORDS, at=(2, 1))
@@ -107,7 +107,7 @@ def test_the_place_shown_first_counts_rows_then_columns():
     assert settings_of(figure)["at"] == [2, 1]
 
 
-def test_rows_of_pictures_have_a_title_each():
+def test_each_picture_of_a_row_has_a_title():
     pairs = [[plain(), plain(0.1)], [plain(0.2), plain(0.3)]]
     figure = interactive.frames(pairs, labels=["a", "b"], axis="way", titles=["left", "right"], at=1, **WORDS)
     assert Still(html_of(figure)).shown == ["left, way b", "right, way b"]
@@ -115,14 +115,16 @@ def test_rows_of_pictures_have_a_title_each():
         interactive.frames(pairs, labels=["a", "b"], axis="way", titles=["left"], **WORDS)
 
 
-def test_what_does_not_fit_together_is_refused():
+def test_mismatched_input_is_refused():
     with pytest.raises(ValueError, match="at least 2 pictures and one title for each, got 1 pictures"):
         interactive.compare([plain()], titles=["alone"], **WORDS)
-    with pytest.raises(ValueError, match=r"'tall' is 72 × 96 and 'wide' 96 × 72 pixels: they do not lie over"):
+    with pytest.raises(
+        ValueError, match=r"'tall' is 72 × 96 and 'wide' 96 × 72 pixels; they need the same aspect ratio"
+    ):
         interactive.compare([plain(), plain(height=96, width=72)], titles=["wide", "tall"], **WORDS)
-    with pytest.raises(ValueError, match="'steps' needs at least two places, got 1"):
+    with pytest.raises(ValueError, match="'steps' needs at least two positions, got 1"):
         interactive.frames([plain()], labels=["1"], axis="steps", **WORDS)
-    with pytest.raises(ValueError, match="3 labels need as many places, got 2"):
+    with pytest.raises(ValueError, match="3 labels need as many positions, got 2"):
         interactive.frames([plain(), plain()], labels=["1", "2", "3"], axis="steps", **WORDS)
     with pytest.raises(ValueError, match=r"2 × 2 pairs of labels, got 1 rows"):
         interactive.grid([[plain(), plain()]], rows=("a", ["1", "2"]), columns=("b", ["1", "2"]), **WORDS)
@@ -135,8 +137,8 @@ def test_two_resolutions_of_one_picture_may_be_compared():
     assert Still(html_of(interactive.compare([small, large], titles=["small", "large"], **WORDS))).shown
 
 
-def test_the_still_square_of_a_receptive_field_is_where_the_network_looks():
-    """relu3_1 of VGG: 24 pixels, every 4th; position 12 of 24 across looks at 49.5 ± 11.5 of 96 pixels."""
+def test_without_scripts_the_middle_receptive_field_is_shown():
+    """relu3_1 of VGG: 24 pixels, stride 4; the field of position 12 of 24 covers 49.5 ± 11.5 of 96 pixels."""
     figure = interactive.receptive_field(plain(), {"relu3_1": (24, 4)}, **WORDS)
     (style,) = re.findall(r'class="field dim" style="([^"]+)"', html_of(figure))
     left, top, width, height = (float(number) for number in re.findall(r":([\d.]+)%", style))
@@ -154,7 +156,7 @@ def test_the_converter_knows_the_library_s_conventions_and_default():
     assert losses.CONVENTIONS[ours["from"]] is losses.SIZE_INDEPENDENT
 
 
-def test_text_stays_text(tmp_path):
+def test_text_is_escaped(tmp_path):
     save_image(plain(), tmp_path / "a.webp")
     bad = '<b>"x" & </script>'
     figure = interactive.compare([tmp_path / "a.webp"] * 2, titles=[bad, "b"], caption=bad, alt=bad)
@@ -166,7 +168,7 @@ def test_text_stays_text(tmp_path):
     assert settings_of(figure)["axes"][0]["name"] == bad
 
 
-def test_the_microscope_under_a_slider_says_every_share():
+def test_the_microscope_with_a_slider_states_every_share():
     slides = microscope.Slides([1, 5])
     slides.losses = {"content/relu4_2": [1.0, 3.0], "style/relu1_1": [3.0, 1.0]}
     slides.lengths = {"content/relu4_2": [1.0, 1.0], "style/relu1_1": [0.0, 1.0]}

@@ -1,4 +1,4 @@
-"""The loss microscope: what it says must be what the run did."""
+"""The loss microscope: its numbers must be those of the run."""
 
 import math
 from functools import partial
@@ -24,7 +24,7 @@ def slides(images):
 
 
 def test_values_are_those_of_the_run(images, slides):
-    """The picture after step k is the one that evaluation k + 1 sees."""
+    """The picture after step k is the one that is evaluated in step k + 1."""
     history = gatys.stylize(*images, small(num_steps=max(STEPS) + 1)).history
     assert slides.steps == list(STEPS)
     for name, values in slides.losses.items():
@@ -41,10 +41,10 @@ def test_dissected_gradients_add_up(images, slides):
     assert [value for value, _ in terms.values()] == pytest.approx(values.tolist(), rel=1e-5)
     torch.testing.assert_close(sum(gradient for _, gradient in terms.values()), whole, rtol=1e-4, atol=1e-7)
     lengths = [gradient.norm().item() for _, gradient in gatys.dissect(picture, content, style, small()).values()]
-    assert [found[1] for found in slides.lengths.values()] == pytest.approx(lengths, rel=1e-5)
+    assert [norms[1] for norms in slides.lengths.values()] == pytest.approx(lengths, rel=1e-5)
 
 
-def test_the_photograph_pulls_nothing_on_itself(images):
+def test_the_photograph_has_no_content_gradient_at_itself(images):
     content, style = images
     value, gradient = gatys.dissect(content, content, style, small())["content/relu4_2"]
     assert value == 0
@@ -58,7 +58,7 @@ def halves():
     return {"content/relu4_2": left, "style/relu1_1": right}
 
 
-def test_who_pulls_is_seen_by_color():
+def test_the_strongest_term_has_its_color():
     drawn = microscope.pull_map(halves())
     assert drawn.shape == (1, 3, 48, 96)
     red, yellow = drawn[0, :, 24, 10], drawn[0, :, 24, 86]
@@ -76,7 +76,7 @@ def test_where_it_changes_is_bright():
 
 
 def test_opposite_pulls_cancel():
-    """Two terms in a standoff: the picture rests although both gradients are long."""
+    """Two terms cancel: the picture does not change, although both gradients are large."""
     pull = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     standoff = microscope.change_map({"a": pull, "b": -pull})
     assert standoff.std(dim=(2, 3)).max() == 0
@@ -84,22 +84,22 @@ def test_opposite_pulls_cancel():
 
 def test_colors_go_from_shallow_to_deep():
     names = ["content/relu4_2", *(f"style/relu{block}_1" for block in range(1, 6)), "tv"]
-    found = microscope.colors(names)
-    assert list(found) == names
-    assert len(set(found.values())) == len(names)
-    luminance = [sum(microscope._rgb(found[name])) for name in names[1:6]]
+    palette = microscope.colors(names)
+    assert list(palette) == names
+    assert len(set(palette.values())) == len(names)
+    luminance = [sum(microscope._rgb(palette[name])) for name in names[1:6]]
     assert luminance == sorted(luminance, reverse=True)
 
 
 def test_the_figure_has_its_parts(slides):
     html = microscope.show(slides, only=(1, 6), caption="What it says.", alt="What is seen.")._repr_html_()
-    assert html.count("<img") == 1 + 3 * 2  # the shares, and three pictures for each step shown
+    assert html.count("<img") == 1 + 3 * 2  # the shares, and three pictures per step shown
     for words in ("step 1", "step 6", "where it changes", "who pulls", "What it says."):
         assert words in html
     assert "step 3" not in html
 
 
-def test_stored_and_loaded_it_says_the_same(slides, tmp_path, monkeypatch):
+def test_slides_survive_storing_and_loading(slides, tmp_path, monkeypatch):
     monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
     with records.run("05_x", profile="laptop", seed=0, config=small()) as run:
         slides.store(run)

@@ -1,4 +1,4 @@
-"""The live panels: their controls, a whole run in its thread, stopping, and errors that can be seen."""
+"""The live panels: controls, complete runs in a thread, stopping, and errors shown to the user."""
 
 import io
 import threading
@@ -12,28 +12,28 @@ from course_lib.methods import gatys
 from course_lib.pretrained.vgg import STYLE_LAYERS
 from course_lib.teaching import widgets
 
-STEPS = 10  # the least that the slider allows
+STEPS = 10  # the smallest number that the slider allows
 
 
 class Panel:
-    """A panel's widgets by what they say, and its thread."""
+    """The widgets of a panel by their descriptions, and its threads."""
 
     def __init__(self, box):
-        found, queue = [], [box]
+        widgets, queue = [], [box]
         while queue:
             widget = queue.pop()
-            found.append(widget)
+            widgets.append(widget)
             queue += getattr(widget, "children", ())
-        self.named = {x.description: x for x in found if getattr(x, "description", "")}
-        self.bar = next((x for x in found if isinstance(x, w.IntProgress)), None)
-        self.status = next(x for x in found if isinstance(x, w.Label))
-        self.picture = next(x for x in found if isinstance(x, w.Image))
+        self.named = {x.description: x for x in widgets if getattr(x, "description", "")}
+        self.bar = next((x for x in widgets if isinstance(x, w.IntProgress)), None)
+        self.status = next(x for x in widgets if isinstance(x, w.Label))
+        self.picture = next(x for x in widgets if isinstance(x, w.Image))
 
     def __getitem__(self, description):
         return self.named[description]
 
     def paint(self, verb="Paint"):
-        """Press the button and wait for the end."""
+        """Press the button and wait until the run ends."""
         before = set(threading.enumerate())
         self[verb].click()
         self.started = [thread for thread in threading.enumerate() if thread not in before]
@@ -48,7 +48,7 @@ class Panel:
 
 @pytest.fixture
 def used(monkeypatch):
-    """A small network in place of the real one; the configurations asked for are kept."""
+    """Replace the real network with a small random one; the fixture is the list of configurations used."""
     configs, original = [], gatys.stylize
 
     def stylize(content, style, config, **options):
@@ -76,7 +76,7 @@ def test_the_panel_shows_the_photo_and_the_papers_defaults(panel):
     assert panel["Stop"].disabled
 
 
-def test_a_run_goes_through_and_changes_the_picture(panel, used):
+def test_a_run_finishes_and_changes_the_picture(panel, used):
     panel["photo"].value = "astronaut"
     panel["style weight"].value = 1000
     panel["start"].value = "noise"
@@ -93,7 +93,7 @@ def test_a_run_goes_through_and_changes_the_picture(panel, used):
     assert panel["Stop"].disabled
 
 
-def test_it_can_be_run_again_with_other_settings(panel, used):
+def test_a_second_run_uses_the_new_settings(panel, used):
     panel.paint()
     panel["steps"].value = 20
     panel.paint()
@@ -101,7 +101,7 @@ def test_it_can_be_run_again_with_other_settings(panel, used):
     assert panel.bar.value == panel.bar.max == 20
 
 
-def test_while_it_runs_it_can_be_stopped_but_not_started(panel, used, monkeypatch):
+def test_a_running_panel_can_be_stopped_but_not_started(panel, used, monkeypatch):
     seen, original = [], widgets.to_pil
 
     def at_the_first_preview(image):
@@ -112,16 +112,16 @@ def test_while_it_runs_it_can_be_stopped_but_not_started(panel, used, monkeypatc
 
     monkeypatch.setattr(widgets, "to_pil", at_the_first_preview)
     panel.paint()
-    # a preview at the fifth step, then the picture at the step where it stopped
+    # a preview at step 5, then the picture at the step where the run stopped
     assert seen == [(True, False, 5), (True, False, 6)]
     assert "Stopped" in panel.status.value
     assert not panel["Paint"].disabled
     monkeypatch.setattr(widgets, "to_pil", original)
-    panel.paint()  # and the next run is not stopped by the old wish
+    panel.paint()  # the old request does not stop the next run
     assert panel.bar.value == STEPS
 
 
-def test_an_error_is_said_in_the_panel(panel, used, monkeypatch):
+def test_an_error_is_shown_in_the_panel(panel, used, monkeypatch):
     def broken(*arguments, **options):
         raise ValueError("relu5_1 needs an image of at least 16 px")
 
@@ -132,7 +132,7 @@ def test_an_error_is_said_in_the_panel(panel, used, monkeypatch):
     assert not panel["Paint"].disabled
 
 
-def test_an_early_end_and_advice_are_said(panel, used, monkeypatch):
+def test_the_reason_for_an_early_end_is_shown(panel, used, monkeypatch):
     original = gatys.stylize
 
     def ended_early(*arguments, **options):
@@ -144,7 +144,7 @@ def test_an_early_end_and_advice_are_said(panel, used, monkeypatch):
     assert "tv was not finite" in panel.status.value
 
 
-def test_an_unknown_picture_is_told_at_once():
+def test_an_unknown_picture_raises_at_once():
     with pytest.raises(ValueError, match="No picture is named 'unicorn'"):
         widgets.stylization_panel(["unicorn"], ["great_wave"])
 
