@@ -479,7 +479,7 @@ def test_the_callback_sees_the_fake_of_each_step():
 def batches(monkeypatch):
     """What the players are given, step by step."""
     seen, step = [], Players.step
-    monkeypatch.setattr(Players, "step", lambda self, batch: seen.append(batch) or step(self, batch))
+    monkeypatch.setattr(Players, "step", lambda self, batch, number: seen.append(batch) or step(self, batch, number))
     return seen
 
 
@@ -502,7 +502,21 @@ def test_a_batch_may_straddle_two_epochs():
     assert train(random_pairs(3), tiny(num_epochs=2, batch_size=2)).facts["steps"] == 3
 
 
-@pytest.mark.parametrize("settings", [{}, {"pool_size": 3}, {"gan_weight": 0.0}, {"norm": "instance", "cooldown": 0.5}])
+@pytest.mark.parametrize("load_size", [None, 32])
+def test_every_epoch_shows_every_pair_once(batches, load_size):
+    """With batches of one: in every twelve steps all twelve pairs."""
+    pairs = [torch.full((2, 3, 32, 32), k / 20) for k in range(12)]
+    train(pairs, tiny(num_epochs=4, load_size=load_size))
+    numbers = [round(20 * batch.mean().item()) for batch in batches]
+    epochs = [numbers[start : start + 12] for start in range(0, 48, 12)]
+    assert all(sorted(epoch) == [*range(12)] for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"pool_size": 3}, {"gan_weight": 0.0}, {"norm": "instance", "cooldown": 0.5}, {"load_size": 36}],
+)
 def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch, settings):
     """Bit by bit, with dropout, with the pool and what it draws, and both players with their optimizers."""
     monkeypatch.setattr(run, "fit", partial(loop.fit, checkpoint_every=2))

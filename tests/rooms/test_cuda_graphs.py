@@ -310,6 +310,28 @@ def test_a_loss_of_ones_own_is_captured_only_where_it_promises_to_be_repeatable(
         fit(learner(capturable=True), data, num_steps=6, batch_size=2)
 
 
+def test_a_step_on_a_dict_of_tensors_is_captured_with_its_batch(graphs):
+    """Each of six batches must reach the graph: the first terms would stay if one did not."""
+
+    def loss(network, batch):
+        x, (y,) = batch["x"], batch["rest"]
+        return (network(x) - y).square().mean().view(1), None
+
+    def run(capturable):
+        with runtime.seeded(0, CPU):
+            network = nn.Conv2d(3, 3, 1)
+        done = fit(Minimizer(network, loss, ["loss"], capturable=capturable), data, num_steps=8, batch_size=2)
+        return network, done.history["loss"]
+
+    generator = torch.Generator().manual_seed(0)
+    data = [{"x": x, "rest": (k * x.flip(0),)} for k, x in enumerate(torch.rand(16, 3, 8, 8, generator=generator))]
+    (ours, history), (plain, expected) = run(True), run(False)
+    assert len(graphs) == 1
+    same_weights(ours, plain)
+    assert history == pytest.approx(expected, rel=1e-4)
+    assert len(set(history)) == 8
+
+
 def test_a_step_after_a_failed_capture_starts_from_clean_gradients(graphs):
     """What the failed capture left of gradients would otherwise be added to those of the next step."""
     waits = []

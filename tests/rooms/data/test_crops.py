@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from course_lib import sample_names, save_image
 from course_lib.data.crops import Crops
-from course_lib.images import ImageError
+from course_lib.images import ImageError, resample
 
 SIZE = 16
 
@@ -91,6 +91,20 @@ def test_values_keep_eight_bits():
 
 
 # --- which crop it is ---
+
+
+@pytest.mark.parametrize("scales", [(0.0, 1.0), (0.2, 0.5), (0.0, 0.0)])
+def test_an_item_is_made_of_four_numbers_drawn_from_its_seed(scales):
+    """Scale, row, column, mirror: the rule that the stored trainings used, written out."""
+    photo = torch.rand(1, 3, 40, 60, generator=torch.Generator().manual_seed(0))
+    kept = photo.mul(255).round() / 255
+    ours = crops([photo], scales=scales, seed=2)
+    for k in range(20):
+        scale, y, x, mirror = torch.rand(4, generator=torch.Generator().manual_seed(2 * 1_000_003 + k)).tolist()
+        side = round(SIZE + (scales[0] + (scales[1] - scales[0]) * scale) * (40 - SIZE))
+        top, left = round(y * (40 - side)), round(x * (60 - side))
+        crop = resample(kept[..., top : top + side, left : left + side], SIZE, SIZE)[0]
+        torch.testing.assert_close(ours[k], crop.flip(-1) if mirror < 0.5 else crop, rtol=0, atol=1e-6)
 
 
 def test_an_item_is_the_same_whenever_it_is_asked_for():

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from course_lib import load_image, save_image
 from course_lib.data import pairs
-from course_lib.data.pairs import Jitter, PairedImages, UnpairedImages, nearest
+from course_lib.data.pairs import Jitter, PairedImages, nearest
 from course_lib.images import ImageError, resize
 
 PALETTE = torch.tensor([[0, 0, 0], [128, 0, 0], [0, 128, 128], [128, 64, 0]]) / 255
@@ -180,15 +180,15 @@ def test_a_set_is_known_by_its_files_and_what_is_made_of_them(tmp_path):
         PairedImages(tmp_path, **options)
         for options in ({}, {"size": 64}, {"size": None}, {"reverse": True}, {"label_maps": True})
     ]
-    identities = [str(found.identity) for found in sets]
-    assert len(set(identities)) == len(sets)
-    assert str(PairedImages(tmp_path).identity) == identities[0]
+    fingerprints = [str(found.fingerprint) for found in sets]
+    assert len(set(fingerprints)) == len(sets)
+    assert str(PairedImages(tmp_path).fingerprint) == fingerprints[0]
     write(tmp_path, "folders", {"b": (map_of(16, 20), label_map(16, 20))})  # another photo of the same name
-    assert str(PairedImages(tmp_path).identity) != identities[0]
+    assert str(PairedImages(tmp_path).fingerprint) != fingerprints[0]
     write(tmp_path, "folders", numbered("a", "b"))
-    assert str(PairedImages(tmp_path).identity) == identities[0]
+    assert str(PairedImages(tmp_path).fingerprint) == fingerprints[0]
     write(tmp_path, "folders", numbered("c"))
-    assert str(PairedImages(tmp_path).identity) != identities[0]
+    assert str(PairedImages(tmp_path).fingerprint) != fingerprints[0]
 
 
 # --- what a bad set gets ---
@@ -253,7 +253,12 @@ def test_there_are_no_pairs_beyond_the_length(tmp_path, k):
 
 def jitter(images=None, **options):
     images = [pair_of(20, 20)] if images is None else images
-    return Jitter(images, **{"load_size": 20, "size": 16, "epochs": 400, **options})
+    return Jitter(images, **{"load_size": 20, "size": 16, **options})
+
+
+def items(jittered, epochs):
+    """Every item of some epochs, one epoch after the other."""
+    return [jittered.item(epoch, k) for epoch in range(epochs) for k in range(len(jittered))]
 
 
 def place_of(pair):
@@ -264,7 +269,7 @@ def place_of(pair):
 
 def test_both_pictures_are_cut_and_mirrored_alike():
     whole, places = pair_of(20, 20), []
-    for pair in jitter():
+    for pair in items(jitter(), 400):
         left, top, mirrored = place_of(pair)
         part = whole[..., top : top + 16, left : left + 16]
         assert torch.equal(pair, part.flip(-1) if mirrored else part)
@@ -286,7 +291,7 @@ def test_pairs_are_made_a_little_larger_first():
     """Interpolation is linear, so B stays 1 − A wherever it is cut; ramps of 12 and 24 pixels, now 20 wide."""
     whole = 0.3 + pair_of(12, 24)
     whole[1] = 1 - whole[0]
-    for pair in jitter([whole], epochs=20):
+    for pair in items(jitter([whole]), 20):
         assert pair.shape == (2, 3, 16, 16)
         torch.testing.assert_close(pair[1], 1 - pair[0], rtol=0, atol=1e-5)
         across, down = (255 * (pair[0, 0, 8, 10] - pair[0, 0, 8, 5]), 255 * (pair[0, 1, 10, 8] - pair[0, 1, 5, 8]))
@@ -296,37 +301,39 @@ def test_pairs_are_made_a_little_larger_first():
 
 def test_without_room_and_mirror_it_is_the_pair():
     whole = pair_of(12, 24, 7)
-    for pair in jitter([whole], load_size=16, mirror=False, epochs=5):
+    for pair in items(jitter([whole], load_size=16, mirror=False), 5):
         assert torch.equal(pair, resize(whole, (16, 16)))
     exact = pair_of(16, 16)
-    found = [*jitter([exact], load_size=16, epochs=40)]
-    assert {torch.equal(pair, exact) for pair in found} == {True, False}
-    assert all(torch.equal(pair, exact) or torch.equal(pair, exact.flip(-1)) for pair in found)
-    assert not any(place_of(pair)[2] for pair in jitter(mirror=False, epochs=40))
+    pairs = items(jitter([exact], load_size=16), 40)
+    assert {torch.equal(pair, exact) for pair in pairs} == {True, False}
+    assert all(torch.equal(pair, exact) or torch.equal(pair, exact.flip(-1)) for pair in pairs)
+    assert not any(place_of(pair)[2] for pair in items(jitter(mirror=False), 40))
 
 
 def test_the_paper_jitters_by_thirty_pixels():
-    found = Jitter([torch.rand(2, 3, 30, 30)])
-    assert (found.load_size, found.size, found.mirror, len(found)) == (286, 256, True, 1)
-    assert found[0].shape == (2, 3, 256, 256)
+    jittered = Jitter([torch.rand(2, 3, 30, 30)])
+    assert (jittered.load_size, jittered.size, jittered.mirror, len(jittered)) == (286, 256, True, 1)
+    assert jittered[0].shape == (2, 3, 256, 256)
 
 
-def test_an_item_is_the_same_whenever_it_is_asked_for():
-    ours, again = jitter(epochs=30), jitter(epochs=30)
-    kept = [ours[k] for k in range(30)]
+def test_an_item_depends_on_seed_epoch_and_number_alone():
+    ours, again = jitter([pair_of(20, 20)] * 3), jitter([pair_of(20, 20)] * 3)
+    kept = items(ours, 10)
     before = torch.get_rng_state()
-    assert all(torch.equal(again[k], kept[k]) for k in reversed(range(30)))
+    places = [(epoch, k) for epoch in range(10) for k in range(3)]
+    for place, pair in reversed([*zip(places, kept, strict=True)]):
+        assert torch.equal(again.item(*place), pair)
     assert torch.equal(torch.get_rng_state(), before)
-    other = [place_of(pair) for pair in jitter(epochs=30, seed=1)]
-    assert other != [place_of(pair) for pair in kept]
+    assert all(torch.equal(again[k], kept[k]) for k in range(3))  # without an epoch: the first
+    assert [place_of(pair) for pair in items(jitter([pair_of(20, 20)] * 3, seed=1), 10)] != [*map(place_of, kept)]
 
 
-def test_every_epoch_has_every_pair_in_another_place():
-    found = jitter([pair_of(20, 20, number) for number in (0, 100, 200)], epochs=20)
-    assert len(found) == 60
-    items = [*found]
-    assert [round(255 * pair[0, 2, 0, 0].item()) for pair in items] == [0, 100, 200] * 20
-    assert len({place_of(pair) for pair in items[::3]}) > 10  # of 50 places
+def test_every_epoch_cuts_every_pair_in_another_place():
+    jittered = jitter([pair_of(20, 20, number) for number in (0, 100, 200)])
+    assert len(jittered) == 3
+    pairs = items(jittered, 20)
+    assert [round(255 * pair[0, 2, 0, 0].item()) for pair in pairs] == [0, 100, 200] * 20
+    assert len({place_of(pair) for pair in pairs[::3]}) > 10  # of 50 places
 
 
 def test_jitter_is_known_by_its_pairs_and_settings(tmp_path):
@@ -335,94 +342,36 @@ def test_jitter_is_known_by_its_pairs_and_settings(tmp_path):
         jitter(images), jitter(), jitter(images, load_size=24), jitter(images, size=8), jitter(images, mirror=False),
         jitter(images, seed=1), jitter(PairedImages(tmp_path, size=20, reverse=True)),
     ]  # fmt: skip
-    assert len({str(found.identity) for found in variants}) == len(variants)
-    assert str(jitter(images).identity) == str(variants[0].identity)
+    assert len({str(found.fingerprint) for found in variants}) == len(variants)
+    assert str(jitter(images).fingerprint) == str(variants[0].fingerprint)
 
 
 @pytest.mark.parametrize(
     ("images", "options", "got"),
     [
-        ([], {}, "0 pairs, 400 epochs, size 16 and load_size 20"),
-        (None, {"epochs": 0}, "1 pairs, 0 epochs"),
+        ([], {}, "0 pairs, size 16 and load_size 20"),
         (None, {"size": 0}, "size 0 and load_size 20"),
         (None, {"size": 21}, "size 21 and load_size 20"),
     ],
 )
 def test_senseless_jitter_is_refused(images, options, got):
-    with pytest.raises(ValueError, match=f"at least one pair, one epoch and 1 ≤ size ≤ load_size, got .*{got}"):
+    with pytest.raises(ValueError, match=f"at least one pair and 1 ≤ size ≤ load_size, got .*{got}"):
         jitter(images, **options)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_loader_makes_batches_of_pairs(tmp_path, workers):
     found = PairedImages(write(tmp_path, "names", numbered("a", "b", "c")), size=20)
-    jittered = jitter(found, epochs=2)
-    batches = [*DataLoader(jittered, batch_size=3, num_workers=workers)]
-    assert [batch.shape for batch in batches] == [(3, 2, 3, 16, 16)] * 2
-    assert torch.equal(torch.cat(batches), torch.stack([*jittered]))
+    jittered = jitter(found)
+    batches = [*DataLoader(jittered, batch_size=2, num_workers=workers)]
+    assert [batch.shape for batch in batches] == [(2, 2, 3, 16, 16), (1, 2, 3, 16, 16)]
+    assert torch.equal(torch.cat(batches), torch.stack([jittered[k] for k in range(3)]))
     real_a, real_b = batches[0].unbind(1)
     assert torch.equal(real_a[1], jittered[1][0])
     assert torch.equal(real_b[1], jittered[1][1])
 
 
-# --- two heaps ---
-
-
-def heap(count, offset=0, size=(16, 16)):
-    return [map_of(*size, offset + k) for k in range(count)]
-
-
-def numbers(found):
-    """Which picture of A and which of B each item holds."""
-    return [[round(255 * pair[c, 2].mean().item()) for c in (0, 1)] for pair in found]
-
-
-def test_any_of_b_meets_the_next_of_a():
-    found = UnpairedImages(heap(200), heap(5, 100), size=16)
-    assert len(found) == 200
-    assert found[0].shape == (2, 3, 16, 16)
-    assert torch.equal(found[7][0], heap(8)[7][0])
-    a, b = zip(*numbers(found), strict=True)
-    assert [*a] == [*range(200)]
-    counts = [b.count(100 + k) for k in range(5)]
-    assert sum(counts) == 200
-    assert all(abs(count - 40) < 23 for count in counts)  # four deviations, √(200 · 0.2 · 0.8) each
-    assert numbers(UnpairedImages(heap(200), heap(5, 100), size=16)) == numbers(found)
-    assert numbers(UnpairedImages(heap(200), heap(5, 100), size=16, seed=1)) != numbers(found)
-
-
-def test_the_larger_heap_says_how_many():
-    found = UnpairedImages(heap(3), heap(40, 100), size=16)
-    assert len(found) == 40
-    a, b = zip(*numbers(found), strict=True)
-    assert [*a] == [k % 3 for k in range(40)]
-    assert len(set(b)) > 15  # of 40 draws from 40, about 25 differ
-    for k in (-1, 40):
-        with pytest.raises(IndexError, match=f"item {k} of 40"):
-            found[k]
-
-
-def test_heaps_are_folders_or_pictures_of_any_size(tmp_path):
-    for k, picture in enumerate(heap(3, size=(16, 24))):
-        save_image(picture, tmp_path / f"{k}.png")
-    (tmp_path / "notes.txt").write_text("not a picture")
-    from_folder, given = (UnpairedImages(a, heap(2, 100, (30, 20)), size=12) for a in (tmp_path, heap(3, 0, (16, 24))))
-    assert len(from_folder) == 3
-    assert all(torch.equal(x, y) for x, y in zip(from_folder, given, strict=True))
-    assert torch.equal(given[1][0], resize(map_of(16, 24, 1), (12, 12))[0])
-    batch = next(iter(DataLoader(UnpairedImages(str(tmp_path), tmp_path, size=12), batch_size=3)))
-    assert batch.shape == (3, 2, 3, 12, 12)
-
-
-def test_what_is_no_heap_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="there is no folder .*nowhere"):
-        UnpairedImages(tmp_path / "nowhere", heap(1))
-    with pytest.raises(ValueError, match=r"no pictures in .*; a folder needs files \.jpg"):
-        UnpairedImages(heap(1), tmp_path)
-    with pytest.raises(ValueError, match="there are no pictures"):
-        UnpairedImages([], heap(1))
-    with pytest.raises(ImageError, match=r"expected \[0, 1\]"):
-        UnpairedImages([255 * map_of(16, 16)], heap(1))[0]
+# --- what is not a pair ---
 
 
 @pytest.mark.parametrize("names", [("x_labels.png", "x_sketch.png", "x_photo.png"), ("A/x.png", "A/x.jpg", "B/x.png")])
@@ -439,9 +388,3 @@ def test_labels_without_any_photograph_are_not_taken_for_side_by_side_files(tmp_
         save_image(torch.rand(1, 3, 8, 8), tmp_path / name)
     with pytest.raises(ValueError, match=r"x_labels\.png has no partner: its photograph should be called NAME_photo"):
         PairedImages(tmp_path)
-
-
-def test_heaps_are_known_by_what_they_hold():
-    a, b = [torch.zeros(1, 3, 8, 8)], [torch.ones(1, 3, 8, 8)]
-    assert UnpairedImages(a, b, size=8).identity == UnpairedImages(a, b, size=8).identity
-    assert UnpairedImages(a, b, size=8).identity != UnpairedImages(b, a, size=8).identity

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset, IterableDataset
 from course_lib import runtime
 from course_lib.training import batches, loop
 from course_lib.training.loop import CheckpointError, Minimizer
-from course_lib.training.schedules import inverse_decay, linear_to_zero
+from course_lib.training.schedules import linear_to_zero
 
 NAMES = ("error", "size")
 
