@@ -112,31 +112,31 @@ class PerceptualLoss(nn.Module):
         """
         self._check_targets()
         with torch.autocast(image.device.type, enabled=False):
-            tape = self.network.record(image)
-            terms, differences = self._terms(tape)
-            return terms, self._gradient(tape, differences, torch.ones_like(terms))
+            cache = self.network.forward_with_cache(image)
+            terms, differences = self._terms(cache)
+            return terms, self._gradient(cache, differences, torch.ones_like(terms))
 
     def _check_targets(self) -> None:
         missing = {*self.content} - {*self.content_targets} or {*self.style} - {*self.style_targets}
         if missing:
             raise ValueError(f"no target for {', '.join(sorted(missing))} yet: call set_content and set_style first")
 
-    def _gradient(self, tape: dict[str, Tensor], differences: Mapping[str, Tensor], upstream: Tensor) -> Tensor:
+    def _gradient(self, cache: dict[str, Tensor], differences: Mapping[str, Tensor], upstream: Tensor) -> Tensor:
         """∂/∂image of Σ upstream_k · term_k; `upstream` is (K,)."""
         factors = dict(zip(self.names, upstream.unbind(), strict=True))
 
         def add(layer: str, gradient: Tensor) -> None:
-            self._add_gradient(layer, gradient, tape[layer], differences.get(layer), factors)
+            self._add_gradient(layer, gradient, cache[layer], differences.get(layer), factors)
 
-        return self.network.pull_back(tape, add)
+        return self.network.backward_to_image(cache, add)
 
-    def _terms(self, tape: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _terms(self, cache: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The terms, and G − A of each style layer."""
         terms, differences = [], {}
         for layer, weight in self.content.items():
-            terms.append(weight * content_loss(tape[layer], self.content_targets[layer], self.convention))
+            terms.append(weight * content_loss(cache[layer], self.content_targets[layer], self.convention))
         for layer, weight in self.style.items():
-            gram = gram_matrix(tape[layer], mean=True)  # (N, C, C) float32
+            gram = gram_matrix(cache[layer], mean=True)  # (N, C, C) float32
             differences[layer] = gram - self.style_targets[layer]
             terms.append(weight * gram_distance(differences[layer], self.convention))
         return torch.stack(terms), differences
@@ -161,14 +161,14 @@ class _ClosedForm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, loss: PerceptualLoss) -> Tensor:
-        ctx.loss, ctx.tape = loss, loss.network.record(image)
-        terms, ctx.differences = loss._terms(ctx.tape)
+        ctx.loss, ctx.cache = loss, loss.network.forward_with_cache(image)
+        terms, ctx.differences = loss._terms(ctx.cache)
         return terms
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
-        return ctx.loss._gradient(ctx.tape, ctx.differences, upstream), None
+        return ctx.loss._gradient(ctx.cache, ctx.differences, upstream), None
 
 
 def _as_rows(features: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """VGG features by layer name.
 
-The papers write *conv4_2* and mean the rectified output: that is ``"relu4_2"`` here, and ``"conv4_2"`` is
-the raw convolution before the ReLU. The network computes nothing beyond the deepest layer asked for.
+When the papers write *conv4_2* they mean the rectified output, which is ``"relu4_2"`` here; ``"conv4_2"`` is
+the raw convolution before the ReLU. The network computes nothing past the deepest layer that was requested.
 
 Sources: Simonyan & Zisserman 2015 (the architecture); Gatys et al. 2016, Section 2 (filters rescaled to a
 mean activation of one, average pooling in place of max pooling).
@@ -31,7 +31,7 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
 def layer_names(arch: str = "vgg19") -> tuple[str, ...]:
-    """All layers of the convolutional part in order: ``conv1_1, relu1_1, …, pool1, conv2_1, …, pool5``.
+    """All layers of the convolutional part, in order: ``conv1_1, relu1_1, …, pool1, conv2_1, …, pool5``.
 
     >>> layer_names("vgg19")[:5]
     ('conv1_1', 'relu1_1', 'conv1_2', 'relu1_2', 'pool1')
@@ -49,7 +49,7 @@ def layer_names(arch: str = "vgg19") -> tuple[str, ...]:
 
 
 class VGGFeatures(nn.Module):
-    """The convolutional part of VGG-16 or VGG-19, frozen, answering by layer name.
+    """The convolutional part of VGG-16 or VGG-19, frozen; it returns features by layer name.
 
     Args:
         arch: ``"vgg19"`` (Gatys) or ``"vgg16"`` (Johnson).
@@ -58,12 +58,12 @@ class VGGFeatures(nn.Module):
         weights: ``"normalized"`` (VGG-19 as Gatys et al. describe it: mean activation one),
             ``"torchvision"``, a path, ``"default"`` (normalized for VGG-19, torchvision's for VGG-16),
             or None for a small random network with an eighth of the channels, for tests.
-        precision: number format of the convolutions; the features come back in it.
-        seed: for ``weights=None`` only.
+        precision: number format of the convolutions and of the returned features.
+        seed: of the random weights; used with ``weights=None`` only.
 
     Raises:
         ValueError: unknown network, layer or pooling.
-        WeightsError: the weights cannot be had (see `course_lib.pretrained.weights`).
+        WeightsError: the weights are not available (see `course_lib.pretrained.weights`).
 
     >>> net = VGGFeatures("vgg19", ["relu2_1"], weights=None)
     >>> {name: tuple(f.shape) for name, f in net(torch.rand(1, 3, 32, 48)).items()}
@@ -88,7 +88,7 @@ class VGGFeatures(nn.Module):
         layers = (layers,) if isinstance(layers, str) else tuple(layers)
         unknown = [layer for layer in layers if layer not in names]
         if not layers:
-            raise ValueError(f"no layer was asked for; give at least one layer of {', '.join(names)}")
+            raise ValueError(f"no layer was asked for; name at least one of {', '.join(names)}")
         if unknown:
             raise ValueError(f"{arch} has no layer {unknown}; the layers are {', '.join(names)}")
         if pooling not in ("average", "max"):
@@ -126,8 +126,8 @@ class VGGFeatures(nn.Module):
             mean, std, self.source = loaded.mean, loaded.std, loaded.source
             if loaded.last is not None and (beyond := [name for name in self.convs if name > loaded.last]):
                 raise weights_room.WeightsError(
-                    f"{loaded.name} is at hand up to {loaded.last} only, and {beyond[-1]} was asked for; "
-                    f"`python -m course_lib fetch {loaded.name}` fetches the whole network"
+                    f"only the layers of {loaded.name} up to {loaded.last} are in the cache, and {beyond[-1]} is "
+                    f"needed; `python -m course_lib fetch {loaded.name}` fetches the whole network"
                 )
             self._copy(loaded.state_dict)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -135,7 +135,7 @@ class VGGFeatures(nn.Module):
 
     def _copy(self, state: dict[str, Tensor]) -> None:
         """Copy torchvision's ``features`` numbering (0.weight, 2.weight, 5.weight, …) into named layers."""
-        # torchvision counts convolutions, ReLUs and pools alike: the index there is the index in layer_names
+        # torchvision numbers convolutions, ReLUs and pools in one sequence: its index is the index in layer_names
         every = layer_names(self.arch)
         for name, conv in self.convs.items():
             assert isinstance(conv, nn.Conv2d)
@@ -159,18 +159,21 @@ class VGGFeatures(nn.Module):
         """Features of a batch of images.
 
         Args:
-            image: (N, 3, H, W), in [0, 1] (values outside are computed as they are).
-            layers: some of the network's layers, for a pass that ends at the deepest of these; None: all.
+            image: (N, 3, H, W), in [0, 1]; values outside this range are not clipped.
+            layers: a subset of the network's layers; the pass ends at the deepest of them. None: all layers.
 
         Returns:
-            A dict from layer name, in order of depth, to (N, C, h, w) in the network's precision.
+            A dict from layer name, in order of depth, to features (N, C, h, w) in the network's precision.
 
         Raises:
-            ValueError: wrong shape, whole numbers, an image too small for the deepest layer, or on another device.
+            ValueError: the image has the wrong shape or an integer type, is too small for the deepest layer, or is
+                on another device than the network.
         """
         wanted = {layers} if isinstance(layers, str) else set(self.layers if layers is None else layers)
         if not wanted <= {*self.layers}:
-            raise ValueError(f"this network answers for {', '.join(self.layers)}, not for {sorted(wanted)}")
+            raise ValueError(
+                f"this network was built for {', '.join(self.layers)}, not for {sorted(wanted - {*self.layers})}"
+            )
         features: dict[str, Tensor] = {}
         x = self._enter(image)
         for name in self.names:
@@ -187,7 +190,11 @@ class VGGFeatures(nn.Module):
         return features
 
     def _enter(self, image: Tensor) -> Tensor:
-        """The image in the network's own scale, format and layout, or a sentence that says what is wrong with it."""
+        """The image in the network's own scale, number format and memory layout.
+
+        Raises:
+            ValueError: as `forward`.
+        """
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(image.shape)}")
         if not image.is_floating_point():
@@ -206,23 +213,24 @@ class VGGFeatures(nn.Module):
         x = (image - self.mean) / self.std
         return x.to(self.precision, memory_format=torch.channels_last)
 
-    # --- the same pass without autograd: nothing is kept that the way back does not need ---
+    # --- the same pass without autograd; it keeps only what the backward pass needs ---
 
     @torch.no_grad()
-    def record(self, image: Tensor) -> dict[str, Tensor]:
-        """One pass that keeps what `pull_back` needs: the layers asked for and every rectified layer.
+    def forward_with_cache(self, image: Tensor) -> dict[str, Tensor]:
+        """A forward pass that keeps what `backward_to_image` needs: the requested layers and every ReLU's output.
 
         Args and Raises: as `forward`.
 
         Returns:
             A dict from layer name to (N, C, h, w), in the network's precision and channels-last in memory. With
-            max pooling also ``"pool1"``, …: the winners' places, as `torch.nn.functional.max_pool2d` gives them.
+            max pooling it also holds ``"pool1 indices"``, …: the position of each maximum, as
+            `torch.nn.functional.max_pool2d` returns it.
         """
-        x, tape = self._enter(image), {}
+        x, cache = self._enter(image), {}
         joined = self._joined(x.device, x.dtype)
         for name, below in zip(self.names, ("", *self.names), strict=False):
             if name in joined:
-                continue  # computed together with its ReLU, which is next
+                continue  # computed in one kernel with its ReLU, which comes next
             if name.startswith("conv"):
                 x = self.convs[name](x)
             elif below in joined:
@@ -234,13 +242,13 @@ class VGGFeatures(nn.Module):
             elif self.pooling == "average":
                 x = F.avg_pool2d(x, 2)
             else:
-                x, tape[f"{name} places"] = F.max_pool2d(x, 2, return_indices=True)
+                x, cache[f"{name} indices"] = F.max_pool2d(x, 2, return_indices=True)
             if name in self.layers or name.startswith("relu"):
-                tape[name] = x
-        return tape
+                cache[name] = x
+        return cache
 
     def _joined(self, device: torch.device, precision: torch.dtype) -> frozenset[str]:
-        """The convolutions that are computed in one kernel with their ReLU: nobody asks for their own output."""
+        """The convolutions that share one kernel with their ReLU, because their own output is not requested."""
         if device.type != "cuda":
             return frozenset()
         joined, convs = set(), dict(self.convs.items())
@@ -253,42 +261,46 @@ class VGGFeatures(nn.Module):
         return frozenset(joined)
 
     @torch.no_grad()
-    def pull_back(self, tape: dict[str, Tensor], add: Callable[[str, Tensor], None]) -> Tensor:
-        """Walk from the deepest layer to the image and carry a gradient along (the chain rule, by hand).
+    def backward_to_image(self, cache: dict[str, Tensor], add: Callable[[str, Tensor], None]) -> Tensor:
+        """Propagate a gradient from the deepest layer back to the image: the chain rule, written out.
 
         Args:
-            tape: from `record`.
-            add: called as ``add(layer, gradient)`` at each layer asked for, deepest first; adds that layer's own
-                ∂L/∂features to `gradient`, (N, C, h, w) channels-last, in place.
+            cache: what `forward_with_cache` returned.
+            add: called as ``add(layer, gradient)`` at each requested layer, deepest first; it adds that layer's own
+                ∂L/∂features in place to `gradient`, (N, C, h, w), channels-last.
 
         Returns:
             ∂L/∂image, (N, 3, H, W), float32 (float64 for a network in float64).
         """
-        gradient = torch.zeros_like(tape[self.names[-1]])
+        gradient = torch.zeros_like(cache[self.names[-1]])
         for name, below in reversed(list(zip(self.names, ("", *self.names), strict=False))):
             if name in self.layers:
                 add(name, gradient)
-            if name.startswith("relu"):  # in place: the gradient passes where the output is above 0
-                torch.ops.aten.threshold_backward.grad_input(gradient, tape[name], 0, grad_input=gradient)
+            if name.startswith("relu"):  # in place: the gradient passes where the output is positive
+                torch.ops.aten.threshold_backward.grad_input(gradient, cache[name], 0, grad_input=gradient)
             elif name.startswith("conv"):  # with respect to the input only: the filters are frozen
                 conv = self.convs[name]
                 assert isinstance(conv, nn.Conv2d)
                 gradient = F.conv_transpose2d(gradient, conv.weight, padding=1)
             elif self.pooling == "average":
                 gradient = torch.ops.aten.avg_pool2d_backward(
-                    gradient, tape[below], [2, 2], [2, 2], [0, 0], False, True, None
+                    gradient, cache[below], [2, 2], [2, 2], [0, 0], False, True, None
                 )
             else:
                 gradient = torch.ops.aten.max_pool2d_with_indices_backward(
-                    gradient, tape[below], [2, 2], [2, 2], [0, 0], [1, 1], False, tape[f"{name} places"]
+                    gradient, cache[below], [2, 2], [2, 2], [0, 0], [1, 1], False, cache[f"{name} indices"]
                 )
-            gradient = gradient.contiguous(memory_format=torch.channels_last)  # on most devices it is already
+            gradient = gradient.contiguous(memory_format=torch.channels_last)  # no copy on most devices
         return (gradient.to(torch.promote_types(self.precision, torch.float32)) / self.std).contiguous()
 
     def memory_needed(self, height: int, width: int) -> int:
-        """Bytes that one `record` and `pull_back` of one image hold at their peak, counted from the layers' sizes.
+        """Peak memory in bytes of `forward_with_cache` and `backward_to_image` for one image of this size.
 
-        All rectified layers; then either two gradients of the largest one, or its float32 copy for a Gram matrix.
+        Counted from the layers' sizes: everything that is cached, and for the largest layer either two gradients or
+        the float32 copy that a Gram matrix needs, whichever is larger.
+
+        Args:
+            height, width: of the image, in pixels.
         """
         item, total, largest, channels = self.precision.itemsize, 0, 0, 3
         for name in self.names:
@@ -298,7 +310,7 @@ class VGGFeatures(nn.Module):
                 channels = conv.out_channels
             elif name.startswith("pool"):
                 height, width = height // 2, width // 2
-                total += 8 * channels * height * width * (self.pooling == "max")  # the winners' places, int64
+                total += 8 * channels * height * width * (self.pooling == "max")  # indices, int64
             if name.startswith("relu") or name in self.layers:
                 total += item * channels * height * width
                 largest = max(largest, channels * height * width)
@@ -310,10 +322,10 @@ class VGGFeatures(nn.Module):
 
 @lru_cache(maxsize=64)
 def _fuses(device: torch.device, precision: torch.dtype, channels_in: int, channels_out: int) -> bool:
-    """Whether cuDNN convolves, adds the offset and rectifies in one kernel here, and gives the same numbers.
+    """Whether cuDNN runs convolution, bias and ReLU of this shape in one kernel and returns the same numbers.
 
-    It is tried, because an engine is found for each shape anew; and in memory full of NaN, because the kernel is
-    handed an output that nobody has written yet.
+    This has to be tried, because cuDNN looks for an engine for each shape separately. The trial runs in memory
+    that was filled with NaN, because the kernel receives an uninitialized output.
     """
     if device.type != "cuda" or precision not in (torch.bfloat16, torch.float16) or channels_in % 8:
         return False
@@ -325,12 +337,12 @@ def _fuses(device: torch.device, precision: torch.dtype, channels_in: int, chann
     bias = torch.randn(channels_out, generator=generator).to(device, precision)
     plain = F.relu(F.conv2d(x, weight, bias, padding=1))
     spoiled = torch.full_like(plain, float("nan"))
-    del spoiled  # its memory is the next to be handed out
+    del spoiled  # the allocator hands out this memory next
     try:
         fused = torch.cudnn_convolution_relu(x, weight, bias, (1, 1), (1, 1), (1, 1), 1)
-    except (AttributeError, RuntimeError):  # an older PyTorch, another build, no engine for this shape
+    except (AttributeError, RuntimeError):  # older PyTorch, another build, or no engine for this shape
         return False
-    near = (fused.float() - plain.float()).norm() <= 0.01 * plain.float().norm()  # False for NaN, too
+    near = (fused.float() - plain.float()).norm() <= 0.01 * plain.float().norm()  # also False for NaN
     return bool(near) and fused.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -343,8 +355,8 @@ def cached_network(
     precision: torch.dtype,
     device: torch.device,
 ) -> VGGFeatures:
-    """A `VGGFeatures` on `device`; the last four are kept, because reading the weights takes longer than a short run.
+    """A `VGGFeatures` on `device`, from a cache of four, because reading the weights takes longer than a short run.
 
-    Args and Raises: as `VGGFeatures`. Nobody may change what comes back: it is shared.
+    Args and Raises: as `VGGFeatures`. The returned network is shared, so do not modify it.
     """
     return VGGFeatures(arch, layers, pooling=pooling, weights=weights, precision=precision).to(device)

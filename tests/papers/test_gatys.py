@@ -454,8 +454,8 @@ def test_a_look_is_one_read(content, style, monkeypatch, host_reads):
 
 
 def test_a_gradient_that_breaks_is_named(content, monkeypatch):
-    walk = VGGFeatures.pull_back
-    monkeypatch.setattr(VGGFeatures, "pull_back", lambda self, *arguments: walk(self, *arguments) * math.nan)
+    walk = VGGFeatures.backward_to_image
+    monkeypatch.setattr(VGGFeatures, "backward_to_image", lambda self, *arguments: walk(self, *arguments) * math.nan)
     with pytest.warns(RuntimeWarning, match="gradient was not finite at step 1"):
         result = stylize(content, None, small(start="content"))
     torch.testing.assert_close(result.image, content)

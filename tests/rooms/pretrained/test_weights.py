@@ -663,7 +663,7 @@ def test_what_was_cut_away_is_not_made_up(only_cuts):
     assert not weights.at_hand("lpips_vgg16")
     assert VGGFeatures("vgg16", ["relu4_3"]).layers == ("relu4_3",)
     with pytest.raises(
-        WeightsError, match="up to conv4_3 only, and conv5_1 was asked for; `python -m course_lib fetch"
+        WeightsError, match="up to conv4_3 are in the cache, and conv5_1 is needed; `python -m course_lib fetch"
     ):
         VGGFeatures("vgg16", ["relu5_1"])
     with pytest.raises(WeightsError, match="only a part of vgg16_torchvision is at hand"):
