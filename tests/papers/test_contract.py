@@ -6,8 +6,9 @@ A new method adds one row to `ROWS`: a configuration of four steps that takes we
 import dataclasses
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -33,7 +34,9 @@ def pictures(seed: int) -> list[Tensor]:
 PLAIN = {"precision": "float32", "device": "cpu"}
 SMALL = {"num_steps": 4, "batch_size": 2, "image_size": 32, "width": 0.25, "num_blocks": 1, "weights": None, **PLAIN}
 POINTS = {"image_size": 0, "noise_size": 2, "width": 64, "batch_size": 8, "num_steps": 4, "device": "cpu"}
-DCGAN = {"image_size": 16, "noise_size": 4, "width": 8, "batch_size": 4, "num_steps": 4, "device": "cpu"}
+DCGAN = {
+    "image_size": 16, "num_classes": 2, "noise_size": 4, "width": 8, "batch_size": 4, "num_steps": 4, "device": "cpu",
+}  # fmt: skip
 PAIRS = {
     "num_epochs": 2, "image_size": 32, "load_size": None, "mirror": False, "width": 0.1, "patch": 16, "dropout": (2,),
     **PLAIN,
@@ -49,35 +52,40 @@ class Row:
     data: Callable[[int], tuple[Any, ...]]  # what `train` takes before the configuration, by seed
     use: Callable[[Any], Any]  # the method's verb on a fixed input, by model
     setting: dict[str, Any]  # another value of a field that changes the run
-    shape: dict[str, Any]  # another value of a field that changes the network
+    shape: dict[str, Any]  # another value of each field that changes a network
+    more: dict[str, Any] = field(default_factory=dict)  # what else `train` takes
     shows: bool = True  # whether a step has a picture to show; a plane of points has none
 
     def train(self, seed: int = 0, config: Any = None, **options: Any) -> Any:
         """A run on the data of `seed`."""
-        return self.method.train(*self.data(seed), config or self.config, **options)
+        return self.method.train(*self.data(seed), config or self.config, **self.more, **options)
 
 
 ROWS = {
     "gan": Row(
         gan, gan.Config(**POINTS), lambda seed: (rand(24, 2, seed=seed),),
-        lambda model: gan.generate(rand(5, 2), model, device="cpu"), {"objective": "minimax"}, {"width": 8},
-        shows=False,
+        lambda model: gan.generate(rand(5, 2), model, device="cpu"), {"objective": "minimax"},
+        {"width": 8, "layers_D": 1}, shows=False,
     ),
     "gan of pictures": Row(
         gan, gan.Config(**DCGAN), lambda seed: (rand(12, 3, 16, 16, seed=seed),),
-        lambda model: gan.generate(rand(5, 4), model, device="cpu"), {"beta1": 0.9}, {"noise_size": 3},
+        lambda model: gan.generate(rand(4, 4), model, labels=[0, 1, 0, 1], device="cpu"), {"beta1": 0.9},
+        {"noise_size": 3, "norm_D": "none"}, more={"labels": torch.arange(12) % 2},
     ),
     "johnson": Row(
         johnson, johnson.Config(**SMALL), lambda seed: (rand(1, 3, 40, 36, seed=99 + seed), pictures(seed)),
-        lambda model: johnson.stylize(rand(1, 3, 24, 28), model, **PLAIN), {"style_weight": 1.0}, {"num_blocks": 2},
+        lambda model: johnson.stylize(rand(1, 3, 24, 28), model, **PLAIN), {"style_weight": 1.0},
+        {"width": 0.5, "num_blocks": 2, "norm": "instance", "upsampling": "resize"},
     ),
     "pix2pix": Row(
         pix2pix, pix2pix.Config(**PAIRS), lambda seed: ([*rand(2 + seed, 2, 3, 32, 32)],),
-        lambda model: pix2pix.translate(rand(2, 3, 32, 32), model, **PLAIN), {"l1_weight": 10.0}, {"width": 0.2},
+        lambda model: pix2pix.translate(rand(2, 3, 32, 32), model, **PLAIN), {"l1_weight": 10.0},
+        {"width": 0.2, "skips": False, "norm": "instance", "patch": 34, "conditional": False},
     ),
     "super_resolution": Row(
         super_resolution, super_resolution.Config(**SMALL), lambda seed: (pictures(seed),),
-        lambda model: super_resolution.upscale(rand(1, 3, 12, 14), model, **PLAIN), {"blur": 0.5}, {"factor": 2},
+        lambda model: super_resolution.upscale(rand(1, 3, 12, 14), model, **PLAIN), {"blur": 0.5},
+        {"factor": 2, "width": 0.5, "num_blocks": 2, "norm": "none", "skip": True},
     ),
 }  # fmt: skip
 STEPS = 4
@@ -197,11 +205,11 @@ def test_a_start_is_taken_and_not_changed(row: Row) -> None:
 
 
 def test_a_start_of_another_shape_is_refused(row: Row) -> None:
-    ((field, value),) = row.shape.items()
-    with pytest.raises(
-        ValueError, match=f"the model to start from has {field}={getattr(row.config, field)}, not {value}"
-    ):
-        row.train(config=replace(row.config, **row.shape), start=row.train())
+    start = row.train()
+    for name, value in row.shape.items():
+        expected = f"the model to start from has {name}={getattr(row.config, name)!r}, not {value!r}"
+        with pytest.raises(ValueError, match=re.escape(expected)):
+            row.train(config=replace(row.config, **{name: value}), start=start)
 
 
 # --- files
@@ -215,6 +223,8 @@ def test_a_model_comes_back_from_its_file(row: Row, tmp_path: Any, half: bool, e
     assert (again.facts["name"], again.facts["steps"]) == ("mine", STEPS)
     assert "history" not in again.facts
     assert not again.network.training
+    if not half:
+        torch.testing.assert_close(again.network.state_dict(), model.network.state_dict(), rtol=0, atol=0)
     assert {value.dtype for value in again.network.parameters()} == {torch.float32}
     assert (row.use(again).image - row.use(model).image).abs().max() <= error
     if half:

@@ -15,12 +15,10 @@ from torch import nn
 from course_lib import VGGFeatures
 from course_lib.data.crops import Crops
 from course_lib.images import resize
-from course_lib.methods import johnson, super_resolution
+from course_lib.methods import super_resolution
 from course_lib.methods.super_resolution import Config, Model, load, reduce, save, train
 from course_lib.networks.layers import ResidualBlock
-from course_lib.training import loop, run
-from course_lib.training.loop import CheckpointError
-from course_lib.training.model_files import ModelError
+from course_lib.training import loop
 
 TINY = {
     "num_steps": 2, "batch_size": 2, "image_size": 32, "width": 0.1, "num_blocks": 1, "weights": None,
@@ -288,18 +286,6 @@ def test_features_and_pixels_pull_apart(photos):
     assert in_features < 0.95 * in_pixels
 
 
-def test_a_start_is_taken_where_it_fits(photos):
-    first = train(photos, tiny(loss="pixel"))
-    second = train(photos, tiny(num_steps=1, learning_rate=1e-9), start=first)
-    before = first.network.state_dict()
-    for name, value in second.network.state_dict().items():
-        if "running" not in name and "tracked" not in name:
-            torch.testing.assert_close(value, before[name], rtol=0, atol=1e-6)
-    for field, value in {"factor": 2, "width": 0.3, "num_blocks": 2, "norm": "none", "skip": True}.items():
-        with pytest.raises(ValueError, match=f"the model to start from has {field}="):
-            train(photos, tiny(**{field: value}), start=first)
-
-
 # --- the run ---
 
 
@@ -314,35 +300,6 @@ def test_the_callback_sees_large_pictures(photos):
     assert shapes == [(1, 3, 32, 32)] * 3
     assert totals == pytest.approx(model.facts["history"]["total"])
     assert (model.facts["steps"], model.facts["photos"], model.facts["device"]) == (3, 3, "cpu")
-
-
-def test_a_stopped_run_goes_on_from_its_checkpoint(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "fit", partial(loop.fit, checkpoint_every=2))
-    config, file = tiny(num_steps=4), tmp_path / "run.checkpoint"
-    whole = train(photos, config)
-
-    def stop(progress):
-        if progress.step == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(photos, config, callback=stop, checkpoint=file)
-    again = train(photos, config, checkpoint=file)
-    assert again.facts["history"]["total"] == whole.facts["history"]["total"]
-    state = again.network.state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in whole.network.state_dict().items())
-    starts = [train(photos, tiny(seed=seed)) for seed in (1, 2)]
-    for pictures, settings, start in (
-        (photos[:2], config, None),
-        (photos, tiny(num_steps=4, loss="pixel"), None),
-        (photos, tiny(num_steps=4, blur=0.5), None),
-        (photos, config, starts[0]),
-    ):
-        with pytest.raises(CheckpointError, match="belongs to a run with another configuration"):
-            train(pictures, settings, start=start, checkpoint=file)
-    train(photos, config, start=starts[0], checkpoint=tmp_path / "started.checkpoint")
-    with pytest.raises(CheckpointError, match="belongs to a run"):
-        train(photos, config, start=starts[1], checkpoint=tmp_path / "started.checkpoint")
 
 
 # --- one pass ---
@@ -421,15 +378,6 @@ def test_a_tile_of_nothing_is_refused(picture):
 # --- files ---
 
 
-def test_a_saved_model_enlarges_the_same(photos, picture, tmp_path):
-    model, small = train(photos, tiny()), picture(12, 15, 4)
-    found = upscale(small, model).image
-    save(model, tmp_path / "whole.safetensors")
-    assert torch.equal(upscale(small, load(tmp_path / "whole.safetensors")).image, found)
-    save(model, tmp_path / "half.safetensors", half=True)
-    assert (upscale(small, load(tmp_path / "half.safetensors")).image - found).abs().max() < 1 / 255
-
-
 def test_the_configuration_comes_back_exactly(tmp_path):
     config = Config(
         factor=8, loss="pixel", num_steps=7, batch_size=3, image_size=64, learning_rate=0.3, cooldown=0.25, blur=1 / 3,
@@ -445,10 +393,3 @@ def test_the_configuration_comes_back_exactly(tmp_path):
     path = tiny(weights=Path("somewhere") / "vgg16.pth")
     save(Model(super_resolution.build(path), path, {}), tmp_path / "p.safetensors")
     assert load(tmp_path / "p.safetensors").config == dataclasses.replace(path, weights=str(path.weights))
-
-
-def test_a_style_file_is_refused(tmp_path):
-    config = johnson.Config(width=0.1, num_blocks=1)
-    johnson.save(johnson.Model(johnson.build(config), config, {}), tmp_path / "wave.safetensors")
-    with pytest.raises(ModelError, match=r"wave.safetensors is a johnson model; a super_resolution model was expected"):
-        load(tmp_path / "wave.safetensors")
