@@ -1,4 +1,4 @@
-"""Writing a file, or a folder, whole or not at all."""
+"""Write files and folders atomically: completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[BinaryIO]:
-    """A stream that becomes `target` when the ``with`` ends well; until then, and if it fails, an older file stays.
+    """Yield a stream that becomes `target` if the ``with`` succeeds; otherwise an existing file is not touched.
 
-    The bytes are on the disk before the name is, and the half-written file, ``.NAME.xxxxxxxx.tmp``, stands in the same
-    folder, because a move is atomic only within one file system. Only a kill leaves it behind.
+    The bytes are flushed to disk before the file gets its name. The temporary file, ``.NAME.xxxxxxxx.tmp``, is in the
+    same folder, because a move is atomic only within a file system. It is left behind only if the process is killed.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -33,9 +36,12 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """An empty folder that becomes `target` when the ``with`` ends well; if it fails, an older one stays.
+    """Yield an empty folder that becomes `target` if the ``with`` succeeds; otherwise an existing one is not touched.
 
-    It lies beside its place, and the older folder goes only when the new one stands.
+    The temporary folder is next to `target`. An existing folder is deleted only after the new one has taken its place.
+
+    Raises:
+        OSError: the folder cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

@@ -1,10 +1,10 @@
-"""A step captured once as a CUDA graph, then replayed: hundreds of small launches become one.
+"""Capture a step once as a CUDA graph and replay it, so that hundreds of small launches become one.
 
-Every operation of PyTorch on a GPU is launched by the host, a few microseconds each. A step of an optimization or of a
-training launches several hundred; on a fast card that takes longer than the arithmetic. A CUDA graph records the
-launches with the addresses of their tensors and sends them off together.
+The host launches every PyTorch operation on a GPU, which takes a few microseconds each. A step of an optimization or a
+training launches several hundred of them; on a fast GPU, this takes longer than the arithmetic. A CUDA graph records
+the launches with the addresses of their tensors and submits them together.
 
-What is captured must do the same on the host each time: whatever changes from step to step has to live in a tensor,
+A captured step must do the same on the host each time: everything that changes from step to step must be in a tensor,
 and nothing may wait for the device.
 """
 
@@ -19,25 +19,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-WARM_UP = 3  # ordinary calls before the capture: libraries choose their kernels in them, optimizers make their state
+WARM_UP = 3  # ordinary calls before the capture, in which libraries choose kernels and optimizers allocate their state
 
 
 def can_capture(device: torch.device) -> bool:
-    """Whether steps on `device` become graphs: on CUDA, unless ``COURSE_LIB_CUDA_GRAPHS=0`` is in the environment."""
+    """Whether steps on `device` are captured: on CUDA, unless the environment sets ``COURSE_LIB_CUDA_GRAPHS=0``."""
     return device.type == "cuda" and os.environ.get("COURSE_LIB_CUDA_GRAPHS", "1") != "0"
 
 
 class CapturedStep:
-    """Call it like `step`: three ordinary calls, then one capture, then replays; every call ordinary off CUDA.
+    """A step that is called as usual and captured on CUDA: three ordinary calls, one capture, then replays.
 
     Args:
-        step: takes tensors of fixed shapes, works in place on others, returns tensors (or a tuple of them).
-        device: where it runs.
-        enabled: False for ordinary calls throughout.
-        clean_up: called after a capture that failed, to undo what the half-run step left on the host.
+        step: takes tensors of fixed shapes, may change other tensors in place, and returns a tensor or a tuple of them.
+        device: where it runs; except on CUDA, all calls are ordinary.
+        enabled: False makes all calls ordinary.
+        clean_up: called after a failed capture, to undo what the incomplete step left on the host.
 
-    What a replay returns is overwritten by the next one. Where a capture fails, one warning says why and all further
-    calls are ordinary ones: slower, with the same results.
+    Each replay overwrites the outputs of the one before. If a capture fails, a warning gives the reason, and all
+    further calls are ordinary: slower, but with the same results.
 
     >>> total = torch.zeros(())
     >>> step = CapturedStep(lambda x: total.add_(x), torch.device("cpu"))
@@ -63,7 +63,7 @@ class CapturedStep:
         self.outputs: Any = None
 
     def __call__(self, *inputs: Tensor) -> Any:
-        """One step."""
+        """Run one step; the inputs must have the shapes of the first call."""
         if not self.enabled:
             return self.step(*inputs)
         self.calls += 1
@@ -73,13 +73,13 @@ class CapturedStep:
             self.inputs = tuple(x.clone() for x in inputs)
             try:
                 self.replay, self.outputs = capture(lambda: self.step(*self.inputs), self.device)
-            except RuntimeError as error:  # whatever CUDA and its libraries refuse to record
+            except RuntimeError as error:  # something that CUDA or its libraries cannot record
                 self.enabled = False
                 if self.clean_up is not None:
                     self.clean_up()
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 warnings.warn(
-                    f"no CUDA graph of this step ({reason}); it runs operation by operation, which is slower and gives "
+                    f"no CUDA graph of this step ({reason}); it runs operation by operation, which is slower but gives "
                     "the same results",
                     RuntimeWarning,
                     stacklevel=2,
@@ -91,7 +91,7 @@ class CapturedStep:
         return self.outputs
 
     def _beside(self, *inputs: Tensor) -> Any:
-        """An ordinary call on a stream of its own, as captures need it to have happened."""
+        """An ordinary call on a side stream, which is how CUDA wants a step to be warmed up before a capture."""
         here, side = torch.cuda.current_stream(self.device), _side_stream(self.device)
         side.wait_stream(here)
         with torch.cuda.stream(side):
@@ -102,12 +102,15 @@ class CapturedStep:
 
 @lru_cache(maxsize=8)
 def _side_stream(device: torch.device) -> Any:
-    """One for all runs: cuBLAS keeps a workspace for every stream that it was ever used on."""
+    """One stream for all runs, since cuBLAS keeps a workspace for every stream it has ever been used on."""
     return torch.cuda.Stream(device)
 
 
 def capture(step: Callable[[], Any], device: torch.device) -> tuple[Callable[[], None], Any]:
-    """Record `step` without running it; returns what replays it, and what it returns, which each replay fills.
+    """Record `step` without running it.
+
+    Returns:
+        A function that replays the step, and the step's outputs, which every replay overwrites.
 
     Raises:
         RuntimeError: the step waits for the device, or calls something that cannot be recorded.
@@ -116,10 +119,10 @@ def capture(step: Callable[[], Any], device: torch.device) -> tuple[Callable[[],
     generator = torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
     random = generator.clone_state()
     try:
-        # other threads of this process, those that prepare batches, say, may go on with what a capture must not do
+        # other threads, for example those that prepare batches, may do what is not allowed in a capture
         with torch.cuda.device(device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
             outputs = step()
-    except RuntimeError:  # a capture that broke off leaves its stream and its random state behind
+    except RuntimeError:  # a failed capture leaves its stream and its random state behind
         torch.cuda.set_stream(here)
         generator.graphsafe_set_state(random)
         raise

@@ -1,7 +1,7 @@
 """Pictures: a file on disk <-> a tensor of shape (N, 3, H, W), float32, values in [0, 1], channels R, G, B.
 
-Everything else in the library works on such tensors; this is the only module that opens or writes a picture.
-Colors are taken as sRGB, the way the file stores them: no gamma is undone and no color profile is applied.
+The rest of the library works on such tensors; only this module reads and writes picture files. Colors are taken as the
+file stores them, in sRGB: gamma is not undone, and color profiles are not applied.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from course_lib.atomic import atomic_write
 
-MAX_PIXELS = 80_000_000  # as float32 RGB this is already 0.96 GB; it stays below Pillow's own warning
+MAX_PIXELS = 80_000_000  # 0.96 GB as float32 RGB, and below the size at which Pillow warns
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 HALF_LEVEL = 0.5 / 255  # an overshoot this small rounds to the same 8-bit value
 Size = int | tuple[int, int]  # pixels of one side, or (H, W)
@@ -33,18 +33,18 @@ class ImageError(ValueError):
 
 
 def load_image(path: str | Path, size: Size | None = None, *, side: str = "long") -> Tensor:
-    """Read a picture file as a tensor, upright (EXIF) and in color; of an animation, the first frame.
+    """Read a picture file as a color tensor, rotated as its EXIF data says; of an animation, the first frame.
 
     Args:
         path: a picture file, as str or Path.
-        size: None keeps the size; otherwise the picture goes through `resize(image, size, side=side)`.
+        size: None keeps the size; otherwise the picture is resized as by `resize(image, size, side=side)`.
         side: "long" or "short": which side becomes `size`.
 
     Returns:
         Tensor (1, 3, H, W), float32, in [0, 1].
 
     Raises:
-        ImageError: the path is missing or a folder; the file is empty, no picture, cut short, or too large.
+        ImageError: the path does not exist or is a folder; the file is empty, not a picture, truncated, or too large.
     """
     source = _existing_file(path)
     Image.init()
@@ -55,7 +55,7 @@ def load_image(path: str | Path, size: Size | None = None, *, side: str = "long"
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        found = re.search(r"\d+", str(error))  # Pillow refuses before it tells width and height
+        found = re.search(r"\d+", str(error))  # Pillow raises before it reveals width and height
         count = f"{int(found[0]):,}" if found else "too many"
         raise ImageError(f"{path}: {_too_large('the file announces ' + count)}") from None
     except UnidentifiedImageError:
@@ -74,7 +74,7 @@ def load_image(path: str | Path, size: Size | None = None, *, side: str = "long"
 
 
 def from_pil(pil: Image.Image) -> Tensor:
-    """Convert a PIL picture of any mode; color c with opacity a is laid on white: c*a + (1 - a).
+    """Convert a PIL picture of any mode. Transparent pixels are blended with white: c*a + (1 - a) with opacity a.
 
     Args:
         pil: an open `PIL.Image.Image`, at least 1 x 1; 16-bit gray keeps its precision.
@@ -83,7 +83,7 @@ def from_pil(pil: Image.Image) -> Tensor:
         Tensor (1, 3, H, W), float32, in [0, 1].
 
     Raises:
-        ImageError: not a PIL picture, an empty one, or deep gray values on an unknown scale.
+        ImageError: not a PIL picture, an empty one, or gray values beyond 8 bits on an unknown scale.
 
     >>> from_pil(Image.new("L", (2, 1), 255)).tolist()
     [[[[1.0, 1.0]], [[1.0, 1.0]], [[1.0, 1.0]]]]
@@ -93,11 +93,11 @@ def from_pil(pil: Image.Image) -> Tensor:
     if 0 in pil.size:
         raise ImageError(f"This picture is {pil.width} x {pil.height}; it needs at least 1 x 1 pixels.")
     pil.load()
-    with suppress(Exception):  # a damaged EXIF block costs the rotation, not the picture
+    with suppress(Exception):  # if the EXIF data is damaged, only the rotation is lost
         pil = ImageOps.exif_transpose(pil)
     if pil.mode.startswith("I") or pil.mode == "F":
         return _deep_gray(pil)
-    if pil.mode == "La":  # premultiplied gray reaches color only by way of LA
+    if pil.mode == "La":  # Pillow converts premultiplied gray only to LA
         pil = pil.convert("LA")
     if pil.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in pil.info:
         color, alpha = _pixels(pil.convert("RGBA")).split([3, 1], dim=1)  # (1, 3, H, W), (1, 1, H, W)
@@ -106,7 +106,7 @@ def from_pil(pil: Image.Image) -> Tensor:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """Convert one picture to 8-bit RGB, each value rounded to the nearest of the 256 levels.
+    """Convert one picture to 8-bit RGB; each value is rounded to the nearest of the 256 levels.
 
     Args:
         image: Tensor (1, 3, H, W) or (3, H, W), floating point, in [0, 1], on any device.
@@ -115,7 +115,7 @@ def to_pil(image: Tensor) -> Image.Image:
         `PIL.Image.Image` of mode "RGB" and size (W, H).
 
     Raises:
-        ImageError: wrong type, shape, dtype or range, or a value that is not finite.
+        ImageError: a wrong type, shape, dtype or range, or values that are not finite.
 
     >>> to_pil(torch.full((3, 4, 6), 0.5)).getpixel((0, 0))
     (128, 128, 128)
@@ -144,20 +144,20 @@ def resize(image: Tensor, size: Size, *, side: str = "long") -> Tensor:
 
     Args:
         image: Tensor (N, 3, H, W), floating point, in [0, 1].
-        size: an int for one side, the other follows the aspect ratio (at least 1 pixel); or (H, W) exactly.
-        side: "long" or "short": which side becomes `size`; ignored when `size` is (H, W).
+        size: an int for one side, while the other follows the aspect ratio (at least 1 pixel); or exactly (H, W).
+        side: "long" or "short": which side becomes `size`; ignored if `size` is (H, W).
 
     Returns:
         Tensor (N, 3, H', W') in [0, 1], same dtype and device; gradients flow through.
 
     Raises:
-        ImageError: wrong shape or dtype, values on the scale 0..255, a size below 1 or beyond the limit.
+        ImageError: a wrong shape or dtype, values on the scale 0..255, or a size below 1 or above the limit.
 
     >>> resize(torch.zeros(1, 3, 20, 40), 10).shape
     torch.Size([1, 3, 5, 10])
     """
     _check_tensor(image)
-    if image.detach().abs().max() > 10:  # an optimizer may overshoot [0, 1]; this is another scale
+    if image.detach().abs().max() > 10:  # an optimizer may overshoot [0, 1], but not this far
         raise ImageError("Values are far outside [0, 1]; divide a picture on the scale 0..255 by 255 first.")
     if side not in ("long", "short"):
         raise ImageError(f'side is "long" or "short", got {side!r}.')
@@ -170,7 +170,7 @@ def resize(image: Tensor, size: Size, *, side: str = "long") -> Tensor:
 
 
 def resample(image: Tensor, height: int, width: int) -> Tensor:
-    """What `resize` computes, without its questions: they would make the host wait for a GPU.
+    """Compute `resize` without its checks, which would make the host wait for a GPU.
 
     Args:
         image: Tensor (N, 3, H, W), floating point, in [0, 1].
@@ -184,7 +184,7 @@ def resample(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def center_crop(image: Tensor, size: Size) -> Tensor:
-    """Cut the middle out of a picture; an odd margin leaves its extra pixel at the bottom and the right.
+    """Crop the middle of a picture; if a margin is odd, its extra pixel is at the bottom or the right.
 
     Args:
         image: Tensor (N, 3, H, W), floating point.
@@ -194,7 +194,7 @@ def center_crop(image: Tensor, size: Size) -> Tensor:
         Tensor (N, 3, H', W'), contiguous.
 
     Raises:
-        ImageError: wrong shape or dtype, a size below 1, or a crop larger than the picture.
+        ImageError: a wrong shape or dtype, a size below 1, or a crop larger than the picture.
     """
     _check_tensor(image)
     height, width = _height_width(size)
@@ -208,20 +208,20 @@ def center_crop(image: Tensor, size: Size) -> Tensor:
 
 
 def save_image(image: Tensor, path: str | Path, *, quality: int = 95) -> None:
-    """Write one picture; the file appears whole or not at all, and an older one stays until then.
+    """Write one picture atomically: an existing file is replaced only once the new one is complete.
 
     Args:
         image: Tensor (1, 3, H, W) or (3, H, W), floating point, in [0, 1], on any device.
-        path: where to; the suffix decides the format: .png (exact to 8 bits), .jpg, .jpeg, .webp.
+        path: the file to write; its suffix decides the format: .png (exact to 8 bits), .jpg, .jpeg, .webp.
         quality: 1 to 100, for JPEG and WebP.
 
     Raises:
-        ImageError: what `to_pil` refuses, an unknown suffix, or a place that cannot be written.
+        ImageError: as for `to_pil`, or an unknown suffix, or a file that cannot be written.
     """
     pil, target = to_pil(image), check_writable(path)
     options: dict[str, Any] = {"format": FORMATS[_as_path(path).suffix.lower()], "quality": quality}
     if options["format"] == "JPEG":
-        options["subsampling"] = 0  # 4:2:0 would smear thin colored strokes over two pixels
+        options["subsampling"] = 0  # 4:2:0 would spread thin colored strokes over two pixels
     try:
         with atomic_write(target) as file:
             pil.save(file, **options)
@@ -233,7 +233,13 @@ def save_image(image: Tensor, path: str | Path, *, quality: int = 95) -> None:
 
 
 def check_writable(path: str | Path) -> Path:
-    """Refuse a place where `save_image` could not write, before hours of work; returns the file behind links.
+    """Check before hours of work that `save_image` will be able to write a file.
+
+    Args:
+        path: the file to write.
+
+    Returns:
+        The file itself, with symbolic links resolved.
 
     Raises:
         ImageError: an unknown suffix, a folder, a missing folder, or a read-only file.
@@ -241,7 +247,7 @@ def check_writable(path: str | Path) -> Path:
     given = _as_path(path)
     if given.suffix.lower() not in FORMATS:
         raise ImageError(f"{path}: unknown suffix {given.suffix!r}; use one of {', '.join(FORMATS)}.")
-    target = Path(os.path.realpath(given))  # behind a link, the picture it points to is replaced
+    target = Path(os.path.realpath(given))  # a link stays, and the file it points to is replaced
     if target.is_dir():
         raise ImageError(f"{path} is a folder; give the name of a file in it.")
     if not target.parent.is_dir():
@@ -254,10 +260,10 @@ def check_writable(path: str | Path) -> Path:
 
 
 def check_pictures(images: Tensor) -> None:
-    """Refuse what is no batch of pictures: (N, 3, H, W), floating point, in [0, 1] (a thousandth over is rounding).
+    """Check that a tensor is a batch of pictures: (N, 3, H, W), floating point, in [0, 1] up to rounding (0.001).
 
     Raises:
-        ImageError: names what is wrong and what to do.
+        ImageError: it is not; the message says what is wrong and what to do.
 
     >>> check_pictures(torch.rand(2, 3, 8, 8))
     """
@@ -271,7 +277,7 @@ def check_pictures(images: Tensor) -> None:
 
 
 def did_you_mean(name: str, names: list[str]) -> str:
-    """A question to end an error message with, ``" Did you mean 'great_wave'?"``; empty where no name is similar."""
+    """A question for the end of an error message, ``" Did you mean 'great_wave'?"``; empty if no name is similar."""
     spelled = {n.lower(): n for n in names}
     close = [repr(spelled[n]) for n in get_close_matches(name.lower(), list(spelled))]
     return f" Did you mean {' or '.join(close)}?" if close else ""
@@ -316,7 +322,7 @@ def _pixels(pil: Image.Image) -> Tensor:
 def _deep_gray(pil: Image.Image) -> Tensor:
     array = np.array(pil).astype(np.float64)  # (H, W)
     top = 1 if pil.mode == "F" else 65535
-    if not (array.min() >= 0 and array.max() <= top):  # so written, it refuses NaN as well
+    if not (array.min() >= 0 and array.max() <= top):  # written this way, the condition also refuses NaN
         raise ImageError(
             f"Gray values ({pil.mode}) run from {array.min():g} to {array.max():g}, expected 0 to {top}. "
             "Scale them to that range, or export the picture as an 8-bit or 16-bit PNG."

@@ -1,7 +1,7 @@
-"""Where and how a computation runs: device, seed, precision, threads, and the one progress record.
+"""Where and how a computation runs: device, seed, precision, threads, memory and progress.
 
-Methods report through a single callback type, so that a notebook, the command line and a widget
-can all watch the same run without the method knowing any of them.
+Methods report progress through a single type of callback, so notebooks, the command line and widgets can all watch a
+run without the method depending on them.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from pathlib import Path
 
 import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _GROUP = Path("/sys/fs/cgroup")  # a container may be given less memory than the machine has
 DEVICES = ("auto", "cuda", "mps", "xpu", "cpu")
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Turn one word into a device.
+    """Choose a device by name.
 
     Args:
-        name: ``"cuda"``, ``"mps"``, ``"xpu"``, ``"cpu"``, or ``"auto"`` for the first of these that is here.
+        name: ``"cuda"``, ``"mps"``, ``"xpu"`` or ``"cpu"``, or ``"auto"`` for the first of these that is available. A
+            kind may be followed by a number: ``"cuda:1"``.
 
     Returns:
-        The device; its kind is really available.
+        A device of a kind that is available here.
 
     Raises:
-        ValueError: for an unknown word, or a device this machine or this PyTorch build does not have.
+        ValueError: an unknown name, or a device that this machine or this PyTorch build does not have.
 
     >>> pick_device("cpu").type
     'cpu'
@@ -57,16 +58,16 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def seeded_generator(seed: int) -> torch.Generator:
-    """A CPU random generator with its own state: the same noise on every device, and no global seed touched."""
+    """A CPU random generator with its own state: the same noise for every device, and global seeds stay untouched."""
     return torch.Generator().manual_seed(seed)
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's random state of the processor and of `device` inside the ``with``.
+    """Inside the ``with``, seed torch's random state on the CPU and on `device`.
 
-    Afterwards that of the processor, and of CUDA devices, is as before. `torch.manual_seed` would seed every
-    accelerator, and for good.
+    Afterwards, the states of the CPU and of CUDA devices are restored. `torch.manual_seed` would seed every accelerator
+    permanently.
     """
     kind = device.type
     with torch.random.fork_rng([device] if kind == "cuda" else []):
@@ -82,7 +83,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether `device` computes bfloat16 convolutions with hardware units made for them.
 
-    On a CPU this means AVX512-BF16 or AMX; emulated bfloat16 is slower than float32.
+    On a CPU, this means AVX512-BF16 or AMX; without them, bfloat16 is emulated and slower than float32.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
@@ -94,14 +95,14 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def pick_precision(precision: str, device: torch.device) -> torch.dtype:
-    """The number format of the network's convolutions.
+    """Choose the number format of a network's convolutions.
 
     Args:
-        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the device has fast units for it.
+        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"`` for bfloat16 if the device has fast units for it.
         device: where the network will run.
 
     Raises:
-        ValueError: for any other word.
+        ValueError: an unknown precision.
     """
     if precision == "auto":
         return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
@@ -111,8 +112,56 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype:
     return named[precision]
 
 
+@contextmanager
+def inference(
+    network: nn.Module, *, device: str = "auto", precision: str = "float32"
+) -> Iterator[Callable[..., Tensor]]:
+    """Inside the ``with``, a function that computes ``network(*tensors)`` without gradients.
+
+    It takes tensors from any device and returns the result on the CPU. The network moves to `device`, channels-last in
+    memory, and is in evaluation mode: no dropout, and the statistics collected in training. Afterwards every module is
+    in the mode that it was in before.
+
+    Args:
+        network: one tensor out; None among its arguments is passed on.
+        device: as for `pick_device`.
+        precision: of the convolutions, as for `pick_precision`.
+
+    >>> network = nn.Sequential(nn.Dropout(0.5), nn.Identity())
+    >>> with inference(network, device="cpu") as run:
+    ...     run(torch.ones(1, 3)).tolist()
+    [[1.0, 1.0, 1.0]]
+    """
+    place = pick_device(device)
+    dtype = pick_precision(precision, place)
+    network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    modes = [(module, module.training) for module in network.modules()]
+
+    def moved(x: Tensor | None) -> Tensor | None:
+        if x is None:
+            return None
+        x = x.to(place)
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+    def run(*tensors: Tensor | None) -> Tensor:
+        with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+            result: Tensor = network(*map(moved, tensors))
+        return result.cpu()
+
+    try:
+        network.eval()
+        with torch.inference_mode():
+            yield run
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def available_memory(device: torch.device) -> int | None:
-    """Bytes a new computation on `device` may take before something fails; None where nobody can tell."""
+    """Free memory on `device` in bytes; None if it cannot be determined.
+
+    On a CPU this respects the memory limit of a container.
+    """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -132,18 +181,22 @@ def available_memory(device: torch.device) -> int | None:
 
 
 def has_room(device: torch.device, count: int) -> bool:
-    """Whether `count` bytes of training data can live on `device`: CUDA, and at most a quarter of its free memory."""
+    """Whether to keep `count` bytes of training data on `device`: only on CUDA, within a quarter of its free memory."""
     free = available_memory(device) if device.type == "cuda" else None
     return free is not None and 4 * count <= free
 
 
 def steps_between_looks(device: torch.device) -> int:
-    """After how many steps a running loop reads its numbers: 1 on a CPU; 10 elsewhere, where a read stops the queue."""
+    """After how many steps a loop reads its losses: 1 on a CPU, 10 elsewhere, where reading makes the device wait."""
     return 1 if device.type == "cpu" else 10
 
 
 def use_threads(count: int | None = None) -> int:
-    """Let PyTorch use `count` CPU threads (default: all cores this process may use); returns the count."""
+    """Let PyTorch use `count` CPU threads (default: all cores that this process may use); returns the count.
+
+    Raises:
+        ValueError: a count below 1.
+    """
     if count is None:
         available = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         count = len(available)
@@ -154,7 +207,7 @@ def use_threads(count: int | None = None) -> int:
 
 
 class Losses(Mapping[str, float]):
-    """``"total"`` and each weighted term by name, left on the device until somebody looks.
+    """``"total"`` and each weighted term by name; the values stay on the device until they are read.
 
     >>> reading = Losses(("content", "style"), torch.tensor([1.0, 2.0]))
     >>> reading["total"], list(reading)
@@ -166,7 +219,7 @@ class Losses(Mapping[str, float]):
 
     @cached_property
     def _values(self) -> dict[str, float]:
-        values = self._terms.tolist()  # waits for the device
+        values = self._terms.tolist()  # synchronizes with the device
         return {"total": sum(values), **dict(zip(self._names, values, strict=True))}
 
     def __getitem__(self, name: str) -> float:
@@ -181,7 +234,7 @@ class Losses(Mapping[str, float]):
 
 @dataclass(frozen=True)
 class Progress:
-    """What a running method tells its watcher after each step.
+    """What a running method reports after each step.
 
     One *step* is one evaluation of the loss and its gradient.
     """

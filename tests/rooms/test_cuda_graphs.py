@@ -1,8 +1,8 @@
-"""Captured steps, without a GPU: a CUDA graph played on the CPU.
+"""Captured steps without a GPU: a CUDA graph simulated on the CPU.
 
-The stand-in records every operation of one step with its tensors, and replays them as a graph does: the same
-operations on the same tensors, and none of the host's code. What changes from step to step on the host, say a counter
-in Python, stays as it was at the capture and shows up as a difference from ordinary steps.
+The simulation records every operation of one step with its tensors and replays them as a graph does: the same
+operations on the same tensors, without the host's code. Anything that changes on the host from step to step, for
+example a counter in Python, keeps its value from the capture, so the results differ from those of ordinary steps.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ WAITING = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero")
 
 
 class Recording(TorchDispatchMode):
-    """Every operation, as it runs."""
+    """Records every operation as it runs."""
 
     def __init__(self):
         super().__init__()
@@ -44,7 +44,7 @@ class Recording(TorchDispatchMode):
 
 
 def alias(value):
-    """The same memory without what autograd knows of it."""
+    """The same memory without its autograd history."""
     return value.data if isinstance(value, Tensor) else value
 
 
@@ -60,7 +60,7 @@ def capture_on_the_cpu(step, device):
     def replay():
         replays.append(1)
         if len(replays) == 1:
-            return  # a real capture runs nothing; this one ran the step, which is the first replay's
+            return  # a real capture runs nothing, but this one has already run the step of the first replay
         for function, args, kwargs, kept in recording.tape:
             new = function(*args, **kwargs)
             for old, fresh in zip(tree_leaves(kept), tree_leaves(new), strict=True):
@@ -89,7 +89,7 @@ def graphs(monkeypatch):
     return captured
 
 
-def test_a_replay_does_what_the_step_did_and_no_more(graphs):
+def test_a_replay_repeats_the_operations_of_the_step(graphs):
     calls, total = [], torch.zeros(2)
 
     def step(x):
@@ -105,8 +105,8 @@ def test_a_replay_does_what_the_step_did_and_no_more(graphs):
     assert len(graphs) == 1
 
 
-def test_the_stand_in_shows_what_the_host_keeps_to_itself(graphs):
-    """Should a counter in Python creep into a step, the comparisons below can see it."""
+def test_the_simulation_reveals_state_on_the_host(graphs):
+    """If a step depends on a counter in Python, the comparisons below detect it."""
     count, total = [0], torch.zeros(())
 
     def step():
@@ -120,7 +120,7 @@ def test_the_stand_in_shows_what_the_host_keeps_to_itself(graphs):
     assert total.item() != sum(range(1, 9))
 
 
-def test_a_step_that_waits_runs_without_a_graph_and_says_so_once(graphs):
+def test_a_step_that_waits_runs_without_a_graph_and_warns_once(graphs):
     total, cleaned = torch.zeros(()), []
 
     def step(x):
@@ -136,14 +136,14 @@ def test_a_step_that_waits_runs_without_a_graph_and_says_so_once(graphs):
     with pytest.warns(RuntimeWarning, match="no CUDA graph of this step .operation not permitted.*item|local_scalar"):
         captured(torch.ones(()))
     assert cleaned == [1]
-    before += 2  # the stand-in ran the addition before it stumbled; a real capture runs nothing
+    before += 2  # the simulation ran the addition before it failed; a real capture runs nothing
     assert torch.equal(total, before)
     captured(torch.ones(()))
     assert torch.equal(total, before + 1)
     assert len(graphs) == 1
 
 
-def test_off_cuda_and_where_it_is_not_wanted_nothing_is_captured(monkeypatch):
+def test_nothing_is_captured_without_cuda_or_if_disabled(monkeypatch):
     assert not cuda_graphs.can_capture(CPU)
     assert cuda_graphs.can_capture(torch.device("cuda"))
     monkeypatch.setenv("COURSE_LIB_CUDA_GRAPHS", "0")
@@ -156,7 +156,7 @@ def test_off_cuda_and_where_it_is_not_wanted_nothing_is_captured(monkeypatch):
 
 
 @pytest.mark.parametrize("history_size", [3, 20])
-def test_lbfgs_walks_the_same_path(graphs, history_size):
+def test_lbfgs_takes_the_same_steps(graphs, history_size):
     """30 steps: the history of 3 is overwritten ten times, that of 20 once."""
     generator = torch.Generator().manual_seed(1)
     q = torch.randn(40, 40, generator=generator, dtype=torch.float64)
@@ -192,7 +192,7 @@ def test_lbfgs_walks_the_same_path(graphs, history_size):
         {"pooling": "max", "precision": "bfloat16", "start": "content"},
     ],
 )
-def test_a_stylization_comes_out_equal(graphs, picture, changes):
+def test_a_captured_stylization_gives_the_same_picture(graphs, picture, changes):
     content, style = picture(40, 48, 1), picture(40, 40, 2)
     config = replace(gatys.Config(num_steps=12, weights=None, device="cpu"), **changes)
     ours = gatys.stylize(content, style, config)
@@ -209,7 +209,7 @@ def test_a_stylization_comes_out_equal(graphs, picture, changes):
     assert len(set(plain.history["total"])) == 12
 
 
-def test_a_number_that_stops_being_finite_ends_a_captured_run_too(graphs, picture):
+def test_a_loss_that_is_not_finite_ends_a_captured_run_too(graphs, picture):
     content = picture(32, 32, 1)
     config = gatys.Config(num_steps=30, weights=None, device="cpu", optimizer="adam", learning_rate=1e30, project=False)
     with pytest.warns(RuntimeWarning, match="not finite"):
@@ -219,7 +219,7 @@ def test_a_number_that_stops_being_finite_ends_a_captured_run_too(graphs, pictur
 
 
 def trained(captured, train):
-    """The weights that `train` gives with and without graphs."""
+    """What `train` returns with and without graphs."""
     with pytest.MonkeyPatch.context() as patch:
         if not captured:
             patch.setattr("course_lib.cuda_graphs.can_capture", lambda device: False)
@@ -231,7 +231,7 @@ def same_weights(ours, plain):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=name)
 
 
-def test_a_painter_learns_the_same_with_a_falling_rate(graphs, picture):
+def test_captured_training_with_a_falling_rate_gives_the_same_weights(graphs, picture):
     photos = [picture(40, 44, seed) for seed in range(3)]
     config = johnson.Config(
         num_steps=10, image_size=32, style_size=32, width=0.1, num_blocks=1, weights=None, device="cpu", cooldown=1.0,
@@ -243,7 +243,7 @@ def test_a_painter_learns_the_same_with_a_falling_rate(graphs, picture):
     assert ours.facts["history"]["total"] == pytest.approx(plain.facts["history"]["total"], rel=1e-4)
 
 
-def test_a_captured_training_that_was_stopped_goes_on(graphs, picture, tmp_path):
+def test_a_captured_training_that_was_interrupted_resumes(graphs, picture, tmp_path):
     photos = [picture(40, 44, seed) for seed in range(3)]
     config = johnson.Config(
         num_steps=12, image_size=32, style_size=32, width=0.1, num_blocks=1, weights=None, device="cpu", cooldown=0.5,
@@ -267,7 +267,7 @@ def test_a_captured_training_that_was_stopped_goes_on(graphs, picture, tmp_path)
 
 
 @pytest.mark.parametrize("changes", [{}, {"gan_weight": 0.0}, {"objective": "least-squares", "conditional": False}])
-def test_two_players_learn_the_same_dropout_included(graphs, changes):
+def test_captured_pix2pix_gives_the_same_weights_including_dropout(graphs, changes):
     scenes = Facades(size=36, length=3)
     pairs = [scenes[k] for k in range(3)]
     config = pix2pix.Config(
@@ -287,7 +287,7 @@ def test_a_pool_of_earlier_fakes_is_never_captured(graphs):
     assert not graphs
 
 
-def test_a_game_in_the_plane_is_the_same(graphs):
+def test_a_captured_gan_on_points_gives_the_same_weights(graphs):
     points = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
     config = replace(gan.Config.quick(), num_steps=10, batch_size=8, device="cpu", num_classes=0, image_size=0)
     ours, plain = (trained(c, lambda: gan.train(points, config)) for c in (True, False))
@@ -295,7 +295,7 @@ def test_a_game_in_the_plane_is_the_same(graphs):
     same_weights(ours.network, plain.network)
 
 
-def test_a_loss_of_ones_own_is_captured_only_where_it_promises_to_be_repeatable(graphs):
+def test_a_custom_loss_is_captured_only_if_declared_capturable(graphs):
     def loss(network, batch):
         return (network(batch) * torch.randint(3, ()).item()).square().mean().view(1), batch
 
@@ -332,8 +332,8 @@ def test_a_step_on_a_dict_of_tensors_is_captured_with_its_batch(graphs):
     assert len(set(history)) == 8
 
 
-def test_a_step_after_a_failed_capture_starts_from_clean_gradients(graphs):
-    """What the failed capture left of gradients would otherwise be added to those of the next step."""
+def test_a_step_after_a_failed_capture_starts_without_gradients(graphs):
+    """Otherwise the gradients left by the failed capture would be added to those of the next step."""
     waits = []
 
     def loss(network, batch):
@@ -357,7 +357,7 @@ def test_a_step_after_a_failed_capture_starts_from_clean_gradients(graphs):
     same_weights(ours, run(False))
 
 
-def test_super_resolution_with_a_shift_keeps_its_host(graphs):
+def test_super_resolution_with_a_random_shift_is_not_captured(graphs):
     from course_lib.methods import super_resolution
 
     photos = [torch.rand(1, 3, 40, 40)]
@@ -368,11 +368,11 @@ def test_super_resolution_with_a_shift_keeps_its_host(graphs):
     assert len(graphs) == 1
 
 
-# --- on a CUDA device that is only pretended: shapes, formats and places without numbers
+# --- on a simulated CUDA device: shapes, formats and devices without values
 
 
 def pretend(module, mode):
-    """Moves a module's tensors to a CUDA device that is not there."""
+    """Move the tensors of a module to a simulated CUDA device."""
     for part in module.modules():
         for held in (part._parameters, part._buffers):
             for name, value in held.items():
@@ -384,8 +384,8 @@ def pretend(module, mode):
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("pooling", ["average", "max"])
-def test_a_step_stays_on_the_device_and_never_looks(monkeypatch, precision, pooling):
-    """Pretended tensors have no numbers: whatever reads one, or mixes devices, raises."""
+def test_a_step_stays_on_the_device_and_reads_no_value(monkeypatch, precision, pooling):
+    """Simulated tensors have no values: reading one, or mixing devices, raises an error."""
     from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
     from course_lib import VGGFeatures

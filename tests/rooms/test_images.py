@@ -1,4 +1,4 @@
-"""The picture room: what a file becomes as a tensor, a tensor as a file, and what bad input gets."""
+"""Pictures: from file to tensor, from tensor to file, and bad input."""
 
 import os
 import struct
@@ -19,7 +19,7 @@ def pixel(image, row=0, column=0):
 
 
 def png_header(path, width, height):
-    """A PNG that announces a size and holds (almost) nothing."""
+    """A PNG whose header announces a size but which has (almost) no data."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -80,7 +80,7 @@ def test_sixteen_bit_transparent_value_becomes_white(tmp_path):
     assert load_image(path)[0, 0, 0].tolist() == [0.0, 1.0]
 
 
-def test_float_gray_is_taken_as_it_is_and_refused_on_another_scale():
+def test_float_gray_is_kept_as_it_is_and_refused_on_another_scale():
     assert pixel(from_pil(Image.new("F", (1, 1), 0.25))) == [0.25] * 3
     with pytest.raises(ImageError, match=r"run from 3 to 3, expected 0 to 1"):
         from_pil(Image.new("F", (1, 1), 3.0))
@@ -134,7 +134,7 @@ def test_gray_with_alpha(tmp_path):
 
 
 @pytest.mark.parametrize(("mode", "color"), [("RGBa", (51, 0, 0, 51)), ("La", (51, 51)), ("PA", (1, 51))])
-def test_rare_modes_with_alpha_are_laid_on_white_too(mode, color):
+def test_rare_modes_with_alpha_are_blended_with_white_too(mode, color):
     pil = Image.frombytes(mode, (1, 1), bytes(color))
     if mode == "PA":
         pil.putpalette([0, 0, 0, 255, 0, 0])
@@ -162,7 +162,7 @@ def test_cmyk_black_is_dark_and_no_ink_is_white(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("mode", ["YCbCr", "HSV", "LAB", "RGBX"])
-def test_other_color_spaces_know_what_is_light(mode):
+def test_white_is_light_in_every_color_space(mode):
     bands = {"YCbCr": (255, 128, 128), "HSV": (0, 0, 255), "LAB": (255, 128, 128), "RGBX": (255, 255, 255, 0)}
     assert from_pil(Image.new(mode, (2, 2), bands[mode])).min() > 0.95
 
@@ -179,7 +179,7 @@ def test_exif_orientation_6_turns_the_picture_clockwise(tmp_path, suffix):
     assert image[..., 9:, :].max() < 0.1
 
 
-def test_damaged_exif_costs_only_the_rotation(tmp_path):
+def test_with_damaged_exif_only_the_rotation_is_lost(tmp_path):
     path = saved(Image.new("RGB", (4, 2), (255, 0, 0)), tmp_path / "a.jpg", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff")
     assert load_image(path).shape == (1, 3, 2, 4)
 
@@ -194,7 +194,7 @@ def test_of_an_animation_the_first_frame(tmp_path, suffix):
     assert blue < 0.1
 
 
-def test_from_pil_leaves_the_given_picture_alone():
+def test_from_pil_does_not_change_its_input():
     pil = Image.new("RGBA", (2, 2), (1, 2, 3, 4))
     from_pil(pil)
     assert pil.mode == "RGBA"
@@ -287,7 +287,7 @@ def test_not_a_path(tmp_path):
         load_image(file)
 
 
-def test_from_pil_refuses_what_is_no_picture():
+def test_from_pil_refuses_anything_but_a_picture():
     with pytest.raises(ImageError, match="Expected a PIL picture, got ndarray"):
         from_pil(np.zeros((2, 2, 3)))
     with pytest.raises(ImageError, match="at least 1 x 1"):
@@ -361,7 +361,7 @@ def test_resize_refuses_an_unknown_side():
         resize(torch.zeros(1, 3, 4, 4), 2, side="width")
 
 
-def test_resize_refuses_what_would_fill_the_memory():
+def test_resize_refuses_sizes_beyond_the_limit():
     with pytest.raises(ImageError, match="5,120,000 x 512 = 2,621,440,000 pixels"):
         resize(torch.zeros(1, 3, 1, 10_000), 512, side="short")
 
@@ -408,7 +408,7 @@ def test_wrong_tensors_are_explained(verb, image, message):
         verb(image)
 
 
-def test_pictures_that_are_none_are_refused():
+def test_check_pictures_refuses_tensors_that_are_not_pictures():
     rounded = torch.tensor([-0.0009, 0.5, 1.0009]).view(1, 3, 1, 1)
     for good in (torch.rand(2, 3, 4, 5), torch.zeros(1, 3, 1, 1), rounded):
         check_pictures(good)
@@ -426,7 +426,7 @@ def test_pictures_that_are_none_are_refused():
 # --- writing ---
 
 
-def test_png_round_trip_to_half_a_level(tmp_path):
+def test_a_png_round_trip_is_exact_to_half_a_level(tmp_path):
     image = torch.rand(1, 3, 13, 17, generator=torch.Generator().manual_seed(0))
     save_image(image, tmp_path / "a.png")
     back = load_image(tmp_path / "a.png")
@@ -462,7 +462,7 @@ def test_quality_matters(tmp_path):
     assert (tmp_path / "low.jpg").stat().st_size < (tmp_path / "high.jpg").stat().st_size
 
 
-def test_save_accepts_gradients_half_precision_and_a_hair_of_overshoot(tmp_path):
+def test_save_accepts_gradients_half_precision_and_a_tiny_overshoot(tmp_path):
     save_image(torch.rand(1, 3, 4, 4).requires_grad_(), tmp_path / "a.png")
     save_image(torch.rand(1, 3, 4, 4).bfloat16(), tmp_path / "b.png")
     save_image(torch.full((1, 3, 1, 1), 1.0015), tmp_path / "c.png")
@@ -548,7 +548,7 @@ def test_an_interrupted_save_leaves_the_old_file_and_no_other(tmp_path, monkeypa
     assert os.listdir(tmp_path) == ["old.png"]
 
 
-def test_a_folder_that_takes_no_files(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     def refuse(source, target):
         raise PermissionError(13, "Permission denied")
 
@@ -564,7 +564,7 @@ def test_a_picture_too_wide_for_its_format(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_saving_through_a_link_replaces_the_picture_behind_it(tmp_path):
+def test_saving_through_a_link_replaces_the_file_it_points_to(tmp_path):
     path = saved(Image.new("RGB", (1, 1)), tmp_path / "real.png")
     (tmp_path / "link.png").symlink_to(path)
     save_image(torch.ones(1, 3, 2, 2), tmp_path / "link.png")

@@ -1,4 +1,4 @@
-"""Device, seed, precision and threads."""
+"""Device, seed, precision, threads, memory and progress."""
 
 from types import SimpleNamespace
 
@@ -20,7 +20,7 @@ def only(monkeypatch, *kinds):
 @pytest.mark.parametrize(
     ("here", "picked"), [((), "cpu"), (("xpu",), "xpu"), (("mps", "xpu"), "mps"), (("cuda", "mps"), "cuda")]
 )
-def test_auto_takes_the_first_that_is_here(monkeypatch, here, picked):
+def test_auto_takes_the_first_available_device(monkeypatch, here, picked):
     only(monkeypatch, *here)
     assert pick_device("auto").type == picked
     assert pick_device().type == picked
@@ -29,17 +29,17 @@ def test_auto_takes_the_first_that_is_here(monkeypatch, here, picked):
 def test_a_device_can_be_named_with_its_number(monkeypatch):
     only(monkeypatch, "cuda")
     assert pick_device("cuda:1") == torch.device("cuda", 1)
-    assert pick_device("cpu") == torch.device("cpu")  # a word always wins over what would be faster
+    assert pick_device("cpu") == torch.device("cpu")  # even where a faster device is available
 
 
-def test_what_is_not_here_is_refused_with_what_is(monkeypatch):
+def test_an_unavailable_device_is_refused_with_a_list_of_available_ones(monkeypatch):
     only(monkeypatch)
     with pytest.raises(ValueError, match=r"'cuda' is not available here; available: cpu\. Use device='auto'"):
         pick_device("cuda")
 
 
 @pytest.mark.parametrize("name", ["gpu", "tpu", "", "cpu:first", "cuda:-1"])
-def test_an_unknown_word_lists_the_words(monkeypatch, name):
+def test_an_unknown_name_lists_the_known_ones(monkeypatch, name):
     only(monkeypatch, "cuda")
     with pytest.raises(ValueError, match="unknown device .* auto, cuda, mps, xpu, cpu"):
         pick_device(name)
@@ -53,12 +53,12 @@ def test_seeds_reproduce_and_leave_the_global_state_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_seeded_draws_are_the_seeds_own_and_afterwards_nothing_has_happened():
+def test_seeded_draws_depend_on_the_seed_alone_and_the_state_is_restored():
     cpu, before, drawn = torch.device("cpu"), torch.get_rng_state(), []
     for seed in (3, 3, 4):
         with seeded(seed, cpu):
             drawn.append(torch.rand(5))
-        torch.rand(1)  # the world goes on
+        torch.rand(1)  # other draws in between
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
     assert torch.equal(drawn[0], torch.rand(5, generator=seeded_generator(3)))
@@ -74,7 +74,7 @@ def seeded_failure():
         raise KeyboardInterrupt
 
 
-def test_a_failure_inside_gives_the_random_state_back():
+def test_a_failure_inside_restores_the_random_state():
     before = torch.get_rng_state()
     with pytest.raises(KeyboardInterrupt):
         seeded_failure()
@@ -92,8 +92,8 @@ def test_seeds_nest():
     assert torch.equal(torch.cat(parts), straight)
 
 
-def test_seeding_the_processor_leaves_accelerators_alone(monkeypatch):
-    """`torch.manual_seed` would seed every one of them, for good."""
+def test_seeding_the_cpu_leaves_accelerators_alone(monkeypatch):
+    """`torch.manual_seed` would seed all of them permanently."""
     seeds = []
     for module in (torch.cuda, torch.mps, torch.xpu):
         for name in ("manual_seed", "manual_seed_all"):
@@ -103,7 +103,7 @@ def test_seeding_the_processor_leaves_accelerators_alone(monkeypatch):
     assert not seeds
 
 
-def test_an_accelerator_is_seeded_by_its_own_name(monkeypatch):
+def test_an_accelerator_is_seeded_by_its_own_module(monkeypatch):
     seeds = []
     monkeypatch.setattr(torch, "get_device_module", lambda device: SimpleNamespace(manual_seed=seeds.append))
     with seeded(3, torch.device("mps")):
@@ -127,7 +127,7 @@ def test_precision(monkeypatch):
     ("flags", "fast"),
     [("avx2 avx512f", False), ("avx512f avx512_bf16", True), ("amx_bf16 amx_tile", True), (None, False)],
 )
-def test_bfloat16_only_where_the_processor_has_it(monkeypatch, tmp_path, flags, fast):
+def test_bfloat16_only_on_cpus_that_support_it(monkeypatch, tmp_path, flags, fast):
     cpuinfo = tmp_path / "cpuinfo"
     if flags is not None:
         cpuinfo.write_text(f"model name: X\nflags: {flags}\n")
@@ -136,7 +136,7 @@ def test_bfloat16_only_where_the_processor_has_it(monkeypatch, tmp_path, flags, 
 
 
 @pytest.mark.parametrize(("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
-def test_bfloat16_on_a_gpu_from_ampere_on(monkeypatch, capability, fast):
+def test_bfloat16_on_gpus_since_ampere(monkeypatch, capability, fast):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert runtime.has_fast_bfloat16(torch.device("cuda")) is fast
     assert not runtime.has_fast_bfloat16(torch.device("mps"))
@@ -153,29 +153,29 @@ def test_threads():
         torch.set_num_threads(before)
 
 
-def test_progress_gives_the_picture_only_when_asked():
+def test_progress_copies_the_picture_only_on_request():
     asked = []
     progress = Progress(1, 10, {"total": 2.0}, 0.5, lambda: asked.append(1) or torch.zeros(1, 3, 2, 2))
     assert not asked
     assert progress.image().shape == (1, 3, 2, 2)
     with pytest.raises(AttributeError):
-        progress.step = 2  # a watcher cannot change the run
+        progress.step = 2  # a callback cannot change the record
 
 
-# --- memory, and losses that wait on the device ---
+# --- memory, and losses that stay on the device ---
 
 
-def test_free_memory_is_between_nothing_and_all_of_it():
+def test_free_memory_is_positive_and_at_most_the_total():
     free = runtime.available_memory(torch.device("cpu"))
     assert 0 < free <= psutil.virtual_memory().total
-    assert runtime.available_memory(torch.device("meta")) is None  # nobody knows
+    assert runtime.available_memory(torch.device("meta")) is None  # unknown
 
 
 @pytest.mark.parametrize(
     ("limit", "expected"), [("max", None), ("3000000", 3_000_000 - 2_000_000 + 500_000), ("9" * 18, None)]
 )
 def test_a_containers_limit_counts(tmp_path, monkeypatch, limit, expected):
-    """Limit minus use, but what the system only remembers of files can be had back."""
+    """Limit minus usage, plus the file cache, which the system gives back."""
     for name, text in (("max", limit), ("current", "2000000"), ("stat", "anon 7\ninactive_file 500000\nslab 3")):
         (tmp_path / f"memory.{name}").write_text(text + "\n")
     monkeypatch.setattr(runtime, "_GROUP", tmp_path)
@@ -186,7 +186,7 @@ def test_a_containers_limit_counts(tmp_path, monkeypatch, limit, expected):
         assert free == expected
 
 
-def test_losses_are_read_only_when_looked_at(monkeypatch):
+def test_losses_are_transferred_only_when_they_are_read(monkeypatch):
     reads = []
     original = torch.Tensor.tolist
     monkeypatch.setattr(torch.Tensor, "tolist", lambda self: reads.append(1) or original(self))
