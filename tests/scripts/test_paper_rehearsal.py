@@ -71,6 +71,7 @@ def test_the_queue_can_be_listed_and_says_what_is_missing(pack):
     assert "REHEARSE=1" in refused.stderr
 
 
+@pytest.mark.slow
 def test_the_rehearsal_runs_in_the_pack_and_its_archives_could_be_imported(pack):
     done = bare(pack, "--rehearse", "--only", ",".join(REHEARSED), OMP_NUM_THREADS="2")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -258,6 +258,7 @@ def test_the_same_as_torchvisions_network(real_network, photos, arch, name):
 
 
 @pytest.mark.real_weights
+@pytest.mark.slow
 def test_mean_activation_is_one_with_max_pooling_only(real_network, photos):
     """Gatys et al. 2016, Section 2: filters rescaled so that the mean activation over images and positions is one.
 

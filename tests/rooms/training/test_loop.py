@@ -714,6 +714,7 @@ def killed(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["killed", "dying"])
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_been(killed, name):
     folder, report = killed
     whole, pieces = (torch.load(folder / f"{n}.result", weights_only=True) for n in ("whole", name))
@@ -726,6 +727,7 @@ def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_been(killed, name):
     assert all(a < b for a, b in pairwise(seconds))
 
 
+@pytest.mark.slow
 def test_no_half_written_file_ever_has_the_name(killed):
     """Five checkpoints were written; the sixth stands if its move was made, and its rest is cleaned by the next."""
     _, report = killed
@@ -810,6 +812,7 @@ def together(tmp_path_factory):
     ("name", "options"),
     [("plain", {}), ("parts", {}), ("iterable", {"data": Stream(Pictures(24, dtype=torch.float64))})],
 )
+@pytest.mark.slow
 def test_two_processes_give_the_weights_of_one(together, name, options):
     """The mean of two means over half a batch is the mean over all: in float64 equal but for the order of sums.
 
@@ -826,6 +829,7 @@ def test_two_processes_give_the_weights_of_one(together, name, options):
         assert ours["history"][column] == theirs["history"][column]
 
 
+@pytest.mark.slow
 def test_two_processes_resume_with_their_own_dropout(together):
     for rank in together[0]:
         assert same(rank["resumed"]["weights"], rank["straight"]["weights"])
@@ -835,6 +839,7 @@ def test_two_processes_resume_with_their_own_dropout(together):
     assert same(together[0][0]["straight"]["weights"], together[0][1]["straight"]["weights"])
 
 
+@pytest.mark.slow
 def test_the_first_process_writes_and_reports(together):
     first, second = together[1]
     assert first["writes"] == 1 + 1 + 2  # at the end; at step 2; at steps 4 and 6
@@ -848,6 +853,7 @@ def test_the_first_process_writes_and_reports(together):
     assert first["refused"] == second["refused"] == "a batch of 3 does not divide into 2 × 1 equal parts"
 
 
+@pytest.mark.slow
 def test_what_breaks_in_one_process_ends_both(together):
     expected, _ = train(network(dtype=torch.float64), Pictures(dtype=torch.float64), num_steps=3)
     for rank in together[0]:
