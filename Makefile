@@ -24,56 +24,56 @@ help:  ## this text
 	@echo "           PYTHON=python3.12  the Python to make it with (default: the newest of 3.11, 3.12, 3.13)"
 
 install:  ## make .venv and install requirements.txt (the others call it; a second call does nothing)
-	@book/install.sh $(VENV)
+	@scripts/install.sh $(VENV)
 
 weights: install  ## fetch the pretrained networks into the cache and verify them
 	@$(PY) -m course_lib fetch
 
 book: install weights  ## execute every notebook and render the book from the executed copies
-	@$(PY) book/execute.py $(ARGS)
-	@$(PY) book/render.py --executed
+	@$(PY) -m scripts.execute $(ARGS)
+	@$(PY) -m scripts.render --executed
 
 html: install  ## render the book from the committed outputs, executing nothing (this is what gets published)
-	@$(PY) book/render.py
+	@$(PY) -m scripts.render
 
 test: install weights  ## format, lint, types, unit tests, every notebook against its committed outputs, every page in a browser
 	@$(PY) tests/run.py $(ARGS)
 
 outputs: install weights  ## execute every notebook in place at its defaults: how committed outputs are made
-	@$(PY) book/execute.py --in-place
-	@$(PY) book/hero.py
-	@$(PY) book/cards.py
+	@$(PY) -m scripts.execute --in-place
+	@$(PY) -m scripts.hero
+	@$(PY) -m scripts.cards
 
 record: install weights  ## make the stored runs of notebook NOTEBOOK=04 anew (PROFILE=paper; laptop without a GPU)
-	@$(PY) book/execute.py --again $(or $(NOTEBOOK),NOTEBOOK) -p PROFILE $(or $(PROFILE),paper)
+	@$(PY) -m scripts.execute --again $(or $(NOTEBOOK),NOTEBOOK) -p PROFILE $(or $(PROFILE),paper)
 
 models: install weights  ## train the networks that come with the package anew (NAMES="great_wave …"; minutes each)
-	@$(PY) book/models.py $(NAMES)
+	@$(PY) -m scripts.models $(NAMES)
 
 paper: install weights  ## run what fits into MINUTES=12 of a GPU at the papers' scale (ONLY=name,name INTO=folder REHEARSE=1 TRIAL=1)
-	@$(PY) scripts/paper.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only $(ONLY)) $(if $(INTO),--into $(INTO)) \
+	@$(PY) -m scripts.paper $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only $(ONLY)) $(if $(INTO),--into $(INTO)) \
 		$(if $(REHEARSE),--rehearse) $(if $(TRIAL),--trial) $(ARGS)
 
 paper-pack: install weights  ## pack what the queue needs for a machine without a network (_build/pack; ARGS="--full --datasets …")
-	@$(PY) scripts/paper_pack.py $(if $(INTO),--into $(INTO)) $(ARGS)
+	@$(PY) -m scripts.paper_pack $(if $(INTO),--into $(INTO)) $(ARGS)
 
 paper-import: install  ## take in what such runs made on another machine (ARCHIVES="paper-1-of-2.zip …", all of them)
-	@$(PY) scripts/paper_import.py $(ARCHIVES) $(ARGS)
+	@$(PY) -m scripts.paper_import $(ARCHIVES) $(ARGS)
 
 assignments: install  ## generate the students' copies of the assignments from their masters
-	@$(PY) book/assignments.py
+	@$(PY) -m scripts.assignments
 
 script: install  ## write notebook NB=04 as a plain script for a machine without Jupyter (PROFILE=paper)
-	@$(PY) book/execute.py --script $(NB) --profile $(or $(PROFILE),paper)
+	@$(PY) -m scripts.execute --script $(NB) --profile $(or $(PROFILE),paper)
 
 repository:  ## write this repository's address into _config.yml and the notebooks (URL=https://github.com/…)
-	@$(or $(wildcard $(PY)),python3) book/repository.py $(URL)
+	@$(or $(wildcard $(PY)),python3) -m scripts.repository $(URL)
 
 release: html  ## pack the rendered book into one zip for readers without a network (_build/release)
-	@$(PY) book/release.py
+	@$(PY) -m scripts.release
 
 links: install  ## follow every link of the book to the outside (needs the network)
-	@$(PY) book/render.py --links
+	@$(PY) -m scripts.render --links
 
 clean:  ## remove everything that was generated, but not the environment
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache

@@ -32,8 +32,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from course_lib import VGGFeatures, runtime, sample_image
 from course_lib.images import resize
 from course_lib.losses.perceptual import PerceptualLoss

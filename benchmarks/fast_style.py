@@ -17,14 +17,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from course_lib import VGGFeatures, losses, resize, runtime, sample_image
 from course_lib.data.crops import Crops

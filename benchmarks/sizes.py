@@ -9,17 +9,13 @@ For each size the participants take turns, one evaluation each. Peak memory is m
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.engine import CONTENT, STYLE, Plain, memory_needed, wait
 from course_lib import runtime, sample_image

@@ -23,8 +23,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from course_lib import load_image, save_image
 from course_lib.atomic import atomic_write
 from course_lib.data.facades import CLASSES, class_map

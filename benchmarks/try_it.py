@@ -25,19 +25,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book"))
-
-import onnx_graph
-import try_it
-
+from book.try_it import export, onnx_graph
 from course_lib import resize, sample_image, sample_names
 from course_lib.data.facades import draw_facade
 from course_lib.methods import johnson, pix2pix
 from course_lib.networks import layers
 from course_lib.teaching import records
 
-HTML = try_it.ROOT / "_build" / "html"
+HTML = export.ROOT / "_build" / "html"
 SIZES = ("256", "512", "1024")
 BORDER = 16  # pixels, where a border of zeros shows most
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -64,7 +59,7 @@ def decibels(size: int) -> dict[str, float]:
     def note(name: str, one: Tensor, other: Tensor) -> None:
         found.setdefault(name, []).append(psnr(one, other))
 
-    for painter in try_it.PAINTERS:
+    for painter in export.PAINTERS:
         exact = johnson.load(painter).network.eval()
         others: dict[str, nn.Module] = {str(bits): onnx_graph.rounded(exact, bits=bits) for bits in (8, 7, 6, 5, 4)}
         others["8 everywhere"] = onnx_graph.rounded(exact, bits=8, colors=8)
@@ -85,10 +80,10 @@ def decibels(size: int) -> dict[str, float]:
         with layers.held_statistics(exact, cat):
             foreign = exact(castle)
         note("foreign statistics", foreign, exact(castle))
-    sketcher = pix2pix.load(try_it.SKETCHER)
+    sketcher = pix2pix.load(export.SKETCHER)
     side = sketcher.config.image_size
     coarse = onnx_graph.rounded(sketcher.network)
-    for scene in try_it.SCENES:
+    for scene in export.SCENES:
         sketch = draw_facade(scene, size=side, seed=1).sketch[None]
         street = pix2pix.translate(sketch, sketcher, test_mode="running").image
         note("sketch", coarse(sketch), street)
@@ -118,7 +113,7 @@ def opened(html: Path) -> Any:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": 1300, "height": 900})
             page.set_default_timeout(120_000)
-            page.goto(f"http://127.0.0.1:{server.server_port}/book/try_it.html")
+            page.goto(f"http://127.0.0.1:{server.server_port}/book/try_it/index.html")
             yield page, f"Chromium {browser.version}"
             browser.close()
     finally:
@@ -133,7 +128,7 @@ def timed(function: Any) -> float:
 
 # The page's own engine, asked from outside: what is measured is what a visitor gets, without the waiting for clicks.
 START = """async () => {
-  const {Engine} = await import(new URL("../_static/try_it/engine.js", location.href).href);
+  const {Engine} = await import(new URL("../../_static/try_it/engine.js", location.href).href);
   const {root, sizes, runtime} = document.querySelector("#studio-paint").dataset;
   window.engine = new Engine(new URL(root, document.baseURI).href, JSON.parse(sizes), Number(runtime));
   const began = performance.now();
@@ -152,13 +147,13 @@ RUN = """async ([model, width, height, data]) => {
 def race(options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(1)
     painter = onnx_graph.rounded(johnson.load("great_wave").network)
-    sketcher = onnx_graph.rounded(pix2pix.load(try_it.SKETCHER).network)
+    sketcher = onnx_graph.rounded(pix2pix.load(export.SKETCHER).network)
     castle = resize(sample_image("schwerin_palace"), (683, 1024))
     inputs: dict[str, tuple[str, nn.Module, Tensor]] = {
         size: ("great_wave", painter, resize(castle, int(size)).clamp(0, 1)) for size in SIZES
     }
-    sketch = draw_facade(try_it.SCENES[0], size=128, seed=1).sketch[None]
-    inputs["sketch"] = (try_it.SKETCHER, sketcher, sketch)
+    sketch = draw_facade(export.SCENES[0], size=128, seed=1).sketch[None]
+    inputs["sketch"] = (export.SKETCHER, sketcher, sketch)
     here: dict[str, list[float]] = {name: [] for name in inputs}
     torch_: dict[str, list[float]] = {name: [] for name in inputs}
     levels, loads = 0.0, []
@@ -180,9 +175,9 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
                     theirs = torch.tensor(painted).view_as(image)
                     levels = max(levels, 255 * (theirs - network(layout)).abs().max().item())
     program = (options.html / "_static" / "try_it" / "runtime" / "ort.wasm.bin").read_bytes()
-    networks = {"painter": johnson.load("great_wave").network, "sketcher": pix2pix.load(try_it.SKETCHER).network}
+    networks = {"painter": johnson.load("great_wave").network, "sketcher": pix2pix.load(export.SKETCHER).network}
     return {
-        "runtime": try_it.locked_version(),
+        "runtime": export.locked_version(),
         "browser": browser,
         "program bytes": len(program),
         "program bytes unpacked": len(gzip.decompress(program)),

@@ -1,9 +1,9 @@
 """Runs at the papers' scale, as many as fit into the minutes that there are: make paper [MINUTES=12] [ONLY=name,name]
 
-    python scripts/paper.py --list                what is in the queue, what it takes, and what is done
-    python scripts/paper.py --minutes 12          runs it, most valuable first (needs a CUDA device)
-    python scripts/paper.py --trial               one item of each kind at a tenth of its steps, for better estimates
-    python scripts/paper.py --rehearse            everything at toy scale on this processor
+    python -m scripts.paper --list                what is in the queue, what it takes, and what is done
+    python -m scripts.paper --minutes 12          runs it, most valuable first (needs a CUDA device)
+    python -m scripts.paper --trial               one item of each kind at a tenth of its steps, for better estimates
+    python -m scripts.paper --rehearse            everything at toy scale on this processor
 
 Results lie in _build/paper (--into): stored runs, models, logs, report.txt, and archives to carry home, which
 scripts/paper_import.py takes in. The same call again goes on where this one ended.
@@ -17,14 +17,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from scripts.notebook_script import Refused
+from scripts.paper_queue import plan, runner
+from scripts.paper_queue.plan import Call
+from scripts.paper_queue.task import QUEUE
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from scripts.notebook_script import Refused  # noqa: E402  (the tree at hand)
-from scripts.paper_queue import plan, runner  # noqa: E402
-from scripts.paper_queue.plan import Call  # noqa: E402
-from scripts.paper_queue.task import QUEUE  # noqa: E402
-
 _REHEARSAL = 60.0  # minutes: on a processor there is no hurry
 
 

@@ -14,16 +14,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from course_lib.atomic import atomic_folder, atomic_write
+from scripts.notebook_script import Refused
+from scripts.paper_queue import intake
+from scripts.paper_queue.contents import Unfit, read_record
+from scripts.paper_queue.intake import Found
+from scripts.paper_queue.items import SCALES, Item
+from scripts.paper_queue.task import QUEUE, queue_of
 
-from course_lib.atomic import atomic_folder, atomic_write  # noqa: E402  (the tree at hand)
-from scripts.notebook_script import Refused  # noqa: E402
-from scripts.paper_queue import intake  # noqa: E402
-from scripts.paper_queue.contents import Unfit, read_record  # noqa: E402
-from scripts.paper_queue.intake import Found  # noqa: E402
-from scripts.paper_queue.items import SCALES, Item  # noqa: E402
-from scripts.paper_queue.task import QUEUE, queue_of  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def take_in(found: Found, queue: Sequence[Item], root: Path) -> Iterator[str]:

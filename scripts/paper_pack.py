@@ -1,6 +1,6 @@
 """Packs all that the queue needs for a machine without a network and without Jupyter.
 
-    python scripts/paper_pack.py [--into _build/pack] [--full] [--datasets FOLDER]
+    python -m scripts.paper_pack [--into _build/pack] [--full] [--datasets FOLDER]
 
 Writes a folder and, beside it, a tar of it: the package, the queue and its tasks, the notebooks' script forms, the
 pictures, the training photographs, and the two networks cut after the last layer that is used, in half precision. On
@@ -24,28 +24,23 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from course_lib import images, samples
+from course_lib.data.pairs import PairedImages
+from course_lib.pretrained import weights
+from course_lib.pretrained.catalog import CUTS, REGISTRY
+from course_lib.training import model_files
+from scripts.notebook_script import find_notebooks, write_script
+from scripts.paper_queue.items import QUEUE
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from course_lib import images, samples  # noqa: E402
-from course_lib.data.pairs import PairedImages  # noqa: E402
-from course_lib.pretrained import weights  # noqa: E402
-from course_lib.pretrained.catalog import CUTS, REGISTRY  # noqa: E402
-from course_lib.training import model_files  # noqa: E402
-from scripts.notebook_script import find_notebooks, write_script  # noqa: E402
-from scripts.paper_queue.items import QUEUE  # noqa: E402
-
 LIMIT = 55_000_000  # bytes, without --full and --datasets: what a queue of jobs lets one carry along
 CODE = (
-    "course_lib", "scripts/paper.py", "scripts/notebook_script.py", "scripts/paper_queue", "book/models.py",
-    "benchmarks", "tests/gpu", "data/claims.yml", "LICENSE",
+    "course_lib", "scripts/__init__.py", "scripts/paper.py", "scripts/notebook_script.py", "scripts/models.py",
+    "scripts/paper_queue", "benchmarks", "tests/gpu", "data/claims.yml", "LICENSE",
 )  # fmt: skip
 ENTRY = '''"""Runs the queue of this pack: python paper.py --minutes 12. See README.txt."""
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from scripts.paper import main
 

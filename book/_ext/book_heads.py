@@ -7,7 +7,6 @@ in them is typed by hand but `learn`, which is an estimate and says so.
 import html
 import json
 import re
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,10 +23,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from course_lib.teaching import claims
-
-sys.path.insert(0, str(ROOT / "book"))
-
-import chapter_costs
+from scripts import chapter_costs
 
 LOGGER = logging.getLogger(__name__)
 WORDS_A_MINUTE = 200

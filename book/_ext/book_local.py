@@ -1,11 +1,7 @@
-"""Local Sphinx extension: course_lib is found, the theme is set, and nothing is loaded from outside.
-
-The other modules of this folder import it first: it puts the root of the tree on `sys.path`.
-"""
+"""Local Sphinx extension: where the tree's files lie, the theme's settings, and nothing loaded from outside."""
 
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +23,6 @@ EARLY_THEME = """(() => {
   const page = document.documentElement.dataset;
   if (page.theme === "auto") page.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 })();"""
-
-sys.path.insert(0, str(ROOT))
 
 
 def set_theme_options(app: Sphinx, config: Any) -> None:

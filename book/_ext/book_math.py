@@ -1,7 +1,8 @@
 """Formulas as MathML, written when the book is built: no script on the page, nothing jumps, screen readers read them.
 
 Sphinx's own renderer ships a script of more than a megabyte to every page with a formula. Browsers have set MathML
-themselves since 2023; the font (book/fonts.py) comes with the book: not every system has one with mathematical signs.
+themselves since 2023; the font (scripts/fonts.py) comes with the book, because not every
+system has one with mathematical signs.
 """
 
 import re

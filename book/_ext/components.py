@@ -1,15 +1,10 @@
 """Components of course_lib.teaching.interactive on the book's own pages: `{converter}` with its caption."""
 
-import os
-import sys
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
-
-sys.path.insert(0, os.environ.get("COURSE_LIB_ROOT") or str(Path(__file__).resolve().parents[2]))
 
 from course_lib.teaching import interactive
 

@@ -35,7 +35,7 @@ NOT_COUNTED = {
     "course_lib.teaching.checks": _TEACHES,
     "course_lib.teaching.assignments": _TEACHES,
     "course_lib.teaching.grading": _TEACHES,
-    "course_lib.cli.commands": _TEACHES,
+    "course_lib.cli": _TEACHES,
     "course_lib.teaching.records": "writes what a run found, and finds nothing itself",
     "course_lib.pretrained.weights": _FETCHES,
     "course_lib.pretrained.catalog": _FETCHES,
@@ -53,7 +53,7 @@ def digest(item: Item, root: Path, tasks: Path | None = None) -> str:
 
     They cover the item's kind, settings, records and models; the fingerprints of the pretrained networks; every default
     of the methods' configurations; and the code: the task of this kind, for a chapter the notebook's cells, and all
-    modules of `course_lib`, of ``benchmarks`` and ``book/models.py`` that these import, directly or through others.
+    modules of `course_lib`, of ``benchmarks`` and ``scripts/models.py`` that these import, directly or through others.
 
     Args:
         item: of the queue.
@@ -227,8 +227,11 @@ def _named(base: str, name: str, root: Path, tasks: Path) -> Iterator[tuple[str,
 
 
 def _origin(init: Path, name: str) -> tuple[str, str] | None:
-    """The module and name behind a name that a package only hands on; None where the package defines it itself."""
-    for node in _tree(init).body:
+    """The module and name behind a name that a package only hands on; None where the package defines it itself.
+
+    A name that is loaded when it is first asked for stands in the package's `if TYPE_CHECKING:`.
+    """
+    for node in ast.walk(_tree(init)):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             for alias in node.names:
                 if (alias.asname or alias.name) == name:
@@ -241,9 +244,7 @@ def _file(name: str, root: Path, tasks: Path) -> Iterator[tuple[str, Path]]:
     if _left_out(name):
         return
     parts = name.split(".")
-    if name in ("models", "book.models"):  # tasks put the book's folder on the path
-        places, name = [root / "book" / "models.py"], "book.models"
-    elif parts[0] in ("course_lib", "benchmarks"):
+    if parts[0] in ("course_lib", "benchmarks") or name == "scripts.models":
         inner = root.joinpath(*parts)
         places = [inner.with_suffix(".py"), inner / "__init__.py"]
     elif parts[-2:-1] == ["tasks"]:  # what several tasks share

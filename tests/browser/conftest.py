@@ -6,7 +6,6 @@ variable CI is set it fails them.
 
 import functools
 import http.server
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -19,6 +18,8 @@ from typing import Any, NoReturn
 
 import pytest
 from filelock import FileLock
+
+from scripts import packages
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
@@ -50,7 +51,7 @@ def stop(reason: str) -> NoReturn:
 @pytest.fixture(scope="session")
 def book() -> Path:
     """The folder of the rendered book; made from the committed outputs unless it is up to date."""
-    command = [sys.executable, str(ROOT / "book" / "render.py")]
+    command = [sys.executable, "-m", "scripts.render"]
     lock = ROOT / "_build" / "render.lock"
     lock.parent.mkdir(exist_ok=True)
     with FileLock(lock):  # a second worker waits, and finds the book up to date
@@ -161,11 +162,6 @@ def visitor(browser: Any, server: str, book: Path) -> Iterator[Callable[..., Ope
 @pytest.fixture(scope="session")
 def axe() -> str:
     """axe-core's script, of exactly the version that package-lock.json names."""
-    spec = importlib.util.spec_from_file_location("book_packages", ROOT / "book" / "packages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    packages = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(packages)
     try:
         folder = packages.install()
     except packages.PackagesError as error:

@@ -3,7 +3,6 @@
 import base64
 import io
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
+from book.try_it import export, onnx_graph
 from course_lib.methods import johnson, pix2pix
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book"))
-
-import onnx_graph  # noqa: E402
-import try_it  # noqa: E402
-
 Visitor = Callable[..., Any]
-PAGE, PAINT, DRAW = "book/try_it.html", "#studio-paint", "#studio-draw"
+PAGE, PAINT, DRAW = "book/try_it/index.html", "#studio-paint", "#studio-draw"
 WAIT = 120_000  # ms; a slow machine shared by many
 EXACT = 1e-4  # of the range of a color: float32 sums in another order (2e-6 seen), and nothing else
 LEVELS = 0.52  # of 255: the canvas rounds to whole numbers, and a sum in another order may fall on the other side
@@ -31,8 +25,8 @@ LEVELS = 0.52  # of 255: the canvas rounds to whole numbers, and a sum in anothe
 @pytest.fixture
 def page(visitor: Visitor) -> Any:
     """The page with its small networks loaded when they are asked for; complaints are checked at the end."""
-    if not (try_it.FOLDER / "runtime" / "ort.mjs").exists():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(" ".join(try_it.find_runtime().notes))
+    if not (export.FOLDER / "runtime" / "ort.mjs").exists():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(" ".join(export.find_runtime().notes))
     opened = visitor(PAGE)
     opened.page.set_default_timeout(WAIT)
     opened.page.wait_for_selector(f"{PAINT}.live")
@@ -73,7 +67,7 @@ def test_every_network_computes_what_pytorch_computes(page: Any) -> None:
     """At sizes that are no multiple of four; the sketcher at its own."""
     page.evaluate(
         """async () => {
-          const {Engine} = await import(new URL("../_static/try_it/engine.js", location.href).href);
+          const {Engine} = await import(new URL("../../_static/try_it/engine.js", location.href).href);
           const {root, sizes, runtime} = document.querySelector("#studio-paint").dataset;
           window.engine = new Engine(new URL(root, document.baseURI).href, JSON.parse(sizes), Number(runtime));
         }"""
@@ -82,9 +76,9 @@ def test_every_network_computes_what_pytorch_computes(page: Any) -> None:
       await engine.ready(name);
       return Array.from((await engine.run(name, {data: Float32Array.from(data), width, height})).data);
     }"""
-    for name in (*try_it.PAINTERS, try_it.SKETCHER):
-        model = pix2pix.load(name) if name == try_it.SKETCHER else johnson.load(name)
-        height, width = (128, 128) if name == try_it.SKETCHER else (45, 62)
+    for name in (*export.PAINTERS, export.SKETCHER):
+        model = pix2pix.load(name) if name == export.SKETCHER else johnson.load(name)
+        height, width = (128, 128) if name == export.SKETCHER else (45, 62)
         image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
         found = torch.tensor(page.evaluate(run, [name, image.flatten().tolist(), width, height])).view_as(image)
         with torch.inference_mode():
@@ -170,7 +164,7 @@ def test_the_street_follows_the_drawing(page: Any) -> None:
     url = f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
     page.evaluate(
         """async (url) => {
-          const {drawn} = await import(new URL("../_static/try_it/pictures.js", location.href).href);
+          const {drawn} = await import(new URL("../../_static/try_it/pictures.js", location.href).href);
           const image = Object.assign(new Image(), {src: url});
           await image.decode();
           document.body.append(Object.assign(drawn(drawn(image, 128, 128), 256, 256), {id: "expected"}));

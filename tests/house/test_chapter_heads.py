@@ -1,21 +1,18 @@
 """The box at the top of a chapter and the overview: every chapter has its row, and nothing is left out."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import book_heads as heads
 import pytest
 import yaml
 from docutils import nodes
 
 from course_lib.teaching import claims
+from scripts import chapter_costs
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "book"), str(ROOT / "book" / "_ext")]
-heads = importlib.import_module("book_heads")
-chapter_costs = importlib.import_module("chapter_costs")
 
 
 def test_every_chapter_has_a_row_and_builds_on_earlier_ones_only() -> None:

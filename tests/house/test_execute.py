@@ -1,4 +1,4 @@
-"""book/execute.py: Ctrl-C ends in one sentence and leaves no kernel behind."""
+"""scripts/execute.py: Ctrl-C ends in one sentence and leaves no kernel behind."""
 
 import os
 import signal
@@ -10,12 +10,13 @@ from pathlib import Path
 import nbformat
 import psutil
 
+from scripts import execute
+
 ROOT = Path(__file__).resolve().parents[2]
 RUN = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {book!r})
-import execute
+from scripts import execute
 folder = Path({folder!r})
 execute.ROOT, execute.NOTEBOOKS, execute.EXECUTED = folder, folder / "notebooks", folder / "_build" / "executed"
 execute.fingerprint = lambda *_: "always new"
@@ -32,7 +33,8 @@ def test_ctrl_c_stops_the_kernels_and_says_so(tmp_path: Path) -> None:
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "notebooks" / "01_sleep.ipynb")
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN.format(book=str(ROOT / "book"), folder=str(tmp_path))],
+        [sys.executable, "-c", RUN.format(folder=str(tmp_path))],
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -52,9 +54,6 @@ def test_ctrl_c_stops_the_kernels_and_says_so(tmp_path: Path) -> None:
 
 def test_a_changed_script_of_a_component_runs_the_chapters_again(tmp_path: Path, monkeypatch) -> None:
     """What a notebook shows depends on every file of the library, not on its Python alone; caches do not count."""
-    monkeypatch.syspath_prepend(str(ROOT / "book"))
-    import execute
-
     monkeypatch.setattr(execute, "ROOT", tmp_path)
     script = tmp_path / "course_lib" / "interactive" / "core.js"
     script.parent.mkdir(parents=True)

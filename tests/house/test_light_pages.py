@@ -1,19 +1,14 @@
 """What happens to finished pages: pictures as files with their size, and nothing else touched."""
 
 import base64
-import importlib
 import io
-import sys
 from pathlib import Path
 
+import book_light as light
 import pydata_sphinx_theme
 import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-light = importlib.import_module("book_light")
 
 
 def picture(width: int, height: int, kind: str = "webp") -> bytes:

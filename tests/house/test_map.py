@@ -1,13 +1,12 @@
 """The map of the field: its methods are in the bibliography, its chapters exist, and the drawing leaves nothing out."""
 
-import importlib.util
 import re
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree
 
+import field_map
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,17 +14,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(scope="module")
-def field_map() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("field_map", ROOT / "book" / "_ext" / "field_map.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def field(field_map: ModuleType) -> Any:
+def field() -> Any:
     return field_map.read()
 
 
@@ -66,7 +55,7 @@ def test_lines_lead_from_known_methods_to_later_ones(field: Any) -> None:
 
 
 @pytest.mark.parametrize("wide", [True, False])
-def test_the_drawing_has_every_method_line_and_column(field_map: ModuleType, field: Any, wide: bool) -> None:
+def test_the_drawing_has_every_method_line_and_column(field: Any, wide: bool) -> None:
     svg = ElementTree.fromstring(field_map.drawing(field, "x", wide=wide))
     assert svg.attrib["aria-labelledby"].split() == [part.attrib["id"] for part in svg[:2]]
     assert svg.findtext(f"{SVG}title")
@@ -93,7 +82,7 @@ def test_the_drawing_has_every_method_line_and_column(field_map: ModuleType, fie
     assert len([group for group in svg.iter(f"{SVG}g") if "lane" in group.attrib["class"]]) == len(field["families"])
 
 
-def test_the_page_says_in_words_what_is_drawn(field_map: ModuleType, field: Any) -> None:
+def test_the_page_says_in_words_what_is_drawn(field: Any) -> None:
     page = (ROOT / "book" / "map.md").read_text(encoding="utf-8")
     headings = {re.sub(r"[^a-z -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^## (.+)$", page, re.M)}
     said = []

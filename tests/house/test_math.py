@@ -1,23 +1,21 @@
 """Formulas: every one of the book becomes MathML that the book's own font can set."""
 
-import importlib
 import json
 import re
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import book_math
 import pytest
 
+from scripts.fonts import KEPT
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "book"), str(ROOT / "book" / "_ext")]
-book_math = importlib.import_module("book_math")
-KEPT = importlib.import_module("fonts").KEPT
 
 
 def written() -> list[tuple[str, bool]]:
     """Every formula between dollars in pages and notebooks; whether it stands on a line of its own."""
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")]
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("**/*.md")]
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         texts += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
@@ -38,7 +36,7 @@ def test_every_formula_of_the_book_can_be_read_and_set() -> None:
         assert tree.get("display", "inline") == ("block" if display else "inline")
         signs = {ord(sign) for text in tree.itertext() for sign in text}
         lost = {f"U+{sign:04X}" for sign in signs if not any(first <= sign <= last for first, last in KEPT)}
-        assert not lost, f"{tex}: the font lacks {lost}; add them to KEPT in book/fonts.py and cut it again"
+        assert not lost, f"{tex}: the font lacks {lost}; add them to KEPT in scripts/fonts.py and cut it again"
 
 
 def test_lines_break_where_they_are_told_and_space_between_rows_is_not_printed() -> None:

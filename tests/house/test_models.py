@@ -1,9 +1,7 @@
 """The networks that come with the package: made by the recipes that stand in the project, and worth showing."""
 
 import json
-import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,13 +13,8 @@ from course_lib.images import center_crop
 from course_lib.methods import johnson, pix2pix, super_resolution
 from course_lib.teaching import records
 from course_lib.training import model_files
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book"))
-
-from models import RECIPES, steps_of  # noqa: E402
-
-from scripts.paper_queue.items import QUEUE  # noqa: E402
+from scripts.models import RECIPES, steps_of
+from scripts.paper_queue.items import QUEUE
 
 STYLES = [name for name, recipe in RECIPES.items() if recipe.method is johnson]
 TRANSLATORS = [name for name, recipe in RECIPES.items() if recipe.method is pix2pix]

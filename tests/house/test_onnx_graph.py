@@ -2,9 +2,9 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
+import book_try_it
 import numpy as np
 import onnx
 import pytest
@@ -12,21 +12,14 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from PIL import Image
 
+from benchmarks import try_it as measure
+from book.try_it import export, onnx_graph
 from course_lib.methods import johnson, pix2pix
 from course_lib.networks.transformer_net import TransformerNet
 from course_lib.networks.unet import UNet
+from scripts import packages
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "book"))
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-
-import book_try_it  # noqa: E402
-import onnx_graph  # noqa: E402
-import packages  # noqa: E402
-import try_it  # noqa: E402
-
-from benchmarks import try_it as measure  # noqa: E402
 
 # float32 sums in another order: some hundred products of numbers around 1, 1e-7 each; a level of 8 bits is 4e-3
 ROUNDING = 2e-5
@@ -128,8 +121,8 @@ def test_without_npm_there_is_a_page_that_says_so(tmp_path, monkeypatch):
         raise packages.PackagesError("npm was not found: install it.")
 
     monkeypatch.setattr(packages, "install", missing)
-    monkeypatch.setattr(try_it, "_write", lambda folder, parts: (folder / "made").write_text(str(parts.runtime)))
-    (note,) = try_it.prepare(tmp_path / "made_here")
+    monkeypatch.setattr(export, "_write", lambda folder, parts: (folder / "made").write_text(str(parts.runtime)))
+    (note,) = export.prepare(tmp_path / "made_here")
     assert "left out of this copy: npm was not found" in note
     assert (tmp_path / "made_here" / "made").read_text() == "None"
 
@@ -141,7 +134,7 @@ def test_the_page_says_why_without_npm_s_own_words(monkeypatch):
         raise packages.PackagesError("npm ci could not install (is there a network?):\nA log is in /home/ada/.npm/log")
 
     monkeypatch.setattr(packages, "install", failed)
-    (note,) = try_it.find_runtime().notes
+    (note,) = export.find_runtime().notes
     assert note.endswith("npm ci could not install (is there a network?)")
 
 
@@ -154,14 +147,14 @@ def test_nothing_is_made_twice_and_nothing_half(tmp_path, monkeypatch):
         if len(calls) > 1:
             raise RuntimeError("the disk is full")
 
-    monkeypatch.setattr(try_it, "_write", write)
-    monkeypatch.setattr(try_it, "find_runtime", lambda: try_it.Parts(None, ("no program",)))
+    monkeypatch.setattr(export, "_write", write)
+    monkeypatch.setattr(export, "find_runtime", lambda: export.Parts(None, ("no program",)))
     folder = tmp_path / "made_here"
-    assert try_it.prepare(folder) == try_it.prepare(folder) == ("no program",)
+    assert export.prepare(folder) == export.prepare(folder) == ("no program",)
     assert len(calls) == 1
-    monkeypatch.setattr(try_it, "_key", lambda parts: "another")
+    monkeypatch.setattr(export, "_key", lambda parts: "another")
     with pytest.raises(RuntimeError, match="full"):
-        try_it.prepare(folder)
+        export.prepare(folder)
     assert (folder / "file").read_text() == "first"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made_here"]
 
@@ -186,7 +179,7 @@ def test_the_panels_say_what_is_missing(tmp_path, monkeypatch, runtime):
 
 def test_every_number_of_the_page_is_measured():
     """The page asks for no number that the stored run does not have, and types none itself."""
-    text = (ROOT / "book" / "try_it.md").read_text(encoding="utf-8")
+    text = (ROOT / "book" / "try_it" / "index.md").read_text(encoding="utf-8")
     asked = {" ".join(name.split()) for name in re.findall(r"\{tried\}`([^`]+)`", text)}
     assert asked
     assert asked <= set(book_try_it.facts())
@@ -195,7 +188,7 @@ def test_every_number_of_the_page_is_measured():
 def test_numbers_agree_with_the_networks_of_today():
     """The stored run is of the networks that are shipped: their sizes as ONNX."""
     values = book_try_it.record()["values"]
-    assert values["runtime"] == try_it.locked_version()
+    assert values["runtime"] == export.locked_version()
     for name, model in (("painter", johnson.load("great_wave")), ("sketcher", pix2pix.load("facade_sketch"))):
         assert values[f"{name} bytes"]["8"] == len(onnx_graph.export(model.network))
     assert np.all(np.array([*values["ms"].values()]) > 0)

@@ -1,6 +1,5 @@
 """What comes from npm: exact versions, digests and no host in the lock file; what is missing is said."""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -8,23 +7,20 @@ from types import ModuleType
 
 import pytest
 
+from scripts import packages as of_the_book
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """book/packages.py, in a folder that asks for one package."""
-    spec = importlib.util.spec_from_file_location("book_packages", ROOT / "book" / "packages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(module, "FOLDER", tmp_path / "node_modules")
+    """scripts/packages.py, in a folder that asks for one package."""
+    monkeypatch.setattr(of_the_book, "ROOT", tmp_path)
+    monkeypatch.setattr(of_the_book, "FOLDER", tmp_path / "node_modules")
     (tmp_path / "package.json").write_text("{}")
     lock = {"packages": {"": {}, "node_modules/@a/b": {"version": "1.2.3"}}}
     (tmp_path / "package-lock.json").write_text(json.dumps(lock))
-    return module
+    return of_the_book
 
 
 def put(folder: Path, version: str) -> None:

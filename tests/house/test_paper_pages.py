@@ -1,12 +1,14 @@
 """Runs at the papers' scale on the pages: shown beside the laptop's where they are there, else how to make them."""
 
-import importlib
 import json
 import re
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import book_heads as heads
+import book_ledger as ledger
+import paper_list as listed
+import paper_runs as runs
 import pytest
 import torch
 from docutils import nodes
@@ -15,11 +17,6 @@ from course_lib.teaching import claims, records
 from course_lib.teaching.claims import Claim
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "book"), str(ROOT / "book" / "_ext")]
-runs = importlib.import_module("paper_runs")
-listed = importlib.import_module("paper_list")
-ledger = importlib.import_module("book_ledger")
-heads = importlib.import_module("book_heads")
 Item = runs.Item
 CARD, PROCESSOR = "NVIDIA H100 80GB HBM3", "AMD EPYC, 2 threads"
 MADE = """

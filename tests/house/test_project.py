@@ -3,7 +3,6 @@
 import ast
 import dataclasses
 import importlib
-import importlib.util
 import inspect
 import json
 import pkgutil
@@ -24,13 +23,8 @@ VERBS = {"stylize", "translate", "generate", "upscale"}
 
 
 def tool(name: str) -> ModuleType:
-    """A script of the book folder, as a module."""
-    spec = importlib.util.spec_from_file_location(f"book_{name}", ROOT / "book" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """A script, as a module."""
+    return importlib.import_module(f"scripts.{name}")
 
 
 def cells(path: Path, tag: str) -> list[str]:
@@ -143,6 +137,6 @@ def test_every_chapter_and_page_is_in_the_table_of_contents() -> None:
     contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
     listed = set(re.findall(r"(?:file|root): (\S+)", contents))
     written = {f"notebooks/{path.stem}" for path in NOTEBOOKS} | {
-        f"book/{path.stem}" for path in (ROOT / "book").glob("*.md")
+        path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "book").glob("**/*.md")
     }
     assert listed == written

@@ -1,18 +1,16 @@
 """The archive of the offline book: complete, verifiable, and the same bytes every time."""
 
 import hashlib
-import importlib
 import json
 import os
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from scripts import release
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book"))
-release = importlib.import_module("release")
 
 
 @pytest.fixture

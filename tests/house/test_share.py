@@ -1,22 +1,19 @@
 """What a published copy says about itself, and that one place says where it is published."""
 
-import importlib
 import os
 import re
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import book_share as share
 import pytest
 from docutils import nodes
 from PIL import Image
 
+from scripts import cards, repository
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "book"), str(ROOT / "book" / "_ext")]
-share = importlib.import_module("book_share")
-repository = importlib.import_module("repository")
-cards = importlib.import_module("cards")
 LEFT_OUT = {".git", ".venv", "_build", "node_modules", "__pycache__", ".ipynb_checkpoints"}
 
 

@@ -29,8 +29,9 @@ FILES = {
     "scripts/paper_queue/tasks/chapter.py": "def run(job):\n    pass\n",
     "scripts/paper_queue/tasks/shared.py": "import benchmarks.race\n",
     "benchmarks/race.py": "TURNS = 3\n",
-    "book/models.py": "RECIPES = {}\n",
-    "course_lib/__init__.py": '"""The package."""\nfrom course_lib.paint import painted\n\n__version__ = "1"\n',
+    "scripts/models.py": "RECIPES = {}\n",
+    "course_lib/__init__.py": '"""The package."""\nfrom course_lib.paint import painted\n\n'
+    'if TYPE_CHECKING:\n    from course_lib.teaching import figures as figures\n\n__version__ = "1"\n',
     "course_lib/paint.py": "from course_lib import brushes, figures\n\ndef painted(n):\n    return n * brushes.WIDE\n",
     "course_lib/brushes.py": "WIDE = 2  # hairs\n",
     "course_lib/teaching/figures.py": "SIZE = 5\n",
@@ -82,7 +83,7 @@ def test_words_and_figures_do_not_count(root):
     assert changed(root, "course_lib/teaching/figures.py", "5", "6") == before
     assert changed(root, "course_lib/unused.py", "1", "2") == before
     assert changed(root, "course_lib/__init__.py", '"1"', '"2"') == before  # only hands the name on
-    assert changed(root, "book/models.py", "{}", "{1: 2}") == before
+    assert changed(root, "scripts/models.py", "{}", "{1: 2}") == before
     chapter(root, "size = 9")
     assert digest(ITEM, root) == before
     assert digest(replace(ITEM, name="other", title="else", seconds=99), root) == before
@@ -96,15 +97,17 @@ def test_code_and_settings_count(root):
         changed(root, "course_lib/brushes.py", "2", "3"),  # two imports away
         changed(root, "course_lib/paint.py", "n *", "2 * n *"),
         changed(root, "benchmarks/race.py", "3", "4"),  # by way of what tasks share
-        changed(root, "scripts/paper_queue/tasks/shared.py", "import benchmarks.race", "from models import RECIPES"),
+        changed(
+            root, "scripts/paper_queue/tasks/shared.py", "import benchmarks.race", "from scripts.models import RECIPES"
+        ),
         digest(replace(ITEM, settings={"size": 65}), root),
         digest(replace(ITEM, records=("05_other",)), root),
         digest(replace(ITEM, models=("wave_paper",)), root),
     }
     assert len(found) == 9
-    (root / "scripts/paper_queue/tasks/shared.py").write_text("from models import RECIPES\n")
+    (root / "scripts/paper_queue/tasks/shared.py").write_text("from scripts.models import RECIPES\n")
     before = digest(ITEM, root)
-    assert changed(root, "book/models.py", "{}", "{1: 2}") != before
+    assert changed(root, "scripts/models.py", "{}", "{1: 2}") != before
 
 
 def test_networks_and_defaults_count(root, monkeypatch):
@@ -179,7 +182,7 @@ def test_the_engines_closure_of_this_tree():
     for module in room.NOT_COUNTED:
         path = ROOT.joinpath(*module.split("."))
         assert path.is_dir() or path.with_suffix(".py").is_file(), f"{module} is not counted, and does not exist"
-    microscope = (ROOT / "course_lib" / "microscope.py").read_text()
+    microscope = (ROOT / "course_lib" / "teaching" / "microscope.py").read_text()
     assert room.DRAWING["course_lib.teaching.microscope"] <= {
         node.name for node in ast.parse(microscope).body if hasattr(node, "name")
     }

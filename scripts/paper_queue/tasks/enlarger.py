@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +11,9 @@ from course_lib import resize, sample_image, sample_names
 from course_lib.evaluation import metrics
 from course_lib.images import center_crop
 from course_lib.methods import super_resolution
+from scripts.models import RECIPES, Recipe, describe
 from scripts.paper_queue.items import Job
-from scripts.paper_queue.tasks import ROOT, by_time, stored
-
-sys.path.insert(0, str(ROOT / "book"))
-
-from models import RECIPES, Recipe, describe
+from scripts.paper_queue.tasks import by_time, stored
 
 PAPER = super_resolution.Config()
 TOY = {"image_size": 48, "width": 0.1, "num_blocks": 1, "batch_size": 1}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import Any
 
 from course_lib import sample_image
 from course_lib.methods import johnson
+from scripts.models import RECIPES, Recipe, describe
 from scripts.paper_queue.items import Job
-from scripts.paper_queue.tasks import ROOT, by_time, stored
-
-sys.path.insert(0, str(ROOT / "book"))
-
-from models import RECIPES, Recipe, describe
+from scripts.paper_queue.tasks import by_time, stored
 
 # the paper's but for three things that its readers changed since: instance normalization (Ulyanov et al. 2016),
 # upsampling without a checkerboard (Odena et al. 2016), and a rate that falls over the last quarter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -17,12 +16,9 @@ from course_lib.data.facades import Facades
 from course_lib.evaluation.metrics import luma
 from course_lib.evaluation.segmenter import find_classes, pixel_accuracy, train_segmenter
 from course_lib.methods import pix2pix
+from scripts.models import Recipe, describe
 from scripts.paper_queue.items import Job
-from scripts.paper_queue.tasks import ROOT, by_time, stored
-
-sys.path.insert(0, str(ROOT / "book"))
-
-from models import Recipe, describe
+from scripts.paper_queue.tasks import by_time, stored
 
 PAPER = pix2pix.Config()
 PAIRS, TESTED, SCORER_PAIRS, SCORER_STEPS = 400, 100, 400, 400

@@ -47,7 +47,7 @@ def test_a_run_writes_everything_needed_to_believe_it(folder):
     assert stored["device"]
     assert stored["minutes"] >= 0
     assert stored["peak_memory_gb"] > 0.01
-    assert stored["command"] == "python book/execute.py 01 -p PROFILE laptop -p SEED 3"
+    assert stored["command"] == "python -m scripts.execute 01 -p PROFILE laptop -p SEED 3"
     assert {path.name for path in folder.iterdir()} == {"01_test"}
 
 
@@ -257,7 +257,7 @@ def test_an_unknown_name_lists_those_there_are_and_says_how_to_make_it(folder):
         records.load("01_nope")
     store()
     with pytest.raises(
-        RecordError, match=r"stored: 01_test\. Make it with: python book/execute.py 03 -p PROFILE laptop"
+        RecordError, match=r"stored: 01_test\. Make it with: python -m scripts.execute 03 -p PROFILE laptop"
     ):
         records.show("03_nope", caption="c", alt="a")
 
@@ -265,7 +265,7 @@ def test_an_unknown_name_lists_those_there_are_and_says_how_to_make_it(folder):
 def test_a_damaged_record_says_so(folder):
     store()
     (folder / "01_test" / "record.json").write_text("{", encoding="utf-8")
-    with pytest.raises(RecordError, match="record.json .*damaged.*Make it again with: python book/execute.py 01"):
+    with pytest.raises(RecordError, match="record.json .*damaged.*Make it again with: python -m scripts.execute 01"):
         records.load("01_test")
     assert records.missing("01_test", profile="laptop", seed=3)
 

@@ -1,4 +1,4 @@
-"""The book as one file to hand around: python book/release.py  →  _build/release/painting-with-networks-VERSION.zip
+"""The book as one file to hand around: python -m scripts.release  →  _build/release/painting-with-networks-VERSION.zip
 
 It holds the rendered pages of _build/html (`make html`), a README.txt that says how to open them, MANIFEST.json
 (version, commit, every file with its size and digest) and SHA256SUMS. The same pages give the same bytes.
@@ -12,11 +12,9 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+from course_lib.atomic import atomic_write
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from course_lib.atomic import atomic_write  # noqa: E402  (the tree at hand)
-
 NAME = "painting-with-networks"
 LEFT_OUT = {".sources", ".buildinfo", ".nojekyll"}  # of use to a build or to a host, not to a reader
 README = """Painting with Networks {version}

@@ -1,4 +1,4 @@
-"""Writes the repository's address wherever it is needed: python book/repository.py https://github.com/OWNER/NAME
+"""Writes the repository's address wherever it is needed: python -m scripts.repository https://github.com/OWNER/NAME
 
 The one place is `repository.url` in _config.yml; the bootstrap cells of the notebooks (Colab installs from there) and a
 few links repeat it. tests/house/test_project.py holds that they agree.
@@ -23,7 +23,7 @@ def current(root: Path = ROOT) -> str:
 def places(root: Path = ROOT) -> list[Path]:
     """Every file that may repeat the address."""
     names = ["_config.yml", "README.md", "CITATION.cff", "CONTRIBUTING.md", "CHANGELOG.md", "pyproject.toml"]
-    pages = [*root.glob("book/*.md"), *root.glob("notebooks/**/*.ipynb")]
+    pages = [*root.glob("book/**/*.md"), *root.glob("notebooks/**/*.ipynb")]
     return [path for path in [*(root / name for name in names), *sorted(pages)] if path.exists()]
 
 

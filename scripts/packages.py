@@ -1,4 +1,4 @@
-"""Installs what package-lock.json lists into node_modules: python book/packages.py. Does nothing when it is there.
+"""Installs what package-lock.json lists into node_modules: python -m scripts.packages. Does nothing when it is there.
 
 The published pages need no Node: packages are used by the tests of the built book and copied from when it is rendered.
 """

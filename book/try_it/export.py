@@ -1,7 +1,7 @@
-"""What the page that paints in the browser is made of: python book/try_it.py
+"""What the page that paints in the browser is made of: python -m book.try_it.export
 
 Writes _build/try_it: our networks as ONNX, the program that runs them in a browser (onnxruntime-web, from npm, in the
-version and with the digest of package-lock.json), and a few pictures. book/render.py calls it; the Sphinx extension
+version and with the digest of package-lock.json), and a few pictures. scripts/render.py calls it; the Sphinx extension
 book_try_it copies the folder into the book. Nothing is done when nothing changed. Without npm the book is rendered all
 the same: `prepare` then says what was left out, and so does the page.
 """
@@ -19,11 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-import packages
+from scripts import packages
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # the tree at hand
-
+ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "_build" / "try_it"
 MODELS = ROOT / "data" / "models"
 PACKAGE = "onnxruntime-web"
@@ -63,7 +61,9 @@ def find_runtime() -> Parts:
     try:
         return Parts(packages.install() / PACKAGE / "dist")
     except packages.PackagesError as error:
-        why = str(error).splitlines()[0].rstrip(":")  # the rest is npm's, with paths: python book/packages.py shows it
+        why = (
+            str(error).splitlines()[0].rstrip(":")
+        )  # python -m scripts.packages shows the rest
         return Parts(None, (f"The program that paints in the page “Try it” was left out of this copy: {why}",))
 
 
@@ -152,8 +152,7 @@ def _described(name: str, label: str, row: dict[str, str]) -> dict[str, str]:
 
 def _export(name: str, folder: Path) -> int:
     """One network as ONNX; returns its bytes."""
-    import onnx_graph
-
+    from book.try_it import onnx_graph
     from course_lib.methods import johnson, pix2pix
 
     model = pix2pix.load(name) if name == SKETCHER else johnson.load(name)

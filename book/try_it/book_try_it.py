@@ -1,7 +1,7 @@
 """The page that paints in the browser: `{try-it} paint` and `{try-it} draw` are its panels, `{tried}` its numbers.
 
-Everything shown comes from the folder that book/try_it.py makes and from the stored run `try_it`. Where the program
-that runs the networks could not be had, the panels show their still pictures and say why.
+Everything shown comes from the folder that export.py makes and from the stored run `try_it`. Where the program that
+runs the networks could not be had, the panels show their still pictures and say why.
 """
 
 import html
@@ -19,7 +19,7 @@ from sphinx.application import Sphinx
 
 ROOT = Path(os.environ.get("COURSE_LIB_ROOT") or Path(__file__).resolve().parents[2])
 MADE, RECORD = ROOT / "_build" / "try_it", ROOT / "data" / "results" / "try_it" / "record.json"
-PAGE, FILES = "book/try_it", "../_static/try_it"
+PAGE, FILES = "book/try_it/index", "../../_static/try_it"
 UNMEASURED = "(not measured yet)"
 TOOLS = {"pencil": "Pencil", "eraser": "Eraser", "house": "House", "window": "Window", "door": "Door", "tree": "Tree",
          "car": "Car"}  # fmt: skip
@@ -27,11 +27,11 @@ SKETCHER, SKETCH_SIDE = "facade_sketch", 128
 
 
 def manifest() -> dict[str, Any]:
-    """What book/try_it.py made."""
+    """What export.py made."""
     try:
         found: dict[str, Any] = json.loads((MADE / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SystemExit(f"{MADE} is not there: book/render.py makes it, or python book/try_it.py.") from None
+        raise SystemExit(f"{MADE} is not there: scripts/render.py makes it, or python -m book.try_it.export.") from None
     return found
 
 
@@ -124,7 +124,7 @@ def panel(which: str) -> str:
             for k, name in enumerate(made["scenes"], 1)
         ),
     }
-    template = Path(__file__).with_name(f"try_it_{which}.html").read_text(encoding="utf-8")
+    template = Path(__file__).with_name(f"{which}.html").read_text(encoding="utf-8")
     return Template(template).substitute(words)
 
 
@@ -138,7 +138,7 @@ class TryIt(Directive):
         if which not in ("paint", "draw"):
             raise self.error(f"there are panels paint and draw, not {which!r}")
         page = self.state.document.settings.env
-        for file in (MADE / "manifest.json", Path(__file__).with_name(f"try_it_{which}.html")):
+        for file in (MADE / "manifest.json", Path(__file__).with_name(f"{which}.html")):
             page.note_dependency(str(file))
         return [nodes.raw("", panel(which), format="html")]
 
@@ -231,6 +231,11 @@ def add_files(app: Sphinx, page: str, template: str, context: dict[str, Any], tr
         app.add_js_file("try_it/start.js", loading_method="defer")
 
 
+def add_static_folder(app: Sphinx, config: Any) -> None:
+    """The page's style and scripts, of a folder of its own."""
+    config.html_static_path = [*config.html_static_path, "book/try_it/_static"]
+
+
 def copy_files(app: Sphinx, problem: Exception | None) -> None:
     """The networks, the program and the pictures, beside the page's own scripts."""
     if problem is None and app.builder.format == "html":
@@ -242,6 +247,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("try-it", TryIt)
     app.add_directive("try-it-times", Times)
     app.add_role("tried", tried)
+    app.connect("config-inited", add_static_folder)
     app.connect("html-page-context", add_files)
     app.connect("build-finished", copy_files)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

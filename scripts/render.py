@@ -1,7 +1,7 @@
-"""Renders the book into _build/html: python book/render.py [--executed | --links]
+"""Renders the book into _build/html: python -m scripts.render [--executed | --links]
 
 The sources are gathered in _build/source first: the pages as they are, and the notebooks either as committed or, with
---executed, the copies that book/execute.py made. Warnings are errors. Nothing is done when nothing changed. With
+--executed, the copies that scripts/execute.py made. Warnings are errors. Nothing is done when nothing changed. With
 --links nothing is rendered: every link to the outside is followed instead.
 """
 
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import try_it  # what the page that paints in the browser is made of
+from book.try_it import export  # what the page that paints in the browser is made of
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -40,7 +40,7 @@ def gather(executed: bool) -> str:
             shutil.copy2(copy, path)
     digest = hashlib.sha256()
     # claims, chapters and their costs, the ledger of pictures, what paints in the browser
-    data = [*sorted((ROOT / "data").glob("*.*")), ROOT / "data" / "images" / "LEDGER.csv", try_it.FOLDER / ".key"]
+    data = [*sorted((ROOT / "data").glob("*.*")), ROOT / "data" / "images" / "LEDGER.csv", export.FOLDER / ".key"]
     data += [ROOT / "scripts" / "paper_queue" / "items.py"]  # what the page on the papers' scale lists
     library = (p for p in (ROOT / "course_lib").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     documented = [*library, *data]
@@ -54,6 +54,7 @@ def jupyter_book(*options: str) -> int:
     environment = {
         **os.environ,
         "COURSE_LIB_ROOT": str(ROOT),
+        "PYTHONPATH": str(ROOT),  # course_lib and scripts of this tree
         "PYTHONWARNINGS": "ignore::DeprecationWarning",
     }
     program = "from jupyter_book.cli.main import main; main()"
@@ -73,7 +74,7 @@ def jupyter_book(*options: str) -> int:
 def main(arguments: list[str]) -> int:
     executed = "--executed" in arguments
     mark = HTML / ".sources"
-    for note in try_it.prepare():
+    for note in export.prepare():
         print(f"render: {note}")
     digest = gather(executed)
     if "--links" in arguments:  # needs the network, and nobody else does

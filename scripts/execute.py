@@ -1,9 +1,9 @@
 """Executes the notebooks.
 
-    python book/execute.py [-p SEED 1 …] [NAME …]    into _build/executed, two at a time, only what changed
-    python book/execute.py --in-place [NAME …]       the committed outputs, at every notebook's own defaults
-    python book/execute.py --again 04 -p PROFILE paper    its stored runs anew
-    python book/execute.py --script 04 --profile paper    a plain script, for a machine without Jupyter
+    python -m scripts.execute [-p SEED 1 …] [NAME …]    into _build/executed, two at a time, only what changed
+    python -m scripts.execute --in-place [NAME …]       the committed outputs, at every notebook's own defaults
+    python -m scripts.execute --again 04 -p PROFILE paper    its stored runs anew
+    python -m scripts.execute --script 04 --profile paper    a plain script, for a machine without Jupyter
 
 NAME is the beginning of a notebook's file name ("03"). Outputs are stripped of what differs from run to run
 without meaning anything: times, papermill's notes, widget views.
@@ -25,12 +25,10 @@ from typing import Any
 import nbformat
 import psutil
 
+from scripts import notebook_script
+from scripts.notebook_script import Refused, check_parameters, declared_parameters, tagged, write_script
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from scripts import notebook_script  # noqa: E402  (the tree at hand)
-from scripts.notebook_script import Refused, check_parameters, declared_parameters, tagged, write_script  # noqa: E402
-
 NOTEBOOKS = ROOT / "notebooks"
 EXECUTED = ROOT / "_build" / "executed"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -152,11 +150,10 @@ def run_one(path: Path, target: Path, parameters: dict[str, Any], in_place: bool
 
 def keep_cost(path: Path, seconds: float) -> None:
     """What this chapter took goes into data/chapter_costs.json; the box at its top is made from that."""
-    sys.path[:0] = [str(ROOT), str(ROOT / "book")]
     import torch
-    from chapter_costs import keep
 
     from course_lib.teaching import records
+    from scripts.chapter_costs import keep
 
     profile = declared_parameters(nbformat.read(path, as_version=4)).get("PROFILE", "quick")
     versions = {"torch": torch.__version__.split("+")[0]}

@@ -1,4 +1,4 @@
-"""The font of the formulas, cut from Latin Modern Math: python book/fonts.py latinmodern-math.otf
+"""The font of the formulas, cut from Latin Modern Math: python -m scripts.fonts latinmodern-math.otf
 
 The whole font is 730 kB, most of it signs that no page has. What is kept stands in `KEPT`; tests/house/test_math.py
 holds that every formula of the book can be set with it. As its license (GUST Font License) asks of a changed font, it
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fontTools import subset
 
-STATIC = Path(__file__).resolve().parent / "_static" / "fonts"
+STATIC = Path(__file__).resolve().parents[1] / "book" / "_static" / "fonts"
 NAME = "Book Math"
 KEPT = (
     (0x20, 0x7E),  # letters, digits, punctuation
@@ -50,7 +50,7 @@ KEPT = (
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not Path(arguments[0]).is_file():
-        print("fonts: say python book/fonts.py PATH/latinmodern-math.otf", file=sys.stderr)
+        print("fonts: say python -m scripts.fonts PATH/latinmodern-math.otf", file=sys.stderr)
         return 1
     options = subset.Options(flavor="woff2", layout_features=["ssty"], drop_tables=["FFTM"])
     font = subset.load_font(arguments[0], options)

@@ -1,6 +1,6 @@
 """The pictures on the first page and in the README: from the stored run 03_castle, and by the networks that we ship.
 
-python book/hero.py        (part of `make outputs`)
+python -m scripts.hero        (part of `make outputs`)
 """
 
 import sys
@@ -9,14 +9,12 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from course_lib import resize, sample_image, save_image
+from course_lib.data.facades import Facades
+from course_lib.methods import johnson, pix2pix
+from course_lib.teaching import records
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from course_lib import resize, sample_image, save_image  # noqa: E402  (the tree at hand)
-from course_lib.data.facades import Facades  # noqa: E402
-from course_lib.methods import johnson, pix2pix  # noqa: E402
-from course_lib.teaching import records  # noqa: E402  (the tree at hand)
-
 HEIGHT, GAP, WIDTH = 340, 10, 400  # pixels
 SCENE = 1
 PAINTERS = ("great_wave", "composition_viii", "cafe_terrace", "church_at_auvers", "poppies")

@@ -1,7 +1,7 @@
 """Trains the networks that come with the package.
 
-    python book/models.py                    lists them, with the command that made each
-    python book/models.py great_wave …       trains these anew: minutes each on a laptop's CPU
+    python -m scripts.models                    lists them, with the command that made each
+    python -m scripts.models great_wave …       trains these anew: minutes each on a laptop's CPU
 
 Writes ``data/models/NAME.safetensors`` (half precision) and a record ``data/results/model_NAME``. Photographs are the
 project's own 63 open ones. A run that is stopped goes on from its checkpoint when started again. The first painting
@@ -82,7 +82,11 @@ def make(name: str) -> None:
         inputs = ([scenes[k] for k in range(SCENES)],)  # drawn once, and kept
     with (
         records.run(
-            f"model_{name}", profile="laptop", seed=config.seed, config=config, command=f"python book/models.py {name}"
+            f"model_{name}",
+            profile="laptop",
+            seed=config.seed,
+            config=config,
+            command=f"python -m scripts.models {name}",
         ) as run,
         tqdm(total=steps_of(recipe), desc=name, unit="step", mininterval=10) as bar,
     ):

@@ -1,4 +1,4 @@
-"""The picture that a shared link shows, and the icons that need pixels: python book/cards.py
+"""The picture that a shared link shows, and the icons that need pixels: python -m scripts.cards
 
 og.jpg (1200 × 630) is composed of the stored run 03_castle; apple-touch-icon.png and favicon-32.png are drawn from
 favicon.svg, whose few shapes are all this can draw. Part of `make outputs`.
@@ -11,11 +11,9 @@ from xml.etree import ElementTree
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from course_lib.teaching import records
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from course_lib.teaching import records  # noqa: E402  (the tree at hand)
-
 STATIC = ROOT / "book" / "_static"
 CARD = (1200, 630)
 STRIP = 430  # pixels of the height that belong to the pictures

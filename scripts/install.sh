@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the virtual environment and installs requirements.txt into it. Called by the Makefile; needs nothing but bash.
 # The second call does nothing. Every missing thing ends in one sentence that says what to do.
-#   usage: book/install.sh FOLDER      (PYTHON=… chooses the interpreter)
+#   usage: scripts/install.sh FOLDER      (PYTHON=… chooses the interpreter)
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 venv=${1:-.venv}

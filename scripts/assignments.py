@@ -1,4 +1,4 @@
-"""Generates the students' copies of the assignments from their masters: python book/assignments.py [--check]
+"""Generates the students' copies of the assignments from their masters: python -m scripts.assignments [--check]
 
 notebooks/assignments/masters/NN_name.ipynb, with solutions and hidden tests → notebooks/assignments/NN_name.ipynb,
 without. With --check nothing is written, and a copy that is not up to date is an error.
