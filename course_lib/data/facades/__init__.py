@@ -1,7 +1,7 @@
-"""Façades without end: a set of image pairs that code draws, each as a label map, a pencil sketch and a "photo".
+"""A synthetic data set of façades: code draws each scene as a label map, a pencil sketch and a "photo".
 
-`dataset` is what others import; the other modules draw: `canvas` (the three layers of one picture), `street` (what
-stands where), `houses`, `openings`, `plants`, `styles` and `colors`. No training and no network belongs here.
+Other packages import `dataset`. The other modules draw: `canvas` (the three layers of a picture), `street` (the layout
+of a scene), `houses`, `openings`, `plants`, `styles` and `colors`. Networks and training live elsewhere.
 """
 
 from course_lib.data.facades.canvas import CLASSES

@@ -1,8 +1,8 @@
-"""The hand behind the façades: one painter with three canvases, for the label map, the photo and the sketch.
+"""Draw the label map, the photo and the sketch of a façade at the same time, on three canvases.
 
-Places are in unit coordinates, x to the right and y down, both from 0 to 1. Canvases are twice as fine as the pictures
-that leave the room, and the corners of a shape are snapped to whole pixels of the picture, so that a window of the
-label map and the window of the photo have the same edges. Colors are (R, G, B), 0 to 255.
+Positions are in unit coordinates, x to the right and y down, both from 0 to 1. Canvases have twice the resolution of
+the pictures, and the corners of shapes are snapped to whole pixels of the picture, so that a window has the same edges
+in the label map and in the photo. Colors are (R, G, B), 0 to 255.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Weather:
-    """What the air does to a street: the colors of sky, light and shadows, and what lies on things."""
+    """The weather of a scene: colors of sky, light and shadows, haze, wetness and snow."""
 
     name: str
     zenith: Color
     horizon: Color
-    light: tuple[float, float, float]  # factors of the colors in the light
-    shadow: tuple[float, float, float]  # factors of the colors in a shadow
-    sun: float  # how dark shadows are, 0 to 1
-    clouds: float  # how much of the sky they cover, 0 to 1
-    haze: float = 0.0  # how much of the horizon's color lies over everything
-    lit: float = 0.0  # the part of the windows with a lamp behind them
-    wet: float = 0.0  # how much the ground reflects
+    light: tuple[float, float, float]  # factors on lit colors
+    shadow: tuple[float, float, float]  # factors on colors in the shadow
+    sun: float  # darkness of shadows, 0 to 1
+    clouds: float  # share of the sky that they cover, 0 to 1
+    haze: float = 0.0  # how much of the horizon's color is blended over everything, 0 to 1
+    lit: float = 0.0  # share of the windows that are lit, 0 to 1
+    wet: float = 0.0  # how much the ground reflects, 0 to 1
     snow: bool = False
 
 
@@ -69,7 +69,7 @@ WEATHERS = (
 
 
 def smooth(points: Points, rounds: int = 2) -> list[tuple[float, float]]:
-    """A closed line with its corners cut, after Chaikin: every edge keeps its middle half."""
+    """Smooth a closed line by cutting its corners (Chaikin 1974): each round keeps the middle half of every edge."""
     line = list(points)
     for _ in range(rounds):
         pairs = zip(line, line[1:] + line[:1], strict=True)
@@ -77,11 +77,11 @@ def smooth(points: Points, rounds: int = 2) -> list[tuple[float, float]]:
     return line
 
 
-# --- textures: gray pictures around 128, twice as wide and high as a canvas, made once ---
+# --- textures: gray pictures around 128, twice as wide and high as a canvas, cached ---
 
 
 def _noise(side: int, cells: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(side, side), mean 0 and deviation 1: random values on a lattice of `cells`, smoothly joined."""
+    """(side, side): normal random values on a lattice of `cells` × `cells`, interpolated bicubically."""
     lattice = Image.fromarray(rng.standard_normal((cells, cells)).astype(np.float32))
     return np.asarray(lattice.resize((side, side), Image.Resampling.BICUBIC))
 
@@ -89,7 +89,7 @@ def _noise(side: int, cells: int, rng: np.random.Generator) -> NDArray[np.float3
 def _blocks(
     canvas: int, rows: float, aspect: float, joint: float, spread: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """(2 canvas, 2 canvas): courses of bricks or stones, each with its own tone, and joints between them."""
+    """(2 canvas, 2 canvas): courses of bricks or stones, each with a random tone, and joints between them."""
     place = np.arange(2 * canvas, dtype=np.float32) / canvas  # in unit coordinates
     row, column = place[:, None] * rows, place[None] * rows / aspect
     course = np.floor(row).astype(int)
@@ -104,7 +104,7 @@ def _blocks(
 
 @lru_cache(maxsize=64)
 def texture(kind: str, canvas: int) -> Image.Image:
-    """A gray texture "L" of side 2 × canvas; 128 changes nothing. The same at every size, but for its detail."""
+    """A gray texture, mode "L", of side 2 × canvas; 128 is neutral. Sizes differ only in detail."""
     rng = np.random.default_rng(sum(map(ord, kind)))
     side = 2 * canvas
     cloud = sum(_noise(side, 4 * 2**o, rng) * 0.55**o for o in range(5))
@@ -127,22 +127,24 @@ def texture(kind: str, canvas: int) -> Image.Image:
 
 
 class Painter:
-    """Three canvases and what draws on all of them at once: later shapes hide earlier ones, in the sketch as well.
+    """Three canvases, and methods that draw on all of them; later shapes hide earlier ones, also in the sketch.
+
+    Each aspect has its own random numbers, so that none depends on how many another has used.
 
     Args:
-        size: side of the picture in pixels; the canvases have twice that.
-        layout: chance for everything that the label map shows.
-        look: chance for colors, light and weather.
-        hand: chance for the pencil.
-        sketching: without it the paper stays white, which saves time.
+        size: side of the picture in pixels; the canvases are twice as large.
+        layout: random numbers for everything that the label map shows.
+        look: random numbers for colors, light and weather.
+        hand: random numbers for the pencil.
+        sketching: False leaves the sketch white, which saves time.
     """
 
     def __init__(self, size: int, layout: Random, look: Random, hand: Random, *, sketching: bool = True) -> None:
         self.size, self.canvas, self.layout, self.look, self.hand = size, 2 * size, layout, look, hand
         self.sketching = sketching
         self.weather = look.choices(WEATHERS, (4, 4, 4, 2, 2, 2.5, 2.5, 3.5))[0]
-        self.side = look.choice((-1, 1))  # where the sun stands: left or right
-        self.reach = look.uniform(0.6, 1.2)  # how long shadows are
+        self.side = look.choice((-1, 1))  # position of the sun: left or right
+        self.reach = look.uniform(0.6, 1.2)  # length of shadows
         area = (self.canvas, self.canvas)
         self.labels = Image.new("L", area, _INDEX["sky"])
         self.photo = Image.new("RGB", area)
@@ -153,23 +155,24 @@ class Painter:
         self._labels, self._sketch = ImageDraw.Draw(self.labels), ImageDraw.Draw(self.sketch)
         self._photo, self._shade = ImageDraw.Draw(self.photo, "RGBA"), ImageDraw.Draw(self.shade)
         self._glow = ImageDraw.Draw(self.glow)
-        self._pencil = max(1.0, 2.3 * size / 128)  # its width on the canvas
+        self._pencil = max(1.0, 2.3 * size / 128)  # width of a line on the canvas
 
     def snap(self, box: Box) -> tuple[int, int, int, int]:
-        """A box in canvas pixels, its edges on whole pixels of the picture."""
+        """Convert a box to canvas pixels, with its edges on whole pixels of the picture."""
         left, top, right, bottom = (2 * round(v * self.size) for v in box)
         return left, top, right, bottom
 
     def shape(self, points: Points, name: str, color: Color, ink: float = 1.0) -> None:
-        """A filled outline of one class and one color; `ink` is the pressure of the pencil, 0 for none."""
+        """Draw a filled polygon of one class and color; `ink` is the pressure of the pencil, 0 for no outline."""
         self._fill([(2 * round(x * self.size), 2 * round(y * self.size)) for x, y in points], name, color, ink)
 
     def taper(self, x: float, rows: tuple[float, float], halves: tuple[float, float], name: str, color: Color) -> None:
-        """A shape that is even about x: from one row to another, and half as wide at each as `halves` says."""
+        """Draw a trapezoid symmetric about x between two rows; `halves` are half its widths at the rows."""
         (top, low), (upper, lower) = rows, halves
         self.shape(((x - upper, top), (x + upper, top), (x + lower, low), (x - lower, low)), name, color, 0.7)
 
     def rect(self, box: Box, name: str, color: Color, ink: float = 1.0) -> None:
+        """Draw a filled rectangle, as `shape`."""
         left, top, right, bottom = self.snap(box)
         if right > left and bottom > top:
             corners = [(left, top), (right - 1, top), (right - 1, bottom - 1), (left, bottom - 1)]
@@ -186,7 +189,7 @@ class Painter:
                 self._ink([*corners, corners[0]], ink)
 
     def blobs(self, circles: Sequence[tuple[float, float, float]], name: str, color: Color, ink: float = 1.0) -> None:
-        """The union of circles (x, y, radius), outlined once around all of them."""
+        """Draw the union of circles (x, y, radius) with a single outline."""
         boxes = [[v * self.canvas for v in (x - r, y - r, x + r, y + r)] for x, y, r in circles]
         w = self._pencil
         ink *= self.sketching
@@ -199,13 +202,13 @@ class Painter:
             self._photo.ellipse(box, color)
             if self.weather.lit:
                 self._glow.ellipse(box, 0)
-        if ink and len(boxes) > 9:  # a few loops for the leaves inside
+        if ink and len(boxes) > 9:  # a few loops inside for leaves
             for a, b, c, d in boxes[::3]:
                 start = 360 * self.hand.random()
                 self._sketch.arc((a, b, c, d), start, start + 110, round(255 - 90 * ink), max(1, round(0.7 * w)))
 
     def dab(self, box: Box, color: Color, alpha: float = 1.0) -> None:
-        """A rectangle of the photo alone; one thinner than a pixel is drawn as a pixel, and so much fainter."""
+        """Draw a rectangle in the photo only; one thinner than a pixel becomes a pixel wide and fainter instead."""
         n = self.canvas
         left, top, right, bottom = box[0] * n, box[1] * n, box[2] * n, box[3] * n
         wide, high = right - left, bottom - top
@@ -218,26 +221,26 @@ class Painter:
         self._photo.rectangle(area, (*color, int(255 * alpha)))
 
     def spot(self, box: Box, color: Color, alpha: float = 1.0) -> None:
-        """An ellipse of the photo alone."""
+        """Draw an ellipse in the photo only."""
         self._photo.ellipse([v * self.canvas for v in box], (*color, round(255 * alpha)))
 
     def patch(self, points: Points, color: Color, alpha: float = 1.0) -> None:
-        """A polygon of the photo alone."""
+        """Draw a polygon in the photo only."""
         self._photo.polygon([(x * self.canvas, y * self.canvas) for x, y in points], (*color, round(255 * alpha)))
 
     def line(self, points: Points, color: Color, width: float, alpha: float = 1.0) -> None:
-        """A line of the photo alone; its width in unit coordinates."""
+        """Draw a line in the photo only; its width is in unit coordinates."""
         wide = width * self.canvas
         fill = (*color, round(255 * alpha * min(1.0, wide)))
         self._photo.line([(x * self.canvas, y * self.canvas) for x, y in points], fill, max(1, round(wide)))
 
     def ink(self, points: Points, pressure: float = 0.7) -> None:
-        """A pencil line of the sketch alone."""
+        """Draw a pencil line in the sketch only."""
         if self.sketching:
             self._ink([(x * self.canvas, y * self.canvas) for x, y in points], pressure)
 
     def _ink(self, points: Points, pressure: float) -> None:
-        """Straight edges one by one, each a little too long or too short and pressed differently; a curve in one go."""
+        """Draw edges one by one, with random length errors and pressure; draw a curve (over 6 points) as one line."""
         draw, reach, line = self.hand.random, 0.006 * self.canvas, self._sketch.line
         if len(points) > 6:
             line(list(points), int(255 - pressure * (150 + 60 * draw())), max(1, round(self._pencil)))
@@ -250,23 +253,25 @@ class Painter:
             line((x0 - dx, y0 - dy, x1 + dx, y1 + dy), gray, width or 1)
 
     def snowy(self, color: Color) -> Color:
-        """The color of what lies open to the sky: white, when it snows."""
+        """The color of a surface that faces the sky: nearly white if there is snow."""
         return mix(color, (242, 244, 249), 0.85) if self.weather.snow else color
 
     def shadow(self, points: Points, dark: float = 1.0) -> None:
-        """A shadow for the next `cast`."""
+        """Collect a shadow for the next `cast`."""
         self._shade.polygon([(x * self.canvas, y * self.canvas) for x, y in points], round(255 * dark))
 
     def shadow_blobs(self, circles: Sequence[tuple[float, float, float]], dark: float = 1.0) -> None:
+        """Collect shadows of circles (x, y, radius) for the next `cast`."""
         for x, y, r in circles:
             self._shade.ellipse([v * self.canvas for v in (x - r, y - r, x + r, y + r)], round(255 * dark))
 
     def shadow_box(self, box: Box, dark: float = 1.0) -> None:
+        """Collect the shadow of a rectangle for the next `cast`."""
         left, top, right, bottom = box
         self.shadow(((left, top), (right, top), (right, bottom), (left, bottom)), dark)
 
     def cast(self, blur: float = 0.003, keep: Image.Image | None = None) -> None:
-        """Let the collected shadows fall on what is painted so far, softly; `keep` is a mask of where they may."""
+        """Blur the collected shadows and apply them to the photo drawn so far; `keep` masks where they may fall."""
         radius = blur * self.canvas / max(0.2, self.weather.sun)
         if (area := self.shade.getbbox()) is None:
             return
@@ -282,12 +287,12 @@ class Painter:
         self._shade.rectangle(area, 0)
 
     def shine(self, box: Box, color: Color) -> None:
-        """A light that glows after dusk."""
+        """Add a light that glows if the weather has lit windows."""
         left, top, right, bottom = self.snap(box)
         self._glow.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), color)
 
     def grain(self, box: Box, kind: str, strength: float = 1.0, mask: Image.Image | None = None) -> None:
-        """Lay a texture over a box of the photo, cut from a random place of it; `mask` is "L", of the whole canvas."""
+        """Overlay a box of the photo with a random crop of a texture; `mask` is "L" and as large as the canvas."""
         left, top, right, bottom = (max(0, min(self.canvas, v)) for v in self.snap(box))
         x, y = (int(self.look.random() * self.canvas) for _ in range(2))
         if right <= left or bottom <= top:
@@ -299,13 +304,14 @@ class Painter:
         self.photo.paste(over if strength == 1 else Image.blend(below, over, strength), area, mask and mask.crop(area))
 
     def opening(self, box: Box, arch: str, name: str, color: Color | None = None) -> list[tuple[float, float]]:
-        """A hole in a wall, flat above or arched ("round", "segment"); without a color, it is glass that reflects.
+        """Draw an opening in a wall, with a "flat", "segment" or "round" arch; without a color, it is reflecting glass.
 
-        Returns its outline in unit coordinates.
+        Returns:
+            Its outline in unit coordinates.
         """
         left, top, right, bottom = self.snap(box)
         right, bottom = right - 1, bottom - 1
-        right, bottom = max(right, left + 1), max(bottom, top + 1)  # the smallest still has one pixel
+        right, bottom = max(right, left + 1), max(bottom, top + 1)  # at least one pixel
         rise = {"flat": 0.0, "segment": 0.22, "round": 0.5}[arch] * (right - left)
         rise = min(rise, 0.6 * (bottom - top))
         middle, half = (left + right) / 2, (right - left) / 2
@@ -330,18 +336,18 @@ class Painter:
         return [(a / self.canvas, b / self.canvas) for a, b in outline]
 
     def mask(self, *names: str) -> Image.Image:
-        """ "L": 255 where the canvas shows one of these classes."""
+        """A mask of mode "L": 255 where the canvas shows one of these classes."""
         chosen = {_INDEX[name] for name in names}
         return self.labels.point([255 * (v in chosen) for v in range(256)])
 
-    # --- what leaves the room ---
+    # --- the finished pictures ---
 
     def label_map(self) -> NDArray[np.uint8]:
-        """(size, size) indices into CLASSES."""
+        """(size, size): indices into `CLASSES`."""
         return np.asarray(self.labels)[::2, ::2]
 
     def pencil(self) -> NDArray[np.float32]:
-        """(size, size) in [0, 1]: the sketch, bent a little as a hand does, its pressure coming and going."""
+        """(size, size) in [0, 1]: the sketch, slightly warped and with varying pressure, as if drawn by hand."""
         n = self.canvas
         x, y = (int(self.hand.random() * n) for _ in range(2))
         wave = np.asarray(texture("cloud", n).crop((x, y, x + n, y + n))).astype(np.float32) / 128 - 1  # (n, n)
@@ -355,7 +361,7 @@ class Painter:
         return np.subtract(1, small, dtype=np.float32)
 
     def picture(self) -> NDArray[np.float32]:
-        """(size, size, 3) in [0, 1]: the photo in the weather's light."""
+        """(size, size, 3) in [0, 1]: the photo, in the light of the weather."""
         weather, look, n = self.weather, self.look, self.canvas
         color = np.asarray(self.photo.reduce(2), np.float32) / np.float32(255)
         earth = 1 - np.asarray(self.mask("sky").reduce(2), np.float32)[..., None] / np.float32(255)
@@ -371,7 +377,7 @@ class Painter:
                 )
                 color += force * (1 - weather.light[1]) * np.asarray(soft).astype(np.float32) / 255
         ramp = np.linspace(-1, 1, self.size, dtype=np.float32)
-        color *= 1 - 0.07 * (ramp[:, None, None] ** 2 + ramp[None, :, None] ** 2)  # corners a little darker
+        color *= 1 - 0.07 * (ramp[:, None, None] ** 2 + ramp[None, :, None] ** 2)  # vignette
         x, y = (int(look.random() * n) for _ in range(2))
         grain = texture("grain", self.canvas).crop((x, y, x + self.size, y + self.size))
         color += (np.asarray(grain).astype(np.float32)[..., None] - 128) * ((0.018 + 0.03 * earth) / 128)

@@ -1,4 +1,4 @@
-"""Colors that go together: the palettes of walls, roofs, wood, cloth, paint and leaves, and how to mix them.
+"""Palettes for walls, roofs, paint, shutters, cloth, cars and leaves, and functions to mix colors.
 
 A color is (R, G, B), each from 0 to 255.
 """
@@ -32,7 +32,7 @@ LEAVES = (
 
 
 def mix(a: Sequence[float], b: Sequence[float], part: float) -> Color:
-    """The color between two: a at part 0, b at part 1, and beyond."""
+    """Interpolate between two colors: a at part 0, b at part 1; other parts extrapolate, clamped to 0..255."""
     red, green, blue = a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1]), a[2] + part * (b[2] - a[2])
     if 0 <= part <= 1:
         return int(red), int(green), int(blue)
@@ -40,8 +40,10 @@ def mix(a: Sequence[float], b: Sequence[float], part: float) -> Color:
 
 
 def darker(color: Sequence[float], part: float) -> Color:
+    """Mix a color with a bluish black; `part` is from 0 to 1."""
     return mix(color, (24, 22, 34), part)
 
 
 def lighter(color: Sequence[float], part: float) -> Color:
+    """Mix a color with a warm white; `part` is from 0 to 1."""
     return mix(color, (255, 250, 238), part)

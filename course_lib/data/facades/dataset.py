@@ -1,8 +1,8 @@
-"""Façades without end: street fronts drawn by code, each as a label map, a pencil sketch and a "photo".
+"""A synthetic data set of street fronts, each drawn by code as a label map, a pencil sketch and a "photo".
 
-A set of pairs for image-to-image translation that needs no download and no license. The label map holds everything
-that is where it is; the colors of the walls, the weather, the hour and the season are drawn apart from it. So one map
-has many photos, as in life, and whoever must guess one of them from the map alone has to choose.
+It provides pairs for image-to-image translation without a download or a license. The label map fixes the layout of a
+scene. The colors of the walls, the weather, the time of day and the season are drawn independently of it, so one map
+has many possible photos, as in reality, and a network that sees only the map has to choose among them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _PALETTE = torch.tensor([*CLASSES.values()], dtype=torch.uint8)  # (9, 3)
 
 @dataclass(frozen=True)
 class Scene:
-    """One street front, three times the same size S.
+    """One street front as three pictures of the same size S.
 
     Attributes:
-        labels: (3, S, S) in [0, 1], colors of `CLASSES` and no others.
+        labels: (3, S, S) in [0, 1], only colors of `CLASSES`.
         photo: (3, S, S) in [0, 1].
         sketch: (3, S, S) in [0, 1], gray lines on white.
     """
@@ -38,19 +38,19 @@ class Scene:
 
 
 class Facades(Dataset[Tensor]):
-    """Street fronts in pairs: what a network is given, and the photo that it shall make of it.
+    """Street fronts as pairs of a network's input and its target, a photo.
 
-    Item k is (2, 3, size, size) float32 in [0, 1], the source first: `source, photo = facades[k]`. It depends on
-    (seed, k) alone; at another size it shows the same scene, in more or less detail.
+    Item k is (2, 3, size, size) float32 in [0, 1], with the source first: `source, photo = facades[k]`. It depends only
+    on (seed, k). Another size shows the same scene in more or less detail.
 
     Args:
         source: "labels" for the label map in the colors of `CLASSES`, "sketch" for a pencil drawing.
         size: side of a picture in pixels, at least 32.
-        length: how many scenes; the default is that of the CMP façades that pix2pix learned from.
-        seed: another seed, other scenes.
+        length: number of scenes; the default is that of the training set of CMP façades in pix2pix (Isola et al. 2017).
+        seed: each seed gives different scenes.
 
     Raises:
-        ValueError: another source, a picture that is too small, no scene, or a negative seed.
+        ValueError: another source, a size below 32, a length below 1, or a negative seed.
 
     >>> facades = Facades("sketch", size=64, length=10)
     >>> source, photo = facades[3]
@@ -60,9 +60,9 @@ class Facades(Dataset[Tensor]):
 
     def __init__(self, source: str = "labels", *, size: int = 128, length: int = 400, seed: int = 0) -> None:
         if source not in SOURCES:
-            raise ValueError(f'expected a source "labels" or "sketch", got {source!r}')
+            raise ValueError(f'source must be "labels" or "sketch", got {source!r}')
         if length < 1:
-            raise ValueError(f"expected a length of at least 1, got {length}")
+            raise ValueError(f"length must be at least 1, got {length}")
         _check(0, size, seed)
         self.source, self.size, self.length, self.seed = source, size, length, seed
 
@@ -71,7 +71,7 @@ class Facades(Dataset[Tensor]):
 
     def __getitem__(self, k: int) -> Tensor:
         if not 0 <= k < self.length:
-            raise IndexError(f"façade {k} of {self.length}")
+            raise IndexError(f"there is no façade {k}; the set has {self.length}, numbered from 0")
         drawn = self.source == "sketch"
         painter = _painted(k, self.size, self.seed, sketching=drawn)
         return torch.stack((_sketch(painter) if drawn else _labels(painter), _photo(painter)))
@@ -81,13 +81,16 @@ def draw_facade(k: int, *, size: int = 128, seed: int = 0, look: int | None = No
     """Draw scene k of a seed.
 
     Args:
-        k: which scene, from 0 on.
+        k: number of the scene, from 0 up.
         size: side of the pictures in pixels, at least 32.
-        seed: another seed, other scenes.
-        look: the same street in other colors, another season and weather: a number for each; None: its own.
+        seed: each seed gives different scenes.
+        look: each number gives the same layout with other colors, season and weather; None for the scene's own.
+
+    Returns:
+        A `Scene` with three pictures (3, size, size) in [0, 1].
 
     Raises:
-        ValueError: a picture that is too small, or a negative number.
+        ValueError: a size below 32, or a negative `k` or `seed`.
 
     >>> scene = draw_facade(0, size=32)
     >>> scene.photo.shape == scene.sketch.shape == scene.labels.shape
@@ -99,7 +102,7 @@ def draw_facade(k: int, *, size: int = 128, seed: int = 0, look: int | None = No
 
 
 def class_map(labels: Tensor) -> Tensor:
-    """Which class every pixel is: the one whose color is nearest, so that a blurred or compressed map is read as well.
+    """Classify every pixel of a label map by its nearest class color, so that blurred or compressed maps work too.
 
     Args:
         labels: (N, 3, H, W) or (3, H, W), floating point, in [0, 1].
@@ -108,34 +111,34 @@ def class_map(labels: Tensor) -> Tensor:
         (N, H, W) or (H, W), int64 indices into `CLASSES`.
 
     Raises:
-        ValueError: a tensor of another shape or type.
+        ValueError: a tensor of another shape or an integer dtype.
 
     >>> list(CLASSES)[class_map(torch.tensor([0.0, 0.4, 0.1]).view(3, 1, 1)).item()]
     'vegetation'
     """
     if labels.ndim not in (3, 4) or labels.shape[-3] != 3 or not labels.is_floating_point():
         raise ValueError(
-            "expected label maps (N, 3, H, W) or (3, H, W) of floating point in [0, 1], "
+            "expected label maps (N, 3, H, W) or (3, H, W), floating point, in [0, 1], "
             f"got {tuple(labels.shape)} of {labels.dtype}"
         )
     colors = _PALETTE.to(labels) / 255  # (9, 3)
-    # |x - c|² without |x|², which is the same for all: one product of matrices, nothing of size (…, 9, 3)
+    # |x - c|² without |x|², which is the same for all classes: a matrix product, without a tensor of size (…, 9, 3)
     far = colors.square().sum(1)[:, None, None] - 2 * torch.einsum("kc,...chw->...khw", colors, labels)
     return far.argmin(-3)
 
 
 def _check(k: int, size: int, seed: int) -> None:
     if size < 32:
-        raise ValueError(f"a façade needs a size of at least 32 px to have windows, got {size}")
+        raise ValueError(f"size must be at least 32 px, so that a façade has windows, got {size}")
     if k < 0 or seed < 0:
-        raise ValueError(f"expected a number and a seed of at least 0, got {k} and {seed}")
+        raise ValueError(f"the number of a scene and the seed must be at least 0, got {k} and {seed}")
 
 
 def _painted(k: int, size: int, seed: int, sketching: bool = True, look: int | None = None) -> Painter:
-    """A painter who has drawn the scene; three kinds of chance, so that none depends on how much another is used."""
+    """A painter that has drawn the scene, with separate random numbers for layout, look and pencil."""
     own = "" if look is None else f" {look}"
-    chances = (Random(f"{part} {seed} {k}") for part in ("layout", f"look{own}", "hand"))
-    painter = Painter(size, *chances, sketching=sketching)
+    generators = (Random(f"{part} {seed} {k}") for part in ("layout", f"look{own}", "hand"))
+    painter = Painter(size, *generators, sketching=sketching)
     draw_street(painter)
     return painter
 

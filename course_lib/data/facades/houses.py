@@ -1,4 +1,4 @@
-"""Houses: walls, roofs, gables, cornices and timber, in one of the styles."""
+"""Draw houses: walls, roofs, gables, cornices and timber framing, in one of the styles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from course_lib.data.facades.styles import STYLES, House, Style
 
 
 def house(p: Painter, style: Style, place: tuple[float, float, float], near: float) -> None:
-    """One house: its wall, its roof, its floors, its ground floor, and what grows on it."""
+    """Draw one house at `place` (left, right, base): roof, wall, floors, ground floor and climbing plants."""
     layout, look, (left, right, base) = p.layout, p.look, place
     floors, height = layout.randint(*style.floors), near * layout.uniform(*style.height)
     ground = height * layout.uniform(1.08, 1.25)
@@ -64,7 +64,7 @@ def house(p: Painter, style: Style, place: tuple[float, float, float], near: flo
         side = layout.choice((left, right))
         tall = layout.uniform(0.2, 0.5)
         spots = []
-        for i in range(34):  # a stem that sways, thinner toward the top
+        for i in range(34):  # a wavy stem that gets thinner toward the top
             t = (i / 33) ** 1.3
             sway = 0.012 * math.sin(9 * t) + layout.gauss(0, 0.022 * (1.1 - t))
             spots.append((side + sway, base - t * tall, 0.026 - 0.014 * t))
@@ -72,7 +72,7 @@ def house(p: Painter, style: Style, place: tuple[float, float, float], near: flo
 
 
 def _weathering(p: Painter, h: House) -> None:
-    """Darker toward the ground, and streaks that the rain drew from the top."""
+    """Darken the wall toward the ground, and add streaks that rain left below the top."""
     for i in range(5):
         p.dab((h.left, h.base - 0.02 - 0.03 * i, h.right, h.base), (70, 58, 50), 0.045)
     for _ in range(7):
@@ -81,7 +81,7 @@ def _weathering(p: Painter, h: House) -> None:
 
 
 def _roof(p: Painter, h: House, kind: str) -> None:
-    """What stands above the wall and behind its edge: chimneys, the slope, dormers."""
+    """Draw what is above the wall: chimneys, the slope of the roof, dormers."""
     high = {"mansard": 0.1, "pitched": 0.085, "eaves": 0.05}.get(kind, 0.0)
     for _ in range(p.layout.randint(1, 2)):
         x, wide = p.layout.uniform(h.left + 0.05, h.right - 0.09), p.layout.uniform(0.025, 0.045)
@@ -116,10 +116,10 @@ def _dormer(p: Painter, h: House, x: float, low: float) -> None:
 
 
 def _gable(p: Painter, h: House, kind: str) -> None:
-    """The wall goes on above the eaves: steps, a bell, a neck, a spout, or the plain slope of a roof."""
+    """Draw a gable above the eaves: stepped, bell, neck or spout gable, or a plain triangle."""
     w, top, mid = h.right - h.left, h.top, h.middle
     tall = min(0.7 * w, 0.2, top - 0.03)
-    half: list[tuple[float, float]] = {  # from the eaves to the crest: part of the half width, part of the height
+    half: list[tuple[float, float]] = {  # from the eaves to the top: shares of half the width and of the height
         "step": [(1, 0), (1, 0.14), (0.8, 0.14), (0.8, 0.36), (0.58, 0.36), (0.58, 0.58), (0.38, 0.58), (0.38, 0.8),
                  (0.18, 0.8), (0.18, 1)],
         "bell": [(1, 0), (1, 0.1), (0.72, 0.16), (0.56, 0.36), (0.48, 0.7), (0.4, 0.86), (0.2, 0.96), (0.1, 1)],
@@ -141,12 +141,12 @@ def _gable(p: Painter, h: House, kind: str) -> None:
     low = top - 0.2 * tall
     arch = "round" if kind in ("bell", "neck") else "flat"
     window(p, h, (mid - wide, low - 0.3 * tall, mid + wide, low), arch, (2, 2))
-    if kind in ("spout", "neck", "bell") and tall > 0.1:  # the beam that furniture is hoisted by
+    if kind in ("spout", "neck", "bell") and tall > 0.1:  # the hoisting beam
         p.rect((mid - 0.006, top - 0.68 * tall, mid + 0.006, top - 0.6 * tall), "building", darker(h.trim, 0.7), 0.6)
 
 
 def _crest(p: Painter, h: House, kind: str) -> None:
-    """The edge that ends the wall, with the shadow that it casts."""
+    """Draw the upper edge of the wall and its shadow."""
     left, right, top = h.left, h.right, h.top
     if kind in ("step", "bell", "spout", "neck", "gable"):
         return
@@ -170,7 +170,7 @@ def _crest(p: Painter, h: House, kind: str) -> None:
 
 
 def _ledge(p: Painter, h: House, y: float, thick: float) -> None:
-    """A cornice between two floors."""
+    """Draw a cornice between two floors."""
     p.dab((h.left, y, h.right, y + thick), h.trim)
     p.dab((h.left, y, h.right, y + thick / 3), lighter(h.trim, 0.5))
     p.shadow_box((h.left, y + thick, h.right, y + thick + 0.014 * p.reach), 0.9)
@@ -181,7 +181,7 @@ def _ledge(p: Painter, h: House, y: float, thick: float) -> None:
 
 
 def _beams(p: Painter, h: House, floors: int, height: float) -> None:
-    """Timber framing: sills, posts and braces."""
+    """Draw timber framing: sills, posts and braces."""
     wood, w = h.trim, h.right - h.left
     posts = max(3, round(w / 0.075))
     for floor in range(floors + 1):

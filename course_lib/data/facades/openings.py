@@ -1,4 +1,4 @@
-"""Holes in a wall and what belongs to them: windows, shutters, balconies, doors, shops and their awnings."""
+"""Draw the openings in a wall: windows, shutters, balconies, doors, shops and awnings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from course_lib.data.facades.styles import House
 
 
 def window(p: Painter, h: House, box: Box, arch: str, panes: tuple[int, int], bright: float = 0.0) -> None:
-    """A hole in the wall with a frame, glass, sometimes a curtain or a lamp; its reveal lies in shadow."""
+    """Draw a window with frame, glass and a shaded reveal, sometimes with curtains, a blind or a lamp."""
     look, unit = p.look, 1 / p.size
     left, top, right, bottom = (round(v * p.size) * unit for v in box)
     right, bottom = max(right, left + unit), max(bottom, top + unit)
@@ -33,9 +33,9 @@ def window(p: Painter, h: House, box: Box, arch: str, panes: tuple[int, int], br
         part = look.uniform(0.14, 0.3) * wide
         p.dab((left, top + rise, left + part, bottom), cloth, 0.6)
         p.dab((right - part, top + rise, right, bottom), cloth, 0.6)
-    elif chance < 0.58:  # a blind, more or less drawn
+    elif chance < 0.58:  # a blind, lowered by a random amount
         p.dab((left, top + rise, right, top + rise + (tall - rise) * look.uniform(0.15, 0.6)), (232, 224, 204), 0.65)
-    elif chance < 0.7:  # something on the sill inside
+    elif chance < 0.7:  # an object on the sill inside
         x = look.uniform(left, right - 0.4 * wide)
         p.dab((x, bottom - 0.25 * tall, x + 0.3 * wide, bottom), look.choice(((96, 120, 72), (130, 84, 66))), 0.6)
     peak = top + rise
@@ -53,7 +53,7 @@ def window(p: Painter, h: House, box: Box, arch: str, panes: tuple[int, int], br
 
 
 def _bars(p: Painter, box: Box, outline: list[tuple[float, float]], panes: tuple[int, int], color: Color) -> None:
-    """A frame around the glass and glazing bars across it; the pencil draws a cross."""
+    """Draw a frame around the glass and glazing bars across it; the sketch gets a cross."""
     left, top, right, bottom = box
     if outline:
         p.line([*outline, outline[0]], color, 0.0075)
@@ -70,7 +70,7 @@ def _bars(p: Painter, box: Box, outline: list[tuple[float, float]], panes: tuple
 
 
 def _reveal(p: Painter, box: Box, rise: float) -> None:
-    """The wall is thick: its upper edge, and that toward the sun, shade the glass."""
+    """Shade the glass along the top and along the side toward the sun, since the wall is thick."""
     left, top, right, bottom = box
     deep, dark = 0.011 * p.reach, 0.25 + 0.4 * p.weather.sun
     p.dab((left, top + 0.4 * rise, right, top + 0.4 * rise + deep), (22, 24, 42), dark)
@@ -81,6 +81,7 @@ def _reveal(p: Painter, box: Box, rise: float) -> None:
 
 
 def shutters(p: Painter, box: Box, color: Color) -> None:
+    """Draw a shutter on each side of a window."""
     left, top, right, bottom = box
     leaf = 0.5 * (right - left)
     for x in (left - leaf - 0.003, right + 0.003):
@@ -93,6 +94,7 @@ def shutters(p: Painter, box: Box, color: Color) -> None:
 
 
 def balcony(p: Painter, h: House, box: Box, kind: str) -> None:
+    """Draw a balcony, "solid" or with iron rails, sometimes with flowers."""
     left, top, right, bottom = box
     left, right = max(left, h.left), min(right, h.right)
     p.shadow(((left, bottom), (right, bottom), (right - 0.04 * p.side * p.reach, bottom + 0.045 * p.reach),
@@ -120,7 +122,7 @@ def balcony(p: Painter, h: House, box: Box, kind: str) -> None:
 
 
 def ground_floor(p: Painter, h: House, top: float, kind: str, bays: int) -> None:
-    """Shops with awnings, or a door between windows, or the gates of a warehouse."""
+    """Draw the ground floor: shops with awnings ("shops"), a door between windows ("doors"), or "gates"."""
     layout, look, style = p.layout, p.look, h.style
     left, right, base = h.left + 0.012, h.right - 0.012, h.base
     if kind == "shops":
@@ -155,7 +157,7 @@ def _door(p: Painter, h: House, box: Box, arch: str) -> None:
     if rise:
         p.spot((left - border, top - border, right + border, top + 2 * rise + border), h.trim)
     p.opening((left, top, right, bottom), arch, "door", paint)
-    light = top + max(rise, 0.2 * (bottom - top))  # above the leaf, a pane
+    light = top + max(rise, 0.2 * (bottom - top))  # a pane above the door leaf
     if not rise:
         window(p, h, (left + 0.005, top + 0.005, right - 0.005, light), "flat", (2, 1), 0.6)
     middle, half = (left + right) / 2, (bottom - light) / 2
@@ -175,7 +177,7 @@ def _door(p: Painter, h: House, box: Box, arch: str) -> None:
 
 
 def _shop(p: Painter, h: House, box: Box) -> None:
-    """A wooden front: a sign, panes over a low wall, a door, an awning."""
+    """Draw a wooden shop front: a sign, panes above a low wall, a door, sometimes an awning."""
     left, top, right, base = box
     look, layout = p.look, p.layout
     paint = look.choice((*PAINT, (234, 226, 206), (88, 62, 54)))
@@ -207,7 +209,7 @@ def _shop(p: Painter, h: House, box: Box) -> None:
 
 
 def _display(p: Painter, h: House, box: Box) -> None:
-    """A shop window: warm inside, with goods in it."""
+    """Draw a shop window, warmly lit, with goods in it."""
     left, _, right, bottom = box
     window(p, h, box, "flat", (1, 1), 0.9)
     for _ in range(6):

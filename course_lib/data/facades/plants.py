@@ -1,4 +1,4 @@
-"""What grows in the street: crowns of leaves, trees, hedges."""
+"""Draw plants: crowns of leaves, trees and hedges."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from course_lib.data.facades.colors import LEAVES, Color, darker, lighter, mix
 
 
 def leaf_color(p: Painter) -> Color:
+    """A random color of leaves."""
     colors, weights = zip(*LEAVES, strict=True)
     return p.look.choices(colors, weights)[0]
 
 
 def crown(p: Painter, spots: list[tuple[float, float, float]], color: Color, blossom: Color | None = None) -> None:
-    """Leaves: one outline around all circles, darker below and away from the sun, lighter where the light falls."""
+    """Draw leaves in the circles `spots` (x, y, radius), outlined together; darker below and away from the sun."""
     side, chance = p.side, p.look.random
     p.blobs(spots, "vegetation", darker(color, 0.52))
     top, low = min(y - r for _, y, r in spots), max(y + r for _, y, r in spots)
@@ -38,7 +39,7 @@ def crown(p: Painter, spots: list[tuple[float, float, float]], color: Color, blo
 
 
 def tree(p: Painter, x: float, foot: float, kind: str) -> None:
-    """A hedge, a poplar, or a tree with a round crown; its shadow lies on the ground and on the wall behind it."""
+    """Draw a "hedge", a "poplar" or a "round" tree; trees cast a shadow on the ground and on the wall behind them."""
     layout, leaves, bark = p.layout, leaf_color(p), (96, 78, 64)
     if kind == "hedge":
         wide = layout.uniform(0.08, 0.2)
@@ -71,7 +72,7 @@ def tree(p: Painter, x: float, foot: float, kind: str) -> None:
 
 
 def _wall_shadow(p: Painter, spots: list[tuple[float, float, float]]) -> None:
-    """A tree's shadow on the houses behind it."""
+    """Draw the shadow of a tree on the houses behind it."""
     dx, dy = -0.085 * p.side * p.reach, 0.05 * p.reach
     p.shadow_blobs([(x + dx, y + dy, 0.9 * r) for x, y, r in spots], 0.8)
     p.cast(0.004, p.mask("building", "window", "door", "pavement"))

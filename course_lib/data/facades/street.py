@@ -1,4 +1,4 @@
-"""A street from its sky to its cars: what lies behind the houses, before them and over them."""
+"""Draw a street scene: sky, background, houses, ground, trees, people, cars and weather."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from course_lib.data.facades.styles import STYLES, Style
 
 
 def draw_street(p: Painter) -> None:
-    """A whole scene, from the sky to the cars: what is nearer is drawn later."""
+    """Draw a complete scene from back to front."""
     _sky(p)
     base = p.layout.uniform(0.79, 0.845)
-    near = p.layout.uniform(0.86, 1.28)  # how large the houses are
+    near = p.layout.uniform(0.86, 1.28)  # scale of the houses
     lots = _lots(p, near)
     _neighbors(p, base, [(left, right) for _, left, right in lots])
     for style, left, right in lots:
@@ -28,20 +28,22 @@ def draw_street(p: Painter) -> None:
 
 
 def _lots(p: Painter, near: float) -> list[tuple[Style, float, float]]:
-    """Who builds how, and from where to where: mostly wall to wall, mostly in one style."""
+    """(style, left, right) of each house; most are adjacent, and most have the same style."""
     layout, lots = p.layout, []
     names = layout.choices(tuple(STYLES), (4, 4, 4, 2.5, 2.5, 2.5, 2.5), k=2)
     left = layout.choice((-0.12, -0.06, 0.0, 0.05, 0.11)) + layout.uniform(-0.02, 0.02)
     while left < 0.93:
         style = STYLES[names[layout.random() < 0.25]]
         right = left + near * layout.uniform(*style.width)
-        lots.append((style, left, max(right, 1.04) if right > 0.9 else right))  # the last one ends beyond the picture
+        lots.append(
+            (style, left, max(right, 1.04) if right > 0.9 else right)
+        )  # the last house extends beyond the picture
         left = lots[-1][2] + (layout.uniform(0.07, 0.12) if layout.random() < 0.15 else 0.0)
     return lots
 
 
 def _sky(p: Painter) -> None:
-    """A gradient, clouds in two tones, and the same again as what windows reflect."""
+    """Draw a gradient with clouds in two tones, and prepare the picture that windows reflect."""
     w, look, n = p.weather, p.look, p.canvas
     zenith, horizon = (mix(c, (look.randrange(256),) * 3, 0.06) for c in (w.zenith, w.horizon))
     column = Image.new("RGB", (1, 8))
@@ -72,7 +74,7 @@ def _sky(p: Painter) -> None:
 
 
 def _neighbors(p: Painter, base: float, fronts: list[tuple[float, float]]) -> None:
-    """Roofs and chimneys behind the front, pale with distance; in a gap, their windows and a hedge."""
+    """Draw roofs and chimneys behind the front, faded by distance; in gaps, also windows and a hedge."""
     air, x = p.weather.horizon, -0.05
     while x < 1.05:
         wide, top = p.layout.uniform(0.12, 0.3), p.layout.uniform(0.34, 0.52)
@@ -95,13 +97,13 @@ def _neighbors(p: Painter, base: float, fronts: list[tuple[float, float]]) -> No
 
 
 def _ground(p: Painter, base: float) -> None:
-    """Pavement, curb and road; in the wet they mirror the houses."""
+    """Draw pavement, curb and road; when wet, they reflect the houses."""
     layout, look, w = p.layout, p.look, p.weather
     curb = base + layout.uniform(0.045, 0.07)
     stone = p.snowy(mix(look.choice(((190, 180, 164), (170, 168, 164), (200, 184, 158))), (90, 94, 104), 0.4 * w.wet))
     p.rect((-0.1, base, 1.1, curb), "pavement", stone)
     p.grain((0, base, 1, curb), "slabs", 0.3 if w.snow else 0.9)
-    for i in range(-1, 13):  # joints run toward a point behind the houses
+    for i in range(-1, 13):  # joints converge toward a point behind the houses
         x = 0.5 + (i - 6) * 0.09
         p.line(((x, base), (0.5 + (x - 0.5) * 1.25, curb)), darker(stone, 0.5), 0.003, 0.5)
     p.dab((0, base, 1, base + 0.012), (40, 36, 44), 0.28)
@@ -119,7 +121,7 @@ def _ground(p: Painter, base: float) -> None:
             x = 0.28 * i + 0.05
             p.patch(((x, 0.965), (x + 0.13, 0.965), (x + 0.135, 0.98), (x, 0.98)), (232, 226, 206), 0.6)
             p.ink(((x, 0.972), (x + 0.13, 0.972)), 0.4)
-    if w.snow:  # wheels have drawn tracks
+    if w.snow:  # tracks of wheels
         for y in (curb + 0.035, 0.975):
             p.dab((0, y, 1, y + 0.018), (120, 122, 130), 0.35)
     if w.wet:
@@ -127,7 +129,7 @@ def _ground(p: Painter, base: float) -> None:
 
 
 def _puddles(p: Painter, base: float, wet: float) -> None:
-    """The front upside down on the ground, drawn long and broken by the roughness of the road."""
+    """Draw the reflection of the front on the ground, stretched and broken up by the roughness of the road."""
     n, y = p.canvas, round(base * p.canvas)
     front = ImageOps.flip(p.photo.crop((0, max(0, y - 2 * (n - y)), n, y))).resize((n // 4, (n - y) // 2 or 1))
     front = front.filter(ImageFilter.BoxBlur(1)).resize((n, n - y), Image.Resampling.BICUBIC)
@@ -137,7 +139,7 @@ def _puddles(p: Painter, base: float, wet: float) -> None:
     p.photo.paste(front, (0, y), veil)
 
 
-_CAR_SHAPES = {  # side views, 1 long, the ground at 0: body, then windows
+_CAR_SHAPES = {  # side views of length 1 with the ground at 0: body, windows
     "saloon": (
         ((0.01, 0.1), (0, 0.24), (0.03, 0.33), (0.24, 0.37), (0.37, 0.55), (0.66, 0.56), (0.8, 0.39), (0.97, 0.35),
          (1, 0.26), (0.99, 0.1)),
@@ -165,7 +167,7 @@ _CAR_SHAPES = {  # side views, 1 long, the ground at 0: body, then windows
 
 
 def _car(p: Painter, left: float, foot: float, kind: str, way: int) -> None:
-    """A car from the side: body, windows, wheels, lamps, a light along its shoulder and a shadow below."""
+    """Draw a car from the side: body, windows, wheels, lamps, a highlight along its shoulder and a shadow below."""
     long = 0.225 if kind != "van" else 0.235
     color = p.look.choice(CARS)
     body, windows = _CAR_SHAPES[kind]
@@ -227,7 +229,7 @@ def _person(p: Painter, x: float, foot: float) -> None:
 
 
 def _passers(p: Painter, base: float) -> None:
-    """Trees, hedges, lamps, people on the pavement, then cars at the curb."""
+    """Draw trees, hedges, lamps and people on the pavement, then cars at the curb."""
     layout = p.layout
     if layout.random() < 0.25:
         tree(p, layout.uniform(0.1, 0.9), base + 0.012, "hedge")
@@ -248,11 +250,11 @@ def _passers(p: Painter, base: float) -> None:
 
 
 def _sunlight(p: Painter) -> None:
-    """Sometimes the houses across the street keep the sun from a part of this side."""
+    """In bright sun, sometimes draw the shadow of the houses across the street."""
     if p.weather.sun > 0.8 and p.look.random() < 0.55:
         y, slope = p.look.uniform(0.45, 0.8), p.side * p.look.uniform(0.2, 0.5)
         x, line = -0.1, []
-        while x < 1.1:  # roofs, seen as their shadow
+        while x < 1.1:  # the outline of the roofs across the street
             wide, step = p.look.uniform(0.12, 0.3), p.look.uniform(-0.04, 0.04)
             for u in (x, x + wide):
                 line.append((u, y + step + slope * (u - 0.5)))
@@ -262,7 +264,7 @@ def _sunlight(p: Painter) -> None:
 
 
 def _falling(p: Painter) -> None:
-    """Flakes of snow, or streaks of rain, in front of everything."""
+    """Draw snowflakes or streaks of rain in front of everything."""
     look = p.look
     if p.weather.snow:
         for _ in range(90):

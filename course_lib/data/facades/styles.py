@@ -1,4 +1,4 @@
-"""Seven ways of building: what their label maps look like, and which colors become them."""
+"""Seven architectural styles: the layouts and colors of their houses."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from course_lib.data.facades.colors import BRICK, PLASTER, SLATE, STONE, TILES, 
 
 @dataclass(frozen=True)
 class Style:
-    """A way of building: what its label map may look like, and which colors become it."""
+    """An architectural style: the possible layouts (in unit coordinates) and colors of a house."""
 
     width: tuple[float, float]  # of a house
     floors: tuple[int, int]  # above the ground floor
     height: tuple[float, float]  # of a floor
-    bay: float  # from window to window
-    window: tuple[float, float]  # its part of the bay's width and of the floor's height
+    bay: float  # distance between the middles of two windows
+    window: tuple[float, float]  # share of the bay's width and of the floor's height
     arch: tuple[str, ...]
     panes: tuple[tuple[int, int], ...]  # columns and rows of glass in a window
     roof: tuple[str, ...]
@@ -25,9 +25,9 @@ class Style:
     trim: tuple[Color, ...]
     roofing: tuple[Color, ...]
     frames: tuple[Color, ...] = ((240, 236, 224), (226, 218, 200), (92, 74, 58))
-    shutters: float = 0.0
+    shutters: float = 0.0  # probability
     balconies: tuple[str, ...] = ("",)
-    cornices: float = 0.0  # how often floors are parted by one
+    cornices: float = 0.0  # probability of a cornice between floors
 
 
 STYLES = {
@@ -72,7 +72,7 @@ STYLES = {
 
 @dataclass(frozen=True)
 class House:
-    """One house: where it stands, and the colors that it keeps."""
+    """One house: its style, its position in unit coordinates, and its colors."""
 
     style: Style
     left: float

@@ -1,4 +1,4 @@
-"""Drawn streets: the label map, the sketch and the photo of one scene have to tell the same story."""
+"""Synthetic façades: the label map, the sketch and the photo of a scene must agree."""
 
 import io
 import os
@@ -28,12 +28,12 @@ def scene(k, size=128):
 
 
 def where(k, *names, size=128):
-    """(S, S) bool: the pixels of these classes."""
+    """(S, S) bool: pixels of these classes."""
     return torch.isin(class_map(scene(k, size).labels), torch.tensor([NAMES.index(name) for name in names]))
 
 
 def grown(mask, by):
-    """(S, S) bool: everything at most `by` pixels from the mask."""
+    """(S, S) bool: pixels at most `by` pixels away from the mask."""
     return F.max_pool2d(mask.float()[None], 2 * by + 1, 1, by)[0] > 0
 
 
@@ -45,10 +45,10 @@ def borders(classes):
     return edge
 
 
-# --- which scene it is ---
+# --- identity of a scene ---
 
 
-def test_a_scene_is_the_same_whenever_it_is_drawn():
+def test_a_scene_is_the_same_every_time():
     first = {k: draw_facade(k, size=64) for k in range(6)}
     texture.cache_clear()
     torch.manual_seed(5), np.random.seed(5), random.seed(5)  # noqa: NPY002
@@ -60,7 +60,7 @@ def test_a_scene_is_the_same_whenever_it_is_drawn():
         assert torch.equal(again.sketch, first[k].sketch)
 
 
-def test_a_scene_leaves_all_chance_alone():
+def test_drawing_leaves_all_global_random_states_alone():
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     Facades(size=32)[3], Facades("sketch", size=32)[3]
     assert torch.equal(torch.get_rng_state(), before[0])
@@ -69,14 +69,14 @@ def test_a_scene_leaves_all_chance_alone():
 
 
 def test_a_scene_is_the_same_in_another_process():
-    """Python salts `hash` anew in every process; nothing may hang on it."""
+    """Python salts `hash` differently in every process; no scene may depend on it."""
     code = (
         "from course_lib.data.facades import *; "
         "print(*(f[2].double().sum().item() for f in (Facades(), Facades('sketch'))))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": os.pathsep.join(sys.path)}
-    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert [*map(float, told.stdout.split())] == [f[2].double().sum().item() for f in (Facades(), Facades("sketch"))]
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert [*map(float, result.stdout.split())] == [f[2].double().sum().item() for f in (Facades(), Facades("sketch"))]
 
 
 def test_scenes_and_seeds_differ():
@@ -102,7 +102,7 @@ def test_another_size_shows_the_same_scene(large, small):
 
 
 def test_one_map_has_many_photos():
-    """The same layout under other skies: labels and sketch stay, wherever the light and the paint change."""
+    """With the same layout and another look, labels and sketch stay the same, and the photo changes."""
     pictures = []
     for look in range(8):
         painter = Painter(64, random.Random("a layout"), random.Random(look), random.Random("a hand"))
@@ -116,7 +116,7 @@ def test_one_map_has_many_photos():
     assert max(gaps) > 0.15
 
 
-# --- what is in it ---
+# --- contents of a scene ---
 
 
 @pytest.mark.parametrize("size", [32, 33, 64, 100, 256])
@@ -134,7 +134,7 @@ def test_no_scene_is_too_small_to_draw(size):
         assert draw_facade(k, size=size).photo.isfinite().all()
 
 
-def test_labels_have_the_colors_of_the_classes_and_no_others():
+def test_labels_have_only_the_colors_of_the_classes():
     palette = set(CLASSES.values())
     for k in range(20):
         levels = scene(k, 100).labels * 255
@@ -164,7 +164,7 @@ def test_the_sky_is_above_and_the_road_below():
 
 
 def test_edges_of_the_photo_are_edges_of_the_map():
-    """A map moved by a pixel or more to any side fits the photo worse, over all windows of 30 streets."""
+    """Over all windows of 30 scenes, a map shifted by one pixel or more fits the photo worse."""
     fits = dict.fromkeys(((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (0, 3), (3, 0), (-3, 0), (0, -3)), 0.0)
     for k in range(30):
         classes, photo = where(k, "window").long(), scene(k).photo
@@ -178,7 +178,7 @@ def test_edges_of_the_photo_are_edges_of_the_map():
     assert fits[0, 0] > 1.15 * max(fits[0, 3], fits[3, 0], fits[0, -3], fits[-3, 0])
 
 
-def test_a_sky_is_more_like_itself_than_like_other_skies():
+def test_skies_differ_more_between_scenes_than_within_one():
     means, spreads = [], []
     for k in range(40):
         pixels = scene(k).photo[:, where(k, "sky")]
@@ -187,8 +187,8 @@ def test_a_sky_is_more_like_itself_than_like_other_skies():
     assert torch.stack(means).std(0).mean() > 1.3 * torch.stack(spreads).mean()
 
 
-def test_a_photo_is_lit_by_no_flat_colors():
-    """Texture, light and grain: hardly two pixels of a wall are the same, and walls differ from street to street."""
+def test_a_photo_has_no_flat_colors():
+    """Texture, light and grain vary the pixels of a wall, and walls differ from scene to scene."""
     walls = []
     for k in range(20):
         pixels = scene(k).photo[:, where(k, "building")].T  # (n, 3)
@@ -210,10 +210,10 @@ def test_a_sketch_is_gray_on_white():
         assert sketch.min() < 0.45
 
 
-def test_the_pencil_follows_the_map():
+def test_the_sketch_follows_the_label_map():
     for k in range(20):
         ink = scene(k).sketch[0] < 0.8
-        assert not (ink & ~grown(~where(k, "sky"), 4)).any()  # nothing in the open sky
+        assert not (ink & ~grown(~where(k, "sky"), 4)).any()  # no lines in the open sky
         drawn = grown(borders(class_map(scene(k).labels)), 3) | where(k, "building", "car", "vegetation", "window")
         assert (ink & drawn).sum() > 0.93 * ink.sum()
         skyline = borders(where(k, "sky").long())
@@ -227,7 +227,7 @@ def test_the_pencil_follows_the_map():
 
 
 def test_class_map_inverts_the_palette():
-    labels = COLORS.T.reshape(3, 3, 3)  # nine pixels, one of each class
+    labels = COLORS.T.reshape(3, 3, 3)  # nine pixels, one per class
     assert class_map(labels).tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     assert class_map(labels).dtype == torch.int64
     batch = class_map(labels.expand(4, 3, 3, 3))
@@ -237,7 +237,7 @@ def test_class_map_inverts_the_palette():
 
 
 def test_class_map_takes_the_nearest_color():
-    """By the definition: distances to all nine, one after another."""
+    """By the definition: the distances to all nine colors."""
     pixels = torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(0))
     far = (pixels[None] - COLORS[:, :, None, None]).square().sum(1)
     assert torch.equal(class_map(pixels), far.argmin(0))
@@ -260,11 +260,11 @@ def test_class_map_survives_compression():
 def test_class_map_refuses_other_shapes(labels):
     with pytest.raises(ValueError, match=r"expected label maps \(N, 3, H, W\) or \(3, H, W\)"):
         class_map(labels)
-    with pytest.raises(ValueError, match=r"floating point in .* torch\.uint8"):
+    with pytest.raises(ValueError, match=r"floating point, in .* torch\.uint8"):
         class_map(torch.zeros(3, 8, 8, dtype=torch.uint8))
 
 
-# --- the set ---
+# --- the data set ---
 
 
 def test_an_item_is_a_source_and_its_photo():
@@ -278,7 +278,7 @@ def test_an_item_is_a_source_and_its_photo():
     assert len(ours) == 400
 
 
-def test_a_loader_makes_batches_of_it():
+def test_it_works_with_a_data_loader():
     ours = Facades("sketch", size=32, length=6)
     batches = [*DataLoader(ours, batch_size=4, num_workers=1)]
     assert [tuple(batch.shape) for batch in batches] == [(4, 2, 3, 32, 32), (2, 2, 3, 32, 32)]
@@ -287,26 +287,26 @@ def test_a_loader_makes_batches_of_it():
 
 @pytest.mark.parametrize("k", [-1, 6])
 def test_there_are_no_items_beyond_the_length(k):
-    with pytest.raises(IndexError, match=f"façade {k} of 6"):
+    with pytest.raises(IndexError, match=f"there is no façade {k}; the set has 6"):
         Facades(length=6)[k]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"source": "photo"}, 'expected a source "labels" or "sketch", got \'photo\''),
-        ({"size": 31}, "needs a size of at least 32 px .* got 31"),
-        ({"length": 0}, "expected a length of at least 1, got 0"),
-        ({"seed": -1}, "a seed of at least 0, got .* -1"),
+        ({"source": "photo"}, 'source must be "labels" or "sketch", got \'photo\''),
+        ({"size": 31}, "size must be at least 32 px.* got 31"),
+        ({"length": 0}, "length must be at least 1, got 0"),
+        ({"seed": -1}, "seed must be at least 0, got .* -1"),
     ],
 )
-def test_senseless_settings_are_refused(options, message):
+def test_invalid_settings_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Facades(**options)
 
 
-def test_senseless_scenes_are_refused():
-    with pytest.raises(ValueError, match="expected a number and a seed of at least 0, got -2 and 0"):
+def test_invalid_scenes_are_refused():
+    with pytest.raises(ValueError, match="number of a scene and the seed must be at least 0, got -2 and 0"):
         draw_facade(-2)
     with pytest.raises(ValueError, match="at least 32 px"):
         draw_facade(0, size=16)
