@@ -1,8 +1,8 @@
-"""Stored runs: what a long run found, with all that is needed to believe it.
+"""Stored runs: the results of a long run, with everything needed to check them.
 
-A record is a folder ``data/results/NAME`` with ``record.json`` and its pictures as WebP. It is written by the
-run itself; nothing in it is typed by hand. A run at the ``paper`` profile lies beside it, in
-``data/results/paper/NAME``: both are kept, and pages show both.
+A record is a folder ``data/results/NAME`` with ``record.json`` and its pictures as WebP. The run itself writes it;
+nothing in it is typed by hand. The record of a run at the ``paper`` profile is in ``data/results/paper/NAME``. Both
+records are kept, and pages show both.
 
     with records.run("03_gatys_noise", profile=PROFILE, seed=SEED, config=config) as run:
         result = gatys.stylize(content, style, config)
@@ -38,7 +38,7 @@ from course_lib.teaching.figures import Figure, sheet
 
 _FOLDER = Path(__file__).resolve().parent
 _WEBP_QUALITY = 90
-_asked: dict[str, str] = {}  # name → the profile at which this process makes it: `missing` and `run` note it
+_asked: dict[str, str] = {}  # name → profile in this process, set by `missing` and `run`
 
 
 class RecordError(ValueError):
@@ -47,7 +47,7 @@ class RecordError(ValueError):
 
 @dataclass
 class Record:
-    """One stored run. `values` are plain numbers, texts and lists; `images` are pictures in [0, 1]."""
+    """One stored run. `values` holds plain numbers, strings and lists, `images` pictures (1, 3, H, W) in [0, 1]."""
 
     name: str
     profile: str
@@ -61,30 +61,33 @@ class Record:
     commit: str | None = None
     minutes: float = 0.0
     peak_memory_gb: float | None = None
-    claims: dict[str, Any] = field(default_factory=dict)  # what was measured for the ledger: see `claim`
-    reduced: str = ""  # what was cut short of the profile's own values, in words: "12,000 of 40,000 steps"
-    digest: str = ""  # of the settings, networks and code of the item of a queue that made it
+    claims: dict[str, Any] = field(default_factory=dict)  # measurements for the ledger, see `claim`
+    reduced: str = ""  # how the run falls short of its profile, in words: "12,000 of 40,000 steps"
+    digest: str = ""  # of the settings, networks and code of the queue item that made it
 
     def claim(
         self, name: str, *, holds: Sequence[object], values: dict[str, Sequence[float]], over: str = "seeds"
     ) -> None:
-        """Keep what this run found for a claim of ``data/claims.yml``.
+        """Store what this run measured for a claim of ``data/claims.yml``.
 
         Args:
             name: the claim's id.
-            holds: for each seed, whether it holds.
-            values: our numbers by name, one for each seed.
-            over: what they are spread over, where it is not seeds: "pairs" of pictures, say.
+            holds: for each seed, whether the claim holds.
+            values: our numbers by name, one per seed.
+            over: what the numbers vary over if not seeds, for example "pairs" of pictures.
+
+        Raises:
+            RecordError: no values, or not as many of each as verdicts.
         """
         lengths = {len(holds), *map(len, values.values())}
         if len(lengths) != 1 or not values:
             raise RecordError(f"claim {name!r} needs as many numbers under every name as verdicts, got {lengths}")
-        numbers = {key: [float(number) for number in found] for key, found in values.items()}
+        numbers = {key: [float(number) for number in series] for key, series in values.items()}
         self.claims[name] = {"holds": [bool(held) for held in holds], "values": numbers, "over": over}
 
     @property
     def line(self) -> str:
-        """One line that says where the numbers come from."""
+        """One line that says where the numbers come from: profile, device, version, seed and time."""
         profile = f"{self.profile} profile{f', reduced: {self.reduced}' if self.reduced else ''}"
         return (
             f"stored run · {profile} · {self.device} · torch {self.versions.get('torch', '?')} · "
@@ -98,9 +101,9 @@ def results_folder() -> Path:
 
 
 def folder_of(name: str, profile: str) -> Path:
-    """Where the record of a run at `profile` lies, or would lie.
+    """The folder for the record of a run at `profile`, whether or not it exists.
 
-    With ``COURSE_LIB_RESULTS`` in the environment that folder comes first: a queue collects its runs there.
+    It is in ``data/results``, or in the folder ``COURSE_LIB_RESULTS`` if that is set, where a queue collects its runs.
     """
     inner = Path("paper") / name if profile == "paper" else Path(name)
     chosen = os.environ.get("COURSE_LIB_RESULTS")
@@ -110,18 +113,23 @@ def folder_of(name: str, profile: str) -> Path:
 def missing(name: str, *, profile: str, seed: int) -> bool:
     """Whether the stored run `name` should be made now.
 
-    Never at the ``quick`` profile; otherwise when there is no intact record of this profile and seed yet, so that
-    a long notebook that was stopped goes on where it was. ``COURSE_LIB_RECORDS`` in the environment says otherwise:
-    ``again`` makes every run anew (`make record`), names separated by commas make these and no others (a queue).
-    From here on this process shows the run at this profile; a ``quick`` notebook shows the ``laptop`` run.
+    At the ``quick`` profile it never is. Otherwise it is if there is no intact record of this profile and seed yet, so
+    a long notebook that was interrupted resumes where it stopped. The environment variable ``COURSE_LIB_RECORDS``
+    overrides this: ``again`` makes every run anew (`make record`); names separated by commas restrict the runs to
+    these (a queue). Afterwards, this process shows the run at this profile; a ``quick`` notebook shows the ``laptop``
+    run.
+
+    Args:
+        name: of the run.
+        profile, seed: as in the notebook's parameters cell.
     """
     if profile == "quick":
         return False
     _asked[name] = profile
-    wish = os.environ.get("COURSE_LIB_RECORDS", "")
-    if wish == "again":
+    wanted = os.environ.get("COURSE_LIB_RECORDS", "")
+    if wanted == "again":
         return True
-    if wish and name not in wish.split(","):
+    if wanted and name not in wanted.split(","):
         return False
     try:
         stored = load(name, profile=profile)
@@ -136,16 +144,19 @@ def missing(name: str, *, profile: str, seed: int) -> bool:
 
 @contextmanager
 def run(name: str, *, profile: str, seed: int, config: Any = None, command: str | None = None) -> Iterator[Record]:
-    """Measure what happens inside and store it at the end; a run that fails stores nothing.
+    """Measure the time and memory of the ``with`` block and store a record at its end; a run that fails stores nothing.
 
     Args:
-        name: the folder's name, for example ``"03_gatys_noise"``.
-        profile, seed: as in the notebook's parameters cell. A run at ``"paper"`` leaves the ``laptop`` one alone.
+        name: name of the folder, for example ``"03_gatys_noise"``.
+        profile, seed: as in the notebook's parameters cell. A run at ``"paper"`` does not touch the ``laptop`` record.
         config: a dataclass or a dict of plain values.
-        command: that makes this run; by default the notebook whose number the name begins with.
+        command: the command that makes this run; by default, that of the notebook whose number begins the name.
 
     Yields:
-        A `Record` whose `values` and `images` the caller fills; minutes spent earlier may be put into `minutes`.
+        A `Record`. The caller fills its `values` and `images`, and adds minutes that were spent earlier to `minutes`.
+
+    Raises:
+        RecordError: a picture is not a tensor.
     """
     settings = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config or {})  # type: ignore[arg-type]
     record = Record(name, profile, seed, settings, command=command or _command(name, profile, seed))
@@ -157,7 +168,7 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
     record.peak_memory_gb = _peak_memory_gb()
     record.device = device_name()
     record.versions = {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
-    record.commit = os.environ.get("COURSE_LIB_COMMIT") or _commit()  # a folder without a history is told its own
+    record.commit = os.environ.get("COURSE_LIB_COMMIT") or _commit()  # set for a folder without git history
     _write(record)
     _asked[name] = profile
 
@@ -167,15 +178,15 @@ def load(name: str, *, profile: str | None = None) -> Record:
 
     Args:
         name: of the run.
-        profile: ``"paper"`` for the run at the paper's scale, ``"laptop"`` for the other; None: the one that this
-            process made or asked for (`missing`), else the ``laptop`` run.
+        profile: ``"paper"`` for the run at the paper's scale, ``"laptop"`` for the smaller one; None for the profile
+            that this process made or asked for (see `missing`), else ``"laptop"``.
 
     Raises:
-        RecordError: there is none, or it is damaged; the message says how to make it.
+        RecordError: the record does not exist or is damaged; the message says how to make it.
     """
     implied, profile = profile is None, profile or _asked.get(name, "laptop")
     places = dict.fromkeys((folder_of(name, profile), _kept(name, profile)))
-    if implied:  # asked for and not made, say by a queue that left it out: the laptop's is better than none
+    if implied:  # if a queue left the run out, fall back to the laptop's
         places[_kept(name, "laptop")] = None
     folder = next((place for place in places if (place / "record.json").exists()), next(iter(places)))
     again = f"make paper ONLY={name}" if profile == "paper" else _command(name, "laptop", 0)
@@ -194,17 +205,17 @@ def load(name: str, *, profile: str | None = None) -> Record:
 
 
 def at_paper_scale(name: str) -> Record | None:
-    """The stored run `name` at the ``paper`` profile; None where there is none.
+    """The stored run `name` at the ``paper`` profile, or None if it does not exist.
 
     Raises:
-        RecordError: it is damaged.
+        RecordError: the record is damaged.
     """
     places = (folder_of(name, "paper"), _kept(name, "paper"))
     return load(name, profile="paper") if any((place / "record.json").exists() for place in places) else None
 
 
 def _kept(name: str, profile: str) -> Path:
-    """Where the record that comes with the project lies."""
+    """The folder of the record that is part of the project."""
     return results_folder() / ("paper" if profile == "paper" else "") / name
 
 
@@ -219,14 +230,17 @@ def show(
     size: int | None = None,
     profile: str | None = None,
 ) -> Figure:
-    """The pictures of a stored run as a sheet, with the line that says where they come from.
+    """Show the pictures of a stored run as a sheet; the caption ends with the record's `line`.
 
     Args:
         name: of the run.
         caption, alt, columns, size: as in `figures.sheet`.
-        titles: shown instead of the pictures' stored names.
+        titles: shown instead of the stored names of the pictures.
         only: the stored names to show, in this order (default: all).
         profile: as in `load`.
+
+    Raises:
+        RecordError: no such run, or no such picture in it.
     """
     record = load(name, profile=profile)
     names = list(only or record.images)
@@ -239,7 +253,7 @@ def show(
 
 
 def _write(record: Record) -> None:
-    """Write the record's folder whole: a failure leaves the old one as it was."""
+    """Write the record's folder atomically: a failure leaves the old one as it was."""
     with atomic_folder(folder_of(record.name, record.profile)) as fresh:
         files: dict[str, str] = {}
         for title, image in record.images.items():
@@ -254,23 +268,23 @@ def _write(record: Record) -> None:
 
 
 def _file_name(title: str, taken: Collection[str]) -> str:
-    """A plain file name; titles that differ in signs or capitals only get a number."""
+    """A plain file name; titles that differ only in punctuation or case get a number."""
     stem = "".join(c if c.isalnum() else "_" for c in title)
     names = (f"{stem}{number}.webp" for number in ("", *(f"_{n}" for n in range(2, len(taken) + 3))))
     return next(name for name in names if name.lower() not in {other.lower() for other in taken})
 
 
 def _plain(value: object) -> object:
-    """What JSON has no word for: tensors and arrays as numbers, paths and the like as text."""
+    """Values that JSON does not know: tensors and arrays become numbers, everything else text."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _command(name: str, profile: str, seed: int) -> str:
-    return f"python book/execute.py {name[:2]} -p PROFILE {profile} -p SEED {seed}"
+    return f"python -m scripts.execute {name[:2]} -p PROFILE {profile} -p SEED {seed}"
 
 
 def device_name() -> str:
-    """What computes here: the GPU's name, or the processor's with the number of threads in use."""
+    """Name of the GPU, or of the CPU with the number of threads in use."""
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
     model = platform.processor() or platform.machine()
@@ -283,7 +297,7 @@ def device_name() -> str:
 
 
 def _forget_peak_memory() -> None:
-    """Begin the peak anew, where that can be asked for."""
+    """Reset the peak memory counter, where the system allows it."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     with suppress(OSError):  # Linux
@@ -291,7 +305,7 @@ def _forget_peak_memory() -> None:
 
 
 def _peak_memory_gb() -> float | None:
-    """Peak memory of the device, or of this process where it runs on the CPU; None where nobody keeps it."""
+    """Peak memory of the GPU in GB, or else of this process; None where the system does not record it."""
     if torch.cuda.is_available():
         return round(torch.cuda.max_memory_allocated() / 1e9, 3)
     status = Path("/proc/self/status")
@@ -302,7 +316,7 @@ def _peak_memory_gb() -> float | None:
         return None
     import resource  # not on Windows
 
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9, 3)  # of the process since it began
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9, 3)  # since the process started
 
 
 def _commit() -> str | None:

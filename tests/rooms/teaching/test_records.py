@@ -1,4 +1,4 @@
-"""Stored runs: what is written, what a failure leaves behind, and how they are shown."""
+"""Stored runs: what is written, what a failure leaves, and how records are shown."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from course_lib.teaching.records import RecordError
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty place for records."""
+    """An empty folder for records."""
     place = tmp_path / "data" / "results"
     monkeypatch.setattr(records, "results_folder", lambda: place)
     monkeypatch.setattr(records, "_asked", {})
@@ -32,7 +32,7 @@ def store(name="01_test", *, profile="laptop", seed=3, value=1.5, **more):
         run.values.update(more)
 
 
-def test_a_run_writes_everything_needed_to_believe_it(folder):
+def test_a_run_writes_everything_needed_to_check_it(folder):
     store()
     stored = json.loads((folder / "01_test" / "record.json").read_text(encoding="utf-8"))
     assert set(stored) == set(records.Record.__dataclass_fields__)
@@ -51,7 +51,7 @@ def test_a_run_writes_everything_needed_to_believe_it(folder):
     assert {path.name for path in folder.iterdir()} == {"01_test"}
 
 
-def test_minutes_are_measured_not_typed(folder, monkeypatch):
+def test_minutes_are_measured(folder, monkeypatch):
     clock = iter([100.0, 280.0])
     monkeypatch.setattr(records.time, "perf_counter", lambda: next(clock))
     store()
@@ -88,7 +88,7 @@ def test_titles_that_look_alike_as_file_names_stay_apart(folder):
     for title, level in (("α < 1", 51), ("α > 1", 204), ("a/b", 128), ("A/B", 255)):
         with Image.open(record.images[title]) as image:
             assert image.convert("RGB").getpixel((5, 5))[0] == pytest.approx(level, abs=3)
-    assert len({path.name.lower() for path in record.images.values()}) == 4  # some file systems ignore capitals
+    assert len({path.name.lower() for path in record.images.values()}) == 4  # some file systems ignore case
 
 
 def test_values_come_back_as_numbers(folder):
@@ -142,7 +142,7 @@ def test_a_failure_leaves_the_older_record_as_it_was(folder, monkeypatch):
 
     def disk_full(source, target):
         moves.append(target)
-        if len(moves) == 2:  # the old record is out of the way, the new one cannot come in
+        if len(moves) == 2:  # the old record has been moved away, but the new one cannot be moved in
             raise OSError("no space")
         original(source, target)
 
@@ -182,7 +182,7 @@ def test_a_run_at_the_papers_scale_lies_beside_the_laptops(folder, monkeypatch):
         records.load("01_nope", profile="paper")
 
 
-def test_who_asks_for_the_papers_scale_and_leaves_it_out_sees_the_laptops(folder, monkeypatch):
+def test_a_paper_run_that_was_left_out_shows_the_laptop_run(folder, monkeypatch):
     store(value=1.0)
     monkeypatch.setenv("COURSE_LIB_RECORDS", "01_other,01_more")
     assert not records.missing("01_test", profile="paper", seed=0)
@@ -192,7 +192,7 @@ def test_who_asks_for_the_papers_scale_and_leaves_it_out_sees_the_laptops(folder
         records.load("01_test", profile="paper")
 
 
-def test_a_queue_collects_its_runs_elsewhere_and_knows_them_by_their_digest(folder, tmp_path, monkeypatch):
+def test_a_queue_collects_its_runs_elsewhere_and_compares_digests(folder, tmp_path, monkeypatch):
     store(profile="paper", value=1.0)
     monkeypatch.setenv("COURSE_LIB_RESULTS", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("COURSE_LIB_DIGEST", "abc")
@@ -206,7 +206,7 @@ def test_a_queue_collects_its_runs_elsewhere_and_knows_them_by_their_digest(fold
     monkeypatch.setenv("COURSE_LIB_DIGEST", "abd")
     assert records.missing("01_test", profile="paper", seed=3)
     monkeypatch.delenv("COURSE_LIB_RESULTS")
-    assert records.load("01_test", profile="paper").values["loss"] == 1.0, "what was there is untouched"
+    assert records.load("01_test", profile="paper").values["loss"] == 1.0, "the older record is untouched"
 
 
 def test_a_reduced_run_says_so(folder):
@@ -215,7 +215,7 @@ def test_a_reduced_run_says_so(folder):
     assert "paper profile, reduced: 12,000 of 40,000 steps ·" in records.load("01_test").line
 
 
-def test_what_is_missing(folder):
+def test_which_runs_are_missing(folder):
     def missing(profile, seed):
         return records.missing("01_test", profile=profile, seed=seed)
 
@@ -252,7 +252,7 @@ def test_show_some_in_another_order(folder):
         records.show("01_test", caption="c", alt="x", only=["d"])
 
 
-def test_an_unknown_name_lists_those_there_are_and_says_how_to_make_it(folder):
+def test_an_unknown_name_lists_the_stored_runs_and_says_how_to_make_one(folder):
     with pytest.raises(RecordError, match=r"no stored run '01_nope' .* stored: none"):
         records.load("01_nope")
     store()
@@ -292,10 +292,10 @@ def test_the_folder_is_the_repositorys():
 
 
 def test_every_committed_record_can_be_shown():
-    """What stands in data/results was written by `run`: every field is there, every picture is a WebP."""
+    """Every record in data/results has all the fields and WebP pictures that `run` writes."""
     for path in records.results_folder().glob("*/record.json"):
         stored = json.loads(path.read_text(encoding="utf-8"))
-        optional = {"claims", "reduced", "digest"}  # younger than the first records
+        optional = {"claims", "reduced", "digest"}  # newer than the first records
         assert set(stored) | optional == set(records.Record.__dataclass_fields__), path
         assert stored["name"] == path.parent.name
         record = records.load(path.parent.name)
@@ -304,9 +304,9 @@ def test_every_committed_record_can_be_shown():
         assert {file.name for file in path.parent.iterdir()} == {"record.json", *stored["images"].values()}
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can begin the peak anew")
-def test_peak_memory_is_that_of_the_run_not_of_what_was_before(folder):
-    large = torch.ones(100_000_000)  # 0.4 GB, given back
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can reset the peak")
+def test_peak_memory_is_that_of_the_run_alone(folder):
+    large = torch.ones(100_000_000)  # 0.4 GB, freed again
     before = records._peak_memory_gb()
     del large
     with records.run("01_x", profile="laptop", seed=0) as run:
@@ -318,7 +318,7 @@ def test_peak_memory_is_that_of_the_run_not_of_what_was_before(folder):
     assert len(held) < len(larger)
 
 
-def test_a_gpu_is_called_by_its_name(monkeypatch):
+def test_the_device_is_named_after_the_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A Large One")
     assert records.device_name() == "A Large One"
