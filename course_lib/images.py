@@ -55,8 +55,8 @@ def load_image(path: str | Path, size: Size | None = None, *, side: str = "long"
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        found = re.search(r"\d+", str(error))  # Pillow raises before it reveals width and height
-        count = f"{int(found[0]):,}" if found else "too many"
+        digits = re.search(r"\d+", str(error))  # Pillow raises before it reveals width and height
+        count = f"{int(digits[0]):,}" if digits else "too many"
         raise ImageError(f"{path}: {_too_large('the file announces ' + count)}") from None
     except UnidentifiedImageError:
         with open(source, "rb") as file:

@@ -115,7 +115,7 @@ def check_residual_block(factory: Callable[[int], nn.Module]) -> None:
     x = random(2, 8, 6, 6)
     need(
         bool((_forward(block, x)[:1] - _forward(block, x[:1])).abs().max() < 1e-4),
-        "a picture's result changes with its neighbors in the batch; each is to be normalized by itself",
+        "a picture's result changes with its neighbors in the batch; normalize each picture by itself",
     )
     print("✓ a residual block")
 
@@ -173,7 +173,7 @@ def check_transformer_net(factory: Callable[[], nn.Module], parameters: int = _T
     alone = _forward(network, pictures[:1])
     need(
         bool((_forward(network, pictures)[:1] - alone).abs().max() < 1e-3),
-        "a picture's result changes with its neighbors in the batch; each is to be normalized by itself",
+        "a picture's result changes with its neighbors in the batch; normalize each picture by itself",
     )
     need_parameters(network, parameters, "9×9, two of stride 2, five residual blocks, two upsamplings, 9×9; 32, 64 and "
                     "128 channels, and a normalization after each convolution except the last")  # fmt: skip

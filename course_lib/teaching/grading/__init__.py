@@ -81,9 +81,9 @@ def grade(
     if not folder.is_dir():
         raise NotebookError(f"{folder} is not a folder; give the one that holds the submissions")
     known = load_masters(masters)
-    found, rows = _submissions(folder, known)
-    students = {student for student, _ in found} | _people(folder)
-    handed_in = {name for _, name in found}
+    submissions, rows = _submissions(folder, known)
+    students = {student for student, _ in submissions} | _people(folder)
+    handed_in = {name for _, name in submissions}
     if not students and not rows:
         raise NotebookError(f"no notebook in {folder}; submissions are student/NN_name.ipynb, or flat files")
     todo = sorted((student, name) for student in students for name in handed_in)
@@ -91,7 +91,7 @@ def grade(
 
     def one(item: tuple[str, str]) -> Row:
         student, name = item
-        files = found.get(item, [])
+        files = submissions.get(item, [])
         row = Row(student, name, assignments.tasks(known[name]))
         row.points = {task.grade_id: 0.0 for task in row.tasks}
         if not files:
@@ -143,7 +143,7 @@ def grade_into(
 
 def _submissions(folder: Path, known: Iterable[str]) -> tuple[dict[tuple[str, str], list[Path]], list[Row]]:
     """(student, assignment) → files, the newest first; and a row for each file that belongs to no assignment."""
-    found: dict[tuple[str, str], list[Path]] = {}
+    submissions: dict[tuple[str, str], list[Path]] = {}
     others = []
     for path in sorted(folder.rglob("*.ipynb")):
         inside = path.relative_to(folder)
@@ -153,13 +153,13 @@ def _submissions(folder: Path, known: Iterable[str]) -> tuple[dict[tuple[str, st
         rest = re.sub(r"[\s_\-.]*\(?\d*\)?$", "", path.stem.replace(name, "", 1).strip(" _-.")) if name else path.stem
         student = inside.parts[0] if len(inside.parts) > 1 else rest.strip(" _-.") or "(no name)"
         if name:
-            found.setdefault((student, name), []).append(path)
+            submissions.setdefault((student, name), []).append(path)
         else:
             note = f"{inside} belongs to no assignment; keep the original name of the notebook"
             others.append(Row(student if len(inside.parts) > 1 else path.stem, "", note=note))
-    for files in found.values():
+    for files in submissions.values():
         files.sort(key=lambda path: (path.lstat().st_mtime, path.name), reverse=True)
-    return found, others
+    return submissions, others
 
 
 def _people(folder: Path) -> set[str]:

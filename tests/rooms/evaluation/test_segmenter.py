@@ -1,4 +1,4 @@
-"""Finding classes in pictures: on a small random network, with colors that give everything away."""
+"""The segmenter, on pictures whose colors determine the classes, with a small random network."""
 
 import math
 
@@ -14,13 +14,13 @@ COLORS = torch.tensor([*CLASSES.values()]) / 255
 
 
 def classes_of(k, size=32):
-    """Three bands of classes, by k alone."""
+    """Three horizontal bands of random classes, determined by k."""
     generator = torch.Generator().manual_seed(k)
-    found = torch.randint(1, 4, (size, 1), generator=generator).repeat(1, size)
+    classes = torch.randint(1, 4, (size, 1), generator=generator).repeat(1, size)
     first, second = sorted(torch.randint(4, size - 4, (2,), generator=generator).tolist())
     bands = torch.randint(1, 4, (3,), generator=generator)
-    found[:first], found[first:second], found[second:] = bands
-    return found
+    classes[:first], classes[first:second], classes[second:] = bands
+    return classes
 
 
 def labels_of(classes):
@@ -29,7 +29,7 @@ def labels_of(classes):
 
 
 def pair(k, background=None):
-    """A label map, and a photo in which every class has one color of its own, which is not that of the map."""
+    """A label map, and a photo in which every class has a color of its own, different from that in the map."""
     classes = classes_of(k)
     photo = labels_of(classes).roll(1, 0) * 0.8 + 0.1
     if background is not None:
@@ -43,27 +43,27 @@ def trained():
     return train_segmenter([pair(k) for k in range(16)], num_steps=60, weights=None)
 
 
-# --- counting ---
+# --- accuracy ---
 
 
 def test_accuracy_by_hand():
-    """Of eight pixels two are background; four of the other six are right."""
+    """Of eight pixels, two are background; four of the other six are right."""
     truth = torch.tensor([[[1, 2, 3, 0], [6, 6, 0, 8]]])
-    found = torch.tensor([[[1, 2, 4, 5], [6, 7, 0, 8]]])
-    assert pixel_accuracy(found, labels_of(truth[0])[None]) == pytest.approx(4 / 6)
+    predicted = torch.tensor([[[1, 2, 4, 5], [6, 7, 0, 8]]])
+    assert pixel_accuracy(predicted, labels_of(truth[0])[None]) == pytest.approx(4 / 6)
     assert pixel_accuracy(truth, labels_of(truth[0])[None]) == 1
     assert pixel_accuracy((truth + 1) % 9, labels_of(truth[0])[None]) == 0
 
 
-def test_pixels_count_alike_in_every_picture():
-    """One pixel known in the first, three in the second: a mean over pixels, not over pictures."""
+def test_accuracy_averages_over_pixels_not_pictures():
+    """One labeled pixel in the first picture, three in the second."""
     truth = torch.tensor([[[1, 0, 0, 0]], [[1, 1, 1, 0]]])
     labels = torch.stack([labels_of(each) for each in truth])
-    found = torch.tensor([[[1, 1, 1, 1]], [[2, 2, 2, 2]]])
-    assert pixel_accuracy(found, labels) == pytest.approx(1 / 4)
+    predicted = torch.tensor([[[1, 1, 1, 1]], [[2, 2, 2, 2]]])
+    assert pixel_accuracy(predicted, labels) == pytest.approx(1 / 4)
 
 
-def test_where_everything_is_background_there_is_nothing_to_count():
+def test_accuracy_is_nan_if_everything_is_background():
     nothing = torch.zeros(1, 2, 2, dtype=torch.long)
     assert math.isnan(pixel_accuracy(nothing, torch.zeros(1, 3, 2, 2)))
 
@@ -78,7 +78,7 @@ def test_logits_of_every_class_at_every_pixel():
     assert Segmenter(3, weights=None, channels=8).eval()(torch.rand(1, 3, 16, 16)).shape == (1, 3, 16, 16)
 
 
-def test_the_network_that_reads_stays_as_it_is_and_the_rest_learns():
+def test_the_pretrained_features_are_frozen_and_the_rest_learns():
     network = Segmenter(weights=None).train()
     network(torch.rand(2, 3, 32, 32)).square().mean().backward()
     read = {name for name, parameter in network.named_parameters() if name.startswith("features")}
@@ -89,17 +89,17 @@ def test_the_network_that_reads_stays_as_it_is_and_the_rest_learns():
     assert all(parameter.grad.abs().sum() > 0 for name, parameter in network.named_parameters() if name not in read)
 
 
-def test_background_is_never_found():
+def test_background_is_never_predicted():
     network = Segmenter(weights=None).eval()
     with torch.no_grad():
         network.decide[-1].bias[0] = 1000
         network.decide[-1].bias[5] = 500
-    found = find_classes(torch.rand(9, 3, 32, 32), network)  # more than one part
-    assert found.shape == (9, 32, 32)
-    assert found.unique().tolist() == [5]
+    predicted = find_classes(torch.rand(9, 3, 32, 32), network)  # more than one batch
+    assert predicted.shape == (9, 32, 32)
+    assert predicted.unique().tolist() == [5]
 
 
-def test_parts_of_a_set_are_found_as_the_whole(trained):
+def test_predictions_do_not_depend_on_the_batch(trained):
     photos = torch.stack([pair(k)[1] for k in range(100, 110)])
     apart = torch.cat([find_classes(photo[None], trained) for photo in photos])
     assert (find_classes(photos, trained) == apart).float().mean() > 0.999
@@ -108,33 +108,33 @@ def test_parts_of_a_set_are_found_as_the_whole(trained):
 # --- learning ---
 
 
-def test_colors_that_say_everything_are_learned(trained):
+def test_classes_determined_by_color_are_learned(trained):
     labels, photos = torch.stack([pair(k) for k in range(100, 108)]).unbind(1)
-    found = find_classes(photos, trained)
-    assert pixel_accuracy(found, labels) > 0.9  # a border between bands is blurred by the network's strides
-    assert pixel_accuracy(found, labels.flip(0)) < 0.7
+    predicted = find_classes(photos, trained)
+    assert pixel_accuracy(predicted, labels) > 0.9  # the network's strides blur the borders between bands
+    assert pixel_accuracy(predicted, labels.flip(0)) < 0.7
     untrained = pixel_accuracy(find_classes(photos, Segmenter(weights=None).eval()), labels)
     assert untrained < 0.6
     assert not trained.training
 
 
-def test_what_nobody_labeled_counts_for_nothing():
-    """The left half has no labels: what is there is found all the same, as on the right."""
+def test_unlabeled_pixels_are_ignored_in_training():
+    """The left half has no labels, but its classes are predicted as well as those on the right."""
     network = train_segmenter([pair(k, slice(0, 16)) for k in range(16)], num_steps=60, weights=None)
     labels, photos = torch.stack([pair(k) for k in range(100, 108)]).unbind(1)
-    found = find_classes(photos, network)
-    assert pixel_accuracy(found[..., :16], labels[..., :16]) > 0.85
+    predicted = find_classes(photos, network)
+    assert pixel_accuracy(predicted[..., :16], labels[..., :16]) > 0.85
     logits = network(photos).softmax(1)
     assert logits[:, 4:].sum(1).mean() < 0.1  # classes that are nowhere; 0, of which nobody said a word, is left alone
 
 
-def test_one_seed_one_network(tmp_path):
+def test_the_seed_determines_the_network(tmp_path):
     pairs, before = [pair(k) for k in range(4)], torch.get_rng_state()
     first, again, other = (train_segmenter(pairs, num_steps=3, weights=None, seed=seed) for seed in (0, 0, 1))
     for name, value in first.state_dict().items():
         assert torch.equal(value, again.state_dict()[name])
     apart = (first.decide[1].weight - other.decide[1].weight).abs().max()
-    assert apart > 0.02  # three steps of 0.002 each way would be 0.012: the first weights differ too
+    assert apart > 0.02  # three steps of 0.002 in each direction explain only 0.012, so the initial weights differ
     assert torch.equal(torch.get_rng_state(), before)
     kept = train_segmenter(pairs, num_steps=3, weights=None, checkpoint=tmp_path / "run")
     resumed = train_segmenter(pairs, num_steps=3, weights=None, checkpoint=tmp_path / "run")
