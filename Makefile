@@ -12,7 +12,7 @@ export PYTHON
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install weights book html test outputs record models paper paper-pack paper-import assignments script repository release links clean
+.PHONY: help install weights book html test outputs record models paper paper-pack paper-import assignments script repository release mirror links clean
 
 help:  ## this text
 	@echo "Painting with Networks: a book that re-runs the papers, and course_lib, the package it stands on."
@@ -71,6 +71,9 @@ repository:  ## write this repository's address into _config.yml and the noteboo
 
 release: html  ## pack the rendered book into one zip for readers without a network (_build/release)
 	@$(PY) -m scripts.release
+
+mirror: install  ## write the pretrained networks that may be passed on, with licenses and a manifest (_build/mirror)
+	@$(PY) -m scripts.mirror
 
 links: install  ## follow every link of the book to the outside (needs the network)
 	@$(PY) -m scripts.render --links

