@@ -243,7 +243,7 @@ class Progress:
     num_steps: int
     losses: Mapping[str, float]  # "total" and each weighted term, "style/relu1_1" per layer
     seconds: float  # since the run began
-    image: Callable[[], Tensor]  # a copy of the picture as it is now, (1, 3, H, W) in [0, 1]
+    image: Callable[[], Tensor]  # a copy of the present picture, (1, 3, H, W) in [0, 1]; LookupError if there is none
 
 
 Callback = Callable[[Progress], None]

@@ -1,4 +1,4 @@
-"""A line drawing from a photograph, to train on and to try a sketch-to-photo network with."""
+"""A line drawing from a photograph: input for networks that turn sketches into photographs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def pencil(photos: Tensor, *, sigma: float = 1.0, threshold: float = 0.015, contrast: float = 40.0) -> Tensor:
-    """Dark lines on white paper where a photograph has edges (Winnemöller et al. 2006: difference of Gaussians).
+    """Dark lines on white where a photograph has edges, by a difference of Gaussians (Winnemöller et al. 2006).
 
-    E = G_σ − G_1.6σ, both of the luma, is negative on the dark side of an edge. Where E < −threshold the paper gets
-    darker: 1 + tanh(contrast · (E + threshold)).
+    The luma is blurred twice; E = G_σ − G_1.6σ is negative on the dark side of an edge. The drawing is
+    1 + tanh(contrast · (E + threshold)) where E < −threshold, and 1 (white) elsewhere.
 
     Args:
         photos: (N, 3, H, W) in [0, 1].
-        sigma: in pixels: how fine the pencil is, and how small a detail is still drawn.
-        threshold: how strong an edge must be.
-        contrast: how fast the pencil presses.
+        sigma: in pixels, above 0; a smaller one draws finer lines and smaller details.
+        threshold: at least 0; weaker edges are not drawn.
+        contrast: above 0; how quickly lines turn from gray to black as edges get stronger.
 
     Returns:
-        (N, 3, H, W) in [0, 1], gray.
+        (N, 3, H, W) in [0, 1], gray: three equal channels.
+
+    Raises:
+        ValueError: a sigma, threshold or contrast out of range.
+        ImageError: photos of another shape or range.
 
     >>> step = torch.zeros(1, 3, 16, 16)
     >>> step[..., 8:] = 1.0

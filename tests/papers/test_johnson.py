@@ -19,7 +19,7 @@ from course_lib.methods import johnson
 from course_lib.methods.johnson import Config, Model, load, save, train
 from course_lib.networks import layers
 from course_lib.networks.layers import ResidualBlock
-from course_lib.training import loop
+from course_lib.training.batches import order
 from course_lib.training.loop import CheckpointError
 
 TINY = {
@@ -207,7 +207,7 @@ def by_hand(style, photos, config):
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     rows = []
     for step in range(config.num_steps):
-        chosen = loop.order(step, config.batch_size, len(crops), config.seed)
+        chosen = [k for _, k in next(order(len(crops), config.batch_size, config.seed, start=step))]
         batch = torch.stack([crops[k] for k in chosen])
         found = [
             papers_objective(loss_network, one[None], photo[None], painting, config)

@@ -29,7 +29,8 @@ from course_lib.methods.pix2pix import (
 )
 from course_lib.networks.layers import InstanceNorm
 from course_lib.training import loop, run
-from course_lib.training.loop import CheckpointError, order
+from course_lib.training.batches import order
+from course_lib.training.loop import CheckpointError
 from course_lib.training.model_files import ModelError
 
 TINY = {
@@ -222,7 +223,7 @@ def test_a_refusal_says_what_would_do():
         ([torch.rand(1, 3, 32, 32)], {}, r"got \(1, 3, 32, 32\)"),
         (random_pairs(1, 40), {}, r"with load_size=None pairs must be 32×32 px, got \(2, 3, 40, 40\)"),
         (random_pairs(3), {"batch_size": 4}, "3 pairs do not fill a batch of 4"),
-        (random_pairs(1), {"patch": 142}, "patches of 142 px .* take smaller patches"),
+        (random_pairs(1), {"patch": 142}, "patches of 142 px .* use smaller patches"),
         (random_pairs(1), {"precision": "half"}, "unknown precision 'half'"),
         (random_pairs(1), {"device": "gpu"}, "unknown device 'gpu'"),
     ],
@@ -262,7 +263,7 @@ def test_the_training_is_the_papers_written_out(objective, conditional, batch_si
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # of the dropout, which is drawn in the order of memory
         for step in range(8 // batch_size):
-            x, y = torch.stack([pairs[k] for k in order(step, batch_size, 4, 0)]).unbind(1)
+            x, y = torch.stack([pairs[k] for _, k in next(order(4, batch_size, 0, start=step))]).unbind(1)
             fake = G(x)
             real_logits, fake_logits = judge(x, y), judge(x, fake.detach())
             if objective == "least-squares":
@@ -472,7 +473,7 @@ def test_the_callback_sees_the_fake_of_each_step():
     assert totals == pytest.approx(model.facts["history"]["total"])
     assert (model.facts["steps"], model.facts["photos"], model.facts["device"]) == (6, 3, "cpu")
     assert model.stopped is None
-    assert not torch.equal(seen[0], random_pairs(3)[order(0, 1, 3, 0)[0]][:1])
+    assert not torch.equal(seen[0], random_pairs(3)[next(order(3, 1, 0))[0][1]][:1])
 
 
 @pytest.fixture
@@ -588,7 +589,7 @@ def test_a_start_of_another_shape_is_refused(field, value):
 
 def test_a_run_that_breaks_keeps_its_last_good_weights():
     pairs = random_pairs(4)
-    pairs[order(0, 4, 4, 0)[2]][1, 0, 5, 5] = torch.nan
+    pairs[next(order(4, 4, 0))[2][1]][1, 0, 5, 5] = torch.nan
     model = train(pairs, tiny())
     assert model.stopped.startswith("step 3: D_real is not finite")
     assert model.facts["steps"] == 2

@@ -18,7 +18,7 @@ from course_lib.images import resize
 from course_lib.methods import super_resolution
 from course_lib.methods.super_resolution import Config, Model, load, reduce, save, train
 from course_lib.networks.layers import ResidualBlock
-from course_lib.training import loop
+from course_lib.training.batches import order
 
 TINY = {
     "num_steps": 2, "batch_size": 2, "image_size": 32, "width": 0.1, "num_blocks": 1, "weights": None,
@@ -199,7 +199,7 @@ def test_the_training_is_the_papers_written_out(photos, loss):
     crops = Crops(photos, size=32, seed=0, scales=(0.0, 0.5))
     adam = torch.optim.Adam(network.parameters(), lr=1e-3)
     for step in range(4):
-        large = torch.stack([crops[k] for k in loop.order(step, 2, len(crops), 0)])
+        large = torch.stack([crops[k] for _, k in next(order(len(crops), 2, 0, start=step))])
         found = network(reduce(large, 4, 1.0))
         if loss == "pixel":
             term = ((found - large) ** 2).sum() / (2 * 3 * 32 * 32)
