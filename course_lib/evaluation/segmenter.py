@@ -48,11 +48,11 @@ class Segmenter(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         with torch.no_grad():
-            found = [feature.float() for feature in self.features(image).values()]
-        size = found[0].shape[-2:]
+            features = [feature.float() for feature in self.features(image).values()]
+        size = features[0].shape[-2:]
         read = [
             F.interpolate(layer(feature), size, mode="bilinear")
-            for layer, feature in zip(self.read, found, strict=True)
+            for layer, feature in zip(self.read, features, strict=True)
         ]
         logits: Tensor = self.decide(torch.stack(read).sum(0))
         return F.interpolate(logits, image.shape[-2:], mode="bilinear")
@@ -90,11 +90,11 @@ def find_classes(images: Tensor, network: Segmenter) -> Tensor:
         return torch.cat([network(image)[:, 1:].argmax(1) + 1 for image in images.split(8)])
 
 
-def pixel_accuracy(found: Tensor, labels: Tensor) -> float:
+def pixel_accuracy(classes: Tensor, labels: Tensor) -> float:
     """The part of the pixels whose class is right, background left out (Isola et al. 2017, Table 1).
 
     Args:
-        found: (N, H, W), classes.
+        classes: (N, H, W), indices of `CLASSES`, for example from `find_classes`.
         labels: (N, 3, H, W), label maps in [0, 1].
 
     >>> sky, wall = (torch.tensor(CLASSES[name]) / 255 for name in ("sky", "building"))
@@ -105,4 +105,4 @@ def pixel_accuracy(found: Tensor, labels: Tensor) -> float:
     """
     truth = class_map(labels)
     known = truth > 0
-    return float((found == truth)[known].float().mean()) if known.any() else float("nan")
+    return float((classes == truth)[known].float().mean()) if known.any() else float("nan")

@@ -7,13 +7,14 @@ from torch import Tensor, nn
 
 
 class ImagePool(nn.Module):
-    """Gives back each picture, or with probability ½ an earlier one in whose place it stays.
+    """Returns each picture, or with probability ½ a random earlier one, which the new picture then replaces.
 
     A discriminator that sees only the newest fakes forgets the older ones, and the generator may return to them.
     The pool is a module without weights, so that a checkpoint holds it; it draws from torch's random state.
 
     Args:
-        size: pictures kept; 0 keeps none and gives back what came.
+        size: how many pictures are kept; with 0 every picture is returned as it came.
+        shape: of one picture; it can be left out unless the pool is restored from a checkpoint.
 
     >>> pool = ImagePool(2)
     >>> first = pool(torch.zeros(2, 3, 4, 4))  # fills it
