@@ -4,6 +4,8 @@ A notebook is read as the JSON that it is. Every code cell keeps a marker line, 
 script can be split into its cells again: `scripts.paper_queue` runs them one by one, and hashes them.
 """
 
+# Not jupytext: it replaces no parameters, leaves no cells out, and would have to come along in the paper pack.
+
 from __future__ import annotations
 
 import ast

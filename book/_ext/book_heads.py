@@ -65,12 +65,19 @@ def reading_minutes(cells: list[dict[str, Any]]) -> int:
     return max(5, 5 * round((words / WORDS_A_MINUTE + lines * LINE_OF_CODE / 60) / 5))
 
 
+def parts(root: Path = ROOT) -> dict[str, list[str]]:
+    """The pages of each part of _toc.yml, by its caption."""
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    return {part["caption"]: [row["file"] for row in part["chapters"]] for part in contents["parts"]}
+
+
 @lru_cache(maxsize=1)
 def chapters(root: Path = ROOT) -> dict[str, Chapter]:
-    """All chapters by number, in order.
+    """All chapters by number, in the order of _toc.yml: a chapter's number is its name, not its place.
 
     Raises:
-        ValueError: a chapter without a row, a row without a chapter, or one that builds on a later one.
+        ValueError: a chapter without a row or without a place, a row without a chapter, or a chapter that builds on a
+            later one.
     """
     rows = yaml.safe_load((root / "data" / "chapters.yml").read_text(encoding="utf-8"))
     files = {path.name[:2]: path for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
@@ -78,13 +85,19 @@ def chapters(root: Path = ROOT) -> dict[str, Chapter]:
         raise ValueError(
             f"data/chapters.yml and notebooks/ differ in chapters {sorted(set(rows) ^ set(files))}: one row each"
         )
+    pages = [page for own in parts(root).values() for page in own]
+    order = [found[1] for found in (re.fullmatch(r"notebooks/(\d\d)_\w+", page) for page in pages) if found]
+    if sorted(order) != sorted(files):
+        raise ValueError(
+            f"_toc.yml and notebooks/ differ in chapters {sorted(set(order) ^ set(files))}: one place each"
+        )
     costs = chapter_costs.load(root / "data" / "chapter_costs.json").get("quick", {})
     stored = sorted((root / "data" / "results").rglob("record.json"))  # the paper profile's lie in a folder of theirs
     records = [json.loads(file.read_text("utf-8")) for file in stored]
     findings, found = claims.ledger(), {}
-    for number, file in files.items():
-        row = rows[number]
-        if any(need >= number or need not in files for need in row["needs"]):
+    for number in order:
+        row, file = rows[number], files[number]
+        if not set(row["needs"]) <= set(found):
             raise ValueError(f"data/chapters.yml: chapter {number} can only need earlier ones, not {row['needs']}")
         cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
         own = [record for record in records if record["name"].startswith(f"{number}_")]
@@ -192,17 +205,17 @@ class Chapters(Directive):
         except ValueError as error:
             raise self.error(str(error)) from error
         by_page = {chapter.page: chapter for chapter in everything}
-        parts = []
-        for part in yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]:
-            own = [by_page[row["file"]] for row in part["chapters"] if row["file"] in by_page]
+        lists = []
+        for caption, pages in parts().items():
+            own = [by_page[name] for name in pages if name in by_page]
             if own:
                 entries = "".join(entry(chapter, page) for chapter in own)
-                parts.append(f'<p class="part">{html.escape(part["caption"])}</p><ul>{entries}</ul>')
+                lists.append(f'<p class="part">{html.escape(caption)}</p><ul>{entries}</ul>')
         total = (
             f"{len(everything)} chapters: {spell(sum(chapter.read for chapter in everything))} to read, about "
             f"{spell(sum(chapter.learn for chapter in everything))} to learn, exercises included (an estimate)."
         )
-        text = f'<div class="chapters">{"".join(parts)}<p class="facts">{total}</p></div>'
+        text = f'<div class="chapters">{"".join(lists)}<p class="facts">{total}</p></div>'
         return [nodes.raw("", text, format="html")]
 
 

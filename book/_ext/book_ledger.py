@@ -12,6 +12,7 @@ from book_local import ROOT
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from paper_runs import anchor
+from pybtex.database import parse_file
 from sphinx.application import Sphinx
 
 from course_lib.teaching import claims, records
@@ -120,15 +121,13 @@ def add_anchors(app: Sphinx, tree: nodes.document) -> None:
 def paper_names() -> dict[str, str]:
     """``gatys2016style`` → ``Gatys, Ecker & Bethge 2016``, from the bibliography."""
     found = {}
-    text = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
-    for key, body in re.findall(r"@\w+\{(\w+),(.*?)\n\}", text, re.DOTALL):
-        authors = re.search(r"author\s*=\s*\{(.*?)\},?\n", body)
-        names = [re.sub(r"[{}]", "", name).split(",")[0] for name in (authors[1].split(" and ") if authors else [key])]
+    for key, entry in parse_file(ROOT / "book" / "references.bib", "bibtex").entries.items():
+        people = entry.persons["author"]
+        names = [" ".join(map(str, [*one.rich_prelast_names, *one.rich_last_names])) for one in people] or [key]
         who = " & ".join(names) if len(names) <= 2 else f"{', '.join(names[:-1])} & {names[-1]}"
         if len(names) > 3:
             who = f"{names[0]} et al."
-        year = re.search(r"year\s*=\s*\{?(\d{4})", body)
-        found[key] = f"{who} {year[1]}" if year else f"{who}, undated"
+        found[key] = f"{who} {entry.fields['year']}" if "year" in entry.fields else f"{who}, undated"
     return found
 
 

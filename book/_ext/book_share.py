@@ -1,7 +1,8 @@
-"""What a published copy says about itself: descriptions, cards for shared links, sitemap, robots.txt, a page for 404.
+"""What a published copy says about itself: descriptions, the first page's card, robots.txt, what the page for 404 says.
 
 Everything follows from one setting, repository.url in _config.yml: GitHub Pages serves https://github.com/OWNER/NAME at
-https://OWNER.github.io/NAME/.
+https://OWNER.github.io/NAME/. sphinxext-opengraph makes the cards of shared links, sphinx-sitemap the site map, and
+sphinx-notfound-page the frame of the page for 404; their settings stand in _config.yml.
 """
 
 import html
@@ -13,10 +14,8 @@ from urllib.parse import urlsplit
 from docutils import nodes
 from sphinx.application import Sphinx
 
-CARD = ("_static/og.jpg", 1200, 630, "A castle, a woodcut of a wave, and the castle in the manner of the woodcut")
 LONGEST = 200  # characters of a description
-NOT_SEARCHED = {"search", "genindex", "py-modindex", "404"}
-HERE = Path(__file__).resolve().parent
+CARD_TAG = re.compile(r'<meta (?:name="description"|name="twitter:|property="og:)[^>]*>')
 
 
 def site_address(repository: str) -> str:
@@ -50,71 +49,56 @@ def description(tree: nodes.document | None) -> str:
     return text[: LONGEST - 2].rsplit(" ", 1)[0].rstrip(",;:–") + " …"
 
 
-def tags(title: str, text: str, address: str, site: str, name: str) -> str:
-    """The tags that search machines and messengers read."""
-    card, width, height, alt = CARD
-    pairs = [
-        ("og:type", "website" if address == site else "article"),
-        ("og:site_name", name),
-        ("og:title", title),
-        ("og:description", text),
-        ("og:url", address),
-        ("og:image", site + card),
-        ("og:image:width", str(width)),
-        ("og:image:height", str(height)),
-        ("og:image:alt", alt),
-    ]
-    lines = [f'<meta property="{key}" content="{html.escape(value)}" />' for key, value in pairs if value]
-    if text:
-        lines.insert(0, f'<meta name="description" content="{html.escape(text)}" />')
-    return "\n".join([*lines, '<meta name="twitter:card" content="summary_large_image" />'])
-
-
 def set_address(app: Sphinx, config: Any) -> None:
-    config.html_baseurl = site_address(config.html_theme_options["repository_url"])
+    site = site_address(config.html_theme_options["repository_url"])
+    config.html_baseurl = config.ogp_site_url = site
+    config.notfound_urls_prefix = urlsplit(site).path
 
 
 def describe(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None) -> None:
-    site, name = app.config.html_baseurl, app.config.html_title
-    title = re.sub(r"<[^>]*>", "", html.unescape(context.get("title") or name))
-    found = tags(title, description(tree), f"{site}{page}.html", site, name)
-    up = "../" * page.count("/")
-    icons = (
-        f'<link rel="icon" type="image/png" sizes="32x32" href="{up}_static/favicon-32.png" />\n'
-        f'<link rel="apple-touch-icon" href="{up}_static/apple-touch-icon.png" />'
+    """The page's icons, and its description in place of sphinxext-opengraph's, which cuts within a word."""
+    lines = [
+        f'<link rel="icon" type="image/png" sizes="32x32" href="{context["pathto"]("_static/favicon-32.png", 1)}" />',
+        f'<link rel="apple-touch-icon" href="{context["pathto"]("_static/apple-touch-icon.png", 1)}" />',
+    ]
+    if page == app.config.notfound_pagename:
+        lines.append('<meta name="robots" content="noindex" />')
+    if text := html.escape(description(tree)):
+        lines.append(f'<meta name="description" content="{text}" />')
+        context["meta"] = {**(context.get("meta") or {}), "og:description": text, "og:type": "article"}
+    context["metatags"] = "\n".join([context.get("metatags", ""), *lines, ""])
+
+
+def say_what_is_lost(app: Sphinx, env: Any) -> None:
+    """The text of the page for 404. It is shown at any depth, so its links are whole paths."""
+    root, first = app.config.notfound_urls_prefix, app.config.root_doc
+    chapters = "".join(
+        f'<li><a href="{root}{page}.html">{html.escape(env.titles[page].astext())}</a></li>'
+        for page in sorted(env.titles)
+        if page.startswith("notebooks/") and page.count("/") == 1
     )
-    context["metatags"] = f"{context.get('metatags', '')}\n{found}\n{icons}\n"
+    body = (
+        "<h1>This stroke ends here</h1><p>There is no page at this address. It may have been renamed, or the link was "
+        "cut short.</p><p>What you looked for is probably one of these: "
+        f'<a href="{root}{first}.html">the first page</a>, <a href="{root}search.html">the search</a>, '
+        f"or a chapter:</p><ul>{chapters}</ul>"
+    )
+    app.config.notfound_context = {"title": "No such page", "body": body}
 
 
 def write_around(app: Sphinx, problem: Exception | None) -> None:
-    """The files beside the pages: first page, 404, sitemap, robots.txt."""
+    """The files beside the pages: first page, robots.txt."""
     if problem is not None or app.builder.format != "html":
         return
-    out, site, name = Path(app.outdir), app.config.html_baseurl, app.config.html_title
-    first = app.config.root_doc
-    text = description(app.env.get_doctree(first))
+    out, site, name = Path(app.outdir), app.config.html_baseurl, html.escape(app.config.html_title)
+    first = f"{app.config.root_doc}.html"
     # A link to the bare address must have its card too, and not everybody who fetches it follows to the first page.
+    card = "\n".join(CARD_TAG.findall((out / first).read_text(encoding="utf-8")))
+    card = card.replace(f'content="{site}{first}"', f'content="{site}"').replace('"article"', '"website"')
     (out / "index.html").write_text(
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8" />\n<title>{html.escape(name)}</title>\n'
-        f'<meta http-equiv="Refresh" content="0; url={first}.html" />\n'
-        f'<link rel="canonical" href="{site}{first}.html" />\n'
-        f"{tags(name, text, site, site, name)}\n</head>"
-        f'<body><p><a href="{first}.html">{html.escape(name)}</a></p></body></html>\n',
-        encoding="utf-8",
-    )
-    chapters = "".join(
-        f'<li><a href="BASE{page}.html">{html.escape(app.env.titles[page].astext())}</a></li>'
-        for page in sorted(app.env.titles)
-        if page.startswith("notebooks/") and page.count("/") == 1
-    )
-    lost = (HERE / "404.html").read_text(encoding="utf-8").replace("CHAPTERS", chapters)
-    lost = lost.replace("FIRST", first).replace("TITLE", html.escape(name)).replace("BASE", urlsplit(site).path)
-    (out / "404.html").write_text(lost, encoding="utf-8")
-    pages = sorted(page for page in app.env.found_docs if page not in NOT_SEARCHED)
-    entries = "".join(f"<url><loc>{html.escape(site + page)}.html</loc></url>\n" for page in pages)
-    (out / "sitemap.xml").write_text(
-        '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
-        f"{entries}</urlset>\n",
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8" />\n<title>{name}</title>\n'
+        f'<meta http-equiv="Refresh" content="0; url={first}" />\n<link rel="canonical" href="{site}{first}" />\n'
+        f'{card}\n</head><body><p><a href="{first}">{name}</a></p></body></html>\n',
         encoding="utf-8",
     )
     (out / "robots.txt").write_text(f"User-agent: *\nAllow: /\nSitemap: {site}sitemap.xml\n", encoding="utf-8")
@@ -123,6 +107,7 @@ def write_around(app: Sphinx, problem: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", set_address)
-    app.connect("html-page-context", describe, priority=950)
+    app.connect("env-updated", say_what_is_lost)
+    app.connect("html-page-context", describe, priority=450)  # before opengraph's, after notfound's paths
     app.connect("build-finished", write_around, priority=700)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,15 +1,18 @@
 """What a published copy says about itself, and that one place says where it is published."""
 
+import io
 import os
 import re
+from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import book_share as share
 import pytest
+import yaml
 from docutils import nodes
 from PIL import Image
+from sphinx.application import Sphinx
 
 from scripts import cards, repository
 
@@ -98,44 +101,102 @@ def test_a_description_is_the_first_text_cut_at_a_word() -> None:
     assert share.description(None) == ""
 
 
-def test_tags_are_escaped_and_name_the_card() -> None:
-    text = share.tags('A "b" <c>', "d & e", "https://x.github.io/y/p.html", "https://x.github.io/y/", "Book")
-    tree = ElementTree.fromstring(f"<head>{text}</head>")
-    found = {meta.get("property") or meta.get("name"): meta.get("content") for meta in tree}
-    assert found["og:title"] == 'A "b" <c>'
-    assert found["description"] == found["og:description"] == "d & e"
-    assert found["og:image"] == "https://x.github.io/y/_static/og.jpg"
-    assert found["twitter:card"] == "summary_large_image"
-    with Image.open(ROOT / "book" / share.CARD[0]) as card:
-        assert card.size == (int(str(found["og:image:width"])), int(str(found["og:image:height"]))) == cards.CARD
-    for name, side in (("apple-touch-icon.png", 180), ("favicon-32.png", 32)):
-        with Image.open(ROOT / "book" / "_static" / name) as icon:
-            assert icon.size == (side, side)
+CHAPTER = """# 1. A & B, "quoted" (Somebody, 2015)
+
+**The claim.** d & e are "alike".
+"""
 
 
-def test_the_files_beside_the_pages(tmp_path: Path) -> None:
-    titles = {name: nodes.title("", f"{name} <1>") for name in ("book/intro", "notebooks/01_a", "search")}
-    app = SimpleNamespace(
-        builder=SimpleNamespace(format="html"),
-        outdir=tmp_path,
-        config=SimpleNamespace(html_baseurl="https://x.github.io/y/", html_title="A & B", root_doc="book/intro"),
-        env=SimpleNamespace(get_doctree=lambda _: page_with("Hello."), titles=titles, found_docs=set(titles)),
-    )
-    share.write_around(app, None)
-    lost = (tmp_path / "404.html").read_text()
-    targets = re.findall(r'(?:href|action|src)="([^"]*)"', lost)
-    assert targets
-    assert all(target.startswith("/y/") for target in targets), "a 404 page stands at any depth: nothing relative"
-    assert "/y/notebooks/01_a.html" in targets
-    assert not re.search(r"BASE|FIRST|TITLE|CHAPTERS", lost)
-    tree = ElementTree.parse(tmp_path / "sitemap.xml").getroot()
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A book of two pages, built with the settings of _config.yml for https://github.com/X/y."""
+    folder = tmp_path_factory.mktemp("share")
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]
+    ours = {key: value for key, value in settings["config"].items() if re.match("ogp_|sitemap_|notfound_", key)}
+    used = [name for name in settings["extra_extensions"] if not name.startswith("sphinx.")]
+    confoverrides = {
+        **ours,
+        "extensions": ["myst_parser", *used, "book_share"],
+        "root_doc": "book/intro",
+        "html_title": "A & B",
+        "html_theme": "sphinx_book_theme",
+        "html_theme_options": {"repository_url": "https://github.com/X/y"},
+        "html_static_path": [str(ROOT / "book" / "_static")],
+    }
+    (folder / "book").mkdir()
+    (folder / "notebooks").mkdir()
+    (folder / "book" / "intro.md").write_text("# Intro\n\nHello.\n\n```{toctree}\n../notebooks/01_a\n```\n")
+    (folder / "notebooks" / "01_a.md").write_text(CHAPTER)
+    out = folder / "html"
+    said = io.StringIO()
+    Sphinx(folder, None, out, folder / "trees", "html", confoverrides, status=None, warning=said).build()
+    assert said.getvalue() == ""
+    return out
+
+
+class Tags(HTMLParser):
+    """What a page's `<meta>` tags say, and where its other tags lead."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.said: dict[str, list[str]] = {}
+        self.targets: list[str] = []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "meta":
+            key = values.get("property") or values.get("name") or values.get("http-equiv", "")
+            self.said.setdefault(key, []).append(values.get("content", ""))
+        self.targets += [values[name] for name in ("href", "src", "action") if name in values]
+
+
+def test_a_page_names_its_card_once(site: Path) -> None:
+    said = Tags(site / "notebooks" / "01_a.html").said
+    assert said["og:title"] == ["1. A & B, “quoted” (Somebody, 2015)"]
+    assert said["description"] == said["og:description"] == ["d & e are “alike”."]
+    assert said["og:url"] == ["https://x.github.io/y/notebooks/01_a.html"]
+    assert said["og:image"] == ["https://x.github.io/y/_static/og.jpg"]
+    assert said["og:type"] == ["article"]
+    assert said["og:image:alt"][0].startswith("A castle")
+    assert said["twitter:card"] == ["summary_large_image"]
+    with Image.open(site / "_static" / "og.jpg") as card:
+        assert card.size == (int(said["og:image:width"][0]), int(said["og:image:height"][0])) == cards.CARD
+
+
+def test_every_page_has_its_icons(site: Path) -> None:
+    for page in ("book/intro.html", "notebooks/01_a.html", "404.html"):
+        icons = [target for target in Tags(site / page).targets if target.endswith(".png")]
+        for name, side in (("favicon-32.png", 32), ("apple-touch-icon.png", 180)):
+            (icon,) = (target for target in icons if target.endswith(name))
+            place = site / icon.removeprefix("/y/") if icon.startswith("/y/") else (site / page).parent / icon
+            with Image.open(place) as picture:
+                assert picture.size == (side, side)
+
+
+def test_a_lost_reader_finds_every_chapter_from_any_depth(site: Path) -> None:
+    lost = Tags(site / "404.html")
+    inner = [target for target in lost.targets if not target.startswith(("http", "#", "mailto:"))]
+    assert {"/y/notebooks/01_a.html", "/y/book/intro.html", "/y/search.html"} <= set(inner)
+    assert all(target.startswith("/y/") for target in inner), "a 404 page stands at any depth: nothing relative"
+    for target in inner:
+        assert (site / target.removeprefix("/y/").partition("?")[0]).exists(), target
+    assert lost.said["robots"] == ["noindex"]
+
+
+def test_the_files_beside_the_pages(site: Path) -> None:
+    tree = ElementTree.parse(site / "sitemap.xml").getroot()
     places = [place.text for place in tree.iter() if place.tag.endswith("}loc")]
     assert places == ["https://x.github.io/y/book/intro.html", "https://x.github.io/y/notebooks/01_a.html"]
-    assert "Sitemap: https://x.github.io/y/sitemap.xml" in (tmp_path / "robots.txt").read_text()
-    first = (tmp_path / "index.html").read_text()
-    assert 'content="0; url=book/intro.html"' in first
-    assert 'property="og:image"' in first
-    assert "A &amp; B" in first
+    assert "Sitemap: https://x.github.io/y/sitemap.xml" in (site / "robots.txt").read_text()
+    assert (site / ".nojekyll").exists()
+    first, page = Tags(site / "index.html").said, Tags(site / "book" / "intro.html").said
+    assert first["Refresh"] == ["0; url=book/intro.html"]
+    assert first["og:url"] == ["https://x.github.io/y/"]
+    assert first["og:type"] == ["website"]
+    same = {"og:title", "og:description", "description", "og:image", "og:image:alt", "twitter:card"}
+    assert {key: first[key] for key in same} == {key: page[key] for key in same}
+    assert "<title>A &amp; B</title>" in (site / "index.html").read_text()
 
 
 def test_icons_are_drawn_from_the_one_drawing() -> None:
