@@ -17,30 +17,62 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_every_chapter_has_a_row_and_builds_on_earlier_ones_only() -> None:
     found = heads.chapters()
-    assert list(found) == sorted(path.name[:2] for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    order = list(found)
+    assert sorted(found) == sorted(path.name[:2] for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    assert order[-1] == "11", "the chapter on what goes wrong is the last one"
+    assert order[:-1] == sorted(order[:-1])
     for number, chapter in found.items():
-        assert all(need in found and need < number for need in chapter.needs)
+        assert all(order.index(need) < order.index(number) for need in chapter.needs)
         assert chapter.summary.endswith(".")
         assert 5 <= chapter.read <= chapter.learn, f"chapter {number}: to learn takes longer than to read"
 
 
-@pytest.mark.parametrize("needs", [["02"], ["01"], ["99"]])
-def test_a_chapter_that_needs_itself_a_later_one_or_none_is_refused(tmp_path: Path, needs: list[str]) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "notebooks").mkdir()
-    for number in ("01", "02"):
+@pytest.fixture
+def book(tmp_path: Path):
+    """Makes a book of these chapters, in this order, and reads it; what each needs by its number."""
+
+    def make(order: list[str], needs: dict[str, list[str]]) -> dict[str, heads.Chapter]:
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "notebooks").mkdir(exist_ok=True)
         cells = [{"cell_type": "markdown", "metadata": {}, "source": ["# A title"]}]
-        (tmp_path / "notebooks" / f"{number}_a.ipynb").write_text(json.dumps({"cells": cells}))
-    rows = {number: {"summary": "x.", "needs": [], "learn": 10} for number in ("01", "02")}
+        for number in order:
+            (tmp_path / "notebooks" / f"{number}_a.ipynb").write_text(json.dumps({"cells": cells}))
+        rows = {number: {"summary": "x.", "needs": needs.get(number, []), "learn": 10} for number in order}
+        (tmp_path / "data" / "chapters.yml").write_text(yaml.safe_dump(rows))
+        pages = [{"file": f"notebooks/{number}_a"} for number in order] + [{"file": "book/map"}]
+        (tmp_path / "_toc.yml").write_text(yaml.safe_dump({"parts": [{"caption": "One", "chapters": pages}]}))
+        heads.chapters.cache_clear()
+        return heads.chapters(tmp_path)
+
+    yield make
     heads.chapters.cache_clear()
-    (tmp_path / "data" / "chapters.yml").write_text(yaml.safe_dump(rows))
-    assert list(heads.chapters(tmp_path)) == ["01", "02"]
-    heads.chapters.cache_clear()
-    rows["01"]["needs"] = needs
-    (tmp_path / "data" / "chapters.yml").write_text(yaml.safe_dump(rows))
+
+
+@pytest.mark.parametrize("needs", [["02"], ["01"], ["99"]])
+def test_a_chapter_that_needs_itself_a_later_one_or_none_is_refused(book, needs: list[str]) -> None:
+    assert list(book(["01", "02"], {})) == ["01", "02"]
     with pytest.raises(ValueError, match="chapter 01"):
-        heads.chapters(tmp_path)
+        book(["01", "02"], {"01": needs})
+
+
+def test_the_order_is_that_of_the_contents(book) -> None:
+    """Twenty chapters, and chapter 11 the last: it may build on all, and none on it."""
+    order = [f"{number:02d}" for number in range(1, 21) if number != 11] + ["11"]
+    found = book(order, {"11": ["20"], "20": ["09", "12"]})
+    assert list(found) == order
+    assert found["11"].needs == ("20",)
+    assert "after 9 and 12" in heads.entry(found["20"], "book/intro")
+    with pytest.raises(ValueError, match="chapter 12"):
+        book(order, {"12": ["11"]})
+
+
+def test_a_chapter_without_a_place_in_the_contents_is_refused(book, tmp_path: Path) -> None:
+    book(["01", "02"], {})
+    pages = [{"file": "notebooks/01_a"}]
+    (tmp_path / "_toc.yml").write_text(yaml.safe_dump({"parts": [{"caption": "One", "chapters": pages}]}))
     heads.chapters.cache_clear()
+    with pytest.raises(ValueError, match=r"_toc.yml.*'02'"):
+        heads.chapters(tmp_path)
 
 
 def test_the_box_shows_all_claims_with_their_verdicts_and_every_chapter_it_needs() -> None:
