@@ -19,7 +19,7 @@ help:  ## this text
 	@echo
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*##[ ]*(.*)/  make \1|\2/' | awk -F'|' '{ printf "%-19s %s\n", $$1, $$2 }'
 	@echo
-	@echo "Settings:  ARGS='-p SEED 1'   values for the notebooks' parameters cell (make book); pytest's options (make test)"
+	@echo "Settings:  ARGS='-p SEED 1'   values for the notebooks' parameters cell (make book); pytest's options, or --all (make test)"
 	@echo "           VENV=folder        the environment to use or to make (default .venv)"
 	@echo "           PYTHON=python3.12  the Python to make it with (default: the newest of 3.11, 3.12, 3.13)"
 
@@ -36,7 +36,7 @@ book: install weights  ## execute every notebook and render the book from the ex
 html: install  ## render the book from the committed outputs, executing nothing (this is what gets published)
 	@$(PY) -m scripts.render
 
-test: install weights  ## format, lint, types, unit tests, every notebook against its committed outputs, every page in a browser
+test: install weights  ## format, lint, types, tests, every notebook against its outputs, every page in a browser (ARGS=--all: the slow tests, too)
 	@$(PY) tests/run.py $(ARGS)
 
 outputs: install weights  ## execute every notebook in place at its defaults: how committed outputs are made

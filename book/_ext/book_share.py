@@ -78,12 +78,12 @@ def say_what_is_lost(app: Sphinx, env: Any) -> None:
         if page.startswith("notebooks/") and page.count("/") == 1
     )
     body = (
-        "<h1>This stroke ends here</h1><p>There is no page at this address. It may have been renamed, or the link was "
-        "cut short.</p><p>What you looked for is probably one of these: "
+        "<h1>Page not found</h1><p>There is no page at this address. It may have been renamed, or the link was cut "
+        "short.</p><p>What you looked for is probably one of these: "
         f'<a href="{root}{first}.html">the first page</a>, <a href="{root}search.html">the search</a>, '
         f"or a chapter:</p><ul>{chapters}</ul>"
     )
-    app.config.notfound_context = {"title": "No such page", "body": body}
+    app.config.notfound_context = {"title": "Page not found", "body": body}
 
 
 def write_around(app: Sphinx, problem: Exception | None) -> None:

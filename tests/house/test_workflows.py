@@ -12,8 +12,11 @@ import nbformat
 import pytest
 import yaml
 
+from course_lib.pretrained import catalog
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+SCHEDULED = ROOT / ".github" / "workflows" / "scheduled.yml"
 TRUSTED = ("actions/",)
 
 
@@ -49,7 +52,7 @@ def test_its_shell_parses_and_calls_what_exists(path: Path) -> None:
 
 
 def test_every_scheduled_check_reports_and_may_write_issues() -> None:
-    content = yaml.safe_load((ROOT / ".github" / "workflows" / "scheduled.yml").read_text(encoding="utf-8"))
+    content = yaml.safe_load(SCHEDULED.read_text(encoding="utf-8"))
     times = {entry["cron"] for entry in content[True]["schedule"]}
     for name, job in content["jobs"].items():
         last = job["steps"][-1]
@@ -59,6 +62,36 @@ def test_every_scheduled_check_reports_and_may_write_issues() -> None:
         assert job["permissions"]["issues"] == "write"
         assert set(re.findall(r"schedule == '([^']*)'", job["if"])) <= times
         assert re.search(r"schedule == '", job["if"])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_the_cache_of_networks_follows_the_list_of_networks(path: Path) -> None:
+    keys = [step["with"]["key"] for _, step in steps(path) if step.get("uses", "").startswith("actions/cache@")]
+    assert keys
+    for key in keys:
+        assert key == f"networks-${{{{ hashFiles('{Path(catalog.__file__).relative_to(ROOT).as_posix()}') }}}}"
+
+
+def test_the_nightly_tests_leave_nothing_out() -> None:
+    scripts = [step["run"] for name, step in steps(SCHEDULED) if name == "torch" and "make test" in step.get("run", "")]
+    assert scripts == ["make test ARGS=--all"]
+    options = subprocess.run(["make", "-n", "test", "ARGS=--all"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert "tests/run.py --all" in options
+
+
+def test_eight_nights_run_the_book_with_the_seeds_2_to_9(tmp_path: Path) -> None:
+    (script,) = (
+        step["run"] for name, step in steps(SCHEDULED) if name == "seed" and "make book" in step.get("run", "")
+    )
+    (tmp_path / "make").write_text('#!/bin/bash\necho "$@" >> "$0.log"\n')
+    (tmp_path / "date").write_text('#!/bin/bash\necho "$NOW"\n')
+    for program in ("make", "date"):
+        (tmp_path / program).chmod(0o755)
+    for night in range(8):
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "NOW": str(1_800_000_000 + 86400 * night)}
+        assert subprocess.run(["bash", "-ec", script], env=environment, capture_output=True).returncode == 0
+    asked = (tmp_path / "make.log").read_text().splitlines()
+    assert sorted(asked) == [f"book ARGS=-p SEED {seed}" for seed in range(2, 10)]
 
 
 @pytest.fixture
