@@ -281,11 +281,10 @@ def generate(
     if noise.ndim != 2 or noise.shape[1] != size or len(noise) == 0:
         raise ValueError(f"expected noise (N, {size}), N from 1 on, got {tuple(noise.shape)}")
     wanted = _check_labels(labels, len(noise), model.config)
-    place = runtime.pick_device(device)
-    network, began, made = model.network.to(place), time.perf_counter(), []
-    with torch.inference_mode(), layers.evaluating(network):
+    began, made = time.perf_counter(), []
+    with runtime.inference(model.network, device=device) as run:
         for rows in torch.arange(len(noise)).split(256 if model.config.image_size else 65_536):
-            made.append(network(noise[rows].to(place), None if wanted is None else wanted[rows].to(place)).cpu())
+            made.append(run(noise[rows], None if wanted is None else wanted[rows]))
     return Result(torch.cat(made), {"seconds": [time.perf_counter() - began]})
 
 

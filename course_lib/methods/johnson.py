@@ -11,7 +11,7 @@ the two losses are those of `losses.perceptual` in Johnson's convention (Eqs. 2â
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -258,11 +258,7 @@ def _showing(photo: Tensor, network: TransformerNet, config: Config, callback: r
     """`callback`, shown `photo` as the unfinished network paints it."""
 
     def image() -> Tensor:
-        network.eval()
-        try:
-            return stylize(photo, Model(network, config, {}), device=config.device, precision=config.precision).image
-        finally:
-            network.train()
+        return stylize(photo, Model(network, config, {}), device=config.device, precision=config.precision).image
 
     return lambda progress: callback(replace(progress, image=image))
 
@@ -285,33 +281,24 @@ def stylize(
     check_pictures(content)
     if tile is not None and tile < 1:
         raise ValueError(f"tile must be at least 1 pixel, got {tile}")
-    place = runtime.pick_device(device)
-    network = model.network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    dtype = runtime.pick_precision(precision, place)
-    if tile is None and not _fits(content, model.config.width, place):
+    if tile is None and not _fits(content, model.config.width, runtime.pick_device(device)):
         tile = 512
     began = time.perf_counter()
-
-    def paint(part: Tensor) -> Tensor:
-        part = part.to(place).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
-            return network(part).cpu()
-
-    with torch.inference_mode():
-        if tile is None or max(content.shape[-2:]) <= tile + 2 * network.halo:
-            image = paint(content)
+    with runtime.inference(model.network, device=device, precision=precision) as run:
+        if tile is None or max(content.shape[-2:]) <= tile + 2 * model.network.halo:
+            image = run(content)
         else:
-            image = torch.cat([_paint_in_tiles(paint, network, one[None], tile) for one in content])
+            image = torch.cat([_paint_in_tiles(run, model.network, one[None], tile) for one in content])
     return Result(image, {"seconds": [time.perf_counter() - began]})
 
 
-def _paint_in_tiles(paint: Any, network: TransformerNet, content: Tensor, tile: int) -> Tensor:
+def _paint_in_tiles(run: Callable[[Tensor], Tensor], network: TransformerNet, content: Tensor, tile: int) -> Tensor:
     long, short = max(content.shape[-2:]), min(content.shape[-2:])
     side = max(2 * tile, -(-8 * long // short))  # of a smaller copy, no less than 8 px across
     whole = content if long <= side else resize(content, side)
     place = next(network.parameters()).device
     with layers.held_statistics(network, whole.to(place)):
-        return tiles.by_tiles(paint, content, tile=tile, halo=network.halo, multiple=4)
+        return tiles.by_tiles(run, content, tile=tile, halo=network.halo, multiple=4)
 
 
 def _fits(content: Tensor, width: float, device: torch.device) -> bool:

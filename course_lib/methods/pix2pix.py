@@ -14,6 +14,7 @@ Wang 2019 trains a generator from sketches to photographs in this way (`Config` 
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -293,16 +294,13 @@ def translate(
     check_pictures(images)
     if test_mode not in TEST_MODES:
         raise ValueError(f"test_mode must be one of {', '.join(map(repr, TEST_MODES))}, got {test_mode!r}")
-    place = runtime.pick_device(device)
-    network = model.network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    dtype = runtime.pick_precision(precision, place)
     began, translated = time.perf_counter(), []
-    mode = layers.batch_statistics(network) if test_mode == "batch_statistics" else layers.evaluating(network)
     together = model.config.batch_size if model.config.norm == "batch" else 1
-    with torch.inference_mode(), mode:
+    as_trained = layers.batch_statistics if test_mode == "batch_statistics" else nullcontext
+    with runtime.inference(model.network, device=device, precision=precision) as run, as_trained(model.network):
         for batch in images.split(together):
-            with runtime.seeded(seed, place), torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
-                translated.append(network(batch.to(place).contiguous(memory_format=torch.channels_last)).cpu())
+            with runtime.seeded(seed, runtime.pick_device(device)):
+                translated.append(run(batch))
     image = torch.cat(translated)
     if model.config.aspect_ratio != 1:
         image = resize(image, (image.shape[-2], max(1, round(image.shape[-1] * model.config.aspect_ratio))))

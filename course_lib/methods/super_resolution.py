@@ -249,24 +249,14 @@ def upscale(
         ValueError: wrong shape or range.
     """
     check_pictures(image)
-    place = runtime.pick_device(device)
-    network = model.network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    dtype = runtime.pick_precision(precision, place)
     began = time.perf_counter()
-
-    def enlarge(part: Tensor) -> Tensor:
-        part = part.to(place).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
-            return network(part).clamp(0, 1).cpu()
-
-    with torch.inference_mode():
+    with runtime.inference(model.network, device=device, precision=precision) as run:
         if model.config.norm == "instance":  # its statistics are the whole picture's
-            enlarged = enlarge(image)
+            enlarged = run(image)
         else:
-            enlarged = tiles.by_tiles(
-                enlarge, image, tile=_TILE if tile is None else tile, halo=network.halo, scale=model.config.factor
-            )
-    return Result(enlarged, {"seconds": [time.perf_counter() - began]})
+            halo, scale = model.network.halo, model.config.factor
+            enlarged = tiles.by_tiles(run, image, tile=_TILE if tile is None else tile, halo=halo, scale=scale)
+    return Result(enlarged.clamp(0, 1), {"seconds": [time.perf_counter() - began]})
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:

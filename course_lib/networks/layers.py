@@ -86,23 +86,8 @@ def batch_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for norm, tracked in zip(norms, kept, strict=True):
             norm.track_running_stats = tracked
-        _restore(modes)
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Inside the ``with``, `network` drops nothing and normalizes by what it collected in training."""
-    modes = [(module, module.training) for module in network.modules()]
-    try:
-        network.eval()
-        yield
-    finally:
-        _restore(modes)
-
-
-def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
-    for module, training in modes:
-        module.training = training
+        for module, training in modes:
+            module.training = training
 
 
 def initialize(network: nn.Module, std: float) -> None:

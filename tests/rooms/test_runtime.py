@@ -1,10 +1,12 @@
 """Device, seed, precision, threads, memory and progress."""
 
+import copy
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
+from torch import nn
 
 from course_lib import runtime
 from course_lib.runtime import Progress, pick_device, pick_precision, seeded, seeded_generator, use_threads
@@ -198,3 +200,43 @@ def test_losses_are_transferred_only_when_they_are_read(monkeypatch):
     assert len(reads) == 1
     with pytest.raises(KeyError):
         losses["style"]
+
+
+# --- inference ---
+
+
+def dropping():
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.5))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_inference_evaluates_and_leaves_the_network_as_it_was(training):
+    """No dropout, the statistics collected in training; afterwards each module is in its own mode again."""
+    network, batch = dropping().train(training), torch.rand(2, 3, 8, 8)
+    network[2].train(not training)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    expected = copy.deepcopy(network).eval()(batch)
+    with runtime.inference(network, device="cpu") as run:
+        result = run(batch)
+    torch.testing.assert_close(result, expected)
+    assert not result.requires_grad
+    assert [module.training for module in network] == [training, training, not training]
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_inference_in_bfloat16_is_close_and_float32_outside():
+    network, batch = dropping(), torch.rand(1, 3, 8, 8)
+    with runtime.inference(network, device="cpu", precision="bfloat16") as run:
+        rough = run(batch)
+    with runtime.inference(network, device="cpu") as run:
+        exact = run(batch)
+    assert 0 < (rough.float() - exact).abs().max() < 0.02
+    assert network[0].weight.dtype == torch.float32
+
+
+def test_a_failure_inside_inference_restores_the_modes():
+    network = dropping().train()
+    with pytest.raises(KeyboardInterrupt), runtime.inference(network, device="cpu"):
+        raise KeyboardInterrupt
+    assert all(module.training for module in network.modules())

@@ -10,7 +10,6 @@ from course_lib.networks.layers import (
     InstanceNorm,
     ResidualBlock,
     batch_statistics,
-    evaluating,
     held_statistics,
     initialize,
     norm_layer,
@@ -271,22 +270,11 @@ def test_a_norm_without_running_statistics_stays_without():
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_evaluating_turns_off_dropout_and_uses_running_statistics(training):
-    network, batch = conv_norm(dropout=0.5).train(training), random(2, 3, 8, 8)
-    before, expected = state_of(network), copy.deepcopy(network).eval()(batch)
-    with evaluating(network):
-        assert torch.equal(network(batch), expected)
-    assert same(state_of(network), before)
-    assert modes(network) == [training] * 5
-
-
-@pytest.mark.parametrize("context", [batch_statistics, evaluating])
-@pytest.mark.parametrize("training", [True, False])
-def test_a_failure_inside_leaves_the_network_as_it_was(context, training):
+def test_a_failure_inside_leaves_the_network_as_it_was(training):
     network = conv_norm().train(training)
     before = state_of(network)
     with pytest.raises(KeyboardInterrupt):
-        use_in(context, network)
+        use_in(batch_statistics, network)
     assert modes(network) == [training] * 5
     assert network[1].track_running_stats
     assert same(state_of(network), before)
