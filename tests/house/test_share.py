@@ -103,7 +103,7 @@ def test_a_description_is_the_first_text_cut_at_a_word() -> None:
 
 CHAPTER = """# 1. A & B, "quoted" (Somebody, 2015)
 
-**The claim.** d & e are "alike".
+**The claim.** d & e are "alike": `"d" < "f"`.
 """
 
 
@@ -154,7 +154,7 @@ class Tags(HTMLParser):
 def test_a_page_names_its_card_once(site: Path) -> None:
     said = Tags(site / "notebooks" / "01_a.html").said
     assert said["og:title"] == ["1. A & B, “quoted” (Somebody, 2015)"]
-    assert said["description"] == said["og:description"] == ["d & e are “alike”."]
+    assert said["description"] == said["og:description"] == ['d & e are “alike”: "d" < "f".']
     assert said["og:url"] == ["https://x.github.io/y/notebooks/01_a.html"]
     assert said["og:image"] == ["https://x.github.io/y/_static/og.jpg"]
     assert said["og:type"] == ["article"]
