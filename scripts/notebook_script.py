@@ -34,6 +34,9 @@ if root is not None:
 for absent in ("IPython", "IPython.display", "ipywidgets", "matplotlib", "matplotlib.pyplot"):
     if absent.split(".")[0] in sys.modules or importlib.util.find_spec(absent.split(".")[0]) is None:
         sys.modules.setdefault(absent, MagicMock())
+if isinstance(sys.modules.get("IPython"), MagicMock):  # matplotlib asks it for a running shell, and for its version
+    sys.modules["IPython"].get_ipython.return_value = None
+    sys.modules["IPython"].version_info = (9, 0, 0)
 if not isinstance(sys.modules.get("matplotlib"), MagicMock):
     import matplotlib
 

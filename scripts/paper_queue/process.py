@@ -115,6 +115,8 @@ def _child(arguments: list[str], log: str, environment: dict[str, str], folder: 
             os.dup2(source.fileno(), target)
     os.environ.clear()
     os.environ.update(environment)
+    if sys.platform.startswith("linux"):  # loaders fork their workers; a fork server takes 256 open tensors at most
+        multiprocessing.set_start_method("fork", force=True)
     os.chdir(folder)
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda._is_in_bad_fork():  # something imported has woken the GPU: begin from nothing

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from course_lib import VGGFeatures, gram_matrix, losses, runtime, sample_image
+from course_lib import VGGFeatures, gram_matrix, runtime, sample_image
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
 from course_lib.optimize.image import stepper
@@ -176,12 +176,13 @@ def test_nothing_inside_a_step_waits(cuda, picture, optimizer):
 
 
 def test_fused_kernels_answer_or_are_left_alone(cuda):
+    from course_lib.losses.style import _sums_wide
     from course_lib.pretrained.vgg import _fuses
 
     for precision in (torch.bfloat16, torch.float16, torch.float32):
         for shape in ((3, 64), (64, 64), (256, 512), (8, 8)):
             assert _fuses(torch.device("cuda", 0), precision, *shape) in (True, False)
-    assert losses._sums_wide(torch.bfloat16) in (True, False)
+    assert _sums_wide(torch.bfloat16) in (True, False)
 
 
 def test_a_run_too_large_is_refused_with_the_size_that_fits(device, monkeypatch, picture):

@@ -25,9 +25,12 @@ def run(job: Job) -> None:
         raise RuntimeError("pytest is not installed here: `pip install pytest`, or leave gpu_tests out with --only")
     with stored(job, "gpu_tests") as record, tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        # options of the project's own runs need plugins that a bare machine has not
-        command = [sys.executable, "-m", "pytest", "tests/gpu", "-q", "-rf", "--tb=short", "-o", "addopts=",
-                   "-p", "no:cacheprovider", f"--junitxml={report}"]  # fmt: skip
+        # The settings of the project's own runs need plugins that a bare machine does not have; and a pack that lies
+        # inside a checkout must not test the checkout.
+        settings = Path(folder) / "pytest.ini"
+        settings.write_text("[pytest]\nmarkers =\n    gpu: needs a CUDA device\n    real_weights: needs VGG\n")
+        command = [sys.executable, "-m", "pytest", "tests/gpu", "-q", "-rf", "--tb=short", "-c", str(settings),
+                   "--rootdir", str(ROOT), "-p", "no:cacheprovider", f"--junitxml={report}"]  # fmt: skip
         if job.scale == "toy":
             command += ["-k", "quadratic or crops or refused"]
         environment = {**os.environ, "COURSE_LIB_GPU_TESTS": job.device}
