@@ -14,7 +14,14 @@ COMMANDS = (fetch, stylize, train_style, upscale, translate, models, grade)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 2 a mistake said in one sentence, 130 Ctrl-C."""
+    """Run one command.
+
+    Args:
+        arguments: those of the command line; None: ``sys.argv``.
+
+    Returns:
+        The exit code: 0 for success, 2 for an error (one sentence on standard error), 130 for Ctrl-C.
+    """
     options = _options(arguments)
     with warnings.catch_warnings():
         warnings.showwarning = _say_warning
@@ -24,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"course_lib: {error}", file=sys.stderr)
             return 2
         except RuntimeError as error:
-            if "memory" not in str(error):  # every device has its own words for it
+            if "memory" not in str(error):  # the message differs between devices
                 raise
             reason = str(error).splitlines()[0]
             print(f"course_lib: the memory is too small ({reason}); try a smaller {options.relief}", file=sys.stderr)
@@ -39,7 +46,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     options, left = parser.parse_known_args(arguments)
     if left and getattr(options, "style", "") is None and not left[0].startswith("-"):
-        options.style = left.pop(0)  # older argparse overlooks a STYLE that stands behind an option
+        options.style = left.pop(0)  # older versions of argparse miss a STYLE that comes after an option
     if left:
         parser.error(f"unrecognized arguments: {' '.join(left)}")
     return options

@@ -1,5 +1,5 @@
-"""The command line, one file a command; `course_lib.__main__` reads the words and calls them.
+"""The command line, one file per command; `course_lib.__main__` parses the arguments and runs the command.
 
-A command takes the parsed options, works, shows progress, and raises a ValueError with one sentence where it cannot.
-What a command computes belongs to `methods`.
+A command takes the parsed options, does its work, shows progress, and raises an error whose message is one sentence if
+it cannot. The computation itself belongs to `methods`.
 """

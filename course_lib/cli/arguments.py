@@ -1,4 +1,4 @@
-"""What the commands' arguments have in common, and how a command speaks."""
+"""Arguments and messages that the commands share."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def add_command(
     """Declare one command.
 
     Args:
-        commands: what `argparse` calls subparsers.
-        name: the word on the command line.
-        run: takes the parsed options.
+        commands: the subparsers of `argparse`.
+        name: the command's name on the command line.
+        run: the function to call with the parsed options.
         text: one line of help.
-        relief: the option to make smaller where the memory is too small.
+        relief: the option to reduce if the memory is too small, for the error message.
 
     Returns:
-        The command's own parser.
+        The command's parser.
     """
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.set_defaults(run=run, relief=relief)
@@ -39,27 +39,27 @@ def add_device(command: Any) -> None:
 
 
 def positive(text: str) -> int:
-    """An argument that is a whole number of at least 1."""
+    """Parse an argument that is a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
 
 
 def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """The options that were given, by name; the others are left to the method's defaults."""
+    """The options that were given, by name; for the others the method's defaults apply."""
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 def size_of(count: int) -> str:
-    """Bytes for a reader: ``"1.6 MB"``, ``"480 kB"``."""
+    """Format a number of bytes: ``"1.6 MB"``, ``"480 kB"``."""
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"
 
 
 def duration(seconds: float) -> str:
-    """Seconds for a reader: ``"12.5 s"``, ``"3 min"``."""
+    """Format a number of seconds: ``"12.5 s"``, ``"3 min"``."""
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def say(text: str) -> None:
-    """One line on standard error, where it does not mix with results."""
+    """Print one line to standard error, which keeps it apart from results."""
     print(f"course_lib: {text}", file=sys.stderr)

@@ -24,8 +24,8 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help=f"networks to fetch (default: {' and '.join(DEFAULT_NETWORKS)})",
     )
-    fetch.add_argument("--list", action="store_true", help="only show which networks there are")
-    fetch.add_argument("--refresh", action="store_true", help="download again even what is in the cache")
+    fetch.add_argument("--list", action="store_true", help="list the networks and download nothing")
+    fetch.add_argument("--refresh", action="store_true", help="download again, even if the file is in the cache")
 
 
 def run(options: argparse.Namespace) -> None:

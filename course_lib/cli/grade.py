@@ -1,4 +1,4 @@
-"""``grade``: grade a folder of submitted notebooks into a table and a text for each student."""
+"""``grade``: grade a folder of submitted notebooks; writes a table and a report for each student."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ def add(commands: Any) -> None:
     grade.add_argument("folder", metavar="FOLDER", help="student/NN_name.ipynb, or flat files")
     grade.add_argument("-o", "--output", default="grades.csv", metavar="OUT", help="the table (default: grades.csv)")
     grade.add_argument("--masters", metavar="DIR", help="the notebooks with solutions (default: the repository's)")
+    grade.add_argument("--timeout", type=float, default=300.0, metavar="S", help="seconds per notebook (default: 300)")
     grade.add_argument(
-        "--timeout", type=float, default=300.0, metavar="S", help="seconds for a notebook (default: 300)"
+        "--memory", type=float, default=4.0, metavar="GB", help="memory limit of a notebook (default: 4)"
     )
-    grade.add_argument("--memory", type=float, default=4.0, metavar="GB", help="of one notebook (default: 4)")
-    grade.add_argument("--jobs", type=positive, default=1, metavar="N", help="how many run at a time (default: 1)")
+    grade.add_argument(
+        "--jobs", type=positive, default=1, metavar="N", help="notebooks that run at the same time (default: 1)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Grade a folder of submitted notebooks: a table, and a text for each student."""
-    from course_lib.teaching import grading  # its processes need IPython, which only notebooks bring
+    """Grade a folder of submitted notebooks; write a table and a report for each student."""
+    from course_lib.teaching import grading  # here: it needs IPython, which only the notebooks' packages bring
 
     limits = grading.Limits(options.timeout, options.memory)
     masters = Path(options.masters or grading.MASTERS)

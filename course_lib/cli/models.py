@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """List name, method, size and facts of each network; only the files' headers are read."""
+    """Print name, method, facts and size of each network; reads only the headers of the files."""
     files: list[Path] = []
     with suppress(ModelError):
         files = sorted(model_files.models_folder().glob("*.safetensors"))

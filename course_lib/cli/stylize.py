@@ -1,4 +1,4 @@
-"""``stylize``: paint a photo, step by step for any painting, or in one pass of a network trained for one."""
+"""``stylize``: paint a photo like any painting by optimization, or in one pass of a network trained for a painting."""
 
 from __future__ import annotations
 
@@ -31,25 +31,27 @@ def add(commands: Any) -> None:
     stylize.add_argument("--model", help="a trained network: a file, or a name that `models` lists")
     stylize.add_argument("--tile", type=positive, metavar="N", help="with --model: compute in parts of N px")
     stylize.add_argument("--steps", type=positive, metavar="N", help="loss evaluations (default: 100)")
-    stylize.add_argument("--style-weight", type=float, metavar="X", help="more is more painting, less is more photo")
+    stylize.add_argument(
+        "--style-weight", type=float, metavar="X", help="higher: closer to the painting; lower: closer to the photo"
+    )
     stylize.add_argument(
         "--start", choices=("noise", "content", "style", "mixed"), help="the first picture (default: content)"
     )
     add_device(stylize)
-    stylize.add_argument("--seed", type=int, metavar="N", help="of the noise (default: 0)")
+    stylize.add_argument("--seed", type=int, metavar="N", help="random seed of the noise (default: 0)")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Paint a photo: step by step for any painting, or in one pass of a network trained for one."""
+    """Paint a photo like any painting by optimization, or in one pass of a network trained for a painting."""
     if options.model is not None and options.style is not None:
-        raise ValueError("give a painting (STYLE) or --model, not both: a trained network has its own painting")
+        raise ValueError("give a painting (STYLE) or --model, not both: a trained network has learned its painting")
     if options.model is None and options.style is None:
-        raise ValueError("there is nothing to paint like: give a painting (STYLE) or a trained network (--model)")
-    without_use = ("tile",) if options.model is None else _GATYS_ONLY
-    for name in without_use:
+        raise ValueError("no style was given; give a painting (STYLE) or a trained network (--model)")
+    unused = ("tile",) if options.model is None else _GATYS_ONLY
+    for name in unused:
         if getattr(options, name) is not None:
             word, other = name.replace("_", "-"), "without" if options.model is None else "with"
-            raise ValueError(f"--{word} has no meaning {other} --model; leave it out")
+            raise ValueError(f"--{word} has no effect {other} --model; leave it out")
     if options.model is None:
         _optimize(options)
     elif Path(options.content).is_dir():
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _optimize(options: argparse.Namespace) -> None:
-    """Paint, showing loss and remaining time; Ctrl-C saves the picture so far."""
+    """Optimize the picture, showing loss and remaining time; Ctrl-C saves the current picture."""
     check_writable(options.output)  # before minutes of work, not after
     content, style = load_image(options.content, options.size or 256), load_image(options.style)
     chosen = given(options, "style_weight", "start", "device", "seed")
@@ -96,11 +98,11 @@ def _optimize(options: argparse.Namespace) -> None:
 
 
 def _paint_folder(options: argparse.Namespace) -> None:
-    """Every picture of a folder into another one, under its own name; what cannot be painted is named and skipped."""
+    """Paint every picture of a folder into another folder, under the same name; report and skip files that fail."""
     source, target = Path(options.content), Path(options.output)
     if target.exists() and (not target.is_dir() or target.samefile(source)):
-        problem = "is the photos' own folder" if target.is_dir() else "is a file"
-        raise ValueError(f"{target} {problem}; name another folder for the painted pictures")
+        problem = "is the folder of the photos" if target.is_dir() else "is a file"
+        raise ValueError(f"{target} {problem}; give another folder for the painted pictures")
     method, model = load_for("stylize", options.model)
     files = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
     painted = 0
@@ -115,5 +117,5 @@ def _paint_folder(options: argparse.Namespace) -> None:
         save_image(image, target / (file.name if file.suffix.lower() in FORMATS else f"{file.name}.png"))
         painted += 1
     if not painted:
-        raise ValueError(f"{source} has no picture that could be painted among its {len(files)} files")
+        raise ValueError(f"{source} has {len(files)} files, but none could be painted")
     print(f"{target}: {painted} pictures")

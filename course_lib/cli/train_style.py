@@ -26,29 +26,33 @@ def add(commands: Any) -> None:
     text = "train a network that paints any photo like one painting in one pass (Johnson et al., 2016)"
     train = add_command(commands, "train-style", run, text, "--size or --batch")
     train.add_argument("style", metavar="STYLE", help="the painting: a file, or a name such as great_wave")
-    add_output(train, "the model to write (.safetensors); its checkpoint and preview stand beside it")
-    train.add_argument("--photos", metavar="FOLDER", help="photos to learn from (default: those of the package)")
+    add_output(train, "the model file to write (.safetensors); checkpoint and preview are written next to it")
+    train.add_argument("--photos", metavar="FOLDER", help="training photos (default: those of the package)")
     train.add_argument(
         "--config", choices=("fast", "quick", "paper", "released"), default="fast",
-        help="settings to begin from: fast (the default; about half an hour on two CPU cores), quick (a minute; best "
-        "with --start), paper (its text) or released (its authors' code): hours on a GPU",
+        help="settings to begin with: fast (the default; about half an hour on two CPU cores), quick (a minute; best "
+        "with --start), paper (as printed) or released (the authors' code), both hours on a GPU",
     )  # fmt: skip
-    train.add_argument("--steps", type=positive, metavar="N", help="batches to learn from")
-    train.add_argument("--size", type=positive, metavar="N", help="side of the crops to learn from, in pixels")
-    train.add_argument("--batch", type=positive, metavar="N", help="crops a step")
-    train.add_argument("--style-weight", type=float, metavar="X", help="more is more painting, less is more photo")
-    train.add_argument("--start", metavar="MODEL", help="a trained network to go on from: a file or a name")
-    train.add_argument("--preview", metavar="PHOTO", help="a photo to watch (default: the first crop of the batch)")
+    train.add_argument("--steps", type=positive, metavar="N", help="training steps, one batch each")
+    train.add_argument("--size", type=positive, metavar="N", help="side of the training crops in pixels")
+    train.add_argument("--batch", type=positive, metavar="N", help="crops per step")
+    train.add_argument(
+        "--style-weight", type=float, metavar="X", help="higher: closer to the painting; lower: closer to the photo"
+    )
+    train.add_argument("--start", metavar="MODEL", help="a trained network to start from: a file or a name")
+    train.add_argument(
+        "--preview", metavar="PHOTO", help="photo for the preview (default: the first crop of the batch)"
+    )
     train.add_argument(
         "--preview-every", type=positive, default=200, metavar="N", help="steps between previews (default: 200)"
     )
-    train.add_argument("--fresh", action="store_true", help="begin anew instead of going on from the checkpoint")
+    train.add_argument("--fresh", action="store_true", help="start again instead of resuming from the checkpoint")
     add_device(train)
-    train.add_argument("--seed", type=int, metavar="N", help="of the first weights and the crops (default: 0)")
+    train.add_argument("--seed", type=int, metavar="N", help="random seed of weights and crops (default: 0)")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train a network for one painting; stopped by Ctrl-C or a kill, the same command goes on from its checkpoint."""
+    """Train a network for one painting; after Ctrl-C or a kill, the same command resumes from the checkpoint."""
     output = Path(options.output)
     checkpoint, preview = output.with_suffix(".checkpoint"), output.with_suffix(".preview.jpg")
     _check_model_place(output, preview)
@@ -58,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     config = replace(_configuration(options.config), **chosen)
     photo = None if options.preview is None else load_image(options.preview, _PREVIEW_SIZE)
     if options.photos is not None and not Path(options.photos).is_dir():
-        raise ValueError(f"{options.photos} is no folder; --photos wants one with pictures (.jpg, .png, .webp)")
+        raise ValueError(f"{options.photos} is not a folder; --photos needs a folder with pictures (.jpg, .png, .webp)")
     start = None if options.start is None else johnson.load(options.start)
     if options.fresh:
         checkpoint.unlink(missing_ok=True)
@@ -70,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
                 bar.initial = bar.n = bar.last_print_n = progress.step - 1
                 bar.write(f"resuming at step {progress.step}")
             latest[:] = [progress]
-            if bar.update():  # the bar was drawn anew: often enough to look at a number on the device
+            if bar.update():  # the bar was redrawn; reading the loss at every step would slow the device down
                 bar.set_postfix(loss=f"{progress.losses['total']:.3g}")
             if progress.step % options.preview_every == 0:
                 save_image(progress.image(), preview)
@@ -84,9 +88,9 @@ def run(options: argparse.Namespace) -> None:
         except KeyboardInterrupt:
             bar.close()
             done = f"stopped after step {latest[0].step}" if latest else "stopped"
-            more = "no checkpoint was written yet, so the same command begins anew"
+            more = "no checkpoint was written yet, so the same command starts again"
             if checkpoint.exists():
-                more = f"the same command goes on from the last checkpoint, {checkpoint}"
+                more = f"the same command resumes from the last checkpoint, {checkpoint}"
             say(f"{done}; {more}")
             raise SystemExit(130) from None
     if model.stopped and not model.facts["steps"]:
@@ -109,7 +113,7 @@ def _configuration(word: str) -> johnson.Config:
 
 
 def _painting(word: str) -> tuple[str, Any]:
-    """Name and picture of a file or, where there is none, of one of the project's own paintings."""
+    """Name and picture of a file or, if there is no such file, of one of the project's paintings."""
     if not Path(word).exists() and word in sample_names():
         return word, sample_image(word)
     try:
@@ -118,13 +122,15 @@ def _painting(word: str) -> tuple[str, Any]:
         if Path(word).exists() or Path(word).suffix:
             raise
         known = ", ".join(sample_names("style"))
-        raise ImageError(f"no file is named {word}, and no painting of the project; those are {known}") from None
+        raise ImageError(
+            f"there is no file {word} and no painting of that name in the project; its paintings are {known}"
+        ) from None
 
 
 def _check_model_place(output: Path, preview: Path) -> None:
-    """Refuse a place where a model could not be written, before hours of work."""
+    """Refuse a path where the model could not be written, before hours of work."""
     if output.suffix != ".safetensors":
-        raise ValueError(f"a model's file ends in .safetensors, got {output}")
+        raise ValueError(f"the name of a model file must end in .safetensors, got {output}")
     if output.is_dir():
         raise ValueError(f"{output} is a folder; give the name of a file")
-    check_writable(preview)  # which stands in the same folder
+    check_writable(preview)  # in the same folder as the model

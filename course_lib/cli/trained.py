@@ -1,4 +1,4 @@
-"""Which method a model file belongs to: the file says so itself."""
+"""Load a model file with the method that wrote it; the file stores the method's name."""
 
 from __future__ import annotations
 
@@ -11,26 +11,32 @@ from course_lib import methods
 from course_lib.training import model_files
 from course_lib.training.model_files import ModelError
 
-_MODULES = [import_module(f"{methods.__name__}.{found.name}") for found in pkgutil.iter_modules(methods.__path__)]
-METHODS: dict[str, Any] = {module.KIND: module for module in _MODULES if hasattr(module, "KIND")}  # those with files
+_MODULES = [import_module(f"{methods.__name__}.{module.name}") for module in pkgutil.iter_modules(methods.__path__)]
+METHODS: dict[str, Any] = {
+    module.KIND: module for module in _MODULES if hasattr(module, "KIND")
+}  # methods without model files have no KIND
 VERBS = ("stylize", "translate", "generate", "upscale")
 
 
 def load_for(verb: str, name: str | Path) -> tuple[Any, Any]:
-    """The method and the model of a file, or of the name of a network that comes with the package.
+    """Load a trained model together with its method.
 
     Args:
-        verb: what is to be done with it: "stylize", "translate", "upscale".
+        verb: the function to be called: "stylize", "translate", "generate" or "upscale".
+        name: a model file, or the name of a network that comes with the package.
+
+    Returns:
+        The module of `course_lib.methods` and its model.
 
     Raises:
-        ModelError: no such model, a damaged one, or one that does something else; the message says what it does.
+        ModelError: there is no such model, it is damaged, or its method has another verb; the message names it.
     """
     path = model_files.model_path(name)
     kind = model_files.read_header(path).kind
     if kind not in METHODS:
-        raise ModelError(f"{path} is a {kind} model, which this version does not know; it knows {', '.join(METHODS)}")
+        raise ModelError(f"{path} is a {kind} model; this version can read only {', '.join(METHODS)}")
     method = METHODS[kind]
     if not hasattr(method, verb):
         (own,) = (word for word in VERBS if hasattr(method, word))
-        raise ModelError(f"{path} is a {kind} model: it can {own}, not {verb}")
+        raise ModelError(f"{path} is a {kind} model; it can {own}, not {verb}")
     return method, method.load(path)

@@ -11,7 +11,7 @@ from course_lib.data.pairs import nearest
 from course_lib.data.sketch import pencil
 from course_lib.images import check_writable, load_image, resize, save_image
 
-_MAP_COLORS = 32  # a label map has fewer colors, a photograph thousands
+_MAP_COLORS = 32  # a label map has fewer, a photograph thousands
 
 
 def add(commands: Any) -> None:
@@ -21,12 +21,12 @@ def add(commands: Any) -> None:
     translate.add_argument("image", metavar="IN", help="the label map or the sketch: a file")
     add_output(translate, "where to save (.png, .jpg, .webp)")
     translate.add_argument("--model", required=True, help="a trained generator: a file, or a name that `models` lists")
-    translate.add_argument("--pencil", action="store_true", help="IN is a photo: draw its edges first")
+    translate.add_argument("--pencil", action="store_true", help="IN is a photo: turn it into a sketch first")
     translate.add_argument(
-        "--size", type=positive, metavar="N", help="long side in pixels, rounded to what the generator can halve"
+        "--size", type=positive, metavar="N", help="long side in pixels, rounded to a multiple of the generator's size"
     )
     add_device(translate)
-    translate.add_argument("--seed", type=int, default=0, metavar="N", help="of the dropout (default: 0)")
+    translate.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the dropout (default: 0)")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ def add(commands: Any) -> None:
     upscale.add_argument("image", metavar="IN", help="the picture: a file")
     add_output(upscale, "where to save (.png, .jpg, .webp)")
     upscale.add_argument("--model", required=True, help="a trained network: a file, or a name that `models` lists")
-    upscale.add_argument("--tile", type=positive, metavar="N", help="compute in parts of N px of IN")
+    upscale.add_argument("--tile", type=positive, metavar="N", help="compute in tiles of N px of IN")
     add_device(upscale)
 
 

@@ -1,9 +1,9 @@
-"""What is where in a photograph: a small fully convolutional network that scores generated pictures.
+"""A small segmentation network that scores generated pictures.
 
-Isola et al. 2017 (Section 4.1) ask a network that was trained on real photographs to find the labels in a generated
-one: where it finds what the generator was told to paint, the picture is believable. Theirs is an FCN-8s on VGG-16
-for Cityscapes (Long et al. 2015); this one reads three layers of the same VGG-16 through 1×1 convolutions and learns
-in a minute or two.
+Isola et al. 2017 (Section 4.1) let a network that was trained on real photographs predict the labels of generated ones;
+the better its prediction agrees with the label map that the generator got, the more realistic the picture. They use
+FCN-8s on VGG-16, trained on Cityscapes (Long et al. 2015). This network uses three layers of VGG-16, each followed by a
+1×1 convolution, and trains in a minute or two.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ _LAYERS = ("relu2_2", "relu3_3", "relu4_3")  # with strides 2, 4 and 8
 
 
 class Segmenter(nn.Module):
-    """Photographs (N, 3, H, W) in [0, 1] → logits (N, K, H, W) of K classes, for sides from 16 px on.
+    """Photographs (N, 3, H, W) in [0, 1], at least 16 px on each side → logits (N, K, H, W) of K classes.
 
     Args:
         classes: K.
         channels: of each layer after its 1×1 convolution.
         weights: of VGG-16, see `course_lib.pretrained.vgg.VGGFeatures`.
+        precision: number format of VGG-16.
     """
 
     def __init__(
@@ -62,13 +63,23 @@ def train_segmenter(
     pairs: Any, *, num_steps: int = 600, batch_size: int = 4, weights: str | Path | None = "default", seed: int = 0,
     checkpoint: str | Path | None = None,
 ) -> Segmenter:  # fmt: skip
-    """Learn to find the labels of real photographs, by the cross-entropy of each pixel.
+    """Train a segmenter on real photographs and their label maps, by the cross-entropy of each pixel.
+
+    Background pixels do not count: their true class is unknown.
 
     Args:
-        pairs: a map-style dataset of (2, 3, H, W): label map, photograph.
-        seed: of the first weights and of the order.
+        pairs: a map-style dataset of (2, 3, H, W) in [0, 1]: label map, photograph.
+        num_steps, batch_size: length of the training.
+        weights: of VGG-16, see `course_lib.pretrained.vgg.VGGFeatures`.
+        seed: of the initial weights and of the order of the pairs.
+        checkpoint: a file; if it exists, the run resumes from it (`course_lib.training.loop.fit`).
 
-    Background counts for nothing: nobody said what is there.
+    Returns:
+        The trained network, on the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or belongs to another run.
+        WeightsError: the weights of VGG-16 can be neither found nor downloaded.
     """
     device = runtime.pick_device()
     with runtime.seeded(seed, torch.device("cpu")):
@@ -85,17 +96,20 @@ def train_segmenter(
 
 
 def find_classes(images: Tensor, network: Segmenter) -> Tensor:
-    """The likeliest class of each pixel but background: (N, 3, H, W) in [0, 1] → (N, H, W), indices of `CLASSES`."""
+    """The likeliest class of each pixel except background: (N, 3, H, W) in [0, 1] → (N, H, W), indices of `CLASSES`."""
     with torch.inference_mode():
         return torch.cat([network(image)[:, 1:].argmax(1) + 1 for image in images.split(8)])
 
 
 def pixel_accuracy(classes: Tensor, labels: Tensor) -> float:
-    """The part of the pixels whose class is right, background left out (Isola et al. 2017, Table 1).
+    """The fraction of pixels whose class is right, without background (Isola et al. 2017, Table 1).
 
     Args:
         classes: (N, H, W), indices of `CLASSES`, for example from `find_classes`.
         labels: (N, 3, H, W), label maps in [0, 1].
+
+    Returns:
+        From 0 to 1; NaN if all pixels are background.
 
     >>> sky, wall = (torch.tensor(CLASSES[name]) / 255 for name in ("sky", "building"))
     >>> labels = torch.stack((sky, wall), 1).view(1, 3, 1, 2)

@@ -1,7 +1,7 @@
-"""What is minimized, as functions and modules: style and content, perceptual, adversarial.
+"""Loss functions: style and content, perceptual, adversarial.
 
-`style` has the functions of one layer, `perceptual` joins them over the layers of a VGG with their gradient in closed
-form, `adversarial` has what the two networks of a GAN minimize. The weights and layers that a paper chose belong to its
+`style` has the losses of one layer, `perceptual` sums them over the layers of a VGG with the gradient in closed form,
+and `adversarial` has the losses of the two networks of a GAN. The weights and layers that a paper chose belong to its
 file in `methods`. The functions of `style` can be imported from here: ``from course_lib.losses import gram_matrix``.
 """
 

@@ -1,13 +1,13 @@
-"""What two players of a GAN want: three objectives, as functions of the discriminator's logits.
+"""Losses of generator and discriminator for three GAN objectives, as functions of the discriminator's logits.
 
     V(G, D) = E log D(y) + E log(1 − D(G(z)))          D maximizes, G minimizes (Goodfellow et al. 2014, Eq. 1)
 
-D(y) = sigmoid(logit). All three leave the discriminator's optimum where real and fake are equally likely at its
-"undecided"; they differ in the slope that the generator gets.
+D(y) = sigmoid(logit). Where real and fake are equally likely, the best discriminator gives D = ½ (d = ½ for least
+squares). The objectives differ in the gradient that the generator receives.
 
     objective          the discriminator minimizes           the generator minimizes
-    "minimax"          −log D(y) − log(1 − D(G(z)))          log(1 − D(G(z)))       no slope when D is sure
-    "non-saturating"   the same                              −log D(G(z))           the slope stays (Section 3)
+    "minimax"          −log D(y) − log(1 − D(G(z)))          log(1 − D(G(z)))       vanishes when D rejects fakes
+    "non-saturating"   the same                              −log D(G(z))           does not vanish (Section 3)
     "least-squares"    (d(y) − 1)² + d(G(z))²                (d(G(z)) − 1)²         d: the logit (Mao et al. 2017)
 """
 
@@ -20,7 +20,17 @@ OBJECTIVES = ("non-saturating", "least-squares", "minimax")
 
 
 def real_loss(logits: Tensor, objective: str = "non-saturating") -> Tensor:
-    """What the discriminator pays for its verdict on real pictures: a mean over all logits, of any shape.
+    """The discriminator's loss on real pictures.
+
+    Args:
+        logits: of the discriminator for real pictures, any shape.
+        objective: one of `OBJECTIVES`.
+
+    Returns:
+        A scalar, the mean over all logits.
+
+    Raises:
+        ValueError: an unknown objective.
 
     >>> import torch
     >>> round(real_loss(torch.zeros(3)).item(), 4)  # undecided: −log ½
@@ -33,7 +43,7 @@ def real_loss(logits: Tensor, objective: str = "non-saturating") -> Tensor:
 
 
 def fake_loss(logits: Tensor, objective: str = "non-saturating") -> Tensor:
-    """What the discriminator pays for its verdict on the generator's pictures."""
+    """The discriminator's loss on fakes; arguments, result and errors as in `real_loss`."""
     _check(objective)
     if objective == "least-squares":
         return logits.square().mean()
@@ -41,10 +51,20 @@ def fake_loss(logits: Tensor, objective: str = "non-saturating") -> Tensor:
 
 
 def generator_loss(logits: Tensor, objective: str = "non-saturating") -> Tensor:
-    """What the generator pays for the same verdict.
+    """The generator's loss, from the discriminator's logits for fakes.
+
+    Args:
+        logits: of the discriminator for fakes, any shape.
+        objective: one of `OBJECTIVES`.
+
+    Returns:
+        A scalar, the mean over all logits.
+
+    Raises:
+        ValueError: an unknown objective.
 
     >>> import torch
-    >>> sure = torch.tensor(-8.0, requires_grad=True)  # a fake, and the discriminator knows
+    >>> sure = torch.tensor(-8.0, requires_grad=True)  # a fake that the discriminator rejects
     >>> for objective in ("minimax", "non-saturating"):
     ...     print(objective, round(torch.autograd.grad(generator_loss(sure, objective), sure)[0].item(), 3))
     minimax -0.0

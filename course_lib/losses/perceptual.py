@@ -1,9 +1,9 @@
-"""Features and losses joined: the content and style terms of one network, with their gradient in closed form.
+"""The content and style terms of one network, with their gradient in closed form.
 
-Gatys et al. 2016 print the gradients of their two losses (Eqs. 2 and 6). So nothing has to be recorded and
-differentiated: the gradient of all terms together is *one* walk from the deepest layer to the image that adds
-(F − P) and (G − A) F where they belong, masks by the ReLU, and convolves back. `PerceptualLoss` is an ordinary
-differentiable function around that walk: it can be added to any other term, weighted, and differentiated once.
+Gatys et al. 2016 give the gradients of their two losses (Eqs. 2 and 6), so autograd need not record the network. *One*
+backward pass from the deepest layer to the image computes the gradient of all terms together: it adds the multiples of
+(F − P) and (G − A) F at each layer, applies the mask of the ReLU, and convolves back. `PerceptualLoss` wraps it as an
+ordinary differentiable function: it can be weighted, added to other terms, and differentiated once.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ class PerceptualLoss(nn.Module):
     """Weighted content and style terms of a picture.
 
     Args:
-        network: a `VGGFeatures` that answers for all the layers below.
+        network: a `VGGFeatures` whose `layers` include all layers named below.
         content: content layer → weight of its term.
         style: style layer → weight of its term.
         convention: how the terms are scaled; ``losses.SIZE_INDEPENDENT`` by default.
 
-    Give the targets with `set_content` and `set_style`, then call it with pictures.
+    Raises:
+        ValueError: a layer that the network does not return.
+
+    Set the targets with `set_content` and `set_style`, then call the module with pictures.
 
     >>> network = VGGFeatures(layers=["relu1_1", "relu2_1"], weights=None)
     >>> loss = PerceptualLoss(network, content={"relu2_1": 1.0}, style={"relu1_1": 100.0})
@@ -58,39 +61,50 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         self.network, self.convention = network, convention
         self.content, self.style = dict(content or {}), dict(style or {})
-        strange = [layer for layer in (*self.content, *self.style) if layer not in network.layers]
-        if strange:
-            raise ValueError(f"the network does not answer for {strange}; it does for {', '.join(network.layers)}")
+        unknown = [layer for layer in (*self.content, *self.style) if layer not in network.layers]
+        if unknown:
+            raise ValueError(f"the network does not return {unknown}; its layers are {', '.join(network.layers)}")
         self.names = (*(f"content/{layer}" for layer in self.content), *(f"style/{layer}" for layer in self.style))
         self.content_targets: dict[str, Tensor] = {}  # layer → features (N, C, h, w)
         self.style_targets: dict[str, Tensor] = {}  # layer → Gram matrix (N or 1, C, C), mean over positions
 
     @torch.no_grad()
     def set_content(self, image: Tensor) -> None:
-        """Take the content targets from `image`, (N, 3, H, W) in [0, 1]: one for each picture to come."""
-        with torch.autocast(image.device.type, enabled=False):  # the network has a precision of its own
+        """Compute the content targets.
+
+        Args:
+            image: (N, 3, H, W) in [0, 1]; `forward` compares its n-th picture with the n-th one here.
+        """
+        with torch.autocast(image.device.type, enabled=False):  # the network sets its own precision
             self.content_targets = self.network(image, tuple(self.content))
 
     @torch.no_grad()
     def set_style(self, images: Sequence[Tensor], blend: Sequence[float] | None = None) -> None:
-        """Take the style targets from one or several images, (1, 3, h, w) each, any size.
+        """Compute the style targets.
 
         Args:
+            images: one or several, each (1, 3, h, w) in [0, 1], any size.
             blend: a weight for each image; equal by default (`losses.blend_grams`).
+
+        Raises:
+            ValueError: not one weight for each image, or invalid weights.
         """
-        found = [self.network(image) for image in images]
+        features_of_images = [self.network(image) for image in images]
         for layer in self.style:
-            grams = [gram_matrix(features[layer], mean=True) for features in found]
+            grams = [gram_matrix(features[layer], mean=True) for features in features_of_images]
             self.style_targets[layer] = blend_grams(grams, blend or [1.0] * len(grams))
 
     def forward(self, image: Tensor) -> Tensor:
-        """All terms, weighted, in the order of `names`: (K,) float32. Add them up for the loss.
+        """All weighted terms; their sum is the loss.
 
         Args:
             image: (N, 3, H, W) in [0, 1]; terms are summed over the batch.
 
+        Returns:
+            (K,) float32, in the order of `names`.
+
         Raises:
-            ValueError: no targets yet, or targets of another size; the image as in `VGGFeatures.forward`.
+            ValueError: missing targets, or targets of another size; for the image, as `VGGFeatures.forward`.
         """
         self._check_targets()
         with torch.autocast(image.device.type, enabled=False):
@@ -99,13 +113,13 @@ class PerceptualLoss(nn.Module):
 
     @torch.no_grad()
     def with_gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The terms, and the gradient of their sum, without autograd: what an optimizer of pictures calls.
+        """The terms and the gradient of their sum, without autograd, for optimizing a picture.
 
         Args:
             image: (N, 3, H, W) in [0, 1].
 
         Returns:
-            the terms as `forward` gives them, (K,) float32, and (N, 3, H, W) float32.
+            The terms as `forward` returns them, (K,) float32, and the gradient, (N, 3, H, W) float32.
 
         Raises:
             ValueError: as `forward`.
@@ -157,7 +171,7 @@ class PerceptualLoss(nn.Module):
 
 
 class _ClosedForm(torch.autograd.Function):
-    """The terms on the way up; one walk back for the gradient of whatever was made of them."""
+    """Forward: the terms. Backward: their gradient, weighted by the upstream gradient, in one pass."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, loss: PerceptualLoss) -> Tensor:
@@ -172,6 +186,6 @@ class _ClosedForm(torch.autograd.Function):
 
 
 def _as_rows(features: Tensor) -> Tensor:
-    """(N, C, h, w), channels-last, as (N, h·w, C) over the same memory: a view or an error, never a copy."""
+    """(N, C, h, w), channels-last, as (N, h·w, C): a view of the same memory, or an error; never a copy."""
     count, channels, height, width = features.shape
     return features.permute(0, 2, 3, 1).view(count, height * width, channels)

@@ -3,7 +3,7 @@
 Symbols, as in Gatys et al. 2016: F (features of the picture), P (features of the content image), one layer
 with N channels and M = h·w positions; G (Gram matrix of the picture), A (Gram matrix of the style image).
 
-Every paper divides the same two sums by something else. Here the Gram matrix of the *targets* is always the
+The papers use the same two sums with different divisors. Here the Gram matrix of the *targets* is always the
 mean over positions (Ĝ = G / M), and a `Convention` holds the two coefficients in which the papers differ.
 """
 
@@ -34,13 +34,16 @@ class Convention:
     layers: str  # how the style layers are joined: "mean" or "sum"
 
     def join(self, weight: float, layers: Sequence[str], shares: Sequence[float] | None = None) -> dict[str, float]:
-        """One weight for each layer: how the terms of several layers add up to a loss with the factor `weight`.
+        """The weight of each layer's term, so that the terms add up to the joined loss times `weight`.
 
         Args:
             weight: the factor before the joined loss: α, β, λ_c, λ_s.
             layers: their names.
-            shares: the paper's w_l, one for each layer; None: equal. Where a paper takes the mean they are scaled to
-                sum to one; where it takes the sum they are factors.
+            shares: the paper's w_l, one for each layer; None: equal. If the convention takes the mean, they are scaled
+                to sum to one; if it takes the sum, they are factors.
+
+        Returns:
+            Layer → weight.
 
         >>> SIZE_INDEPENDENT.join(100.0, ["relu1_1", "relu2_1"]), JOHNSON.join(100.0, ["relu1_2", "relu2_2"])
         ({'relu1_1': 50.0, 'relu2_1': 50.0}, {'relu1_2': 100.0, 'relu2_2': 100.0})
@@ -50,9 +53,11 @@ class Convention:
         return {layer: weight * share / whole for layer, share in zip(layers, own, strict=True)}
 
     def content_coefficient(self, channels: int, positions: int) -> float:
+        """c, the factor before Σ(F − P)², for a layer of N channels and M positions."""
         return self.content / (channels * positions if self.content_per_entry else 1)
 
     def style_coefficient(self, channels: int) -> float:
+        """s, the factor before Σ(Ĝ − Â)², for a layer of N channels."""
         return self.style / channels**2
 
     def content_slope(self, channels: int, positions: int) -> float:
@@ -118,7 +123,7 @@ def gram_matrix(features: Tensor, *, mean: bool = False) -> Tensor:
         raise ValueError(f"expected features of shape (N, C, H, W), got {tuple(features.shape)}")
     f = features.flatten(2)  # (N, C, M)
     if f.is_cuda and f.dtype in _HALF and not (torch.is_grad_enabled() and f.requires_grad) and _sums_wide(f.dtype):
-        gram = torch.bmm(f, f.transpose(1, 2), out_dtype=torch.float32)  # half the bytes, the same sums
+        gram = torch.bmm(f, f.transpose(1, 2), out_dtype=torch.float32)  # reads half the bytes and gives the same sums
     else:
         f = _at_least_float32(f)
         gram = f @ f.transpose(1, 2)  # (N, C, C)
@@ -127,7 +132,7 @@ def gram_matrix(features: Tensor, *, mean: bool = False) -> Tensor:
 
 @lru_cache(maxsize=2)
 def _sums_wide(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch multiplies matrices of `dtype` on CUDA and gives back the float32 sums (from 2.8 on)."""
+    """Whether this PyTorch can return the float32 sums of a product of `dtype` matrices on CUDA (2.8 and later)."""
     one = torch.ones(1, 8, 8, dtype=dtype, device="cuda")
     try:
         return bool(torch.bmm(one, one, out_dtype=torch.float32).dtype == torch.float32)
@@ -143,7 +148,7 @@ def content_loss(features: Tensor, target: Tensor, convention: Convention = SIZE
         convention: by default the mean over channels and positions, ½ mean (F − P)².
 
     Returns:
-        A scalar, summed over the batch. 0 where the features agree.
+        A scalar, summed over the batch; 0 if the features agree.
 
     Raises:
         ValueError: if the shapes differ.
@@ -161,31 +166,31 @@ def content_loss(features: Tensor, target: Tensor, convention: Convention = SIZE
 def style_loss(features: Tensor, target_gram: Tensor, convention: Convention = SIZE_INDEPENDENT) -> Tensor:
     """One layer's distance of Gram matrices, 1/(4N²M²) Σ (G − A)² (Gatys et al. 2016, Eq. 4).
 
-    Written with means over positions, 1/(4N²) Σ (G/M − A/M_A)², which is the same where both images have one
-    size and stays meaningful where they have not.
+    Computed with means over positions, 1/(4N²) Σ (G/M − A/M_A)², which is the same for images of equal size and
+    stays meaningful for images of different sizes.
 
     Args:
         features: (N, C, H, W) of the picture.
         target_gram: (N or 1, C, C), ``gram_matrix(style_features, mean=True)``.
-        convention: its style coefficient; ours and Gatys' agree.
+        convention: only its style coefficient is used; SIZE_INDEPENDENT and GATYS have the same one.
 
     Returns:
         A scalar, summed over the batch.
 
     Raises:
-        ValueError: if the channel counts differ, or the number of targets is neither 1 nor that of the pictures.
+        ValueError: if the channel counts differ, or the number of targets is neither 1 nor N.
     """
     count, channels = features.shape[:2]
     if target_gram.ndim != 3 or target_gram.shape[1:] != (channels, channels) or len(target_gram) not in (1, count):
         raise ValueError(
             f"features of {channels} channels need a Gram matrix (1, {channels}, {channels}), "
-            f"got {tuple(target_gram.shape)}; are both from the same layer, one target or one a picture?"
+            f"got {tuple(target_gram.shape)}; are both from the same layer, with one target in all or one per picture?"
         )
     return gram_distance(gram_matrix(features, mean=True) - target_gram, convention)
 
 
 def gram_distance(difference: Tensor, convention: Convention = SIZE_INDEPENDENT) -> Tensor:
-    """`style_loss` from the difference Ĝ − Â, (N, C, C): for callers that need the difference again.
+    """`style_loss` from the difference Ĝ − Â, (N, C, C): for callers that also use the difference elsewhere.
 
     Returns:
         A scalar, summed over the batch.
@@ -194,9 +199,13 @@ def gram_distance(difference: Tensor, convention: Convention = SIZE_INDEPENDENT)
 
 
 def content_gradient(features: Tensor, target: Tensor) -> Tensor:
-    """Gradient of Eq. 1 with respect to the pre-activation: F − P where F > 0, else 0 (Eq. 2).
+    """Gradient of Eq. 1 with respect to the *pre*-activation: F − P where F > 0, else 0 (Gatys et al. 2016, Eq. 2).
 
-    Args and Returns: (N, C, H, W), rectified features.
+    Args:
+        features, target: (N, C, H, W), rectified.
+
+    Returns:
+        (N, C, H, W).
     """
     return (features - target) * (features > 0)
 
@@ -204,8 +213,8 @@ def content_gradient(features: Tensor, target: Tensor) -> Tensor:
 def style_gradient(features: Tensor, target_gram: Tensor) -> Tensor:
     """Gradient of Eq. 4 with respect to the *pre*-activation (Gatys et al. 2016, Eq. 6).
 
-    ∂E/∂F = 1/(N²M²) (G − A) F where F > 0, else 0: the mask is the ReLU's own derivative, so this is what
-    reaches the convolution below, not the gradient at the rectified features themselves.
+    ∂E/∂F = 1/(N²M²) (G − A) F where F > 0, else 0. The mask is the derivative of the ReLU, so this is the
+    gradient that the convolution below receives, not the gradient with respect to the rectified features.
 
     Args:
         features: (N, C, H, W), rectified.
@@ -243,9 +252,13 @@ def total_variation_loss(image: Tensor) -> Tensor:
 
 
 def total_variation_gradient(image: Tensor) -> Tensor:
-    """Gradient of `total_variation_loss`: twice each difference over the number of pairs, to both its pixels.
+    """Gradient of `total_variation_loss`: ±2 · difference / number of pairs, added to both pixels of each pair.
 
-    Args and Returns: (N, C, H, W).
+    Args:
+        image: (N, C, H, W).
+
+    Returns:
+        (N, C, H, W).
     """
     gradient = torch.zeros_like(image)
     for axis in (-1, -2):
@@ -260,15 +273,18 @@ def total_variation_gradient(image: Tensor) -> Tensor:
 def blend_grams(grams: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """The weighted mean of several styles' Gram matrices, Σ w_k A_k with Σ w_k = 1.
 
-    Minimizing the distance to this mean is minimizing Σ w_k ‖G − A_k‖²: the two differ by a constant, because
-    ‖G − A‖² is quadratic in G. So several styles cost no more than one.
+    Minimizing the distance to this mean also minimizes Σ w_k ‖G − A_k‖²: the two differ by a constant, because
+    ‖G − A‖² is quadratic in G. Several styles therefore cost no more than one.
 
     Args:
         grams: each (1, C, C).
-        weights: one nonnegative number each, not all zero; scaled to sum to one.
+        weights: one nonnegative number for each Gram matrix, not all zero; scaled to sum to one.
+
+    Returns:
+        (1, C, C).
 
     Raises:
-        ValueError: for other weights.
+        ValueError: another number of weights, a negative or non-finite one, or only zeros.
     """
     total = sum(weights)
     if len(weights) != len(grams) or not all(w >= 0 for w in weights) or not 0 < total < math.inf:

@@ -1,4 +1,4 @@
-"""What the configurations of all methods have in common: how a value is refused."""
+"""Checks that the configurations of all methods share."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ def check(
     layers: Sequence[str] = (),
     choices: Mapping[str, Sequence[object]] | None = None,
 ) -> None:
-    """Refuse a field whose value makes no sense, and say what would.
+    """Refuse a configuration with an invalid value, and say what is allowed.
 
     Args:
-        whole: whole numbers → the least of each.
-        positive, nonnegative: finite numbers above 0, and of at least 0.
-        fractions: numbers from 0 to 1.
-        layers: tuples of at least one layer name.
-        choices: words or numbers → those allowed.
+        config: the dataclass to check; the other arguments name its fields.
+        whole: fields that are whole numbers → the smallest value allowed.
+        positive, nonnegative: fields that are finite numbers above 0, or at least 0.
+        fractions: fields that are numbers in [0, 1].
+        layers: fields that are tuples of at least one layer name.
+        choices: fields that are words or numbers → the values allowed.
 
     Raises:
-        ValueError: names the field, what came and what is expected.
+        ValueError: an invalid value; the message names the field, the value and what is expected.
     """
     for name, least in (whole or {}).items():
         value = getattr(config, name)
@@ -57,12 +58,13 @@ def check_shares(name: str, shares: Sequence[float], count: int, what: str) -> N
     """Refuse weights that cannot be scaled to sum to one.
 
     Args:
-        name: of the field.
-        shares: one weight for each of `count` things.
-        what: what these things are, for the message: "style layers".
+        name: of the field that holds the weights.
+        shares: the weights.
+        count: how many weights are expected.
+        what: what is weighted, for the message: "style layers".
 
     Raises:
-        ValueError: another number of weights, a negative or non-finite one, or only zeros.
+        ValueError: not `count` weights, a negative or non-finite one, or only zeros.
     """
     if len(shares) != count or not all(math.isfinite(w) and w >= 0 for w in shares) or sum(shares) <= 0:
         raise ValueError(f"{name} must be {count} numbers of at least 0 for the {what}, not all 0; got {shares}")
@@ -73,10 +75,15 @@ def _is_number(value: object) -> bool:
 
 
 def check_same(a: object, b: object, names: Sequence[str]) -> None:
-    """Refuse a trained model `a` to start from whose network is not shaped like that of `b`.
+    """Refuse to start from a model whose network has another shape.
+
+    Args:
+        a: configuration of the trained model to start from.
+        b: configuration of the network to train.
+        names: the fields that set the network's shape.
 
     Raises:
-        ValueError: names the first field that differs.
+        ValueError: a field differs; the message names the first one.
     """
     for name in names:
         if getattr(a, name) != getattr(b, name):

@@ -1,15 +1,17 @@
-"""Generative adversarial networks (Goodfellow et al. 2014), and with a class to ask for (Mirza & Osindero 2014).
+"""Generative adversarial networks (Goodfellow et al. 2014), with or without classes (Mirza & Osindero 2014).
 
-A generator G makes x from noise z, a discriminator D says how likely x is to be real, and they play
+A generator G makes x from noise z, a discriminator D estimates the probability that x is real, and they play
 
     min_G max_D  V(G, D) = E log D(x) + E log(1 − D(G(z)))                       Eq. 1
     min_G max_D  E log D(x | y) + E log(1 − D(G(z | y) | y))                      Mirza & Osindero, Eq. 2, y the class
 
-Against a fixed G, whose samples have the density q, the best D is D*(x) = p(x) / (p(x) + q(x)) (Proposition 1); where
+For a fixed G, whose samples have the density q, the best D is D*(x) = p(x) / (p(x) + q(x)) (Proposition 1); where
 q = p it is ½ everywhere, and V = −log 4 (Theorem 1). `train_step` is Algorithm 1.
 
-What is made is either points in the plane, by perceptrons, or small pictures, by the networks of Radford et al. 2016
-(`networks.dcgan`), whose settings are the defaults here. Noise is normal; theirs is uniform.
+The generator makes either points in the plane (perceptrons) or small pictures (the networks of Radford et al. 2016,
+`networks.dcgan`, whose settings are the defaults here).
+
+*Differs from the paper:* the noise is normal; that of Radford et al. is uniform.
 """
 
 from __future__ import annotations
@@ -40,25 +42,25 @@ _SHAPE = ("image_size", "noise_size", "num_classes", "width", "layers_G", "layer
 
 @dataclass(frozen=True)
 class Config:
-    """Pictures of 32 px by Radford et al.; `points` is for the plane. Every field says where it comes from."""
+    """Pictures of 32 px as in Radford et al.; `points` is for the plane. Every field names its source."""
 
     objective: str = "non-saturating"  # Goodfellow, Section 3; "minimax" (Eq. 1), "least-squares" (Mao et al. 2017)
     steps_D: int = 1  # k of Algorithm 1: steps of D for each step of G
     num_steps: int = 20_000  # of G; ours, the papers count epochs of their own data sets
     batch_size: int = 128  # m of Algorithm 1; Radford, Section 4
     learning_rate: float = 2e-4  # Adam; Radford, Section 4
-    learning_rate_D: float | None = None  # None: the same for both; not in the papers
+    learning_rate_D: float | None = None  # None: the rate of G; not in the papers
     beta1: float = 0.5  # Radford, Section 4
-    cooldown: float = 0.0  # last part of the run over which both rates fall to zero; not in the papers
+    cooldown: float = 0.0  # final fraction of the run, in which both rates fall to zero; not in the papers
     penalty: float = 0.0  # γ of (γ/2)·E|∇D(x)|² on real x (Mescheder et al. 2018, Eq. 9); 0: none, as in the papers
     image_size: int = 32  # pixels; Radford: 64; 0: points in the plane
-    num_classes: int = 0  # of Mirza & Osindero; 0: none to ask for
+    num_classes: int = 0  # y of Mirza & Osindero, Eq. 2; 0: no classes
     noise_size: int = 100  # Radford, Figure 1
-    width: int = 128  # channels beside the picture (Radford, Figure 1), or units of a hidden layer
+    width: int = 128  # channels of the layer next to the picture (Radford, Figure 1), or units of a hidden layer
     layers_G: int = 2  # hidden layers of the generator of points; 0: an affine map
     layers_D: int = 2  # hidden layers of the discriminator of points
-    norm_D: str = "batch"  # Radford, Section 3; "none": every picture is judged alone
-    init_std: float = 0.02  # filters from N(0, 0.02²), Radford, Section 4; points: torch's own start
+    norm_D: str = "batch"  # Radford, Section 3; "none": the output for one picture does not depend on its batch
+    init_std: float = 0.02  # filters from N(0, 0.02²), Radford, Section 4; not used for points: PyTorch's defaults
     device: str = "auto"
     seed: int = 0
 
@@ -74,17 +76,17 @@ class Config:
 
     @classmethod
     def points(cls) -> Config:
-        """For points in the plane: perceptrons, two numbers of noise, larger steps; seconds on a CPU."""
+        """For points in the plane: perceptrons, two-dimensional noise, a larger learning rate; seconds on a CPU."""
         return cls(image_size=0, noise_size=2, width=64, batch_size=128, learning_rate=1e-3, num_steps=2000)
 
     @classmethod
     def fast(cls) -> Config:
-        """Our best engine for small pictures on a CPU: few channels, little noise, and rates that fall to zero."""
+        """Our fastest settings for small pictures on a CPU: few channels, short noise, rates that fall to zero."""
         return cls(width=32, noise_size=16, batch_size=32, num_steps=4000, learning_rate=5e-4, cooldown=0.5)
 
     @classmethod
     def quick(cls) -> Config:
-        """A quarter of a minute on a CPU, at 16 px."""
+        """About 15 seconds on a CPU, at 16 px."""
         return replace(cls.fast(), image_size=16, noise_size=8, num_steps=400)
 
 
@@ -94,9 +96,9 @@ class Model:
 
     network: PointGenerator | DCGANGenerator
     config: Config
-    facts: dict[str, Any]  # "history", "seconds", "device", …: of the run that made it
+    facts: dict[str, Any]  # of the training run: "history", "seconds", "device", …
     stopped: str | None = None  # why the training ended early, or None
-    discriminator: PointDiscriminator | DCGANDiscriminator | None = None  # of the run; a file does not hold it
+    discriminator: PointDiscriminator | DCGANDiscriminator | None = None  # as trained; not stored in model files
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,11 @@ class Result:
     """What `generate` returns."""
 
     image: Tensor  # pictures (N, 3, S, S) in [0, 1], or points (N, 2); float32, on the CPU
-    history: dict[str, list[float]]  # "seconds": of the pass
+    history: dict[str, list[float]]  # "seconds": duration of the pass
 
 
 def build(config: Config) -> PointGenerator | DCGANGenerator:
-    """The untrained generator of a configuration; its weights drawn from ``config.seed``."""
+    """The untrained generator of a configuration; its weights are drawn from ``config.seed``."""
     with runtime.seeded(config.seed, torch.device("cpu")):
         shape = {"num_classes": config.num_classes, "width": config.width}
         if config.image_size == 0:
@@ -119,7 +121,7 @@ def build(config: Config) -> PointGenerator | DCGANGenerator:
 
 
 def build_discriminator(config: Config) -> PointDiscriminator | DCGANDiscriminator:
-    """The untrained discriminator of a configuration."""
+    """The untrained discriminator of a configuration; its weights are drawn from ``config.seed + 1``."""
     with runtime.seeded(config.seed + 1, torch.device("cpu")):
         if config.image_size == 0:
             return PointDiscriminator(num_classes=config.num_classes, width=config.width, layers=config.layers_D)
@@ -131,7 +133,7 @@ def build_discriminator(config: Config) -> PointDiscriminator | DCGANDiscriminat
 
 
 class Players(players.Players):
-    """Generator and discriminator, each with its own Adam: what `training.loop.fit` trains, by `train_step`."""
+    """Generator and discriminator, each with its own Adam; `training.loop.fit` trains them by `train_step`."""
 
     def __init__(self, config: Config, G: nn.Module, D: nn.Module) -> None:
         betas = (config.beta1, 0.999)
@@ -144,11 +146,11 @@ class Players(players.Players):
         self.config, self.G, self.D = config, G, D
 
     def noise(self, count: int) -> Tensor:
-        """(count, noise_size), drawn on the device from torch's random state."""
+        """Normal noise (count, noise_size), drawn on the device from PyTorch's random state."""
         return torch.randn(count, self.config.noise_size, device=self.device)
 
     def step(self, batch: Tensor, step: int = 0) -> tuple[Tensor, Tensor | None]:
-        """`train_step` for `training.loop.fit`: a batch (N, k, …) as `_Packed` packs it. Points are not shown."""
+        """`train_step` on a batch (N, k, …) as `_Packed` packs it; returns the losses and, for pictures, the fakes."""
         size, (real, labels) = self.config.image_size, batch.split((batch.shape[-1] - 1, 1), -1)
         real = real.transpose(0, 1)  # (k, N, …)
         real = real.unflatten(-1, (3, size, size)) if size else real
@@ -160,11 +162,13 @@ def train_step(players: Players, real: Tensor, labels: Tensor | None = None) -> 
     """k gradient steps on D, then one on G (Algorithm 1).
 
     Args:
-        real: k minibatches (k, N, 2) or (k, N, 3, S, S) in [0, 1].
-        labels: their classes (k, N), if there are any.
+        players: the two networks and their optimizers.
+        real: k minibatches, points (k, N, 2) or pictures (k, N, 3, S, S) in [0, 1].
+        labels: their classes (k, N), or None without classes.
 
     Returns:
-        the losses by name, ``"D_real"``, ``"D_fake"``, ``"D_penalty"``, ``"G"``, and the fakes of the generator's step.
+        The losses by name, ``"D_real"``, ``"D_fake"``, ``"D_penalty"`` (with a penalty) and ``"G"``, and the fakes
+        of the generator's step: (N, 2) or (N, 3, S, S).
     """
     config, G, D = players.config, players.G, players.D
     losses: dict[str, Tensor] = {}
@@ -188,7 +192,10 @@ def train_step(players: Players, real: Tensor, labels: Tensor | None = None) -> 
 
 
 class _Packed:
-    """A data set whose item j holds k items of `data`, far from each other, each a row with its class at the end."""
+    """A data set whose item j holds k items of `data`, one for each step of D: flat rows, with the class at the end.
+
+    The k items lie len(data) / k apart, so that the k minibatches of a step differ.
+    """
 
     def __init__(self, data: Any, labels: Tensor | None, k: int) -> None:
         self.data, self.labels = data, torch.zeros(len(data)) if labels is None else labels.float()
@@ -203,7 +210,7 @@ class _Packed:
         return self.__getitems__([j])[0]
 
     def __getitems__(self, items: Sequence[int]) -> Sequence[Tensor]:
-        """A batch at once, each (k, numbers of an item + 1): taken one by one they would cost more than the step."""
+        """A whole batch, each item (k, numbers per item + 1): fetching items singly would take longer than the step."""
         places = (torch.tensor(items)[:, None] + self.places) % len(self.data)  # (N, k)
         if isinstance(self.data, Tensor):
             x = self.data[places].flatten(2)
@@ -221,21 +228,24 @@ def train(
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
 ) -> Model:
-    """Learn to make what could be in `data` (Goodfellow et al. 2014, Algorithm 1).
+    """Train a generator whose samples are distributed like `data` (Goodfellow et al. 2014, Algorithm 1).
 
     Args:
         data: pictures (N, 3, S, S) in [0, 1], or points (N, 2): a tensor, or a map-style dataset of such items.
-        config: defaults to Radford et al.'s; for points begin with ``Config.points()``.
-        labels: the class of each item, (N,) from 0 to num_classes − 1, where the configuration has classes.
-        start: a trained model of the same shape to go on from; the discriminator goes on too where it has one.
+        config: defaults to the settings of Radford et al.; for points, begin with ``Config.points()``.
+        labels: the class of each item, (N,) from 0 to num_classes − 1; required if the configuration has classes.
+        start: a trained model of the same shape to start from, with its discriminator if it has one.
         callback: called after each step with a `runtime.Progress` whose image is the first fake picture;
-            points have none.
-        checkpoint: a file; if it is there, the run goes on from it (`training.loop.fit`).
+            there is no image for points.
+        checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
+
+    Returns:
+        The trained generator and discriminator, on the CPU.
 
     Raises:
-        ValueError: data of another shape than the configuration says, fewer items than a batch, pictures outside
-            [0, 1], labels that do not fit, a `start` of another shape.
-        CheckpointError: the checkpoint is damaged or of another run.
+        ValueError: data whose shape contradicts the configuration, fewer items than a batch, pictures outside
+            [0, 1], invalid labels, a `start` of another shape.
+        CheckpointError: the checkpoint is damaged or belongs to another run.
 
     >>> ring = torch.randn(64, 2)
     >>> model = train(ring, Config(image_size=0, noise_size=2, width=8, num_steps=3, batch_size=8))
@@ -267,13 +277,14 @@ def generate(
     """Make new points or pictures.
 
     Args:
-        count_or_noise: how many, or the noise itself, (N, noise_size): the same noise makes the same thing.
+        count_or_noise: how many to make, or the noise itself, (N, noise_size): equal noise gives equal outputs.
         model: from `train` or `load`.
-        labels: the class of each, or one for all, where the model knows classes.
-        seed: of the noise.
+        labels: the class of each, or one class for all; required if the model was trained with classes.
+        seed: of the noise, if a count is given.
+        device: "auto", or where to compute.
 
     Raises:
-        ValueError: noise of another shape, labels that do not fit.
+        ValueError: noise of another shape, invalid labels.
     """
     noise, size = count_or_noise, model.config.noise_size
     if not isinstance(noise, Tensor):
@@ -292,24 +303,24 @@ def _check_data(data: Any, config: Config) -> None:
     expected = (3, config.image_size, config.image_size) if config.image_size else (2,)
     shape = tuple(data[0].shape) if len(data) else ()
     if shape != expected:
-        hint = "; points are trained with Config.points()" if shape == (2,) else f", as image_size={config.image_size}"
+        hint = "; for points use Config.points()" if shape == (2,) else f" for image_size={config.image_size}"
         raise ValueError(f"expected items {expected}{hint}; got {shape or 'none'}")
     if len(data) < config.batch_size:
-        raise ValueError(f"{len(data)} items do not fill a batch of {config.batch_size}; take a smaller batch_size")
+        raise ValueError(f"{len(data)} items do not fill a batch of {config.batch_size}; use a smaller batch_size")
     if isinstance(data, Tensor) and not data.isfinite().all():
-        raise ValueError("some of the data are not finite")
+        raise ValueError("the data contain values that are not finite (NaN or infinity)")
     if config.image_size and isinstance(data, Tensor) and (data.min() < 0 or data.max() > 1):
-        raise ValueError(f"pictures are in [0, 1], got values from {data.min():.3g} to {data.max():.3g}")
+        raise ValueError(f"pictures must be in [0, 1], got values from {data.min():.3g} to {data.max():.3g}")
 
 
 def _check_labels(labels: int | Sequence[int] | Tensor | None, count: int, config: Config) -> Tensor | None:
     last = config.num_classes - 1
     if config.num_classes == 0 and labels is not None:
-        raise ValueError("labels came, but the configuration has num_classes=0: say how many classes there are")
+        raise ValueError("labels were given, but the configuration has num_classes=0; set num_classes to use them")
     if config.num_classes == 0:
         return None
     if labels is None:
-        raise ValueError(f"there are {last + 1} classes: say which with labels, whole numbers from 0 to {last}")
+        raise ValueError(f"the configuration has {last + 1} classes; give labels, whole numbers from 0 to {last}")
     classes = torch.as_tensor([labels] * count if isinstance(labels, int) else labels)
     if classes.shape != (count,) or classes.is_floating_point() or classes.min() < 0 or classes.max() > last:
         got = f"{classes.dtype} of shape {tuple(classes.shape)}, such as {classes.flatten()[:4].tolist()}"
@@ -318,7 +329,12 @@ def _check_labels(labels: int | Sequence[int] | Tensor | None, count: int, confi
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:
-    """Write the generator as one safetensors file with its configuration inside, whole or not at all."""
+    """Write the generator and its configuration to one safetensors file, atomically.
+
+    Args:
+        path: of the file.
+        half: store float16 weights, for half the size.
+    """
     model_files.save(path, KIND, model, half=half)
 
 
@@ -326,6 +342,6 @@ def load(path: str | Path) -> Model:
     """Read a model from a file.
 
     Raises:
-        ModelError: no such model; damaged, foreign, or of another method.
+        ModelError: there is no such file, or it is damaged, not a model file, or of another method.
     """
     return Model(*model_files.load(path, KIND, Config, build))

@@ -6,9 +6,9 @@ Minimize over the picture x, from white noise, with L-BFGS (Eq. 7):
 
 Symbols: p content image, a style image; F, P features of x and p at the content layer; G, A Gram matrices of
 x and a at the style layers; α = content_weight, β = style_weight, both on terms that do not grow with the
-image. `course_lib.losses.convert_weights` translates to and from the papers' own conventions.
+image. `course_lib.losses.convert_weights` converts the weights to and from the papers' conventions.
 
-Two special cases fall out of the same function: ``stylize(content, None)`` reconstructs an image from its
+The same function covers two special cases: ``stylize(content, None)`` reconstructs an image from its
 features (their Fig. 1, top), ``stylize(None, style)`` makes a texture (Fig. 1, bottom; Gatys et al. 2015).
 """
 
@@ -32,14 +32,14 @@ from course_lib.optimize.objective import Objective, Term
 from course_lib.optimize.start import STARTS, check_image, check_memory, start_image
 from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures, cached_network
 
-_MARGIN = 1.1  # what convolutions take for themselves, and gaps between tensors
-_PICTURES = 16  # in float32 beside the optimizer's history: images, gradients, the directions of one step
+_MARGIN = 1.1  # for the workspace of convolutions and gaps between tensors
+_PICTURES = 16  # float32 pictures besides the optimizer's history: images, gradients, the directions of one step
 OPTIMIZERS = ("lbfgs", "adam")
 
 
 @dataclass(frozen=True)
 class Config:
-    """The paper's configuration; every field says where it comes from."""
+    """The paper's configuration; every field names its source."""
 
     num_steps: int = 500  # one step = one evaluation; "within 500 iterations" (Wang 2019, Section 3)
     content_weight: float = 1.0  # α, Eq. 7, on the size-independent term
@@ -55,13 +55,13 @@ class Config:
     noise_width: float = 0.2  # noise uniform in 0.5 ± width/2; "white noise" (Section 2), no amplitude: chapter 3
     optimizer: str = "lbfgs"  # "lbfgs" (Section 2) or "adam" (Premamayudu et al. 2019)
     learning_rate: float = 2 / 255  # Adam only: 2.0 in 0–255 pixels (Premamayudu et al. 2019)
-    history_size: int = 20  # L-BFGS curvature pairs; not said in the paper
-    precondition: float = 0.0  # p: L-BFGS first guesses moves by frequency**−p; 0, plain (Section 2). Chapter 5
+    history_size: int = 20  # L-BFGS curvature pairs; the paper gives no number
+    precondition: float = 0.0  # p: initial inverse Hessian of L-BFGS ∝ frequency**−p, chapter 5; 0: plain (Section 2)
     project: bool = True  # keep x in [0, 1] after each step (Wang 2019; the authors' texture code bounds it too)
-    tv_weight: float = 0.0  # smoothness; "we do not regularise", Section 2
-    style_scale: float = 1.0  # long side of the style image over the content's; 1: "the same size", Section 2
+    tv_weight: float = 0.0  # total variation; "we do not regularise", Section 2
+    style_scale: float = 1.0  # style image's long side / content image's; 1: "the same size", Section 2
     style_blend: tuple[float, ...] | None = None  # weights of several style images; None: equal
-    precision: str = "auto"  # convolutions in "float32", "bfloat16", or what is fast here
+    precision: str = "auto"  # of the convolutions: "float32", "bfloat16", or "auto": the faster one on this device
     device: str = "auto"
     seed: int = 0
 
@@ -85,12 +85,12 @@ class Config:
 
     @classmethod
     def fast(cls) -> Config:
-        """Our best engine: the same objective and start, a preconditioned optimizer, and half the steps."""
+        """Our fastest settings: the same objective and start, a preconditioned optimizer, and half the steps."""
         return cls(precondition=0.4, num_steps=250)
 
     @classmethod
     def quick(cls) -> Config:
-        """Minutes on a laptop: 100 steps from the photograph, which is already a rough answer."""
+        """Minutes on a laptop: 100 steps from the photograph, enough for a first impression."""
         return cls(num_steps=100, start="content")
 
 
@@ -98,7 +98,7 @@ class Config:
 class Result:
     """What `stylize` returns.
 
-    `history` holds a list with one number a step for ``"total"``, ``"seconds"`` and each weighted term:
+    `history` holds lists with one number per step for ``"total"``, ``"seconds"`` and each weighted term:
     ``"content/relu4_2"``, ``"style/relu1_1"``, …, ``"tv"``.
     """
 
@@ -106,7 +106,7 @@ class Result:
     history: dict[str, list[float]]
     config: Config
     stopped: str | None = None  # why the run ended early, or None
-    advice: str | None = None  # what to try, where the loss stood still
+    advice: str | None = None  # what to try if the loss hardly fell at the end
     extra: dict[str, object] = field(default_factory=dict)  # device, precision, source of the weights
 
 
@@ -118,25 +118,25 @@ def stylize(
     initial: Tensor | None = None,
     callback: runtime.Callback | None = None,
 ) -> Result:
-    """Paint `content` in the manner of `style` (Gatys et al. 2016, Eq. 7).
+    """Paint `content` in the style of `style` (Gatys et al. 2016, Eq. 7).
 
     Args:
         content: (1, 3, H, W) in [0, 1]; None for texture synthesis (style only).
         style: (1, 3, h, w) in [0, 1], or several of them; resized so that its long side is the content's
             times ``config.style_scale``. None for reconstruction (content only).
         config: defaults to the paper's.
-        initial: (1, 3, H, W) in [0, 1], a start of your own in place of ``config.start``.
+        initial: (1, 3, H, W) in [0, 1], a picture to start from in place of ``config.start``.
         callback: called after each step with a `runtime.Progress`.
 
     Returns:
-        A `Result`. Step k evaluates the picture, then changes it: its losses are those before the k-th change, the
-        picture that the callback gets is the one after it. The returned image is the one after the last step,
-        or, where a number stopped being finite, the last one whose loss was.
+        A `Result`. Step k evaluates the picture and then changes it: the step's losses are those before the change,
+        and the callback gets the picture after it. The returned image is the one after the last step or, if a
+        loss or gradient was not finite, the last one whose loss was finite.
 
     Raises:
-        ValueError: wrong shape or range, an image too small for the deepest layer, unknown layer.
-        MemoryError: the run would not fit; says the largest size that does.
-        WeightsError: the network cannot be had.
+        ValueError: wrong shape or range, an image too small for the deepest layer, an unknown layer.
+        MemoryError: the run would not fit into the memory; the message gives the largest size that fits.
+        WeightsError: the network's weights can be neither found nor downloaded.
 
     *Differs from the paper:* the style image keeps its aspect ratio.
 
@@ -163,7 +163,7 @@ def stylize(
     }
     advice = None
     if is_stalled(done.history):
-        advice = "a smaller learning_rate may go on" if config.optimizer == "adam" else "fewer steps would have done"
+        advice = "a smaller learning_rate may help" if config.optimizer == "adam" else "fewer steps would be enough"
         advice = f"the loss hardly fell over the last {STALL_STEPS} steps; {advice}"
     return Result(done.image, done.history, config, done.stopped, advice, extra)
 
@@ -171,19 +171,22 @@ def stylize(
 def dissect(
     image: Tensor, content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config | None = None
 ) -> dict[str, tuple[float, Tensor]]:
-    """What each term of the loss says about one picture: its value and its gradient.
+    """The value and the gradient of each term of the loss for one picture.
 
     Args:
-        image: (1, 3, H, W) in [0, 1]: the picture of a running or finished `stylize`.
+        image: (1, 3, H, W) in [0, 1]: a picture that `stylize` returned or passed to the callback.
         content, style, config: as given to `stylize`.
 
     Returns:
-        A dict from the term's name to its weighted value and ∂term/∂image, (1, 3, H, W) float32 on the CPU. The
+        A dict: name of the term → its weighted value and ∂term/∂image, (1, 3, H, W) float32 on the CPU. The
         values add up to the loss, the gradients to its gradient.
+
+    Raises:
+        ValueError, MemoryError, WeightsError: as `stylize`.
 
     >>> content, style = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
     >>> terms = dissect(content, content, style, Config(weights=None))
-    >>> terms["content/relu4_2"][0]  # the photograph has its own content
+    >>> terms["content/relu4_2"][0]  # the photograph's own content matches exactly
     0.0
     """
     config = config or Config()
@@ -193,9 +196,14 @@ def dissect(
 
 
 def memory_needed(height: int, width: int, config: Config | None = None) -> int:
-    """Bytes that `stylize` takes for a picture of this size, beside the network's own weights.
+    """An estimate of the bytes that `stylize` needs for a picture of this size, without the network's weights.
 
-    The rectified layers, the widest gradients, and the optimizer's history; see chapter 5 for what is measured.
+    It counts the rectified feature maps, the widest gradients and the optimizer's history; chapter 5 compares it with
+    measurements.
+
+    Args:
+        height, width: of the picture, in pixels.
+        config: defaults to the paper's.
 
     >>> config = Config(weights=None, history_size=10, precision="float32", device="cpu")
     >>> round(memory_needed(128, 128, config) / memory_needed(64, 64, config), 2)
@@ -211,10 +219,10 @@ def _memory_needed(network: VGGFeatures, height: int, width: int, config: Config
 
 
 def objective(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config) -> Objective:
-    """The loss of Eq. 7 as named terms, with its targets computed once.
+    """The loss of Eq. 7 as named terms; its targets are computed here, once.
 
     Args:
-        content, style: as `stylize` takes them.
+        content, style, config: as given to `stylize`.
 
     Raises:
         ValueError, MemoryError, WeightsError: as `stylize`.
@@ -246,10 +254,14 @@ def first_image(
     config: Config,
     initial: Tensor | None = None,
 ) -> Tensor:
-    """The picture that `stylize` begins with, (1, 3, H, W) float32 on the run's device.
+    """The picture that `stylize` starts from, (1, 3, H, W) float32 on the run's device.
+
+    Args:
+        content, style, config, initial: as given to `stylize`.
 
     Raises:
-        ValueError: `initial` is not of the content image's size, or ``config.start`` needs an image that is None.
+        ValueError: `initial` has another size than the content image, or ``config.start`` needs an image that is
+            None.
     """
     device = runtime.pick_device(config.device)
     if initial is not None:
@@ -277,7 +289,7 @@ def optimizer(x: Tensor, config: Config) -> LBFGS | Adam:
 
 
 def _check_images(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config) -> list[Tensor]:
-    """The style images as a list, where everything fits together."""
+    """Check the images against each other and the configuration; return the style images as a list."""
     styles = [] if style is None else [style] if isinstance(style, Tensor) else list(style)
     if content is None and not styles:
         raise ValueError("give a content image, a style image, or both; got neither")
@@ -294,13 +306,13 @@ def _check_images(content: Tensor | None, style: Tensor | Sequence[Tensor] | Non
 
 
 def _set_style(loss: PerceptualLoss, content: Tensor | None, styles: list[Tensor], config: Config) -> None:
-    """Take the style targets, at the content image's scale where there is one."""
+    """Compute the style targets; with a content image, the style images are first resized to match it."""
     if content is not None:
         side = max(1, round(max(content.shape[-2:]) * config.style_scale))
         styles = [resize(image, side) for image in styles]
     try:
         loss.set_style(styles, config.style_blend)
-    except ValueError as error:  # the caller gave another size than the one that is too small
+    except ValueError as error:  # name the resized size: the caller gave another one
         sizes = ", ".join(f"{image.shape[-2]}×{image.shape[-1]}" for image in styles)
         raise ValueError(f"the style image, resized to {sizes}: {error}") from error
 

@@ -1,11 +1,12 @@
 """Perceptual losses for real-time style transfer (Johnson, Alahi & Fei-Fei, ECCV 2016).
 
-Not a picture but a network f_W is optimized, over photographs x, for one painting y_s (Eq. 5):
+A network f_W is trained on photographs x to paint them in the style of one painting y_s (Eq. 5):
 
     W* = argmin E_x [ λ_c ℓ_feat(f_W(x), x) + λ_s Σ_l ℓ_style,l(f_W(x), y_s) + λ_TV ℓ_TV(f_W(x)) ]
 
-Afterwards every photograph costs one pass. Symbols: λ_c = content_weight, λ_s = style_weight, λ_TV = tv_weight;
-the two losses are those of `losses.perceptual` in Johnson's convention (Eqs. 2–4): features divided by C·H·W.
+After training, stylizing a photograph takes one forward pass. Symbols: λ_c = content_weight, λ_s = style_weight,
+λ_TV = tv_weight; the two losses are those of `losses.perceptual` in Johnson's convention (Eqs. 2–4), which divides
+features by C·H·W.
 """
 
 from __future__ import annotations
@@ -33,31 +34,31 @@ from course_lib.training.loop import Minimizer
 from course_lib.training.run import train_and_summarize
 
 KIND = "johnson"
-_BYTES_PER_PIXEL = 1500  # of a pass at full width: 800 to 1,200 measured at its peak, and a margin
+_BYTES_PER_PIXEL = 1500  # peak of a pass at full width: 800 to 1,200 measured, plus a margin
 
 
 @dataclass(frozen=True)
 class Config:
-    """The paper's configuration (as Wang 2019 repeats it); every field says where it comes from."""
+    """The paper's configuration (as Wang 2019 repeats it); every field names its source."""
 
     num_steps: int = 40_000  # Section 4.1
     batch_size: int = 4  # Section 4.1
     image_size: int = 256  # Section 4.1
     learning_rate: float = 1e-3  # Adam, Section 4.1
-    cooldown: float = 0.0  # last part of the run over which the learning rate falls to zero; not in the paper
+    cooldown: float = 0.0  # final fraction of the run, in which the learning rate falls to zero; not in the paper
     content_weight: float = 1.0  # λ_c; the paper does not print its weights
     style_weight: float = 0.7  # λ_s; chosen by eye, see chapter 6
-    tv_weight: float = 4.0  # λ_TV: about the least of "1e-6 to 1e-4" (Section 4.1), see `tv_weight_of_paper`
+    tv_weight: float = 4.0  # λ_TV: about the smallest of "1e-6 to 1e-4" (Section 4.1), see `tv_weight_of_paper`
     content_layers: tuple[str, ...] = ("relu2_2",)  # Section 4.1
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # Section 4.1
-    style_size: int = 256  # long side of the painting; not said
+    style_size: int = 256  # long side of the painting; the paper gives no size
     width: float = 1.0  # factor on 32, 64, 128 channels (supplement, Table 1)
     num_blocks: int = 5  # supplement, Table 1
     norm: str = "batch"  # Section 3.1
     upsampling: str = "transposed"  # "convolution with stride 1/2", Section 3.1
     arch: str = "vgg16"  # Section 4
     weights: str | Path | None = "default"  # of the loss network
-    accumulate: int = 1  # parts of a batch, for less memory
+    accumulate: int = 1  # parts in which a batch is computed, to save memory; ours
     precision: str = "auto"
     device: str = "auto"
     seed: int = 0
@@ -74,7 +75,7 @@ class Config:
             choices={"norm": layers.NORMS, "upsampling": layers.UPSAMPLINGS, "arch": ("vgg16", "vgg19")},
         )  # fmt: skip
         if isinstance(self.content_layers, str) or isinstance(self.style_layers, str):
-            raise ValueError("content_layers and style_layers must be tuples of names, not one text")
+            raise ValueError("content_layers and style_layers must be tuples of layer names, got a string")
 
     @classmethod
     def released(cls) -> Config:
@@ -83,25 +84,28 @@ class Config:
 
     @classmethod
     def fast(cls) -> Config:
-        """Our best engine: a quarter of the computation, small batches, a falling learning rate, instance norm."""
+        """Our fastest settings: a quarter of the computation, small batches, a falling learning rate, instance norm."""
         return cls(
             num_steps=3000, batch_size=2, image_size=192, cooldown=0.5, width=0.5, norm="instance", upsampling="resize"
         )
 
     @classmethod
     def quick(cls) -> Config:
-        """Minutes on a CPU: a small network at a small size; best with a trained network to start from."""
+        """Minutes on a CPU: few steps at a small size; best started from a trained network."""
         return replace(cls.fast(), num_steps=200, image_size=128)
 
 
 def tv_weight_of_paper(weight: float, size: int, scale: float = 255 * 0.226) -> float:
-    """Our `tv_weight` for a λ_TV that acts on a *sum* over 0–255 pixels beside features of the 0–255 network.
+    """Convert the paper's λ_TV, on a *sum* over pixels in 0–255 and features of a 0–255 network, to our `tv_weight`.
 
     Args:
-        weight: 1e-6 to 1e-4 in the paper (Section 4.1).
+        weight: λ_TV, 1e-6 to 1e-4 in the paper (Section 4.1).
         size: side of the training pictures in pixels.
-        scale: how much larger the features of the paper's network are than those of torchvision's, about the ratio
-            of their inputs' scales. The content loss grows with its square.
+        scale: how much larger the features of the paper's network are than those of torchvision's, roughly the
+            ratio of the scales of their inputs. The content loss grows with its square.
+
+    Returns:
+        The weight on the mean over pixels in [0, 1].
 
     >>> round(tv_weight_of_paper(1e-6, 256), 2)
     3.85
@@ -115,7 +119,7 @@ class Model:
 
     network: TransformerNet
     config: Config
-    facts: dict[str, Any]  # "style", "photos", "history", "seconds", "device", …: of the run that made it
+    facts: dict[str, Any]  # of the training run: "style", "photos", "history", "seconds", "device", …
     stopped: str | None = None  # why the training ended early, or None
 
 
@@ -124,11 +128,11 @@ class Result:
     """What `stylize` returns."""
 
     image: Tensor  # (N, 3, H, W) in [0, 1], float32, on the CPU
-    history: dict[str, list[float]]  # "seconds": of the pass
+    history: dict[str, list[float]]  # "seconds": duration of the pass
 
 
 def build(config: Config) -> TransformerNet:
-    """The untrained network of a configuration; its weights drawn from ``config.seed``."""
+    """The untrained network of a configuration; its weights are drawn from ``config.seed``."""
     with runtime.seeded(config.seed, torch.device("cpu")):
         return TransformerNet(
             width=config.width, num_blocks=config.num_blocks, norm=config.norm, upsampling=config.upsampling
@@ -136,7 +140,7 @@ def build(config: Config) -> TransformerNet:
 
 
 def objective(style: Tensor, config: Config) -> PerceptualLoss:
-    """ℓ_feat and ℓ_style with the painting's Gram matrices set (Eqs. 2–4); `set_content` is left to the caller.
+    """ℓ_feat and ℓ_style with the painting's Gram matrices set (Eqs. 2–4); the caller calls `set_content`.
 
     Args:
         style: (1, 3, h, w) in [0, 1]; resized to a long side of ``config.style_size``.
@@ -165,24 +169,27 @@ def train(
     checkpoint: str | Path | None = None,
     preview: Tensor | None = None,
 ) -> Model:
-    """Learn to paint every photograph in the manner of `style` (Johnson et al. 2016, Eq. 5).
+    """Train a network that paints any photograph in the style of `style` (Johnson et al. 2016, Eq. 5).
 
     Args:
         style: (1, 3, h, w) in [0, 1].
         photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W), or None for the open
             photos that come with the package. Folders and pictures are cut by `data.crops.Crops`.
         config: defaults to the paper's: hours on a GPU of 2016, a day or more on two CPU cores.
-        start: a trained model of the same shape to go on from; another painting is learned several times faster
-            from it than from random weights.
-        callback: called after each step with a `runtime.Progress` whose image is the first picture of the batch,
-            or `preview` as the network paints it by then.
-        checkpoint: a file; if it is there, the run goes on from it (`training.loop.fit`).
-        preview: (1, 3, H, W) in [0, 1], a photo to watch; nothing is learned from it.
+        start: a trained model of the same shape to start from; a new painting is learned several times faster from
+            it than from random weights.
+        callback: called after each step with a `runtime.Progress` whose image is the network's current output for
+            `preview`, or for the first picture of the batch if there is no `preview`.
+        checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
+        preview: (1, 3, H, W) in [0, 1], a photo for the callback; it is not used for training.
+
+    Returns:
+        The trained network, on the CPU.
 
     Raises:
         ValueError: wrong shapes, a `start` of another shape, layers the network does not have.
-        CheckpointError: the checkpoint is damaged or of another run.
-        WeightsError: the loss network cannot be had.
+        CheckpointError: the checkpoint is damaged or belongs to another run.
+        WeightsError: the loss network's weights can be neither found nor downloaded.
 
     >>> style, photos = torch.rand(1, 3, 32, 32), [torch.rand(1, 3, 40, 40)]
     >>> tiny = Config(num_steps=2, image_size=32, style_size=32, width=0.1, num_blocks=1, weights=None)
@@ -226,14 +233,15 @@ def train(
 
 
 def evaluate(photos: Tensor, style: Tensor, model: Model) -> list[float]:
-    """The objective (Eq. 5, without the expectation) of each photograph as the network paints it.
+    """The objective (Eq. 5, without the expectation) of the network's output for each photograph.
 
     Args:
         photos: (N, 3, H, W) in [0, 1].
-        style: (1, 3, h, w), the painting.
+        style: (1, 3, h, w) in [0, 1], the painting.
+        model: from `train` or `load`; its configuration gives layers and weights.
 
     Returns:
-        One number a photograph: all weighted terms added.
+        One number per photograph: the sum of all weighted terms.
     """
     loss = objective(style, model.config)
     place = loss.network.mean.device
@@ -255,7 +263,7 @@ def _terms(loss: PerceptualLoss, painted: Tensor, photos: Tensor, config: Config
 
 
 def _showing(photo: Tensor, network: TransformerNet, config: Config, callback: runtime.Callback) -> runtime.Callback:
-    """`callback`, shown `photo` as the unfinished network paints it."""
+    """Wrap `callback`: the image of its `Progress` becomes the network's current output for `photo`."""
 
     def image() -> Tensor:
         return stylize(photo, Model(network, config, {}), device=config.device, precision=config.precision).image
@@ -271,9 +279,11 @@ def stylize(
     Args:
         content: (N, 3, H, W) in [0, 1], any size from 8 px on.
         model: from `train` or `load`.
-        tile: side of the parts to compute in, for pictures too large for the memory; None: in one piece where it
-            fits. The parts share the normalization statistics of the whole, taken from a smaller copy of it, and
-            overlap by more than the network sees: there are no seams.
+        tile: side of the tiles in px, for pictures too large for the memory; None: one piece if it fits. All tiles
+            use the normalization statistics of a smaller copy of the whole picture, and they overlap by the reach of
+            the network's receptive field, so there are no seams.
+        device: "auto", or where to compute.
+        precision: "auto", "float32" or "bfloat16", of the convolutions.
 
     Raises:
         ValueError: wrong shape or range.
@@ -294,7 +304,7 @@ def stylize(
 
 def _paint_in_tiles(run: Callable[[Tensor], Tensor], network: TransformerNet, content: Tensor, tile: int) -> Tensor:
     long, short = max(content.shape[-2:]), min(content.shape[-2:])
-    side = max(2 * tile, -(-8 * long // short))  # of a smaller copy, no less than 8 px across
+    side = max(2 * tile, -(-8 * long // short))  # long side of the smaller copy, whose short side keeps at least 8 px
     whole = content if long <= side else resize(content, side)
     place = next(network.parameters()).device
     with layers.held_statistics(network, whole.to(place)):
@@ -307,7 +317,12 @@ def _fits(content: Tensor, width: float, device: torch.device) -> bool:
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:
-    """Write the model as one safetensors file with its configuration inside, whole or not at all."""
+    """Write the model and its configuration to one safetensors file, atomically.
+
+    Args:
+        path: of the file.
+        half: store float16 weights, for half the size.
+    """
     model_files.save(path, KIND, model, half=half)
 
 
@@ -315,6 +330,6 @@ def load(path: str | Path) -> Model:
     """Read a model: a file, or the name of one that comes with the package (``"great_wave"``).
 
     Raises:
-        ModelError: no such model; damaged, foreign, or of another method.
+        ModelError: there is no such model, or the file is damaged, not a model file, or of another method.
     """
     return Model(*model_files.load(path, KIND, Config, build))

@@ -1,14 +1,14 @@
 """Image-to-image translation with conditional adversarial networks (Isola, Zhu, Zhou & Efros, CVPR 2017): pix2pix.
 
-From pairs (x, y) — ``real_A`` and ``real_B`` here — a generator G learns y from x, against a discriminator D that is
-shown a pair and asked whether the second picture is a real one:
+From pairs (x, y), here ``real_A`` and ``real_B``, a generator G learns to make y from x. A discriminator D gets a pair
+and learns to tell whether its second picture is real:
 
     L_cGAN(G, D) = E log D(x, y) + E log(1 − D(x, G(x, z)))            Eq. 1; the noise z is dropout
     L_L1(G)      = E ‖y − G(x, z)‖₁                                    Eq. 3
     G*           = arg min_G max_D  L_cGAN(G, D) + λ L_L1(G)           Eq. 4, λ = 100
 
-L1 alone gives the mean of all pictures that fit x, a blur; the discriminator knows that no real picture is blurred.
-Wang 2019 trains a generator from sketches to photographs in this way (`Config` holds its Table 1).
+L1 alone favors the median of all pictures that fit x, which is blurred; the discriminator learns to reject blurred
+pictures. Wang 2019 trains a generator from sketches to photographs in this way (`Config` holds its Table 1).
 """
 
 from __future__ import annotations
@@ -38,33 +38,33 @@ from course_lib.training.run import train_and_summarize
 
 KIND = "pix2pix"
 TEST_MODES = ("batch_statistics", "running")
-_SHAPE = ("image_size", "width", "skips", "norm")  # what two generators must share to share weights
+_SHAPE = ("image_size", "width", "skips", "norm")  # equal fields: the weights of one generator fit the other
 
 
 @dataclass(frozen=True)
 class Config:
-    """The paper's configuration, which is Wang's (2019, Table 1) too; every field says where it comes from."""
+    """The paper's configuration, also used by Wang (2019, Table 1); every field names its source."""
 
     num_epochs: int = 200  # Appendix 6.2, façades
     batch_size: int = 1  # Appendix 6.2, façades; Wang, Table 1
     image_size: int = 256  # Appendix 6.2; Wang, Table 1 (crop size); a power of two
-    load_size: int | None = 286  # Appendix 6.2; Wang, Table 1 (load size). None: pairs are taken as they come
+    load_size: int | None = 286  # Appendix 6.2; Wang, Table 1 (load size). None: pairs are used as they are
     mirror: bool = True  # Appendix 6.2
     aspect_ratio: float = 1.0  # Wang, Table 1: width / height of what `translate` returns
     gan_weight: float = 1.0  # Eq. 4; Wang, Table 1; 0: no discriminator
-    l1_weight: float = 100.0  # λ, Appendix 6.2 and Wang, Table 1, on pictures in [−1, 1]; 0: none
-    conditional: bool = True  # the discriminator sees x (Eq. 1) or does not (Eq. 2)
+    l1_weight: float = 100.0  # λ, Appendix 6.2; Wang, Table 1; for pictures in [−1, 1]; 0: no L1 term
+    conditional: bool = True  # whether the discriminator gets x: Eq. 1, or not: Eq. 2
     objective: str = "non-saturating"  # Section 3.3; "least-squares" or "minimax"
     learning_rate: float = 2e-4  # Adam, Section 3.3; Wang, Table 1
     beta1: float = 0.5  # Section 3.3
-    cooldown: float = 0.0  # last part of the run over which the learning rate falls to zero; not in the paper
+    cooldown: float = 0.0  # final fraction of the run, in which the learning rate falls to zero; not in the paper
     patch: int = 70  # the discriminator's receptive field in pixels, Section 4.4
     width: float = 1.0  # factor on 64 channels, Appendix 6.1
     skips: bool = True  # Section 3.2.1
-    dropout: tuple[int, ...] = (1, 2, 3)  # layers on the way up, Appendix 6.1
+    dropout: tuple[int, ...] = (1, 2, 3)  # decoder layers, counted from the innermost, Appendix 6.1
     norm: str = "batch"  # Section 3.3
     init_std: float = 0.02  # weights from N(0, 0.02²), Appendix 6.2
-    pool_size: int = 0  # earlier fakes that the discriminator sees again; none in the paper
+    pool_size: int = 0  # earlier fakes kept to be shown to the discriminator again; none in the paper
     precision: str = "auto"
     device: str = "auto"
     seed: int = 0
@@ -81,9 +81,9 @@ class Config:
             },
         )  # fmt: skip
         if not isinstance(self.dropout, tuple) or any(k not in range(1, 9) for k in self.dropout):
-            raise ValueError(f"dropout is a tuple of layers on the way up, from 1 to 8, got {self.dropout!r}")
+            raise ValueError(f"dropout must be a tuple of decoder layers, numbers from 1 to 8, got {self.dropout!r}")
         if self.cooldown > 1 or self.beta1 >= 1:
-            raise ValueError(f"cooldown is at most 1 and beta1 under 1, got {self.cooldown} and {self.beta1}")
+            raise ValueError(f"cooldown must be at most 1 and beta1 below 1, got {self.cooldown} and {self.beta1}")
         if self.load_size is not None and not isinstance(self.load_size, int):
             raise ValueError(f"load_size must be a whole number or None, got {self.load_size!r}")
         if self.image_size & (self.image_size - 1):
@@ -95,12 +95,12 @@ class Config:
 
     @classmethod
     def released(cls) -> Config:
-        """The defaults of the authors' PyTorch code: the rate falls over the second half, dropout one layer later."""
+        """The defaults of the authors' PyTorch code: the rate falls in the second half, dropout one layer later."""
         return cls(cooldown=0.5, dropout=(2, 3, 4))
 
     @classmethod
     def fast(cls) -> Config:
-        """Our best engine on a CPU: small pictures, batches of four with the statistics of each picture alone."""
+        """Our fastest settings on a CPU: small pictures, few channels, batches of four, instance norm."""
         return cls(
             num_epochs=1, batch_size=4, image_size=128, load_size=None, mirror=False, cooldown=0.5,
             width=0.25, norm="instance", dropout=(1, 2),
@@ -118,9 +118,9 @@ class Model:
 
     network: UNet
     config: Config
-    facts: dict[str, Any]  # "photos", "history", "seconds", "device", …: of the run that made it
+    facts: dict[str, Any]  # of the training run: "photos", "history", "seconds", "device", …
     stopped: str | None = None  # why the training ended early, or None
-    discriminator: PatchGAN | None = None  # of the run; a file does not hold it
+    discriminator: PatchGAN | None = None  # as trained; not stored in model files
 
 
 @dataclass(frozen=True)
@@ -128,20 +128,20 @@ class Result:
     """What `translate` returns."""
 
     image: Tensor  # (N, 3, H, W) in [0, 1], float32, on the CPU
-    history: dict[str, list[float]]  # "seconds": of the pass
+    history: dict[str, list[float]]  # "seconds": duration of the pass
 
 
 def build(config: Config) -> UNet:
-    """The untrained generator of a configuration; its weights drawn from ``config.seed``."""
+    """The untrained generator of a configuration; its weights are drawn from ``config.seed``."""
     with runtime.seeded(config.seed, torch.device("cpu")):
-        depth = config.image_size.bit_length() - 1  # down to one place
+        depth = config.image_size.bit_length() - 1  # down to 1 × 1
         network = UNet(depth=depth, width=config.width, skips=config.skips, dropout=config.dropout, norm=config.norm)
         layers.initialize(network, config.init_std)
         return network
 
 
 def build_discriminator(config: Config) -> PatchGAN:
-    """The untrained discriminator of a configuration."""
+    """The untrained discriminator of a configuration; its weights are drawn from ``config.seed + 1``."""
     with runtime.seeded(config.seed + 1, torch.device("cpu")):
         network = PatchGAN(config.patch, pictures=1 + config.conditional, width=config.width, norm=config.norm)
         layers.initialize(network, config.init_std)
@@ -149,7 +149,7 @@ def build_discriminator(config: Config) -> PatchGAN:
 
 
 class Players(players.Players):
-    """Generator and discriminator, each with its own Adam: what `training.loop.fit` trains, by `train_step`."""
+    """Generator and discriminator, each with its own Adam; `training.loop.fit` trains them by `train_step`."""
 
     def __init__(self, config: Config, G: UNet, D: PatchGAN | None, precision: torch.dtype = torch.float32) -> None:
         betas = (config.beta1, 0.999)
@@ -164,7 +164,7 @@ class Players(players.Players):
         self.config, self.G, self.D = config, G, D
 
     def step(self, batch: Tensor, step: int = 0) -> tuple[Tensor, Tensor | None]:
-        """`train_step` for `training.loop.fit`: a batch (N, 2, 3, H, W)."""
+        """`train_step` on a batch (N, 2, 3, H, W) in [0, 1]; returns the losses and the fakes."""
         losses, fake_B = train_step(self, *batch.unbind(1))
         return self.stack(losses), fake_B.detach()
 
@@ -173,10 +173,12 @@ def train_step(players: Players, real_A: Tensor, real_B: Tensor) -> tuple[dict[s
     """One gradient step on D, then one on G (Section 3.3).
 
     Args:
+        players: the two networks and their optimizers.
         real_A, real_B: (N, 3, H, W) in [0, 1].
 
     Returns:
-        the losses by name, ``"D_real"``, ``"D_fake"``, ``"G_GAN"``, ``"G_L1"``, and fake_B.
+        The losses by name, ``"D_real"``, ``"D_fake"``, ``"G_GAN"`` and ``"G_L1"``, those in use, and fake_B,
+        (N, 3, H, W) in [0, 1].
     """
     config, G, D = players.config, players.G, players.D
     losses: dict[str, Tensor] = {}
@@ -208,21 +210,24 @@ def train(
     checkpoint: str | Path | None = None,
     preview: Tensor | None = None,
 ) -> Model:
-    """Learn to translate A into B from pairs (Isola et al. 2017, Eq. 4).
+    """Train a generator that translates A into B, from pairs (Isola et al. 2017, Eq. 4).
 
     Args:
         pairs: a map-style dataset of (2, 3, H, W) in [0, 1], A then B: `data.pairs.PairedImages`,
             `data.facades.Facades`, a list of tensors.
         config: defaults to the paper's: an hour or two on a GPU of 2017, days on two CPU cores.
-        start: a trained model of the same shape to go on from. The discriminator goes on too where it has one.
-        callback: called after each step with a `runtime.Progress` whose image is the first fake of the batch, or
-            `preview` as the generator translates it by then.
-        checkpoint: a file; if it is there, the run goes on from it (`training.loop.fit`).
-        preview: (N, 3, H, W) in [0, 1], pictures of A to watch; nothing is learned from them.
+        start: a trained model of the same shape to start from, with its discriminator if it has one.
+        callback: called after each step with a `runtime.Progress` whose image is the generator's current output for
+            `preview`, or the first fake of the batch if there is no `preview`.
+        checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
+        preview: (N, 3, H, W) in [0, 1], pictures of A for the callback; they are not used for training.
+
+    Returns:
+        The trained generator and discriminator, on the CPU.
 
     Raises:
-        ValueError: no pairs, fewer than a batch, pairs of another shape, a `start` of another shape.
-        CheckpointError: the checkpoint is damaged or of another run.
+        ValueError: no pairs, fewer pairs than a batch, pairs of another shape, a `start` of another shape.
+        CheckpointError: the checkpoint is damaged or belongs to another run.
 
     >>> pairs = [torch.rand(2, 3, 20, 20) for _ in range(2)]
     >>> model = train(pairs, Config(num_epochs=2, image_size=32, load_size=36, width=0.1, patch=16))
@@ -265,7 +270,7 @@ def train(
 
 
 def _showing(source: Tensor, learner: Players, callback: runtime.Callback) -> runtime.Callback:
-    """`callback`, shown `source` as the unfinished generator translates it."""
+    """Wrap `callback`: the image of its `Progress` becomes the generator's current output for `source`."""
     unfinished, kind = Model(learner.G, learner.config, {}), learner.device.type
 
     def image() -> Tensor:
@@ -283,10 +288,13 @@ def translate(
     Args:
         images: (N, 3, H, W) in [0, 1]; H and W multiples of the model's image_size.
         model: from `train` or `load`.
-        test_mode: ``"batch_statistics"``, the paper's (Section 3.3): dropout stays on, and pictures are normalized
-            by the statistics of their own batch, of the size trained with; ``"running"``, what every other network
-            does: no dropout, and the statistics collected in training. Chapter 9 shows both.
-        seed: of the dropout, which is the same for every batch: in company a picture comes out as it does alone.
+        test_mode: ``"batch_statistics"``, as in the paper (Section 3.3): dropout stays on, and batch norm uses the
+            statistics of a batch of the size used in training; ``"running"``, the usual evaluation mode: no dropout,
+            and the statistics collected in training. Chapter 9 compares them.
+        seed: of the dropout, the same for every batch: with instance norm or a batch size of 1, the output for a
+            picture does not depend on the other pictures.
+        device: "auto", or where to compute.
+        precision: "auto", "float32" or "bfloat16", of the convolutions.
 
     Raises:
         ValueError: wrong shape or range, an unknown test_mode.
@@ -308,7 +316,12 @@ def translate(
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:
-    """Write the generator as one safetensors file with its configuration inside, whole or not at all."""
+    """Write the generator and its configuration to one safetensors file, atomically.
+
+    Args:
+        path: of the file.
+        half: store float16 weights, for half the size.
+    """
     model_files.save(path, KIND, model, half=half)
 
 
@@ -316,6 +329,6 @@ def load(path: str | Path) -> Model:
     """Read a model: a file, or the name of one that comes with the package (``"facade_labels"``).
 
     Raises:
-        ModelError: no such model; damaged, foreign, or of another method.
+        ModelError: there is no such model, or the file is damaged, not a model file, or of another method.
     """
     return Model(*model_files.load(path, KIND, Config, build))

@@ -1,11 +1,11 @@
 """Perceptual losses for super-resolution (Johnson, Alahi & Fei-Fei, ECCV 2016, Section 4.2).
 
-One network f_W, two losses between its output and the large original y:
+A network f_W enlarges a small picture x. Two losses compare its output with the large original y:
 
-    ℓ_pixel = mean (f_W(x) − y)²             the best PSNR, and a blur: the mean of all pictures that fit
-    ℓ_feat  = mean (φ(f_W(x)) − φ(y))²       φ: relu2_2 of VGG-16; sharper, and worse in PSNR (Eq. 2)
+    ℓ_pixel = mean (f_W(x) − y)²             highest PSNR, but blurred: the mean of all pictures that fit
+    ℓ_feat  = mean (φ(f_W(x)) − φ(y))²       φ: relu2_2 of VGG-16; sharper, with a lower PSNR (Eq. 2)
 
-The small picture x is made from y: blurred a little, then reduced by bicubic interpolation.
+The small picture x is made from y by a slight Gaussian blur and bicubic interpolation.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from course_lib.training.run import train_and_summarize
 
 KIND = "super_resolution"
 LOSSES = ("feature", "pixel")
-SMALLEST = 5  # px of a small picture
+SMALLEST = 5  # px, shortest side of a small picture
 _TILE = 192  # input pixels
 
 
 @dataclass(frozen=True)
 class Config:
-    """The paper's configuration; every field says where it comes from."""
+    """The paper's configuration; every field names its source."""
 
     factor: int = 4  # 4 or 8, Section 4.2
     loss: str = "feature"  # "feature" (ℓ_feat) or "pixel" (ℓ_pixel), Section 4.2
@@ -49,12 +49,12 @@ class Config:
     batch_size: int = 4  # Section 4.2
     image_size: int = 288  # of the large pictures, Section 4.2
     learning_rate: float = 1e-3  # Adam, Section 4.2
-    cooldown: float = 0.0  # last part of the run over which the learning rate falls to zero; not in the paper
+    cooldown: float = 0.0  # final fraction of the run, in which the learning rate falls to zero; not in the paper
     blur: float = 1.0  # σ in pixels before the reduction, Section 4.2
     layer: str = "relu2_2"  # Section 4.2
-    shift: int = 0  # both pictures are shifted by up to this many pixels before the loss: chapter 7; not in the paper
-    pixel_weight: float = 0.0  # of ℓ_pixel beside ℓ_feat, an option of the authors' code; none in Section 4.2
-    tv_weight: float = 0.0  # on the mean over [0, 1] pixels; none in Section 4.2
+    shift: int = 0  # both pictures are cropped by 0 to this many px before the loss, see chapter 7; not in the paper
+    pixel_weight: float = 0.0  # of ℓ_pixel in addition to ℓ_feat, an option of the authors' code; none in Section 4.2
+    tv_weight: float = 0.0  # total variation, on the mean over pixels in [0, 1]; none in Section 4.2
     width: float = 1.0  # factor on 64 channels (supplement, Table 2)
     num_blocks: int = 4  # supplement, Table 2
     norm: str = "batch"  # Section 3.1
@@ -62,7 +62,7 @@ class Config:
     skip: bool = False  # learn the difference from bicubic interpolation; not in the paper (Kim et al. 2016)
     arch: str = "vgg16"  # Section 4
     weights: str | Path | None = "default"  # of the loss network
-    accumulate: int = 1  # parts of a batch, for less memory
+    accumulate: int = 1  # parts in which a batch is computed, to save memory; ours
     precision: str = "auto"
     device: str = "auto"
     seed: int = 0
@@ -83,8 +83,8 @@ class Config:
         )  # fmt: skip
         if self.image_size % self.factor or self.image_size < SMALLEST * self.factor:
             raise ValueError(
-                f"image_size must be a multiple of the factor {self.factor}, from {SMALLEST * self.factor} on "
-                f"(the network takes small pictures from {SMALLEST} px on), got {self.image_size}"
+                f"image_size must be a multiple of the factor {self.factor} and at least {SMALLEST * self.factor} "
+                f"(the network needs small pictures of at least {SMALLEST} px), got {self.image_size}"
             )
 
     @classmethod
@@ -94,7 +94,7 @@ class Config:
 
     @classmethod
     def fast(cls) -> Config:
-        """Our best engine: learns what bicubic interpolation misses, without normalization, on small crops."""
+        """Our fastest settings: a network that adds detail to bicubic interpolation, no normalization, small crops."""
         return cls(
             num_steps=3000, batch_size=4, image_size=128, cooldown=0.5, blur=0.0,
             pixel_weight=30.0, shift=3,
@@ -103,7 +103,7 @@ class Config:
 
     @classmethod
     def quick(cls) -> Config:
-        """A minute on a CPU."""
+        """About a minute on a CPU."""
         return replace(cls.fast(), num_steps=150, image_size=96)
 
 
@@ -113,7 +113,7 @@ class Model:
 
     network: SuperResolutionNet
     config: Config
-    facts: dict[str, Any]  # "photos", "history", "seconds", "device", …: of the run that made it
+    facts: dict[str, Any]  # of the training run: "photos", "history", "seconds", "device", …
     stopped: str | None = None  # why the training ended early, or None
 
 
@@ -122,11 +122,11 @@ class Result:
     """What `upscale` returns."""
 
     image: Tensor  # (N, 3, f·H, f·W) in [0, 1], float32, on the CPU
-    history: dict[str, list[float]]  # "seconds": of the pass
+    history: dict[str, list[float]]  # "seconds": duration of the pass
 
 
 def build(config: Config) -> SuperResolutionNet:
-    """The untrained network of a configuration; its weights drawn from ``config.seed``."""
+    """The untrained network of a configuration; its weights are drawn from ``config.seed``."""
     with runtime.seeded(config.seed, torch.device("cpu")):
         return SuperResolutionNet(
             config.factor, width=config.width, num_blocks=config.num_blocks, norm=config.norm,
@@ -135,13 +135,18 @@ def build(config: Config) -> SuperResolutionNet:
 
 
 def reduce(image: Tensor, factor: int, blur: float = 0.0) -> Tensor:
-    """The small picture: a Gaussian blur of `blur` pixels (Section 4.2), then bicubic interpolation.
+    """Reduce a picture: a Gaussian blur (Section 4.2), then bicubic interpolation.
 
     Args:
         image: (N, 3, H, W) in [0, 1]; H and W multiples of `factor`.
+        factor: f, how many times smaller.
+        blur: σ of the Gaussian in pixels of `image`; 0: no blur.
 
     Returns:
         (N, 3, H/f, W/f), in [0, 1].
+
+    Raises:
+        ValueError: a size that is not a multiple of `factor`, or a blur too wide for the picture.
 
     >>> small = reduce(torch.full((1, 3, 16, 24), 0.25), 4, blur=1.0)
     >>> tuple(small.shape), bool((small - 0.25).abs().max() < 1e-6)
@@ -149,7 +154,9 @@ def reduce(image: Tensor, factor: int, blur: float = 0.0) -> Tensor:
     """
     height, width = image.shape[-2:]
     if height % factor or width % factor:
-        raise ValueError(f"a picture of {height}×{width} px cannot be reduced {factor} times: crop it to multiples")
+        raise ValueError(
+            f"a picture of {height}×{width} px cannot be reduced {factor} times; crop it to multiples of {factor}"
+        )
     if blur > 0:
         radius = max(1, round(3 * blur))
         if radius >= min(height, width):
@@ -169,20 +176,25 @@ def train(
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
 ) -> Model:
-    """Learn to enlarge photographs (Johnson et al. 2016, Section 4.2).
+    """Train a network that enlarges photographs (Johnson et al. 2016, Section 4.2).
 
     Args:
         photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W), or None for the open
-            photos that come with the package. Folders and pictures are cut by `data.crops.Crops`, at full detail.
+            photos that come with the package. Folders and pictures are cut by `data.crops.Crops`, with scales in the
+            lower half of its range.
         config: defaults to the paper's.
-        start: a trained model of the same shape to go on from, for example ℓ_pixel's for ℓ_feat.
-        callback: called after each step with a `runtime.Progress` whose image is the first picture of the batch.
-        checkpoint: a file; if it is there, the run goes on from it (`training.loop.fit`).
+        start: a trained model of the same shape to start from, for example one trained with ℓ_pixel before ℓ_feat.
+        callback: called after each step with a `runtime.Progress` whose image is the network's output for the first
+            picture of the batch.
+        checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
+
+    Returns:
+        The trained network, on the CPU.
 
     Raises:
         ValueError: wrong shapes, a `start` of another shape, a layer the network does not have.
-        CheckpointError: the checkpoint is damaged or of another run.
-        WeightsError: the loss network cannot be had.
+        CheckpointError: the checkpoint is damaged or belongs to another run.
+        WeightsError: the loss network's weights can be neither found nor downloaded.
 
     >>> tiny = Config(num_steps=2, image_size=32, width=0.1, num_blocks=1, loss="pixel")
     >>> model = train([torch.rand(1, 3, 40, 40)], tiny)
@@ -213,7 +225,7 @@ def train(
         made = net(small.contiguous(memory_format=torch.channels_last))
         terms = []
         if perceptual is not None:
-            # a network that always sees the same pooling grid learns to hide a cross-hatch in it
+            # with a fixed pooling grid the network learns a cross-hatch pattern that the loss does not detect
             top, left = torch.randint(config.shift + 1, (2,)).tolist()
             perceptual.set_content(large[..., top:, left:])
             terms.append(perceptual(made[..., top:, left:])[0] / len(large))
@@ -240,10 +252,12 @@ def upscale(
     """Enlarge pictures by the model's factor.
 
     Args:
-        image: (N, 3, H, W) in [0, 1], any size from 5 px on.
+        image: (N, 3, H, W) in [0, 1], at least 5 px on each side.
         model: from `train` or `load`.
-        tile: side of the parts to compute in, in input pixels; None: 192 for larger pictures. Parts overlap by more
-            than the network sees, so that there are no seams (with instance normalization: one part only).
+        tile: side of the tiles in input pixels; None: 192. They overlap by the reach of the network's receptive
+            field, so there are no seams. With instance normalization the picture is computed in one piece.
+        device: "auto", or where to compute.
+        precision: "auto", "float32" or "bfloat16", of the convolutions.
 
     Raises:
         ValueError: wrong shape or range.
@@ -251,7 +265,7 @@ def upscale(
     check_pictures(image)
     began = time.perf_counter()
     with runtime.inference(model.network, device=device, precision=precision) as run:
-        if model.config.norm == "instance":  # its statistics are the whole picture's
+        if model.config.norm == "instance":  # its statistics are those of the whole picture
             enlarged = run(image)
         else:
             halo, scale = model.network.halo, model.config.factor
@@ -260,7 +274,12 @@ def upscale(
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:
-    """Write the model as one safetensors file with its configuration inside, whole or not at all."""
+    """Write the model and its configuration to one safetensors file, atomically.
+
+    Args:
+        path: of the file.
+        half: store float16 weights, for half the size.
+    """
     model_files.save(path, KIND, model, half=half)
 
 
@@ -268,6 +287,6 @@ def load(path: str | Path) -> Model:
     """Read a model: a file, or the name of one that comes with the package (``"photo_x4_feature"``).
 
     Raises:
-        ModelError: no such model; damaged, foreign, or of another method.
+        ModelError: there is no such model, or the file is damaged, not a model file, or of another method.
     """
     return Model(*model_files.load(path, KIND, Config, build))

@@ -419,9 +419,9 @@ def test_a_count_draws_noise_from_its_seed():
         (torch.zeros(0, 2), {}, "got none"),
         (torch.zeros(64, 3), {}, r"expected items \(2,\).*got \(3,\)"),
         (torch.zeros(64, 2), {"image_size": 16}, r"expected items \(3, 16, 16\).*Config.points"),
-        (torch.zeros(64, 3, 32, 32), {"image_size": 16}, r"as image_size=16; got \(3, 32, 32\)"),
+        (torch.zeros(64, 3, 32, 32), {"image_size": 16}, r"for image_size=16; got \(3, 32, 32\)"),
         (torch.zeros(8, 2), {}, "8 items do not fill a batch of 32"),
-        (2 * torch.ones(64, 3, 16, 16), {"image_size": 16}, r"pictures are in \[0, 1\], got values from 2 to 2"),
+        (2 * torch.ones(64, 3, 16, 16), {"image_size": 16}, r"pictures must be in \[0, 1\], got values from 2 to 2"),
         (torch.full((64, 2), math.nan), {}, "not finite"),
     ],
 )
@@ -434,7 +434,7 @@ def test_bad_data_teaches(data, more, message):
     ("labels", "classes", "message"),
     [
         (torch.zeros(64).long(), 0, "num_classes=0"),
-        (None, 3, "there are 3 classes: say which with labels, whole numbers from 0 to 2"),
+        (None, 3, "the configuration has 3 classes; give labels, whole numbers from 0 to 2"),
         (torch.full((64,), 3), 3, r"64 labels, whole numbers from 0 to 2, got torch.int64 .*such as \[3, 3"),
         (torch.zeros(63).long(), 3, r"of shape \(63,\)"),
         (torch.zeros(0).long(), 3, r"of shape \(0,\)"),

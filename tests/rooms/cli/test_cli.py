@@ -295,14 +295,14 @@ def test_a_folder_into_itself_a_file_or_from_nothing_is_refused(files, wave, tmp
     folder.mkdir()
     (folder / "notes.txt").write_text("no picture")
     for out, message in (
-        (folder, "is the photos' own folder; name another"),
-        (folder / ".." / "photos", "is the photos' own folder"),
-        (files[0], "is a file; name another folder"),
+        (folder, "is the folder of the photos; give another"),
+        (folder / ".." / "photos", "is the folder of the photos"),
+        (files[0], "is a file; give another folder"),
     ):
         assert main(["stylize", str(folder), "-o", str(out), "--model", str(wave)]) == 2
         assert message in one_sentence(capsys)
     assert main(["stylize", str(folder), "-o", str(tmp_path / "new"), "--model", str(wave)]) == 2
-    assert "has no picture that could be painted among its 1 files" in capsys.readouterr().err
+    assert "has 1 files, but none could be painted" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 
@@ -315,14 +315,14 @@ def test_a_folder_without_a_model_is_refused(files, tmp_path, capsys):
     ("words", "message"),
     [
         (["{painting}", "--model", "{wave}"], "give a painting (STYLE) or --model, not both"),
-        ([], "there is nothing to paint like: give a painting (STYLE) or a trained network (--model)"),
-        (["{painting}", "--tile", "64"], "--tile has no meaning without --model"),
-        (["--model", "{wave}", "--steps", "5"], "--steps has no meaning with --model"),
-        (["--model", "{wave}", "--style-weight", "5"], "--style-weight has no meaning with --model"),
-        (["--model", "{wave}", "--start", "noise"], "--start has no meaning with --model"),
-        (["--model", "{wave}", "--seed", "0"], "--seed has no meaning with --model"),
+        ([], "no style was given; give a painting (STYLE) or a trained network (--model)"),
+        (["{painting}", "--tile", "64"], "--tile has no effect without --model"),
+        (["--model", "{wave}", "--steps", "5"], "--steps has no effect with --model"),
+        (["--model", "{wave}", "--style-weight", "5"], "--style-weight has no effect with --model"),
+        (["--model", "{wave}", "--start", "noise"], "--start has no effect with --model"),
+        (["--model", "{wave}", "--seed", "0"], "--seed has no effect with --model"),
         (["--model", "none.safetensors"], "there is no model file none.safetensors"),
-        (["--model", "{larger}"], "is a super_resolution model: it can upscale, not stylize"),
+        (["--model", "{larger}"], "is a super_resolution model; it can upscale, not stylize"),
         (["--model", "{painting}"], "damaged or not a safetensors file"),
         (["--model", "{wave}", "--device", "gpu"], "unknown device 'gpu'"),
     ],
@@ -360,7 +360,7 @@ def test_translate(files, streets, wave, capsys):
     assert main([*words, "--size", "128"]) == 0
     assert load_image(files[2]).shape == (1, 3, 96, 128)
     assert main([*words[:5], str(wave)]) == 2
-    assert "is a johnson model: it can stylize, not translate" in one_sentence(capsys)
+    assert "is a johnson model; it can stylize, not translate" in one_sentence(capsys)
 
 
 def test_translate_draws_a_photo_first_and_leaves_a_maps_colors_alone(files, streets, tmp_path, monkeypatch):
@@ -384,7 +384,7 @@ def test_upscale(files, larger, wave, capsys):
     assert load_image(files[2]).shape == (1, 3, 120, 160)
     assert capsys.readouterr().out.startswith(f"{files[2]}: 160 × 120 px in ")
     assert main(["upscale", files[0], "-o", files[2], "--model", str(wave)]) == 2
-    assert "is a johnson model: it can stylize, not upscale" in one_sentence(capsys)
+    assert "is a johnson model; it can stylize, not upscale" in one_sentence(capsys)
     assert main(["upscale", files[0], "-o", files[2] + ".gif", "--model", str(larger)]) == 2
     assert "unknown suffix '.gif'" in one_sentence(capsys)
     with pytest.raises(SystemExit):
@@ -551,7 +551,7 @@ def test_ctrl_c_and_the_same_command_again(files, school, monkeypatch, capsys):
     path = school.parent / "mine.safetensors"
     checkpoint = path.with_suffix(".checkpoint")
     said = one_sentence(capsys)
-    assert f"stopped after step 5; the same command goes on from the last checkpoint, {checkpoint}" in said
+    assert f"stopped after step 5; the same command resumes from the last checkpoint, {checkpoint}" in said
     assert checkpoint.exists()
     assert not path.exists()
     _, code = train(files, school, "--steps", "8")
@@ -568,7 +568,7 @@ def test_ctrl_c_before_the_first_checkpoint(files, school, monkeypatch, capsys):
             train(files, school)
     finally:
         end()
-    assert "stopped after step 1; no checkpoint was written yet, so the same command begins anew" in one_sentence(
+    assert "stopped after step 1; no checkpoint was written yet, so the same command starts again" in one_sentence(
         capsys
     )
 
@@ -618,9 +618,9 @@ def test_a_damaged_checkpoint_is_refused(files, school, capsys):
     ("words", "message"),
     [
         (["-o", "nowhere/m.safetensors"], "does not exist"),
-        (["-o", "m.pth"], "a model's file ends in .safetensors, got m.pth"),
+        (["-o", "m.pth"], "the name of a model file must end in .safetensors, got m.pth"),
         (["-o", "folder.safetensors"], "folder.safetensors is a folder"),
-        (["--photos", "nowhere"], "nowhere is no folder; --photos wants one with pictures"),
+        (["--photos", "nowhere"], "nowhere is not a folder; --photos needs a folder with pictures"),
         (["--photos", "folder.safetensors"], "no photos"),
         (["--size", "64"], "a crop of 64 px needs photos"),
         (["--size", "4"], "image_size must be a whole number of at least 8, got 4"),
@@ -642,7 +642,7 @@ def test_mistakes_of_a_training(files, school, wave, larger, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("painting", "message"),
     [
-        ("great_wav", "no file is named great_wav, and no painting of the project; those are"),
+        ("great_wav", "there is no file great_wav and no painting of that name in the project; its paintings are"),
         ("phot.png", "Did you mean 'photo.png'?"),
         ("photos", "photos is a folder with 2 pictures"),
     ],

@@ -194,7 +194,7 @@ def test_targets_must_come_first():
 
 def test_a_layer_the_network_does_not_have():
     network = VGGFeatures("vgg19", ["relu1_1"], weights=None)
-    with pytest.raises(ValueError, match=r"does not answer for \['relu2_1'\]; it does for relu1_1"):
+    with pytest.raises(ValueError, match=r"does not return \['relu2_1'\]; its layers are relu1_1"):
         PerceptualLoss(network, style={"relu2_1": 1.0})
 
 
