@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Grade a folder of submitted notebooks; write a table and a report for each student."""
-    from course_lib.teaching import grading  # here: it needs IPython, which only the notebooks' packages bring
+    from course_lib.teaching import grading  # here: it needs IPython, from the extra `notebook`
 
     limits = grading.Limits(options.timeout, options.memory)
     masters = Path(options.masters or grading.MASTERS)

@@ -1,9 +1,9 @@
-"""Augmentation: what is done to a picture at random before a network sees it.
+"""Augmentation: random crops, scales and flips of training pictures.
 
 An augmentation is a function ``(pictures, generator) → pictures``. Pictures are (…, 3, H, W); all leading dimensions
-share one random choice, so the two pictures of a pair (2, 3, H, W) are cut alike. Values are floats in [0, 1], or
-uint8, as data sets keep them in memory; `floating` turns them into floats after the cut. Random numbers come from the
-generator alone, on the CPU: `item_generator` gives the one that belongs to an item.
+share one random choice, so the two pictures of a pair (2, 3, H, W) are cropped alike. Values are floats in [0, 1], or
+uint8, as data sets keep them in memory; `floating` converts them to floats after the crop. All random numbers come from
+the generator, which is on the CPU; `item_generator` returns the generator of an item.
 
 >>> augment = Compose(RandomCrop(32), RandomFlip())
 >>> pair = augment(torch.rand(2, 3, 36, 40), item_generator(seed=0, number=7))
@@ -25,12 +25,12 @@ Augmentation = Callable[[Tensor, Generator], Tensor]
 
 
 def item_generator(seed: int, number: int) -> Generator:
-    """The random numbers of one item: `number` counts the items of all epochs, epoch · length + k."""
+    """The generator of one item; `number` counts the items of all epochs, epoch · length + k."""
     return torch.Generator().manual_seed(seed * 1_000_003 + number)
 
 
 class Compose:
-    """One augmentation after another, from left to right."""
+    """Apply one augmentation after another, from left to right."""
 
     def __init__(self, *steps: Augmentation) -> None:
         self.steps = steps
@@ -43,7 +43,7 @@ class Compose:
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """A square at a random place, every place equally likely: (…, H, W) → (…, size, size).
+    """A square crop, all positions equally likely: (…, H, W) → (…, size, size).
 
     Raises:
         ValueError: a picture smaller than `size`.
@@ -52,20 +52,21 @@ class RandomCrop:
     size: int
 
     def __call__(self, pictures: Tensor, generator: Generator) -> Tensor:
-        rooms = [side - self.size for side in pictures.shape[-2:]]
-        if min(rooms) < 0:
+        margins = [side - self.size for side in pictures.shape[-2:]]
+        if min(margins) < 0:
             raise ValueError(f"a crop of {self.size} px needs larger pictures than {tuple(pictures.shape)}")
-        top, left = (int(place * (room + 1)) for place, room in zip(_uniform(2, generator), rooms, strict=True))
+        top, left = (int(draw * (margin + 1)) for draw, margin in zip(_uniform(2, generator), margins, strict=True))
         return pictures[..., top : top + self.size, left : left + self.size]
 
 
 @dataclass(frozen=True)
 class RandomScaleCrop:
-    """A square of random side at a random place, resized: (…, 3, H, W) → (…, 3, size, size) float in [0, 1].
+    """A square crop of random side and position, resized: (…, 3, H, W) → (…, 3, size, size) float in [0, 1].
 
-    The side lies between `size` (full detail) and the short side (everything).
+    The side lies between `size` (full detail) and the short side (as much as possible).
 
     Args:
+        size: side of the result in px.
         scales: the part of that range to draw from; (0, 0) cuts at full detail only.
     """
 
@@ -87,17 +88,17 @@ class RandomScaleCrop:
 
 @dataclass(frozen=True)
 class RandomFlip:
-    """The mirror image, left for right, with the given probability."""
+    """Mirror the pictures left to right with the given probability."""
 
     probability: float = 0.5
 
     def __call__(self, pictures: Tensor, generator: Generator) -> Tensor:
-        (chance,) = _uniform(1, generator)
-        return pictures.flip(-1) if chance < self.probability else pictures
+        (draw,) = _uniform(1, generator)
+        return pictures.flip(-1) if draw < self.probability else pictures
 
 
 def crop_and_flip(size: int, mirror: bool) -> Augmentation:
-    """`RandomCrop`, then `RandomFlip` if asked: the random jitter of pix2pix and CycleGAN, after their resizing."""
+    """`RandomCrop`, then `RandomFlip` if `mirror`: the random jitter of pix2pix and CycleGAN, after their resizing."""
     return Compose(RandomCrop(size), *[RandomFlip()] * mirror)
 
 
@@ -107,7 +108,7 @@ def floating(pictures: Tensor) -> Tensor:
 
 
 def squeezed(pictures: Tensor, side: int) -> Tensor:
-    """(N, 3, H, W) in [0, 1] → (N, 3, side, side), without regard to the aspect ratio, as pix2pix resizes."""
+    """(N, 3, H, W) in [0, 1] → (N, 3, side, side), without keeping the aspect ratio, as in pix2pix."""
     return pictures if pictures.shape[-2:] == (side, side) else resize(pictures, (side, side))
 
 

@@ -1,7 +1,7 @@
-"""Crops of photographs to learn from: a map-style data set whose k-th item is always the same.
+"""Random crops of photographs for training: a map-style data set whose k-th item is always the same.
 
-An item depends on the seed and its number alone, not on torch's random state. So a training that is stopped and resumed
-sees exactly the pictures that it would have seen.
+An item depends only on the seed and its number, not on PyTorch's random state. So a training run that is stopped and
+resumed gets exactly the crops that it would have got without the stop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 class Crops(Dataset[Tensor]):
-    """Square crops of photographs, at random places and scales, half of them mirrored.
+    """Square crops of photographs, at random positions and scales, half of them mirrored.
 
     Item k is cut from photo k mod P. Its side lies between `size` (full detail) and the photo's short side
     (everything), drawn from (seed, k), and is resized to `size`: (3, size, size) float32 in [0, 1].
@@ -30,13 +30,14 @@ class Crops(Dataset[Tensor]):
     Args:
         photos: a folder, or pictures (1, 3, H, W) in [0, 1]; None for the open photos that come with the package.
         size: side of a crop in pixels.
-        length: how many different crops; the default is that of COCO's training set as Johnson et al. used it.
-        seed: another seed, other crops.
-        scales: the part of the range from `size` to the short side to draw from; (0, 0) cuts at full detail only.
+        length: number of crops; the default is the size of COCO's training set in Johnson et al. 2016, Section 4.1.
+        seed: of positions, scales and mirroring.
+        scales: the part of the range from `size` (0) to the short side (1) to draw from; (0, 0) cuts at full detail
+            only.
 
     Raises:
-        ValueError: no folder, no photo, one smaller than `size`, or scales that are not parts of the range.
-        ImageError: a file or a tensor that is no picture.
+        ValueError: no folder, no photo, a photo smaller than `size`, or scales outside 0 ≤ low ≤ high ≤ 1.
+        ImageError: a file or a tensor that is not a picture.
 
     >>> photos = [torch.rand(1, 3, 40, 60), torch.rand(1, 3, 50, 50)]
     >>> crops = Crops(photos, size=32, length=100)
@@ -64,7 +65,7 @@ class Crops(Dataset[Tensor]):
             if len(photo) != 1 or min(photo.shape[-2:]) < size:
                 shape = tuple(photo.shape)
                 raise ValueError(f"a crop of {size} px needs photos (1, 3, H, W) at least as large; {name} is {shape}")
-            # a quarter of the memory, and what a file held anyway
+            # a quarter of the memory of float32, and the precision of a file
             self.photos.append(photo.mul(255).round().to(torch.uint8)[0])
         if not self.photos:
             raise ValueError(f"there are no photos to cut crops from; a folder needs files {', '.join(_SUFFIXES)}")
@@ -74,17 +75,20 @@ class Crops(Dataset[Tensor]):
 
     @property
     def fingerprint(self) -> int:
-        """The sum over all photos: a checkpoint recognizes them by it."""
+        """The sum of all pixel values, by which a checkpoint recognizes the photos."""
         return sum(int(photo.sum()) for photo in self.photos)
 
     def __len__(self) -> int:
         return self.length
 
     def near(self, device: torch.device) -> Crops:
-        """This set for a training on `device`: its photos move there if that is a CUDA device with room for them.
+        """Prepare this set for training on `device`: move its photos there if it is a CUDA device with enough memory.
 
-        Crops are then cut and resized there. A card that takes two milliseconds for a step cannot wait for a
-        processor that takes thirty for the crops. Items are the same up to rounding.
+        Crops are then cut and resized on the device. Otherwise a GPU whose step takes two milliseconds would wait for
+        a CPU that takes thirty to cut the crops. The items are equal up to rounding.
+
+        Returns:
+            This set itself.
         """
         if runtime.has_room(device, sum(photo.numel() for photo in self.photos)):
             self.photos = [photo.to(device) for photo in self.photos]
@@ -92,7 +96,7 @@ class Crops(Dataset[Tensor]):
         return self
 
     def batch(self, places: Sequence[tuple[int, int]]) -> Tensor:
-        """Several items at once, by (epoch, k): (N, 3, size, size) where the photos lie."""
+        """Several items at once, by (epoch, k): (N, 3, size, size), on the device of the photos."""
         return torch.stack([self[k] for _, k in places])
 
     def __getitem__(self, k: int) -> Tensor:
@@ -103,12 +107,14 @@ class Crops(Dataset[Tensor]):
 
 
 def _read(photos: str | Path | Sequence[Tensor] | None) -> Iterator[tuple[str, Tensor]]:
-    """One photo after another, with a name to complain about."""
+    """Yield each photo with a name for error messages."""
     if photos is None:
         yield from ((name, sample_image(name)) for name in sample_names("photos"))
     elif isinstance(photos, str | Path):
         if not Path(photos).is_dir():
-            raise ValueError(f"there is no folder {photos}; give one that holds photos, or None for the package's own")
+            raise ValueError(
+                f"there is no folder {photos}; give a folder with photos, or None for those of the package"
+            )
         files = sorted(path for path in Path(photos).iterdir() if path.suffix.lower() in _SUFFIXES)
         yield from ((str(path), load_image(path)) for path in files)
     else:

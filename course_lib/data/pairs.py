@@ -19,28 +19,28 @@ from course_lib.data.augment import crop_and_flip, floating, item_generator, squ
 from course_lib.images import load_image, resize
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-_TARGET = "_photo"  # of the two files NAME_photo.jpg and NAME_labels.png (or _sketch, or any other word)
+_TARGET = "_photo"  # of NAME_photo.jpg, next to NAME_labels.png (or _sketch, or any other word)
 _SOURCES = ("_labels", "_sketch")
-_CACHE = 2**30  # bytes of pictures kept once they were read
+_CACHE = 2**30  # bytes of decoded pictures that are kept in memory
 
 
 class PairedImages(Dataset[Tensor]):
     """Pairs from a folder, A → B. Three ways to lay them out are understood:
 
     - ``A/`` and ``B/`` with files of the same names (suffixes may differ);
-    - ``NAME_labels.png`` or ``NAME_sketch.png`` (A) beside ``NAME_photo.jpg`` (B);
-    - one file a pair, A in its left half and B in its right, as pix2pix's own sets come.
+    - ``NAME_labels.png`` or ``NAME_sketch.png`` (A) next to ``NAME_photo.jpg`` (B);
+    - one file per pair, A in its left half and B in its right, as in the data sets of pix2pix.
 
     Args:
-        folder: the set.
+        folder: holds the pairs.
         split: a folder inside it (or inside ``A/`` and ``B/``), for example ``"train"``.
-        size: side of the pictures; each is squeezed into a square, as in the paper. None: as they are.
+        size: side of the pictures; each is resized to a square, as in the paper. None: not resized.
         reverse: B → A, for example photo → labels.
-        label_maps: the A side holds label maps, whose colors mean something: it is resized without mixing them.
+        label_maps: the A side holds label maps, which are resized without mixing colors, since a color is a class.
 
     Raises:
-        ValueError: no folder, no pair, a picture without its partner (named), two sizes in one pair.
-        ImageError: a file that is no picture, when it is asked for.
+        ValueError: no folder, no pair, or a picture without its partner; when an item is read: two sizes in one pair.
+        ImageError: when an item is read: a file that is not a picture.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class PairedImages(Dataset[Tensor]):
 
     @property
     def fingerprint(self) -> list[object]:
-        """What distinguishes this set from others; a checkpoint recognizes it by this."""
+        """Files, sizes and settings, by which a checkpoint recognizes this set."""
         files = [(file.name, file.stat().st_size) for pair in self.files for file in pair]
         return [files, self.size, self.reverse, self.label_maps]
 
@@ -81,7 +81,7 @@ class PairedImages(Dataset[Tensor]):
             images = list(images[0].split(width // 2, -1))
         if images[0].shape != images[1].shape:
             sizes = " and ".join(f"{image.shape[-1]}×{image.shape[-2]}" for image in images)
-            raise ValueError(f"{files[0]} and {files[1].name} are one pair but not of one size: {sizes} px")
+            raise ValueError(f"{files[0]} and {files[1].name} are one pair but differ in size: {sizes} px")
         if self.size is not None:
             square = (self.size, self.size)
             a = nearest(images[0], square) if self.label_maps else resize(images[0], square)
@@ -90,17 +90,18 @@ class PairedImages(Dataset[Tensor]):
 
 
 class Jitter(Dataset[Tensor]):
-    """Pairs a little larger than needed, cut to `size` at random places and mirrored, both pictures alike.
+    """Pairs resized to `load_size`, cropped to `size` at a random position and mirrored, both pictures alike.
 
     "Random jitter was applied by resizing the 256 × 256 input images to 286 × 286 and then randomly cropping back"
-    (Isola et al. 2017, Appendix 6.2). Every epoch cuts each pair in another place: ``item(epoch, k)`` depends on
-    (seed, epoch, k) alone, and ``jitter[k]`` is that of epoch 0.
+    (Isola et al. 2017, Appendix 6.2). Every epoch draws new positions: ``item(epoch, k)`` depends only on
+    (seed, epoch, k), and ``jitter[k]`` is ``item(0, k)``.
 
     Args:
-        pairs: any set of (2, 3, H, W).
-        load_size: what both are resized to first.
-        size: what is cut out.
-        mirror: mirror half of them.
+        pairs: a map-style data set of (2, 3, H, W) in [0, 1].
+        load_size: side in px to which both pictures are resized first.
+        size: side in px of the crop.
+        mirror: mirror half of the pairs.
+        seed: of positions and mirroring.
 
     Raises:
         ValueError: no pairs, or a `size` outside 1 to `load_size`.
@@ -121,19 +122,23 @@ class Jitter(Dataset[Tensor]):
             )
         self.pairs, self.load_size, self.size, self.mirror, self.seed = pairs, load_size, size, mirror, seed
         self.augment = crop_and_flip(size, mirror)
-        self.device = torch.device("cpu")  # where the pairs lie; see `near`
+        self.device = torch.device("cpu")  # of the pairs; see `near`
         self._near: Tensor | None = None
 
     @property
     def fingerprint(self) -> list[object]:
-        """What distinguishes this set from others."""
+        """The pairs' fingerprint and the settings, by which a checkpoint recognizes this set."""
         return [getattr(self.pairs, "fingerprint", None), self.load_size, self.size, self.mirror, self.seed]
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def near(self, device: torch.device) -> Jitter:
-        """This set for a training on `device`: its pairs move there if that is a CUDA device with room for them."""
+        """Prepare this set for training on `device`: move its pairs there if it is a CUDA device with enough memory.
+
+        Returns:
+            This set itself.
+        """
         if runtime.has_room(device, 6 * self.load_size**2 * len(self.pairs)):
             pairs = (self._loaded(k).mul(255).round().to(torch.uint8) for k in range(len(self.pairs)))
             self._near = torch.stack([pair.to(device) for pair in pairs])  # (P, 2, 3, load_size, load_size)
@@ -141,11 +146,11 @@ class Jitter(Dataset[Tensor]):
         return self
 
     def batch(self, places: Sequence[tuple[int, int]]) -> Tensor:
-        """Several items at once, by (epoch, k): (N, 2, 3, size, size) where the pairs lie."""
+        """Several items at once, by (epoch, k): (N, 2, 3, size, size), on the device of the pairs."""
         return torch.stack([self.item(epoch, k) for epoch, k in places])
 
     def item(self, epoch: int, k: int) -> Tensor:
-        """Pair k as it is cut in an epoch, (2, 3, size, size).
+        """Pair k with the jitter of an epoch, (2, 3, size, size) in [0, 1].
 
         Raises:
             IndexError: a number outside 0 to len − 1.
@@ -164,22 +169,22 @@ class Jitter(Dataset[Tensor]):
 
 
 def nearest(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize without mixing colors: every pixel is the one nearest to its center. (N, 3, H, W) → (N, 3, h, w)."""
+    """Resize by nearest neighbor, which does not mix colors: (N, 3, H, W) → (N, 3, h, w)."""
     return torch.nn.functional.interpolate(image, size, mode="nearest-exact")
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """The files of a folder that are pictures by their suffix, in order of their names."""
+    """The files of a folder whose suffix is that of a picture, sorted by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
 def _by_name(files: Sequence[Path], name_of: Callable[[str], str]) -> dict[str, Path]:
-    """Files by the name of their pair; two files of one name are refused."""
+    """The files, by the name of their pair; two files with the same name raise a ValueError."""
     by_name: dict[str, Path] = {}
     for file in files:
         other = by_name.setdefault(name_of(file.stem), file)
         if other is not file:
-            raise ValueError(f"{other} and {file.name} both belong to one pair; keep one, or put the other elsewhere")
+            raise ValueError(f"{other} and {file.name} belong to the same pair; keep one, or move the other elsewhere")
     return by_name
 
 
@@ -194,17 +199,17 @@ def _pairs(folder: Path, split: str | None) -> list[tuple[Path, ...]]:
         sides = [inside(folder)]
     for side in sides:
         if not side.is_dir():
-            raise ValueError(f"there is no folder {side}; give one that holds pairs, and a split that it has, or None")
+            raise ValueError(f"there is no folder {side}; give a folder with pairs, and one of its splits, or None")
     if len(sides) == 2:
         a, b = (_by_name(picture_files(side), lambda stem: stem) for side in sides)
     else:
         targets = [file for file in picture_files(sides[0]) if file.stem.endswith(_TARGET)]
         if not targets and (left := [file for file in picture_files(sides[0]) if file.stem.endswith(_SOURCES)]):
-            raise ValueError(f"{left[0]} has no partner: its photograph should be called NAME{_TARGET}")
+            raise ValueError(f"{left[0]} has no partner; its photograph should be called NAME{_TARGET}")
         if not targets:
             side_by_side: list[tuple[Path, ...]] = [(file,) for file in picture_files(sides[0])]
             if not side_by_side:
-                raise ValueError(f"there are no pairs in {sides[0]}: neither A/ and B/, nor NAME_labels.png beside "
+                raise ValueError(f"there are no pairs in {sides[0]}: neither A/ and B/, nor NAME_labels.png next to "
                                  "NAME_photo.jpg, nor files with both pictures side by side")  # fmt: skip
             return side_by_side
         b = _by_name(targets, lambda stem: stem.removesuffix(_TARGET))

@@ -21,7 +21,7 @@ def pencil(photos: Tensor, *, sigma: float = 1.0, threshold: float = 0.015, cont
 
     Args:
         photos: (N, 3, H, W) in [0, 1].
-        sigma: in pixels, above 0; a smaller one draws finer lines and smaller details.
+        sigma: in pixels, above 0; a smaller value draws finer lines and smaller details.
         threshold: at least 0; weaker edges are not drawn.
         contrast: above 0; how quickly lines turn from gray to black as edges get stronger.
 
@@ -41,7 +41,8 @@ def pencil(photos: Tensor, *, sigma: float = 1.0, threshold: float = 0.015, cont
     check_pictures(photos)
     if not (sigma > 0 and threshold >= 0 and contrast > 0):
         raise ValueError(
-            f"expected sigma and contrast above 0 and a threshold from 0 on, got {sigma}, {contrast} and {threshold}"
+            "expected sigma and contrast above 0 and a threshold of at least 0, "
+            f"got {sigma}, {contrast} and {threshold}"
         )
     luma = (photos * photos.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)  # (N, 1, H, W)
     edge = _gaussian(luma, sigma) - _gaussian(luma, 1.6 * sigma)

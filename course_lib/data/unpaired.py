@@ -24,15 +24,15 @@ class UnpairedImages(Dataset[Tensor]):
 
     Args:
         a, b: folders, or pictures (1, 3, H, W) in [0, 1]. CycleGAN's own sets are ``trainA`` and ``trainB``.
-        size: side of the pictures; each is squeezed into a square.
-        load_size: resize to this side first, then cut out `size` at a random place, for each picture and epoch
-            another one (CycleGAN: 286, then 256). None: resize to `size`.
+        size: side of the pictures in px; each is resized to a square.
+        load_size: resize to this side first, then crop to `size` at a random position, drawn anew for each picture
+            and epoch (CycleGAN: 286, then 256). None: resize to `size`.
         mirror: mirror half of the pictures; needs a `load_size`.
-        seed: of the order, the places and the mirroring.
+        seed: of order, positions and mirroring.
 
     Raises:
-        ValueError: no folder, no picture in it, a `load_size` below `size`, or `mirror` without one.
-        ImageError: a picture outside [0, 1], or a file that is no picture, when it is asked for.
+        ValueError: no folder, no picture in it, a `load_size` below `size`, or `mirror` without a `load_size`.
+        ImageError: when an item is read: values outside [0, 1], or a file that is not a picture.
 
     >>> unpaired = UnpairedImages([torch.rand(1, 3, 40, 50)] * 3, [torch.rand(1, 3, 50, 40)] * 2, size=32)
     >>> len(unpaired), tuple(unpaired.item(epoch=5, k=2).shape)
@@ -55,7 +55,7 @@ class UnpairedImages(Dataset[Tensor]):
 
     @property
     def fingerprint(self) -> list[object]:
-        """What distinguishes this set from others; a checkpoint recognizes it by this."""
+        """Pictures and settings, by which a checkpoint recognizes this set."""
         pictures = [
             [str(picture) if isinstance(picture, Path) else float(picture.sum()) for picture in domain]
             for domain in (self.a, self.b)
@@ -83,7 +83,7 @@ class UnpairedImages(Dataset[Tensor]):
         return self.item(0, k)
 
     def _order(self, epoch: int) -> list[int]:
-        """The smaller domain's order in an epoch; the last one asked for is kept."""
+        """The order of the smaller domain in an epoch; the latest one is cached."""
         if self._shuffled is None or self._shuffled[0] != epoch:
             generator = item_generator(self.seed, -1 - epoch)  # items count from 0
             count = min(len(self.a), len(self.b))

@@ -1,4 +1,4 @@
-"""Random cuts and flips of pictures whose pixels say where they are."""
+"""Random crops and flips of pictures whose pixels encode their position."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def many(augment, pictures, count=300):
     return [augment(pictures, item_generator(0, number)) for number in range(count)]
 
 
-def test_a_crop_is_a_part_and_every_place_is_equally_likely():
+def test_a_crop_is_a_part_of_the_picture_and_all_positions_are_equally_likely():
     whole = map_of(7, 12)
     places = []
     for crop in many(RandomCrop(5), whole, 600):
@@ -30,7 +30,7 @@ def test_a_crop_is_a_part_and_every_place_is_equally_likely():
         places.append((left, top))
     counts = [places.count((left, top)) for left in range(8) for top in range(3)]
     assert sum(counts) == 600
-    assert all(abs(count - 25) < 20 for count in counts)  # four deviations, √(600 / 24) each
+    assert all(abs(count - 25) < 20 for count in counts)  # four standard deviations of √(600 / 24)
 
 
 def test_a_crop_larger_than_the_picture_is_refused():
@@ -38,7 +38,7 @@ def test_a_crop_larger_than_the_picture_is_refused():
         RandomCrop(8)(map_of(7, 12), item_generator(0, 0))
 
 
-def test_bytes_stay_bytes_until_they_are_asked_to_be_floats():
+def test_bytes_stay_bytes_until_floating_converts_them():
     whole = map_of(7, 12)
     kept = whole.mul(255).round().to(torch.uint8)
     for ours, expected in zip(many(RandomCrop(5), kept, 10), many(RandomCrop(5), whole, 10), strict=True):
@@ -47,8 +47,8 @@ def test_bytes_stay_bytes_until_they_are_asked_to_be_floats():
     assert floating(whole) is whole
 
 
-def test_a_scaled_crop_is_the_resampled_square():
-    """From full detail to the whole short side; both pictures of a pair alike."""
+def test_a_scaled_crop_is_a_resampled_square():
+    """Both pictures of a pair are cropped alike; scale 1 takes the whole short side."""
     whole = pair_of(20, 28)
     kept = whole.mul(255).round().to(torch.uint8)
     for crop in many(RandomScaleCrop(8), whole, 30):
@@ -61,14 +61,14 @@ def test_a_scaled_crop_is_the_resampled_square():
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.25, 1.0])
-def test_a_flip_happens_with_its_probability(probability):
+def test_a_flip_happens_with_the_given_probability(probability):
     whole = map_of(4, 6)
     flips = [not torch.equal(picture, whole) for picture in many(RandomFlip(probability), whole)]
     assert abs(sum(flips) - 300 * probability) <= 4 * (300 * probability * (1 - probability)) ** 0.5
     assert torch.equal(RandomFlip(1.0)(whole, item_generator(0, 0)), whole.flip(-1))
 
 
-def test_steps_follow_each_other_on_one_stream_of_random_numbers():
+def test_composed_augmentations_share_one_stream_of_random_numbers():
     whole = map_of(9, 9)
     generator = item_generator(3, 5)
     by_hand = RandomFlip()(RandomCrop(4)(whole, generator), generator)
@@ -79,7 +79,7 @@ def test_steps_follow_each_other_on_one_stream_of_random_numbers():
     )
 
 
-def test_only_the_generator_is_drawn_from():
+def test_random_numbers_come_from_the_generator_alone():
     before = torch.get_rng_state()
     many(Compose(RandomScaleCrop(4), RandomFlip(), RandomCrop(3)), map_of(9, 9), 5)
     assert torch.equal(torch.get_rng_state(), before)
@@ -88,7 +88,7 @@ def test_only_the_generator_is_drawn_from():
     assert len(set(draws.values())) == 60
 
 
-def test_a_squeezed_picture_is_square_and_a_square_one_untouched():
+def test_a_squeezed_picture_is_square_and_a_square_one_is_unchanged():
     assert squeezed(map_of(6, 9), 4).shape == (1, 3, 4, 4)
     square = map_of(5, 5)
     assert squeezed(square, 5) is square

@@ -1,4 +1,4 @@
-"""Crops of photos whose pixels say where they are: red is the column, green the row, blue the photo."""
+"""Crops of photos whose pixels encode their position: red is the column, green the row, blue the photo."""
 
 from itertools import pairwise
 
@@ -24,7 +24,7 @@ def crops(photos=None, **options):
 
 
 def slopes(crop):
-    """How many pixels of the photo a pixel of the crop is wide and high; away from the borders, which are clamped."""
+    """Width and height of a pixel of the crop in pixels of the photo; measured away from the clamped borders."""
     columns, rows = 255 * crop[0], 255 * crop[1]
     inner = SIZE - 8
     return ((columns[8, -5] - columns[8, 4]) / (inner - 1)).item(), ((rows[-5, 8] - rows[4, 8]) / (inner - 1)).item()
@@ -47,11 +47,11 @@ def test_a_crop_at_full_detail_is_a_part_of_the_photo_or_its_mirror_image():
         mirrored += int(flipped)
     assert (min(lefts), max(lefts)) == (0, 60 - SIZE)
     assert (min(tops), max(tops)) == (0, 40 - SIZE)
-    assert abs(mirrored - 200) < 40  # four deviations of 400 coins, √100 each
+    assert abs(mirrored - 200) < 40  # four standard deviations of 400 coin flips, √100
 
 
-def test_the_side_lies_between_full_detail_and_everything():
-    """A pixel of the crop is side / 16 pixels wide, from 16 / 16 to 40 / 16, evenly drawn."""
+def test_the_side_lies_between_the_size_and_the_short_side():
+    """A pixel of the crop is side / 16 pixels wide, uniformly distributed from 16 / 16 to 40 / 16."""
     sides = []
     for crop in crops():
         across, down = slopes(crop)
@@ -60,27 +60,27 @@ def test_the_side_lies_between_full_detail_and_everything():
     sides = torch.tensor(sides)
     assert sides.min() == pytest.approx(16, abs=0.5)
     assert sides.max() == pytest.approx(40, abs=0.5)
-    assert sides.mean() == pytest.approx(28, abs=4 * 24 / 12**0.5 / 20)  # four deviations of the mean of 400
+    assert sides.mean() == pytest.approx(28, abs=4 * 24 / 12**0.5 / 20)  # four standard deviations of the mean of 400
 
 
 @pytest.mark.parametrize(("scale", "side"), [(0.0, 16), (0.25, 22), (0.5, 28), (1.0, 40)])
-def test_a_scale_is_a_part_of_that_range(scale, side):
+def test_a_scale_chooses_a_part_of_that_range(scale, side):
     for crop in [*crops(scales=(scale, scale), length=20)]:
         assert SIZE * slopes(crop)[1] == pytest.approx(side, rel=0.02)
 
 
-def test_at_scale_one_the_short_side_is_whole():
+def test_at_scale_one_the_crop_has_the_whole_short_side():
     for crop in [*crops(scales=(1, 1), length=20)]:
         assert 255 * crop[1, 0].max() < 1.5
         assert 255 * crop[1, -1].min() > 37.5
 
 
-def test_a_photo_of_the_size_of_a_crop_is_the_crop():
+def test_a_photo_as_large_as_a_crop_is_the_crop():
     photo = map_of(SIZE, SIZE)[0]
     assert all(torch.equal(crop, photo) or torch.equal(crop, photo.flip(-1)) for crop in crops([photo[None]]))
 
 
-def test_values_keep_eight_bits():
+def test_values_have_a_precision_of_eight_bits():
     photo = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     crop = crops([photo], scales=(0, 0))[0]
     error = min((crop - photo[0]).abs().max(), (crop.flip(-1) - photo[0]).abs().max())
@@ -94,8 +94,8 @@ def test_values_keep_eight_bits():
 
 
 @pytest.mark.parametrize("scales", [(0.0, 1.0), (0.2, 0.5), (0.0, 0.0)])
-def test_an_item_is_made_of_four_numbers_drawn_from_its_seed(scales):
-    """Scale, row, column, mirror: the rule that the stored trainings used, written out."""
+def test_an_item_is_computed_from_four_random_numbers_of_its_seed(scales):
+    """Scale, row, column, mirror: the rule that the stored training runs used, written out."""
     photo = torch.rand(1, 3, 40, 60, generator=torch.Generator().manual_seed(0))
     kept = photo.mul(255).round() / 255
     ours = crops([photo], scales=scales, seed=2)
@@ -107,7 +107,7 @@ def test_an_item_is_made_of_four_numbers_drawn_from_its_seed(scales):
         torch.testing.assert_close(ours[k], crop.flip(-1) if mirror < 0.5 else crop, rtol=0, atol=1e-6)
 
 
-def test_an_item_is_the_same_whenever_it_is_asked_for():
+def test_an_item_is_the_same_every_time():
     ours, again = crops(), crops()
     assert len(ours) == 400
     kept = [ours[k] for k in range(20)]
@@ -126,17 +126,17 @@ def test_items_and_seeds_differ():
     assert not any(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_photos_take_turns_and_share_chance():
-    """Item k is of photo k mod 3; each photo is mirrored as often as not."""
+def test_photos_take_turns_and_each_is_mirrored_half_the_time():
+    """Item k is cut from photo k mod 3; each photo is mirrored in half of its items."""
     photos = [map_of(40, 60, number) for number in (0, 100, 200)]
     mirrored = [0, 0, 0]
     for k, crop in enumerate(crops(photos, length=600)):
         assert torch.allclose(crop[2], torch.tensor(k % 3 * 100 / 255))
         mirrored[k % 3] += int(crop[0, 0, 0] > crop[0, 0, -1])
-    assert all(abs(count - 100) < 29 for count in mirrored)  # four deviations, √50 each
+    assert all(abs(count - 100) < 29 for count in mirrored)  # four standard deviations, √50
 
 
-def test_chance_forgets_the_item_before():
+def test_successive_items_are_mirrored_independently():
     flags = [bool(crop[0, 0, 0] > crop[0, 0, -1]) for crop in crops()]
     alike = sum(a == b for a, b in pairwise(flags))
     assert abs(alike - 200) < 40
@@ -155,15 +155,15 @@ def test_a_folder_is_read_in_order_of_names(tmp_path):
     for number, name in ((100, "b.png"), (0, "a.PNG"), (200, "c.webp")):
         save_image(map_of(20, 20, number), tmp_path / name)
     (tmp_path / "notes.txt").write_text("not a photo")
-    found = Crops(tmp_path, size=SIZE, length=3)
-    blue = [int((255 * crop[2]).mean().round()) for crop in found]
+    from_folder = Crops(tmp_path, size=SIZE, length=3)
+    blue = [int((255 * crop[2]).mean().round()) for crop in from_folder]
     assert blue == pytest.approx([0, 100, 200], abs=6)  # WebP loses a little
-    assert torch.equal(Crops(str(tmp_path), size=SIZE, length=3)[1], found[1])
+    assert torch.equal(Crops(str(tmp_path), size=SIZE, length=3)[1], from_folder[1])
 
 
-def test_none_are_the_packages_own_photos():
-    found = Crops(size=64, length=2)
-    assert len(found.photos) == len(sample_names("photos")) > 0
+def test_none_means_the_photos_of_the_package():
+    ours = Crops(size=64, length=2)
+    assert len(ours.photos) == len(sample_names("photos")) > 0
     assert len(Crops([map_of(20, 20)], size=16)) == 80_000  # as many as COCO's training set had
 
 
@@ -181,13 +181,13 @@ def test_none_are_the_packages_own_photos():
     ],
     ids=["none", "too small", "two in one", "no batch", "gray", "bytes", "0 to 255", "NaN"],
 )
-def test_what_is_no_photo_is_refused(photos, message):
+def test_invalid_photos_are_refused(photos, message):
     with pytest.raises(ValueError, match=message):
         crops(photos)
 
 
 @pytest.mark.parametrize("options", [{"size": 0}, {"length": 0}, {"scales": (0, 1.1)}, {"scales": (-0.1, 1)}])
-def test_senseless_settings_are_refused(options):
+def test_invalid_settings_are_refused(options):
     with pytest.raises(ValueError, match="size and a length of at least 1 and scales with 0 ≤ low ≤ high ≤ 1, got"):
         crops(**options)
     with pytest.raises(ValueError, match=r"low ≤ high .* \(0.6, 0.4\)"):
@@ -195,7 +195,7 @@ def test_senseless_settings_are_refused(options):
 
 
 def test_a_folder_without_photos_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"there is no folder .*nowhere; give one that holds photos"):
+    with pytest.raises(ValueError, match=r"there is no folder .*nowhere; give a folder with photos"):
         Crops(tmp_path / "nowhere", size=SIZE)
     with pytest.raises(ValueError, match=r"there are no photos.* a folder needs files \.jpg"):
         Crops(tmp_path, size=SIZE)

@@ -1,4 +1,4 @@
-"""Pairs whose pixels say where they are: red is the column, green the row, blue the picture, and B is 1 − A."""
+"""Pairs whose pixels encode their position: red is the column, green the row, blue the picture; B is 1 − A."""
 
 from itertools import pairwise
 
@@ -27,13 +27,13 @@ def pair_of(height, width, number=0):
 
 
 def label_map(height, width, seed=0):
-    """(1, 3, H, W) in the palette's colors and no others."""
+    """(1, 3, H, W), in colors of the palette only."""
     classes = torch.randint(len(PALETTE), (height, width), generator=torch.Generator().manual_seed(seed))
     return PALETTE[classes].permute(2, 0, 1)[None]
 
 
 def write(folder, layout, images, split=None, suffix=".png"):
-    """Pairs by name, in one of the three layouts."""
+    """Write pairs, given by name, in one of the three layouts."""
     inside = folder / split if split else folder
     for name, (a, b) in images.items():
         if layout == "folders":
@@ -50,7 +50,7 @@ def write(folder, layout, images, split=None, suffix=".png"):
 
 
 def numbered(*names, size=(16, 20)):
-    """Pairs by name; blue counts in the order given."""
+    """Pairs by name; the blue channel counts them in the given order."""
     return {name: pair_of(*size, 10 * k).split(1) for k, name in enumerate(names)}
 
 
@@ -65,9 +65,9 @@ def colors(image):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_same_pairs_in_order_of_names(tmp_path, layout):
     images = numbered("c", "a_b", "b")
-    found = PairedImages(write(tmp_path, layout, images), size=None)
-    assert len(found) == 3
-    for pair, name in zip([*found], ("a_b", "b", "c"), strict=True):
+    ours = PairedImages(write(tmp_path, layout, images), size=None)
+    assert len(ours) == 3
+    for pair, name in zip([*ours], ("a_b", "b", "c"), strict=True):
         assert pair.shape == (2, 3, 16, 20)
         assert pair.dtype == torch.float32
         assert torch.equal(pair, torch.cat(images[name]))  # PNG and 8 bits: exact
@@ -78,7 +78,9 @@ def test_a_split_is_a_folder_inside(tmp_path, layout):
     for split, names in (("train", ("a", "b")), ("test", ("c",))):
         write(tmp_path, layout, numbered(*names), split)
     assert [len(PairedImages(tmp_path, split)) for split in ("train", "test")] == [2, 1]
-    with pytest.raises(ValueError, match="there is no folder .*val; give one .* and a split that it has, or None"):
+    with pytest.raises(
+        ValueError, match="there is no folder .*val; give a folder with pairs, and one of its splits, or None"
+    ):
         PairedImages(tmp_path, "val")
 
 
@@ -91,14 +93,14 @@ def test_a_split_may_hold_the_two_folders_itself(tmp_path):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".webp"])
 def test_photos_may_be_of_another_format(tmp_path, layout, suffix):
-    """A JPEG is not exact, but nearer to its photo than to anything else here."""
+    """A JPEG is not exact, but close enough to tell the photos apart."""
     images = {name: (map_of(16, 20), torch.full((1, 3, 16, 20), value)) for name, value in (("a", 0.25), ("b", 0.75))}
     (tmp_path / "notes.txt").write_text("not a picture")
-    found = PairedImages(write(tmp_path, layout, images, suffix=suffix), size=None)
-    assert [pair[1].mean().item() for pair in found] == pytest.approx([0.25, 0.75], abs=0.02)
+    ours = PairedImages(write(tmp_path, layout, images, suffix=suffix), size=None)
+    assert [pair[1].mean().item() for pair in ours] == pytest.approx([0.25, 0.75], abs=0.02)
 
 
-def test_a_sketch_is_a_source_too(tmp_path):
+def test_a_sketch_may_be_the_source(tmp_path):
     a, b = pair_of(16, 16).split(1)
     save_image(a, tmp_path / "x_sketch.png")
     save_image(b, tmp_path / "x_photo.png")
@@ -106,7 +108,7 @@ def test_a_sketch_is_a_source_too(tmp_path):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_reverse_is_b_to_a(tmp_path, layout):
+def test_reverse_swaps_the_domains(tmp_path, layout):
     write(tmp_path, layout, numbered("a"))
     for size in (None, 12):
         forward, backward = (PairedImages(tmp_path, size=size, reverse=reverse)[0] for reverse in (False, True))
@@ -117,7 +119,7 @@ def test_reverse_is_b_to_a(tmp_path, layout):
 # --- the size ---
 
 
-def test_both_pictures_are_squeezed_into_a_square(tmp_path):
+def test_both_pictures_are_resized_to_a_square(tmp_path):
     images = numbered("a", size=(16, 40))
     pair = PairedImages(write(tmp_path, "folders", images), size=12)[0]
     assert pair.shape == (2, 3, 12, 12)
@@ -131,7 +133,7 @@ def test_the_default_size_is_the_papers(tmp_path):
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_label_map_keeps_its_colors(tmp_path, reverse):
-    """Mixed colors would be other classes, or none."""
+    """Mixed colors would stand for other classes, or for none."""
     write(tmp_path, "names", {"a": (label_map(30, 44), label_map(30, 44, seed=1))})
     palette = {tuple(color) for color in PALETTE.tolist()}
     k = int(reverse)
@@ -142,8 +144,8 @@ def test_a_label_map_keeps_its_colors(tmp_path, reverse):
     assert len(colors(kept[1 - k])) > 50
 
 
-def test_the_nearest_pixel_is_that_at_the_center():
-    """Of six pixels the centers of the two thirds are pixels 1 and 4; of two, each is there twice in four."""
+def test_nearest_takes_the_pixel_at_the_center():
+    """Six pixels to two: pixels 1 and 4, at the centers of the halves. Two pixels to four: each one twice."""
     row = torch.arange(6.0).expand(1, 3, 1, 6) / 10
     assert (10 * nearest(row, (1, 2))[0, 0, 0]).tolist() == pytest.approx([1, 4])
     assert (10 * nearest(row[..., :2], (1, 4))[0, 0, 0]).tolist() == pytest.approx([0, 0, 1, 1])
@@ -155,32 +157,32 @@ def test_the_nearest_pixel_is_that_at_the_center():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_what_is_kept_is_what_was_read(tmp_path, layout):
+def test_a_cached_pair_equals_the_one_that_was_read(tmp_path, layout):
     write(tmp_path, layout, numbered("a", "b"))
     ours, again = PairedImages(tmp_path, size=12), PairedImages(tmp_path, size=12)
     first = [pair.clone() for pair in ours]
-    ours[0].zero_()  # what a caller does with a pair is not the set's business
+    ours[0].zero_()  # a caller's changes must not reach the cache
     assert all(torch.equal(ours[k], first[k]) and torch.equal(again[k], first[k]) for k in (1, 0))
 
 
-def test_a_pair_is_read_once_as_long_as_there_is_room(tmp_path, monkeypatch):
+def test_a_pair_is_read_once_if_the_cache_has_room(tmp_path, monkeypatch):
     write(tmp_path, "halves", numbered("a", "b"))
     fresh, reads = [*PairedImages(tmp_path, size=12)], []
     monkeypatch.setattr(pairs, "load_image", lambda file: reads.append(file.stem) or load_image(file))
     monkeypatch.setattr(pairs, "_CACHE", 2 * 3 * 12 * 12)  # one pair in 8 bits
-    found = PairedImages(tmp_path, size=12)
+    ours = PairedImages(tmp_path, size=12)
     for _ in range(3):
-        assert all(torch.equal(found[k], fresh[k]) for k in (0, 1))
+        assert all(torch.equal(ours[k], fresh[k]) for k in (0, 1))
     assert reads == ["a", "b", "b", "b"]
 
 
-def test_a_set_is_known_by_its_files_and_what_is_made_of_them(tmp_path):
+def test_a_fingerprint_tells_files_and_settings_apart(tmp_path):
     write(tmp_path, "folders", numbered("a", "b"))
     sets = [
         PairedImages(tmp_path, **options)
         for options in ({}, {"size": 64}, {"size": None}, {"reverse": True}, {"label_maps": True})
     ]
-    fingerprints = [str(found.fingerprint) for found in sets]
+    fingerprints = [str(each.fingerprint) for each in sets]
     assert len(set(fingerprints)) == len(sets)
     assert str(PairedImages(tmp_path).fingerprint) == fingerprints[0]
     write(tmp_path, "folders", {"b": (map_of(16, 20), label_map(16, 20))})  # another photo of the same name
@@ -191,7 +193,7 @@ def test_a_set_is_known_by_its_files_and_what_is_made_of_them(tmp_path):
     assert str(PairedImages(tmp_path).fingerprint) != fingerprints[0]
 
 
-# --- what a bad set gets ---
+# --- invalid sets ---
 
 
 def test_a_picture_without_its_partner_is_named(tmp_path):
@@ -207,11 +209,11 @@ def test_a_picture_without_its_partner_is_named(tmp_path):
 
 def test_two_sizes_in_one_pair_are_named(tmp_path):
     write(tmp_path, "names", {"ok": (map_of(16, 20), map_of(16, 20)), "x": (map_of(16, 20), map_of(18, 20))})
-    found = PairedImages(tmp_path)
-    assert found[0].shape == (2, 3, 256, 256)
-    message = "x_labels.png and x_photo.png are one pair but not of one size: 20×16 and 20×18 px"
+    ours = PairedImages(tmp_path)
+    assert ours[0].shape == (2, 3, 256, 256)
+    message = "x_labels.png and x_photo.png are one pair but differ in size: 20×16 and 20×18 px"
     with pytest.raises(ValueError, match=message):
-        found[1]
+        ours[1]
 
 
 def test_halves_need_an_even_width(tmp_path):
@@ -220,8 +222,8 @@ def test_halves_need_an_even_width(tmp_path):
         PairedImages(tmp_path)[0]
 
 
-def test_a_folder_without_pairs_says_what_one_is(tmp_path):
-    with pytest.raises(ValueError, match="there is no folder .*nowhere; give one that holds pairs"):
+def test_a_folder_without_pairs_is_refused_with_the_layouts(tmp_path):
+    with pytest.raises(ValueError, match="there is no folder .*nowhere; give a folder with pairs"):
         PairedImages(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no pairs in .*neither A/ and B/, nor NAME_labels.png .* side by side"):
         PairedImages(tmp_path)
@@ -231,13 +233,13 @@ def test_a_folder_without_pairs_says_what_one_is(tmp_path):
         PairedImages(tmp_path)
 
 
-def test_a_broken_file_is_named_when_it_is_asked_for(tmp_path):
+def test_a_broken_file_is_named_when_it_is_read(tmp_path):
     write(tmp_path, "folders", numbered("a", "b"))
     (tmp_path / "B" / "b.png").write_bytes(b"not a picture")
-    found = PairedImages(tmp_path)
-    assert found[0].shape[0] == 2
+    ours = PairedImages(tmp_path)
+    assert ours[0].shape[0] == 2
     with pytest.raises(ImageError, match=r"b\.png is not a picture"):
-        found[1]
+        ours[1]
 
 
 @pytest.mark.parametrize("k", [-1, 2])
@@ -257,17 +259,17 @@ def jitter(images=None, **options):
 
 
 def items(jittered, epochs):
-    """Every item of some epochs, one epoch after the other."""
+    """Every item of the first epochs, one epoch after the other."""
     return [jittered.item(epoch, k) for epoch in range(epochs) for k in range(len(jittered))]
 
 
 def place_of(pair):
-    """Left, top and whether mirrored, as A's pixels say."""
+    """Left, top and whether mirrored, read from the pixels of A."""
     left, top = (int((255 * pair[0, c]).round().min()) for c in (0, 1))
     return left, top, bool(pair[0, 0, 0, 0] > pair[0, 0, 0, -1])
 
 
-def test_both_pictures_are_cut_and_mirrored_alike():
+def test_both_pictures_are_cropped_and_mirrored_alike():
     whole, places = pair_of(20, 20), []
     for pair in items(jitter(), 400):
         left, top, mirrored = place_of(pair)
@@ -278,17 +280,17 @@ def test_both_pictures_are_cut_and_mirrored_alike():
     assert set(lefts) == set(tops) == {0, 1, 2, 3, 4}  # up to the last: 20 − 16
     for drawn in (lefts, tops):
         counts = [drawn.count(place) for place in range(5)]
-        assert all(abs(count - 80) < 32 for count in counts)  # four deviations, √(400 · 0.2 · 0.8) each
-    assert abs(sum(mirrors) - 200) < 40  # four deviations of 400 coins
+        assert all(abs(count - 80) < 32 for count in counts)  # four standard deviations of √(400 · 0.2 · 0.8)
+    assert abs(sum(mirrors) - 200) < 40  # four standard deviations of 400 coin flips
     for first, second in ((lefts, tops), (lefts, mirrors), (tops, mirrors)):
         table = torch.corrcoef(torch.tensor([first, second], dtype=torch.float32))
-        assert abs(table[0, 1]) < 0.2  # drawn apart: four deviations of 1 / √400
+        assert abs(table[0, 1]) < 0.2  # independent: four standard deviations of 1 / √400
     alike = sum(a == b for a, b in pairwise(mirrors))
-    assert abs(alike - 200) < 40  # and chance forgets the item before
+    assert abs(alike - 200) < 40  # independent of the previous item
 
 
-def test_pairs_are_made_a_little_larger_first():
-    """Interpolation is linear, so B stays 1 − A wherever it is cut; ramps of 12 and 24 pixels, now 20 wide."""
+def test_pairs_are_resized_to_the_load_size_first():
+    """Interpolation is linear, so B stays 1 − A in every crop; ramps over 12 and 24 pixels are now 20 pixels long."""
     whole = 0.3 + pair_of(12, 24)
     whole[1] = 1 - whole[0]
     for pair in items(jitter([whole]), 20):
@@ -299,7 +301,7 @@ def test_pairs_are_made_a_little_larger_first():
         assert down / 5 == pytest.approx(12 / 20, rel=0.1)
 
 
-def test_without_room_and_mirror_it_is_the_pair():
+def test_without_margin_and_mirroring_the_item_is_the_pair():
     whole = pair_of(12, 24, 7)
     for pair in items(jitter([whole], load_size=16, mirror=False), 5):
         assert torch.equal(pair, resize(whole, (16, 16)))
@@ -324,25 +326,25 @@ def test_an_item_depends_on_seed_epoch_and_number_alone():
     for place, pair in reversed([*zip(places, kept, strict=True)]):
         assert torch.equal(again.item(*place), pair)
     assert torch.equal(torch.get_rng_state(), before)
-    assert all(torch.equal(again[k], kept[k]) for k in range(3))  # without an epoch: the first
+    assert all(torch.equal(again[k], kept[k]) for k in range(3))  # indexing gives epoch 0
     assert [place_of(pair) for pair in items(jitter([pair_of(20, 20)] * 3, seed=1), 10)] != [*map(place_of, kept)]
 
 
-def test_every_epoch_cuts_every_pair_in_another_place():
+def test_every_epoch_crops_every_pair_at_another_position():
     jittered = jitter([pair_of(20, 20, number) for number in (0, 100, 200)])
     assert len(jittered) == 3
     pairs = items(jittered, 20)
     assert [round(255 * pair[0, 2, 0, 0].item()) for pair in pairs] == [0, 100, 200] * 20
-    assert len({place_of(pair) for pair in pairs[::3]}) > 10  # of 50 places
+    assert len({place_of(pair) for pair in pairs[::3]}) > 10  # of 50 positions and flips
 
 
-def test_jitter_is_known_by_its_pairs_and_settings(tmp_path):
+def test_a_fingerprint_tells_pairs_and_settings_of_a_jitter_apart(tmp_path):
     images = PairedImages(write(tmp_path, "halves", numbered("a")), size=20)
     variants = [
         jitter(images), jitter(), jitter(images, load_size=24), jitter(images, size=8), jitter(images, mirror=False),
         jitter(images, seed=1), jitter(PairedImages(tmp_path, size=20, reverse=True)),
     ]  # fmt: skip
-    assert len({str(found.fingerprint) for found in variants}) == len(variants)
+    assert len({str(each.fingerprint) for each in variants}) == len(variants)
     assert str(jitter(images).fingerprint) == str(variants[0].fingerprint)
 
 
@@ -354,15 +356,15 @@ def test_jitter_is_known_by_its_pairs_and_settings(tmp_path):
         (None, {"size": 21}, "size 21 and load_size 20"),
     ],
 )
-def test_senseless_jitter_is_refused(images, options, got):
+def test_invalid_jitter_is_refused(images, options, got):
     with pytest.raises(ValueError, match=f"at least one pair and 1 ≤ size ≤ load_size, got .*{got}"):
         jitter(images, **options)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_loader_makes_batches_of_pairs(tmp_path, workers):
-    found = PairedImages(write(tmp_path, "names", numbered("a", "b", "c")), size=20)
-    jittered = jitter(found)
+def test_a_data_loader_returns_batches_of_pairs(tmp_path, workers):
+    images = PairedImages(write(tmp_path, "names", numbered("a", "b", "c")), size=20)
+    jittered = jitter(images)
     batches = [*DataLoader(jittered, batch_size=2, num_workers=workers)]
     assert [batch.shape for batch in batches] == [(2, 2, 3, 16, 16), (1, 2, 3, 16, 16)]
     assert torch.equal(torch.cat(batches), torch.stack([jittered[k] for k in range(3)]))
@@ -371,7 +373,7 @@ def test_a_loader_makes_batches_of_pairs(tmp_path, workers):
     assert torch.equal(real_b[1], jittered[1][1])
 
 
-# --- what is not a pair ---
+# --- files that are not a pair ---
 
 
 @pytest.mark.parametrize("names", [("x_labels.png", "x_sketch.png", "x_photo.png"), ("A/x.png", "A/x.jpg", "B/x.png")])
@@ -379,12 +381,12 @@ def test_two_sources_for_one_target_are_refused(tmp_path, names):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         save_image(torch.rand(1, 3, 8, 8), tmp_path / name)
-    with pytest.raises(ValueError, match=r"both belong to one pair; keep one"):
+    with pytest.raises(ValueError, match=r"belong to the same pair; keep one"):
         PairedImages(tmp_path)
 
 
-def test_labels_without_any_photograph_are_not_taken_for_side_by_side_files(tmp_path):
+def test_labels_without_a_photograph_are_not_read_as_side_by_side_files(tmp_path):
     for name in ("x_labels.png", "x_real.png"):
         save_image(torch.rand(1, 3, 8, 8), tmp_path / name)
-    with pytest.raises(ValueError, match=r"x_labels\.png has no partner: its photograph should be called NAME_photo"):
+    with pytest.raises(ValueError, match=r"x_labels\.png has no partner; its photograph should be called NAME_photo"):
         PairedImages(tmp_path)

@@ -1,4 +1,4 @@
-"""Two sets without pairs, numbered by their blue channel: A from 0, B from 100."""
+"""Two domains without pairs; the blue channel numbers the pictures, A from 0 and B from 100."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def domain(count, offset=0, size=(16, 16)):
 
 
 def numbers(items):
-    """Which picture of A and which of B each item holds."""
+    """The number of A's and of B's picture in each item."""
     return [tuple(round(255 * item[c, 2].mean().item()) for c in (0, 1)) for item in items]
 
 
@@ -38,8 +38,8 @@ def test_every_epoch_shows_the_larger_domain_once_and_the_smaller_evenly(count_a
             assert min(counts) == len(unpaired) // count
 
 
-def test_training_sees_every_picture_of_both_in_every_epoch():
-    """As the loop asks for them: ten epochs, in batches that do not divide an epoch."""
+def test_training_gets_every_picture_of_both_domains_in_every_epoch():
+    """Loaded as in the training loop: ten epochs, in batches that do not divide an epoch."""
     unpaired = UnpairedImages(domain(30), domain(50, 100), size=16)
     loaded = batches.load(unpaired, range(125), 4, 0, group=Group(), workers=0, device=torch.device("cpu"))
     seen = numbers(item for batch in loaded for item in batch)
@@ -57,7 +57,7 @@ def test_partners_change_from_epoch_to_epoch_and_with_the_seed():
     assert epoch_of(unpaired, 0) == numbers(unpaired[k] for k in range(12)) == first
     assert epoch_of(UnpairedImages(domain(12), domain(8, 100), size=16, seed=1), 0) != first
     partners = {b for epoch in range(60) for a, b in [epoch_of(unpaired, epoch)[0]]}
-    assert len(partners) == 8  # a partner is missed in 60 epochs with a chance of 8 · (7/8)^60 = 0.3 %
+    assert len(partners) == 8  # probability that one is missing after 60 epochs: 8 · (7/8)^60 = 0.3 %
 
 
 def test_items_are_the_same_in_any_order():
@@ -70,8 +70,8 @@ def test_items_are_the_same_in_any_order():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_each_picture_is_cut_and_mirrored_on_its_own():
-    """Of 200 items: the left edges of A and of B, from 0 to 4, and their flips, agree no more often than by chance."""
+def test_each_picture_is_cropped_and_mirrored_independently():
+    """In 200 items, the left edges (0 to 4) and the flips of A and B agree only as often as by chance."""
     unpaired = UnpairedImages(
         domain(1, size=(20, 20)), domain(1, 100, size=(20, 20)), size=16, load_size=20, mirror=True
     )
@@ -82,8 +82,8 @@ def test_each_picture_is_cut_and_mirrored_on_its_own():
         edges.append([int((255 * picture[0]).round().min()) for picture in item])
         flips.append([bool(picture[0, 0, 0] > picture[0, 0, -1]) for picture in item])
     assert {edge for pair in edges for edge in pair} == {0, 1, 2, 3, 4}
-    assert abs(sum(a == b for a, b in edges) - 40) < 23  # four deviations, √(200 · 0.2 · 0.8) each
-    assert abs(sum(a == b for a, b in flips) - 100) < 29  # four deviations of 200 coins
+    assert abs(sum(a == b for a, b in edges) - 40) < 23  # four standard deviations of √(200 · 0.2 · 0.8)
+    assert abs(sum(a == b for a, b in flips) - 100) < 29  # four standard deviations of 200 coin flips
     plain = UnpairedImages(domain(1, size=(20, 20)), domain(1, 100, size=(20, 20)), size=16, load_size=20)
     assert not any(picture[0, 0, 0] > picture[0, 0, -1] for epoch in range(50) for picture in plain.item(epoch, 0))
 
@@ -108,7 +108,7 @@ def test_there_are_no_items_beyond_the_length(k):
         UnpairedImages(domain(3), domain(4), size=16)[k]
 
 
-def test_what_is_no_domain_is_refused(tmp_path):
+def test_invalid_domains_are_refused(tmp_path):
     with pytest.raises(ValueError, match="there is no folder .*nowhere"):
         UnpairedImages(tmp_path / "nowhere", domain(1))
     with pytest.raises(ValueError, match=r"no pictures in .*; a folder needs files \.jpg"):
@@ -120,7 +120,7 @@ def test_what_is_no_domain_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"size": 0}, {"size": 16, "load_size": 15}, {"mirror": True}])
-def test_senseless_settings_are_refused(options):
+def test_invalid_settings_are_refused(options):
     with pytest.raises(ValueError, match="a load_size of at least that or None, and mirror=True only with a load_size"):
         UnpairedImages(domain(1), domain(1), **options)
 
