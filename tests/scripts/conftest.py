@@ -23,7 +23,7 @@ from scripts.paper_queue.items import Item
 QUEUE = {items}
 """
 TASK = '''
-import json, os, signal, subprocess, sys, time
+import json, multiprocessing, os, signal, subprocess, sys, time
 from pathlib import Path
 
 
@@ -41,6 +41,7 @@ def run(job):
     do = job.item.settings.get("do", "write")
     heard = {name: value for name, value in os.environ.items() if "COURSE" in name or "CUDA" in name}
     heard |= {"scale": job.scale, "device": job.device, "seconds": job.seconds, "datasets": str(job.datasets)}
+    heard["workers"] = multiprocessing.get_start_method()
     told = Path(os.environ["PYTHONPATH"].split(os.pathsep)[-1]) / "told" / f"{job.item.name}.json"
     told.parent.mkdir(exist_ok=True)
     calls = json.loads(told.read_text()) if told.exists() else []

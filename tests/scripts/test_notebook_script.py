@@ -51,6 +51,19 @@ def test_a_script_has_the_parameters_and_runs_by_itself(small, tmp_path):
     assert not {"pip install", "%matplotlib", "panel()"} & set(text.split("\n"))
 
 
+def test_a_script_draws_where_there_is_matplotlib_and_no_ipython(small):
+    """matplotlib asks whatever is called IPython for its version and for a running shell."""
+    header, _ = split_script(notebook_script.script_of(small, {}))
+    hidden = (
+        "import importlib.util as u\nreal = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'IPython' else real(name, *rest)\n"
+    )
+    draws = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nprint('drawn')"
+    code = f"{hidden}{header.replace('__file__', repr(__file__))}\n{draws}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "drawn" in done.stdout, done.stderr
+
+
 def test_a_script_splits_into_the_cells_it_was_made_of(small):
     header, found = split_script(notebook_script.script_of(small, {"PROFILE": "paper"}))
     assert "def display" in header

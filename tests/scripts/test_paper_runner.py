@@ -256,6 +256,14 @@ def test_the_environment_of_an_item(queue, make_item, monkeypatch):
     assert (told["scale"], told["device"]) == ("full", "cuda")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere data loaders have another way to start their workers")
+def test_the_workers_of_an_item_are_forked(queue, make_item):
+    """A fork server takes at most 256 open files: a data set of 129 pairs of tensors that are shared is too much."""
+    queue.list(make_item("one"))
+    assert queue.run() == 0
+    assert queue.told("one")[0]["workers"] == "fork"
+
+
 def test_a_rehearsal_stays_apart_and_needs_no_device(queue, make_item):
     queue.list(make_item("first", "reduced"), make_item("second"))
     queue.device = Device("the processor", {})
