@@ -1,14 +1,14 @@
-"""Our engine beside a plain loop: same network, pictures, objective and evaluations, in turns, in one run.
+"""Our engine compared with a plain loop: same network, pictures, objective and number of evaluations, in one run.
 
     python benchmarks/engine.py                    # 256 px, 200 evaluations
     python benchmarks/engine.py --size 512 --record
 
-The plain loop is what tutorials write: a float32 `nn.Sequential`, autograd, and `torch.optim.LBFGS` as it comes.
-The runs take turns, one block of evaluations each, so that a machine that slows down slows all of them. Every
+The plain loop is what tutorials use: a float32 `nn.Sequential`, autograd, and `torch.optim.LBFGS` with its defaults.
+The participants take turns, one block of evaluations each, so that a slowdown of the machine affects all of them. Every
 picture is scored by the same objective in float64. `--record` stores the result for chapter 5.
 
-On a GPU "float32" is a question of settings: PyTorch convolves in TF32 by default and multiplies matrices in float32.
-"plain" takes these defaults; the loop is also run with TF32 off, and with TF32 everywhere. Ours is also run without
+On a GPU, "float32" depends on settings: by default PyTorch uses TF32 for convolutions and float32 for matrix products.
+"plain" uses these defaults; the plain loop also runs with TF32 off and with TF32 everywhere, and ours also runs without
 its CUDA graph.
 """
 
@@ -67,10 +67,10 @@ class Plain:
         self.watch: Callable[[Tensor], None] = lambda x: None
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
-        x, found = (x - self.mean) / self.std, {}
+        x, features = (x - self.mean) / self.std, {}
         for name, layer in zip(self.names, self.network, strict=True):
-            x = found[name] = layer(x)
-        return found
+            x = features[name] = layer(x)
+        return features
 
     @staticmethod
     def gram(features: Tensor) -> Tensor:
@@ -81,10 +81,10 @@ class Plain:
     def closure(self) -> Tensor:
         self.watch(self.x)
         self.optimizer.zero_grad()
-        found = self.features(self.x)
-        loss = self.config.content_weight * F.mse_loss(found[CONTENT_LAYER], self.content) / 2
+        features = self.features(self.x)
+        loss = self.config.content_weight * F.mse_loss(features[CONTENT_LAYER], self.content) / 2
         for layer in STYLE_LAYERS:
-            loss = loss + self.config.style_weight / 5 * F.mse_loss(self.gram(found[layer]), self.grams[layer]) / 4
+            loss = loss + self.config.style_weight / 5 * F.mse_loss(self.gram(features[layer]), self.grams[layer]) / 4
         loss.backward()
         return loss
 
@@ -108,7 +108,7 @@ class Ours:
 
 
 class OursWithoutGraph(Ours):
-    """The same, every operation launched by the host."""
+    """The same without a CUDA graph: the host launches every operation."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -117,7 +117,7 @@ class OursWithoutGraph(Ours):
 
 @contextmanager
 def settings_of(name: str) -> Iterator[None]:
-    """PyTorch's switches as the name of a participant says; afterwards as they were."""
+    """Set PyTorch's TF32 switches for a participant, by its name, and restore them afterwards."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     kept = matmul.allow_tf32, cudnn.allow_tf32
     try:
@@ -136,20 +136,20 @@ def wait(device: torch.device) -> None:
 
 
 def seconds_of(function: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
-    """The median time of a call, after one that does not count."""
-    found = []
+    """The median duration of a call, without the first one."""
+    times = []
     for _ in range(repeats + 1):
         wait(device)
         began = time.perf_counter()
         function()
         wait(device)
-        found.append(time.perf_counter() - began)
-    return median(found[1:])
+        times.append(time.perf_counter() - began)
+    return median(times[1:])
 
 
 def machine(height: int, width: int, precision: torch.dtype, device: torch.device) -> dict[str, float]:
-    """What the machine can do: a matrix product, and the convolutions of one evaluation with nothing around them."""
-    side = 8192 if device.type == "cuda" else 2048  # a GPU needs a large one
+    """The speed of the machine: a matrix product in operations per second, and the seconds of the bare convolutions."""
+    side = 8192 if device.type == "cuda" else 2048  # a GPU needs a large one to be busy
     a, b = (torch.rand(side, side, device=device).to(precision) for _ in range(2))
     rate = 2 * side**3 / seconds_of(lambda: a @ b, device)
     network = VGGFeatures(layers=(*STYLE_LAYERS, CONTENT_LAYER), precision=precision).to(device)
@@ -171,7 +171,7 @@ def machine(height: int, width: int, precision: torch.dtype, device: torch.devic
 
 
 def exact_loss(content: Tensor, style: Tensor, network: VGGFeatures) -> PerceptualLoss:
-    """Eq. 7 in float64, its targets set."""
+    """Eq. 7 in float64, with its targets set."""
     config = gatys.Config()
     loss = PerceptualLoss(
         network,
@@ -184,39 +184,39 @@ def exact_loss(content: Tensor, style: Tensor, network: VGGFeatures) -> Perceptu
 
 
 def score(image: Tensor, loss: PerceptualLoss) -> float:
-    """The loss of one picture, exactly."""
+    """The loss of one picture in float64."""
     with torch.no_grad():
         return float(loss(image.double()).sum())
 
 
 def peak_memory(which: str, size: int, device: str) -> float:
-    """GB that 40 evaluations add to a process that has done a few small ones; a process of its own for each."""
+    """GB that 40 evaluations add to the memory of a process of their own, which has run a small picture before."""
     command = [sys.executable, __file__, "--memory-of", which, "--size", str(size), "--device", device]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
 def configs(seed: int, device: str) -> dict[str, tuple[type, gatys.Config]]:
     same = {"seed": seed, "device": device}
-    found = {
+    participants = {
         "plain": (Plain, gatys.Config(**same)),
         "float32": (Ours, gatys.Config(**same, precision="float32")),
         "Config()": (Ours, gatys.Config(**same)),
         "Config.fast()": (Ours, replace(gatys.Config.fast(), **same)),
     }
     if runtime.pick_device(device).type == "cuda":
-        found |= {
-            "plain, TF32 off": found["plain"],
-            "plain, TF32 everywhere": found["plain"],
-            "Config(), no graph": (OursWithoutGraph, found["Config()"][1]),
+        participants |= {
+            "plain, TF32 off": participants["plain"],
+            "plain, TF32 everywhere": participants["plain"],
+            "Config(), no graph": (OursWithoutGraph, participants["Config()"][1]),
         }
-    return found
+    return participants
 
 
 class Entry:
-    """One participant: its runner, the seconds an evaluation took in each turn, and its pictures.
+    """One participant: its runner, the seconds per evaluation in each turn, and its pictures.
 
-    The first evaluation of a turn pays for the turn before it, which filled every cache with its own numbers.
-    It is counted among the evaluations and left out of the clock.
+    The first evaluation of a turn is slower, because the previous participant has filled the caches. It counts as an
+    evaluation but is not timed.
     """
 
     def __init__(self, name: str, kind: type, content: Tensor, style: Tensor, config: gatys.Config) -> None:
@@ -227,7 +227,7 @@ class Entry:
             self.runner = kind(content.to(device), style.to(device), start, config)
         self.runner.watch = self.watch
         self.turns: list[float] = []
-        self.pictures: list[Tensor] = []  # every SNAPSHOT evaluations, where they were made
+        self.pictures: list[Tensor] = []  # every SNAPSHOT evaluations, on the run's device
         self.evaluations = self.first = 0
         self.began = 0.0
 
@@ -249,12 +249,12 @@ class Entry:
 
     @property
     def seconds(self) -> float:
-        """Of one evaluation."""
+        """Median duration of one evaluation."""
         return median(self.turns)
 
 
 def pictures(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
-    """Photograph and painting: the photograph's long side is `size`; with `square` both its sides are."""
+    """Photograph and painting; the photograph's long side is `size`, with `square` both sides."""
     square = getattr(options, "square", False)
     return sample_image(CONTENT, (options.size, options.size) if square else options.size), sample_image(
         STYLE, options.size
@@ -262,7 +262,7 @@ def pictures(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
 
 
 def race(start: str, options: argparse.Namespace) -> dict[str, dict[str, float | int | None]]:
-    """All four from one picture, in turns of `BLOCK` evaluations."""
+    """Run all participants from one start, in turns of `BLOCK` evaluations."""
     content, style = pictures(options)
     entries = {}
     for name, (kind, config) in configs(options.seed, options.device).items():
@@ -278,21 +278,21 @@ def race(start: str, options: argparse.Namespace) -> dict[str, dict[str, float |
         return score(picture, loss)
 
     last = entries["plain"].pictures[-1]
-    goals = {"loss": scored(last), "saved": scored(last.clamp(0, 1))}  # a file holds values in [0, 1] only
-    found: dict[str, dict[str, float | int | None]] = {}
+    goals = {"loss": scored(last), "saved": scored(last.clamp(0, 1))}  # a picture file holds values in [0, 1] only
+    rows: dict[str, dict[str, float | int | None]] = {}
     for name, entry in entries.items():
-        found[name] = {
+        rows[name] = {
             "seconds": entry.seconds,
             "loss": scored(entry.pictures[-1]),
             "saved": scored(entry.pictures[-1].clamp(0, 1)),
         }
         for goal, value in goals.items():
-            found[name][f"evaluations to {goal}"] = first_below(entry.pictures, value, scored, entry.every)
-    return found
+            rows[name][f"evaluations to {goal}"] = first_below(entry.pictures, value, scored, entry.every)
+    return rows
 
 
 def first_below(pictures: list[Tensor], goal: float, scored: Callable[[Tensor], float], every: int) -> int | None:
-    """The first evaluation whose picture reaches `goal`, by halving: the losses fall, near enough.
+    """The first evaluation whose picture reaches `goal`, by bisection: the losses fall almost monotonically.
 
     `pictures` were taken before evaluations 1, 1 + every, 1 + 2·every, …
     """
@@ -305,11 +305,11 @@ def first_below(pictures: list[Tensor], goal: float, scored: Callable[[Tensor], 
     return 1 + every * high
 
 
-def report(found: dict[str, dict[str, float | int | None]], start: str) -> None:
-    plain = found["plain"]
+def report(rows: dict[str, dict[str, float | int | None]], start: str) -> None:
+    plain = rows["plain"]
     print(f"\nfrom {start}")
     print("                         s/eval  ratio    loss   saved | to the plain loop's loss | to its saved picture's")
-    for name, row in found.items():
+    for name, row in rows.items():
         line = f"{name:>22} {row['seconds']:8.4f} {plain['seconds'] / row['seconds']:6.2f}"
         line += f" {row['loss']:7.4f} {row['saved']:7.4f}"
         for goal in ("loss", "saved"):
@@ -322,7 +322,7 @@ def report(found: dict[str, dict[str, float | int | None]], start: str) -> None:
 
 
 def measure(options: argparse.Namespace, starts: tuple[str, ...] = ("noise", "content")) -> dict[str, Any]:
-    """Everything, printed as it comes."""
+    """Measure everything and print each result as soon as it is known."""
     device = runtime.pick_device(options.device)
     height, width = pictures(options)[0].shape[-2:]
     precision = runtime.pick_precision("auto", device)
@@ -348,20 +348,20 @@ def measure(options: argparse.Namespace, starts: tuple[str, ...] = ("noise", "co
 
 
 def whole_runs(options: argparse.Namespace) -> dict[str, float]:
-    """Seconds of two runs of `gatys.stylize` with so many evaluations, everything included: the first, and another."""
+    """Seconds of two whole runs of `gatys.stylize`, one after the other, with loading and everything else included."""
     content, style = pictures(options)
     config = gatys.Config(num_steps=options.steps, seed=options.seed, device=options.device)
-    found = {}
+    seconds = {}
     for name in ("first", "second"):
         cached_network.cache_clear()
         began = time.perf_counter()
         gatys.stylize(content, style, config)
-        found[name] = time.perf_counter() - began
-    return found
+        seconds[name] = time.perf_counter() - began
+    return seconds
 
 
 def memory_needed(which: str, options: argparse.Namespace) -> float:
-    """GB of `which`, where a device keeps the count; else of a process of its own."""
+    """Peak GB of a participant: as counted by the CUDA device, otherwise measured in a process of its own."""
     device = runtime.pick_device(options.device)
     if device.type == "cuda" or getattr(options, "in_process", False):
         return memory_of(which, options)
@@ -369,12 +369,12 @@ def memory_needed(which: str, options: argparse.Namespace) -> float:
 
 
 def memory_of(which: str, options: argparse.Namespace) -> float:
-    """GB that two turns take beyond what the process held after a small picture."""
+    """Peak GB of two turns, beyond what the process holds after a small picture."""
     kind, config = configs(options.seed, options.device)[which]
     device = runtime.pick_device(options.device)
     for size in (min(64, options.size), options.size):
         content, style = pictures(argparse.Namespace(**{**vars(options), "size": size}))
-        gc.collect()  # an entry and its runner know each other
+        gc.collect()  # an entry and its runner form a reference cycle
         if size == options.size:
             before = psutil.Process().memory_info().rss
             if device.type == "cuda":
@@ -387,7 +387,7 @@ def memory_of(which: str, options: argparse.Namespace) -> float:
     if device.type == "cuda":
         return (torch.cuda.max_memory_allocated() - before) / 1e9
     status = Path("/proc/self/status")
-    if not status.exists():  # elsewhere the peak of a child process cannot be told from its parent's
+    if not status.exists():  # on other systems a child's peak cannot be separated from its parent's
         return float("nan")
     peak = re.search(r"VmHWM:\s+(\d+)", status.read_text())
     return (int(peak[1]) * 1024 - before) / 1e9
@@ -396,7 +396,7 @@ def memory_of(which: str, options: argparse.Namespace) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="long side in pixels (default: 256)")
-    parser.add_argument("--steps", type=int, default=200, help="evaluations of each (default: 200)")
+    parser.add_argument("--steps", type=int, default=200, help="evaluations per participant (default: 200)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--record", action="store_true", help="store the result for chapter 5")

@@ -1,12 +1,11 @@
-"""Training step and forward pass of the fast style network, beside the plain way, in turns, in one run.
+"""Training step and forward pass of the fast style network, compared with a plain implementation, in one run.
 
     python benchmarks/fast_style.py                       # the paper's network and batch: 4 at 256 px
     python benchmarks/fast_style.py --width 0.5 --record
 
-The plain step is what tutorials write: everything float32 in torch's default layout, a VGG-16 that autograd
-differentiates, the whole of it for the content target too, and Adam as it comes. The plain pass is the same network
-called in float32. `--record` stores the result for
-chapter 6.
+The two take turns. The plain step is what tutorials use: everything in float32 and PyTorch's default layout, a VGG-16
+differentiated by autograd and computed completely for the content target too, and Adam with its defaults. The plain
+pass is the same network called in float32. `--record` stores the result for chapter 6.
 """
 
 from __future__ import annotations
@@ -33,31 +32,31 @@ STYLE = "great_wave"
 
 
 class Plain:
-    """A step as tutorials write it."""
+    """A training step as in tutorials."""
 
     def __init__(self, config: johnson.Config, device: torch.device) -> None:
         self.config = config
         self.network = johnson.build(config).to(device)
         names = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
-        features = VGGFeatures(config.arch, names, pooling="max", weights=config.weights).to(device)
-        self.vgg = features.to(memory_format=torch.contiguous_format)
+        vgg = VGGFeatures(config.arch, names, pooling="max", weights=config.weights).to(device)
+        self.vgg = vgg.to(memory_format=torch.contiguous_format)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
         style = resize(sample_image(STYLE), config.style_size).to(device)
         with torch.no_grad():
-            found = self.features(style)
-            self.grams = {layer: self.gram(found[layer]) for layer in config.style_layers}
+            features = self.features(style)
+            self.grams = {layer: self.gram(features[layer]) for layer in config.style_layers}
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
-        """`VGGFeatures.forward` without its layout: torch's default, as a torchvision network runs."""
-        x, found = (image - self.vgg.mean) / self.vgg.std, {}
+        """`VGGFeatures.forward` in PyTorch's default memory layout, as torchvision's networks run."""
+        x, features = (image - self.vgg.mean) / self.vgg.std, {}
         for name in self.vgg.names:
             if name.startswith("conv"):
                 x = self.vgg.convs[name](x)
             else:
                 x = torch.relu(x) if name.startswith("relu") else nn.functional.max_pool2d(x, 2)
             if name in self.vgg.layers:
-                found[name] = x
-        return found
+                features[name] = x
+        return features
 
     @staticmethod
     def gram(features: Tensor) -> Tensor:
@@ -81,8 +80,8 @@ class Plain:
 
     def forward(self, photo: Tensor) -> Tensor:
         with torch.no_grad():
-            found: Tensor = self.network.eval()(photo)
-        return found
+            painted: Tensor = self.network.eval()(photo)
+        return painted
 
 
 class Ours:
@@ -94,15 +93,15 @@ class Ours:
         self.seconds: list[float] = []
 
     def steps(self, dataset: Crops, count: int) -> list[float]:
-        """`count` steps; their totals. `seconds` holds what each took."""
+        """Train `count` steps; return their total losses, and append their durations to `seconds`."""
         model = johnson.train(sample_image(STYLE), dataset, replace(self.config, num_steps=count))
         after = model.facts["history"]["seconds"]
         if self.device.type == "cpu":
             self.seconds += [b - a for a, b in pairwise(after)]
-        else:  # the clock of one step is the host's: only a longer stretch tells
+        else:  # the host does not wait for each step, so only a longer stretch can be timed
             self.seconds.append(seconds_a_step(after))
-        found: list[float] = model.facts["history"]["total"]
-        return found
+        totals: list[float] = model.facts["history"]["total"]
+        return totals
 
     def forward(self, photo: Tensor) -> Tensor:
         return johnson.stylize(photo, self.model, device=self.device.type).image
@@ -130,18 +129,18 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     for _ in range(options.rounds):
         for _ in range(options.steps):
             times["plain step"].append(seconds_of(lambda: plain.step(batch), device))
-        ours.steps(crops, options.steps + (device.type == "cpu"))  # looks at the device come every ten steps
+        ours.steps(crops, options.steps + (device.type == "cpu"))  # on a CPU the first step only starts the clock
         for name, way in (("plain pass", plain), ("our pass", ours)):
             way.forward(photo)
             times[name] += [seconds_of(lambda way=way: way.forward(photo), device) for _ in range(3)]
-    found = {name: median(values) for name, values in times.items()} | {"our step": median(ours.seconds)}
-    found["step ratio"] = found["plain step"] / found["our step"]
-    found["pass ratio"] = found["plain pass"] / found["our pass"]
-    return found
+    medians = {name: median(values) for name, values in times.items()} | {"our step": median(ours.seconds)}
+    medians["step ratio"] = medians["plain step"] / medians["our step"]
+    medians["pass ratio"] = medians["plain pass"] / medians["our pass"]
+    return medians
 
 
-def report(found: dict[str, Any]) -> None:
-    for name, value in found.items():
+def report(medians: dict[str, Any]) -> None:
+    for name, value in medians.items():
         print(f"{name}: {value:.4g}{'' if 'ratio' in name else ' s'}")
 
 
@@ -150,7 +149,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=256, help="side of the training pictures")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--width", type=float, default=1.0, help="factor on the paper's channels")
-    parser.add_argument("--forward", type=int, default=512, help="side of the picture of the pass")
+    parser.add_argument("--forward", type=int, default=512, help="side of the picture for the forward pass")
     parser.add_argument("--steps", type=int, default=3, help="steps in one turn")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")

@@ -1,4 +1,4 @@
-"""What an evaluation costs by size, precision, optimizer and threads, in time and memory.
+"""Time and memory of an evaluation, by size, precision, optimizer and number of threads.
 
     python benchmarks/sizes.py                     # 128 to 1024 px; about ten minutes on two cores
     python benchmarks/sizes.py --record            # stores the result for chapter 5
@@ -24,11 +24,11 @@ from course_lib.optimize.image import stepper
 from course_lib.teaching import records
 
 SIZES = (128, 192, 256, 384, 512, 768, 1024)
-REPEATS, WARM_UP = 5, 4  # the fourth step of ours captures its graph, where there are graphs
+REPEATS, WARM_UP = 5, 4  # on a GPU, our fourth step captures the CUDA graph
 
 
 def evaluations(which: str, size: int, config: gatys.Config) -> Callable[[], object]:
-    """A function that does one step of a run that has begun."""
+    """Prepare a run and return a function that does one step of it."""
     content, style = sample_image(CONTENT, size), sample_image(STYLE, size)
     start = gatys.first_image(content, style, config)
     if which == "plain":
@@ -40,7 +40,7 @@ def evaluations(which: str, size: int, config: gatys.Config) -> Callable[[], obj
 
 
 def in_turns(steps: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
-    """The median seconds of each, all of them once in every round; the first rounds do not count."""
+    """The median seconds of each step. Every round runs each of them once; the first rounds do not count."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(REPEATS + WARM_UP):
         for name, step in steps.items():
@@ -49,7 +49,7 @@ def in_turns(steps: dict[str, Callable[[], object]], device: torch.device) -> di
             step()
             wait(device)
             times[name].append(time.perf_counter() - began)
-    return {name: median(found[WARM_UP:]) for name, found in times.items()}
+    return {name: median(seconds[WARM_UP:]) for name, seconds in times.items()}
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -63,16 +63,16 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
     values: dict[str, Any] = {"pixels": [], "seconds": {name: [] for name in kinds}, "memory": [], "predicted": []}
     for size in options.sizes:
-        found = in_turns({name: evaluations(name, size, config) for name, config in kinds.items()}, device)
+        measured = in_turns({name: evaluations(name, size, config) for name, config in kinds.items()}, device)
         height, width = sample_image(CONTENT, size).shape[-2:]
         values["pixels"].append(height * width)
-        for name, seconds in found.items():
+        for name, seconds in measured.items():
             values["seconds"][name].append(seconds)
         sized = argparse.Namespace(**{**vars(options), "size": size, "seed": 0})
         values["memory"].append(memory_needed("Config()", sized))
         values["predicted"].append(gatys.memory_needed(height, width, usual) / 1e9)
         print(
-            f"{size:5d} px, s: {', '.join(f'{name} {seconds:.3f}' for name, seconds in found.items())}; "
+            f"{size:5d} px, s: {', '.join(f'{name} {seconds:.3f}' for name, seconds in measured.items())}; "
             f"GB: predicted {values['predicted'][-1]:.2f}, measured {values['memory'][-1]:.2f}",
             flush=True,
         )

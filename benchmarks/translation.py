@@ -1,10 +1,11 @@
-"""A training step of pix2pix, beside the plain way, in turns, in one run; and what an epoch of the façades takes.
+"""A training step of pix2pix, compared with a plain implementation, and the time of an epoch of the façades.
 
     python benchmarks/translation.py                       # the paper's networks: 256 px, 64 filters, batch 1
     python benchmarks/translation.py --record
 
-The plain step is what tutorials write: the same two networks in float32 and torch's default layout, two plain Adams,
-every loss fetched as it comes. `--record` stores the result for chapter 9.
+The two take turns in one run. The plain step is what tutorials use: the same two networks in float32 and PyTorch's
+default layout, two Adam optimizers with their defaults, and every loss read at every step. `--record` stores the
+result for chapter 9.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from course_lib.methods import pix2pix
 from course_lib.teaching import records
 from course_lib.training.loop import seconds_a_step
 
-PAIRS = 400  # of an epoch: the façades of Isola et al. and of Wang
+PAIRS = 400  # per epoch: the façades of Isola et al. and of Wang
 
 
 class Plain:
-    """A step as tutorials write it."""
+    """A training step as in tutorials."""
 
     def __init__(self, config: pix2pix.Config, device: torch.device) -> None:
         self.config = config
@@ -41,21 +42,21 @@ class Plain:
         self.adam_G = torch.optim.Adam(self.G.parameters(), **settings)
         self.adam_D = torch.optim.Adam(self.D.parameters(), **settings)
 
-    def judge(self, logits: Tensor, real: bool) -> Tensor:
-        wanted = torch.ones_like(logits) if real else torch.zeros_like(logits)
-        return F.binary_cross_entropy_with_logits(logits, wanted)
+    def loss(self, logits: Tensor, real: bool) -> Tensor:
+        target = torch.ones_like(logits) if real else torch.zeros_like(logits)
+        return F.binary_cross_entropy_with_logits(logits, target)
 
     def step(self, pair: Tensor) -> list[float]:
         real_A, real_B = pair.unbind(1)
         fake_B = self.G(real_A)
         self.D.requires_grad_(True)
         self.adam_D.zero_grad()
-        fake, real = self.judge(self.D(real_A, fake_B.detach()), False), self.judge(self.D(real_A, real_B), True)
+        fake, real = self.loss(self.D(real_A, fake_B.detach()), False), self.loss(self.D(real_A, real_B), True)
         (0.5 * (fake + real)).backward()
         self.adam_D.step()
         self.D.requires_grad_(False)
         self.adam_G.zero_grad()
-        gan, l1 = self.judge(self.D(real_A, fake_B), True), F.l1_loss(2 * fake_B - 1, 2 * real_B - 1)
+        gan, l1 = self.loss(self.D(real_A, fake_B), True), F.l1_loss(2 * fake_B - 1, 2 * real_B - 1)
         (self.config.gan_weight * gan + self.config.l1_weight * l1).backward()
         self.adam_G.step()
         return [loss.item() for loss in (fake, real, gan, l1)]
@@ -73,7 +74,7 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
         pix2pix.Config(), image_size=options.size, load_size=None, width=options.width, batch_size=options.batch,
         num_epochs=1, device=options.device,
     )  # fmt: skip
-    if device.type != "cpu":  # pairs that lie on the device, cut to their own size: what costs nothing here
+    if device.type != "cpu":  # keep the pairs on the device: a jitter that changes nothing does it
         config = replace(config, load_size=options.size, mirror=False, num_epochs=options.steps)
     scenes = Facades(size=options.size, length=options.batch, seed=options.seed)
     pairs = [scenes[k] for k in range(options.batch)] * (options.steps + 1 if device.type == "cpu" else 1)
@@ -84,15 +85,15 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
         times += [seconds_of(lambda: plain.step(batch)) for _ in range(options.steps)]
         after = pix2pix.train(pairs, config).facts["history"]["seconds"]
         ours += [b - a for a, b in pairwise(after)] if device.type == "cpu" else [seconds_a_step(after)]
-    found = {"plain step": median(times), "our step": median(ours)}
-    found["ratio"] = found["plain step"] / found["our step"]
-    found["our epoch"] = found["our step"] * PAIRS / options.batch
-    found["threads"] = torch.get_num_threads()
-    return found
+    medians = {"plain step": median(times), "our step": median(ours)}
+    medians["ratio"] = medians["plain step"] / medians["our step"]
+    medians["our epoch"] = medians["our step"] * PAIRS / options.batch
+    medians["threads"] = torch.get_num_threads()
+    return medians
 
 
-def report(found: dict[str, Any]) -> None:
-    for name, value in found.items():
+def report(medians: dict[str, Any]) -> None:
+    for name, value in medians.items():
         print(f"{name}: {value:.4g}{' s' if name.startswith(('plain', 'our')) else ''}")
 
 

@@ -1,12 +1,13 @@
-"""Isola et al. 2017, Tables 1 to 3 and Figure 5, at a small scale: which loss, which patch, with or without skips?
+"""Isola et al. 2017, Tables 1 to 3 and Figure 5, at a small scale: which loss, which patch size, and
+whether skip connections help.
 
     python benchmarks/translation_scores.py FOLDER                 # a folder with facades256/train and facades256/test
-    python benchmarks/translation_scores.py FOLDER --share 1/2     # every second run; another process the rest
-    python benchmarks/translation_scores.py FOLDER --record        # all that is not there yet, then the record
+    python benchmarks/translation_scores.py FOLDER --share 1/2     # every second run; another process does the rest
+    python benchmarks/translation_scores.py FOLDER --record        # all runs that are missing, then the record
 
 Every run trains pix2pix on 400 pairs of labels and photographs and is scored on 100 others: a segmenter, trained on
-445 further photographs, looks for the labels in what was generated, and the part of the pixels where it finds them is
-the score. Results of single runs stay in ``_build/scores``, so that it can be stopped at any time.
+445 further photographs, predicts the labels of the generated pictures, and the score is the fraction of pixels that it
+gets right. Results of single runs are kept in ``_build/scores``, so that the benchmark can be stopped at any time.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ L1, CGAN = {"gan_weight": 0.0}, {"l1_weight": 0.0}
 
 @dataclass(frozen=True)
 class Scale:
-    """How large and how long the runs are, and where the results of single ones stay."""
+    """Size and length of the runs, and the folder for the results of single runs."""
 
     size: int = 64
     load_size: int = 72
     epochs: int = 25
-    patch: int = 16  # a quarter of the side, as 70 of the paper's 256
+    patch: int = 16  # a quarter of the side, as in the paper: 70 of 256
     width: float = 0.25
     scorer_steps: int = 400
     tested: int = 100
@@ -58,7 +59,7 @@ LAPTOP = Scale()
 
 
 def runs_of(scale: Scale) -> dict[str, dict[str, Any]]:
-    """The rows of the paper's tables, by what they change."""
+    """The rows of the paper's tables → the settings that they change."""
     return {
         "L1": L1,
         "GAN": {"l1_weight": 0.0, "conditional": False},
@@ -74,7 +75,7 @@ def runs_of(scale: Scale) -> dict[str, dict[str, Any]]:
 
 
 def config_of(name: str, seed: int, scale: Scale = LAPTOP) -> pix2pix.Config:
-    """The paper's weights and rate; by default a quarter of its width and side, an eighth of its epochs."""
+    """The paper's weights and rate; by default a quarter of its width and side and an eighth of its epochs."""
     config = replace(
         pix2pix.Config.fast(),
         num_epochs=scale.epochs,
@@ -102,7 +103,7 @@ def test_pairs(folder: Path, scale: Scale) -> tuple[Tensor, Tensor]:
 
 
 def scorer(folder: Path, scale: Scale) -> Segmenter:
-    """The segmenter; trained once, then read from its checkpoint."""
+    """The segmenter; it is trained once and then read from its checkpoint."""
     others = data(folder, "train", scale.size, range(TRAINED, 845))
     return train_segmenter(others, num_steps=scale.scorer_steps, checkpoint=scale.folder / "segmenter.checkpoint")
 
@@ -114,11 +115,11 @@ def sharpness(images: Tensor) -> float:
 
 
 def score(made: Tensor, labels: Tensor, network: Segmenter | None) -> dict[str, Any]:
-    """Per-pixel accuracy, the same for each class, and sharpness; without a segmenter `made` are label maps."""
-    found = class_map(made) if network is None else find_classes(made, network)
+    """Accuracy per pixel, overall and for each class, and sharpness; without a segmenter, `made` holds label maps."""
+    predicted = class_map(made) if network is None else find_classes(made, network)
     truth = class_map(labels)
-    each = {name: float((found == k)[truth == k].float().mean()) for k, name in enumerate(CLASSES) if k > 0}
-    return {"accuracy": pixel_accuracy(found, labels), "classes": each, "sharpness": sharpness(made)}
+    each = {name: float((predicted == k)[truth == k].float().mean()) for k, name in enumerate(CLASSES) if k > 0}
+    return {"accuracy": pixel_accuracy(predicted, labels), "classes": each, "sharpness": sharpness(made)}
 
 
 def file_of(name: str, seed: int, scale: Scale) -> Path:
@@ -127,12 +128,12 @@ def file_of(name: str, seed: int, scale: Scale) -> Path:
 
 def read(name: str, seed: int, scale: Scale) -> dict[str, Any]:
     """The result of one run."""
-    found: dict[str, Any] = json.loads(file_of(name, seed, scale).read_bytes())
-    return found
+    result: dict[str, Any] = json.loads(file_of(name, seed, scale).read_bytes())
+    return result
 
 
 def make(name: str, seed: int, folder: Path, scale: Scale = LAPTOP) -> None:
-    """One run: train, translate the test pairs, score, keep."""
+    """One run: train, translate the test pairs, score them, and save the result."""
     reverse = name.startswith("to labels")
     labels, photos = test_pairs(folder, scale)
     pairs = data(folder, "train", scale.load_size, range(TRAINED), reverse)
@@ -152,20 +153,20 @@ def make(name: str, seed: int, folder: Path, scale: Scale = LAPTOP) -> None:
 
 
 def store(run: records.Record, folder: Path, seeds: range, scale: Scale = LAPTOP) -> None:
-    """Fill the record that chapter 9 shows from all single runs."""
+    """Fill the record that chapter 9 shows with the results of all runs."""
     names = runs_of(scale)
-    found = {name: [read(name, seed, scale) for seed in seeds] for name in names}
+    results = {name: [read(name, seed, scale) for seed in seeds] for name in names}
     labels, photos = test_pairs(folder, scale)
     run.values |= {
         "truth": score(photos, labels, scorer(folder, scale)),
-        "accuracy": {name: [one["accuracy"] for one in runs] for name, runs in found.items()},
+        "accuracy": {name: [one["accuracy"] for one in runs] for name, runs in results.items()},
         "classes": {
             name: {c: mean(one["classes"][c] for one in runs) for c in runs[0]["classes"]}
-            for name, runs in found.items()
+            for name, runs in results.items()
         },
-        "sharpness": {name: [one["sharpness"] for one in runs] for name, runs in found.items()},
+        "sharpness": {name: [one["sharpness"] for one in runs] for name, runs in results.items()},
     }
-    run.minutes = sum(one["seconds"] for runs in found.values() for one in runs) / 60
+    run.minutes = sum(one["seconds"] for runs in results.values() for one in runs) / 60
     for name in names:
         for scene in WATCHED:
             run.images[f"{name} · {scene}"] = load_image(file_of(name, 0, scale).with_suffix(f".{scene}.png"))
@@ -173,7 +174,7 @@ def store(run: records.Record, folder: Path, seeds: range, scale: Scale = LAPTOP
 
 
 def claim(run: records.Record, accuracy: dict[str, list[float]], scale: Scale) -> None:
-    """What the paper's tables say of our numbers, seed by seed."""
+    """Check the claims of the paper's tables with our numbers, seed by seed."""
     tables = {
         "pix2pix.loss": (["L1+cGAN", "L1", "GAN", "cGAN", "L1+GAN"], lambda best, *others: best > max(others)),
         "pix2pix.patch": (

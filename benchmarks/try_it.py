@@ -1,10 +1,10 @@
-"""The page that paints in the browser: how long it takes, beside PyTorch, and what its eight bits do to the pictures.
+"""The page that paints in the browser: its speed compared with PyTorch, and the error from weights of eight bits.
 
-    make html && python benchmarks/try_it.py               # Chromium opens the built book; three minutes
+    make html && python benchmarks/try_it.py               # opens the built book in Chromium; three minutes
     python benchmarks/try_it.py --record                   # stores the result for the page itself
 
-Page and PyTorch take turns, one thread each. Decibels are PSNR against the networks as they come with the package,
-computed by PyTorch with the rounded filters; the tests hold that the page computes the same.
+Page and PyTorch take turns, with one thread each. Decibels are the PSNR of PyTorch's output with rounded filters,
+against its output with the package's filters; the tests check that the page computes the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from course_lib.teaching import records
 
 HTML = export.ROOT / "_build" / "html"
 SIZES = ("256", "512", "1024")
-BORDER = 16  # pixels, where a border of zeros shows most
+BORDER = 16  # pixels at the border, where zero padding shows most
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -52,12 +52,12 @@ def inner(picture: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def decibels(size: int) -> dict[str, float]:
-    """What rounding, and what mistakes of an export, do to a painting: means over painters and photographs."""
+    """PSNR after rounding and after possible mistakes of an export: means over networks and photographs."""
     photos = [sample_image(name, size) for name in sample_names("content")]
-    found: dict[str, list[float]] = {}
+    ratios: dict[str, list[float]] = {}
 
     def note(name: str, one: Tensor, other: Tensor) -> None:
-        found.setdefault(name, []).append(psnr(one, other))
+        ratios.setdefault(name, []).append(psnr(one, other))
 
     for painter in export.PAINTERS:
         exact = johnson.load(painter).network.eval()
@@ -88,7 +88,7 @@ def decibels(size: int) -> dict[str, float]:
         street = pix2pix.translate(sketch, sketcher, test_mode="running").image
         note("sketch", coarse(sketch), street)
         note("dropout", pix2pix.translate(sketch, sketcher).image, street)
-    return {name: fmean(values) for name, values in found.items()}
+    return {name: fmean(values) for name, values in ratios.items()}
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -98,14 +98,14 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @contextmanager
 def opened(html: Path) -> Any:
-    """The page in a headless Chromium, from a server of this machine."""
-    from playwright.sync_api import sync_playwright  # only here: the rest needs no browser
+    """Open the page in a headless Chromium, from a server on this machine."""
+    from playwright.sync_api import sync_playwright  # imported here: everything else works without a browser
 
     chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if chromium is None:
-        raise SystemExit(f"this needs a Chromium ({', '.join(CHROMIUM)}), and none was found")
+        raise SystemExit(f"this benchmark needs Chromium ({', '.join(CHROMIUM)}); install it first")
     if not (html / "_static" / "try_it" / "runtime" / "ort.mjs").exists():
-        raise SystemExit(f"{html} has no page that paints: render the book first, with npm on this machine (make html)")
+        raise SystemExit(f"{html} has no page that paints; install npm and build the book first (make html)")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(html)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -126,7 +126,7 @@ def timed(function: Any) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
-# The page's own engine, asked from outside: what is measured is what a visitor gets, without the waiting for clicks.
+# Calls the page's own engine, so that the time is what a visitor gets, without waiting for clicks.
 START = """async () => {
   const {Engine} = await import(new URL("../../_static/try_it/engine.js", location.href).href);
   const {root, sizes, runtime} = document.querySelector("#studio-paint").dataset;
@@ -135,7 +135,7 @@ START = """async () => {
   await engine.ready("great_wave");
   return performance.now() - began;
 }"""
-# Small pictures travel both ways as text, to be compared; of the large ones only the time matters.
+# Small pictures are passed as lists in both directions, to be compared; large ones are only timed.
 RUN = """async ([model, width, height, data]) => {
   await engine.ready(model);
   const numbers = Float32Array.from(data ?? {length: 3 * width * height}, (value, k) => value ?? k % 256 / 255);
@@ -165,7 +165,9 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
                 network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 small = image.numel() <= 3 * 256**2
                 numbers = image.flatten().tolist() if small else None
-                page.evaluate(RUN, [model, image.shape[-1], image.shape[-2], None])  # the first finds no memory yet
+                page.evaluate(
+                    RUN, [model, image.shape[-1], image.shape[-2], None]
+                )  # not timed: the first call allocates memory
                 network(layout)
                 for _ in range(options.repeats):
                     ms, painted = page.evaluate(RUN, [model, image.shape[-1], image.shape[-2], numbers])
@@ -196,9 +198,9 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=256, help="long side of the pictures whose decibels are measured")
+    parser.add_argument("--size", type=int, default=256, help="long side of the pictures for the PSNR")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--repeats", type=int, default=4, help="pictures of a size in one round")
+    parser.add_argument("--repeats", type=int, default=4, help="pictures of each size in one round")
     parser.add_argument("--html", type=Path, default=HTML, help="the built book")
     parser.add_argument("--record", action="store_true", help="store the result for the page")
     options = parser.parse_args()
