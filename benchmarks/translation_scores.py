@@ -1,5 +1,4 @@
-"""Isola et al. 2017, Tables 1 to 3 and Figure 5, at a small scale: which loss, which patch size, and
-whether skip connections help.
+"""Isola et al. 2017, Tables 1 to 3 and Figure 5, at a small scale: losses, patch sizes and skip connections.
 
     python benchmarks/translation_scores.py FOLDER                 # a folder with facades256/train and facades256/test
     python benchmarks/translation_scores.py FOLDER --share 1/2     # every second run; another process does the rest

@@ -1,4 +1,4 @@
-"""The closed-form gradient against autograd, in every arrangement of layers, poolings and sizes."""
+"""The closed-form gradient compared with autograd, for many layers, poolings and sizes."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def pictures(*size, count=1, seed=0):
 
 
 def by_autograd(loss, image):
-    """Every term from the losses' own definitions, differentiated by PyTorch."""
+    """Every term by the definition of the losses, for PyTorch to differentiate."""
     features = loss.network(image)
     terms = [
         weight * losses.content_loss(features[layer], loss.content_targets[layer], loss.convention)
@@ -30,14 +30,14 @@ def by_autograd(loss, image):
 
 def both_ways(loss, image, weights=None):
     """Terms and image gradient, from the closed form and from autograd."""
-    found = []
+    results = []
     for function in (loss, lambda x: by_autograd(loss, x)):
         x = image.clone().requires_grad_(True)
         terms = function(x)
         total = terms.sum() if weights is None else (terms * weights).sum()
         (gradient,) = torch.autograd.grad(total, x)
-        found.append((terms.detach(), gradient))
-    return found
+        results.append((terms.detach(), gradient))
+    return results
 
 
 def assert_same(ours, theirs):
@@ -60,7 +60,7 @@ def prepared(content=None, style=None, *, size=(33, 46), layers=None, convention
 
 @pytest.mark.parametrize("pooling", ["average", "max"])
 @pytest.mark.parametrize("size", [(32, 32), (33, 46), (35, 31)])
-def test_the_walk_is_the_gradient(pooling, size):
+def test_the_closed_form_is_the_gradient(pooling, size):
     loss = prepared(size=size, pooling=pooling)
     assert_same(*both_ways(loss, pictures(*size)))
 
@@ -83,14 +83,14 @@ def test_any_layers(content, style, pooling):
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 40), (37, 16)])
 @pytest.mark.parametrize("pooling", ["average", "max"])
-def test_down_to_a_single_place(size, pooling):
-    """Where a deep layer is one pixel high or wide, memory layouts are ambiguous: nothing may be added to a copy."""
+def test_deep_layers_of_a_single_position(size, pooling):
+    """A layer one pixel high or wide has an ambiguous memory layout: gradients must not be added to a copy."""
     loss = prepared({"relu4_2": 1.0}, {**STYLE, "relu4_1": 5.0, "relu5_1": 50.0}, size=size, pooling=pooling)
     assert_same(*both_ways(loss, pictures(*size)))
 
 
-def test_rows_are_the_same_memory_or_an_error():
-    """Adding to a copy would lose a layer's gradient without a word."""
+def test_rows_share_the_memory_or_raise_an_error():
+    """Adding to a copy would silently lose the gradient of a layer."""
     for layout in (torch.channels_last, torch.contiguous_format):
         features = torch.zeros(1, 4, 3, 5).to(memory_format=layout)
         _as_rows(features).add_(1)
@@ -99,7 +99,7 @@ def test_rows_are_the_same_memory_or_an_error():
         _as_rows(torch.zeros(1, 4, 5, 3).transpose(2, 3))
 
 
-def test_layers_that_nobody_weighs_change_nothing():
+def test_layers_without_a_weight_change_nothing():
     loss = prepared(layers=("relu1_1", "relu2_1", "relu3_1", "relu3_2", "relu4_2"))
     assert_same(*both_ways(loss, pictures(33, 46)))
 
@@ -109,7 +109,7 @@ def test_other_conventions(convention):
     assert_same(*both_ways(prepared(convention=convention), pictures(33, 46)))
 
 
-def test_a_batch_is_the_sum_of_its_pictures():
+def test_the_terms_of_a_batch_are_the_sums_over_its_pictures():
     loss, batch, photos = prepared(), pictures(33, 46, count=3), pictures(33, 46, count=3, seed=1)
     loss.set_content(photos)
     terms, gradient = both_ways(loss, batch)[0]
@@ -122,7 +122,7 @@ def test_a_batch_is_the_sum_of_its_pictures():
     torch.testing.assert_close(gradient, torch.cat([g for _, g in alone]), rtol=1e-4, atol=1e-8)
 
 
-def test_terms_can_be_weighed_afterwards():
+def test_terms_can_be_weighted_afterwards():
     loss = prepared()
     weights = torch.tensor([0.5, 0.0, 3.0, 1.0])
     assert loss.names == ("content/relu3_2", "style/relu1_1", "style/relu2_1", "style/relu3_1")
@@ -140,8 +140,8 @@ def test_it_composes_with_other_terms_and_functions():
     )
 
 
-def test_a_layer_alone_is_equation_6():
-    """Through the masks of losses.style_gradient, which is the paper's equation, and one convolution."""
+def test_the_gradient_of_one_layer_is_equation_6():
+    """`losses.style_gradient`, which is the paper's equation, followed by one transposed convolution."""
     loss = prepared(content={}, style={"relu1_1": 1.0})
     image = pictures(33, 46)
     features = loss.network(image)["relu1_1"]
@@ -151,16 +151,16 @@ def test_a_layer_alone_is_equation_6():
     torch.testing.assert_close(both_ways(loss, image)[0][1], expected, rtol=1e-4, atol=1e-9)
 
 
-def test_half_precision_points_the_same_way():
-    exact, rough = prepared(), prepared(precision=torch.bfloat16)
+def test_the_bfloat16_gradient_has_nearly_the_same_direction():
+    exact, rounded = prepared(), prepared(precision=torch.bfloat16)
     image = pictures(33, 46)
-    (terms, gradient), (rough_terms, rough_gradient) = both_ways(exact, image)[0], both_ways(rough, image)[0]
-    torch.testing.assert_close(rough_terms, terms, rtol=0.03, atol=0)  # bfloat16 has 8 bits: 0.4 % a number
-    assert rough_gradient.dtype == torch.float32
-    assert torch.cosine_similarity(gradient.flatten(), rough_gradient.flatten(), dim=0) > 0.99
+    (terms, gradient), (rounded_terms, rounded_gradient) = both_ways(exact, image)[0], both_ways(rounded, image)[0]
+    torch.testing.assert_close(rounded_terms, terms, rtol=0.03, atol=0)  # bfloat16 has 8 bits: 0.4 % per number
+    assert rounded_gradient.dtype == torch.float32
+    assert torch.cosine_similarity(gradient.flatten(), rounded_gradient.flatten(), dim=0) > 0.99
 
 
-def test_the_image_and_the_targets_stay_as_they_are():
+def test_image_and_targets_are_not_changed():
     loss, image = prepared(pooling="max"), pictures(33, 46)
     kept = [image.clone(), *(t.clone() for t in (*loss.content_targets.values(), *loss.style_targets.values()))]
     both_ways(loss, image)
@@ -170,16 +170,16 @@ def test_the_image_and_the_targets_stay_as_they_are():
     )
 
 
-def test_no_gradient_without_asking_and_only_once():
+def test_gradients_are_optional_and_can_be_taken_only_once():
     loss, image = prepared(), pictures(33, 46)
     assert not loss(image).requires_grad
     x = image.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(loss(x).square().sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):  # rather than a wrong second derivative
+    with pytest.raises(RuntimeError, match="once_differentiable"):  # instead of a wrong second derivative
         gradient.sum().backward()
 
 
-def test_targets_must_come_first():
+def test_missing_targets_are_refused():
     network = VGGFeatures("vgg19", ["relu1_1", "relu2_1"], weights=None)
     loss = PerceptualLoss(network, content={"relu2_1": 1.0}, style={"relu1_1": 1.0})
     with pytest.raises(ValueError, match="no target for relu2_1 yet: call set_content"):
@@ -192,14 +192,14 @@ def test_targets_must_come_first():
         loss(pictures(20, 16))
 
 
-def test_a_layer_the_network_does_not_have():
+def test_a_layer_that_the_network_does_not_return_is_refused():
     network = VGGFeatures("vgg19", ["relu1_1"], weights=None)
     with pytest.raises(ValueError, match=r"does not return \['relu2_1'\]; its layers are relu1_1"):
         PerceptualLoss(network, style={"relu2_1": 1.0})
 
 
-def test_the_walk_with_the_real_network(real_network):
-    """Five style layers and the content layer of the paper, as a run uses them."""
+def test_the_closed_form_with_the_real_network(real_network):
+    """The five style layers and the content layer of the paper."""
     content, style = {"relu4_2": 1.0}, dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 20.0)
     loss = PerceptualLoss(real_network("vgg19", (*content, *style)), content=content, style=style)
     loss.set_content(pictures(64, 80, seed=1))

@@ -1,4 +1,4 @@
-"""The losses: by hand, by their invariants, and against automatic differentiation."""
+"""The losses: computed by hand, by their invariants, and compared with automatic differentiation."""
 
 import itertools
 
@@ -50,14 +50,14 @@ def test_gram_is_symmetric_and_positive_semidefinite():
     assert (eigenvalues.abs() < 1e-12).sum() == 2 * 2
 
 
-def test_gram_forgets_where():
+def test_gram_does_not_depend_on_positions():
     features = random(1, 4, 5, 6)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
     shuffled = features.flatten(2)[..., order].view_as(features)
     torch.testing.assert_close(gram_matrix(shuffled), gram_matrix(features))
 
 
-def test_gram_keeps_the_batch_apart():
+def test_gram_does_not_mix_the_pictures_of_a_batch():
     features = random(3, 4, 5, 6)
     for index in range(3):
         torch.testing.assert_close(gram_matrix(features)[index : index + 1], gram_matrix(features[index : index + 1]))
@@ -124,7 +124,7 @@ def test_style_loss_takes_one_style_for_the_batch_or_one_each():
 # --- gradients ---
 
 
-def test_equation_2_is_the_gradient_at_the_pre_activation():
+def test_equation_2_is_the_gradient_with_respect_to_the_pre_activation():
     pre, target = random(2, 3, 4, 5).requires_grad_(), F.relu(random(2, 3, 4, 5, seed=1))
     features = F.relu(pre)
     (expected,) = torch.autograd.grad(content_loss(features, target, GATYS), pre)
@@ -132,7 +132,7 @@ def test_equation_2_is_the_gradient_at_the_pre_activation():
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_equation_6_is_the_gradient_at_the_pre_activation(count):
+def test_equation_6_is_the_gradient_with_respect_to_the_pre_activation(count):
     pre, style = random(count, 3, 4, 5).requires_grad_(), F.relu(random(1, 3, 6, 2, seed=1))
     target = gram_matrix(style, mean=True)
     features = F.relu(pre)
@@ -140,7 +140,7 @@ def test_equation_6_is_the_gradient_at_the_pre_activation(count):
     ours = style_gradient(features.detach(), target)
     torch.testing.assert_close(ours, at_pre, rtol=1e-12, atol=1e-14)
     assert (at_pre[pre < 0] == 0).all()
-    assert (at_features[pre < 0] != 0).any()  # at F itself the gradient is another one: the mask is the ReLU's
+    assert (at_features[pre < 0] != 0).any()  # with respect to F it is not masked: the mask comes from the ReLU
 
 
 def test_equation_6_takes_half_precision_features():
@@ -190,7 +190,7 @@ def test_converted_weights_give_the_same_gradient(source, target):
     assert back == pytest.approx((3.0, 70.0), rel=1e-12)
 
 
-def test_the_number_of_style_layers_counts():
+def test_the_number_of_style_layers_matters():
     pair = convert_weights(1.0, 1.0, GATYS, JOHNSON, channels=7, positions=24, style_layers=3)
     assert pair == pytest.approx((0.5 * 7 * 24, 0.25 / 3))
     expected = gradients(GATYS, 1.0, 1.0, SIZES[:3])
@@ -198,13 +198,13 @@ def test_the_number_of_style_layers_counts():
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
-def test_the_papers_weights_in_one_unit():
+def test_the_papers_weights_in_one_convention():
     at = {"channels": 512, "positions": 32 * 32}
-    # Premamayudu et al.: α = 10, β = 40, both divided by the size: in Gatys' convention a ratio of about 1e-7
+    # Premamayudu et al.: α = 10, β = 40, with the size in the divisors; in Gatys' convention a ratio of about 1e-7
     alpha, beta = convert_weights(10, 40, PREMAMAYUDU, GATYS, **at)
     assert alpha / beta == pytest.approx(10 / (2 * 512 * 32 * 32) / 40)
     assert 1e-7 < alpha / beta < 5e-7
-    # and the printed 1e-3 asks, on our terms, for a content weight half a million times that
+    # the printed ratio 1e-3 means, in our convention, a content weight half a million times larger
     assert convert_weights(1e-3, 1.0, GATYS, SIZE_INDEPENDENT, **at) == pytest.approx((524.288, 1.0))
 
 
@@ -219,7 +219,7 @@ def test_total_variation_by_hand():
     assert total_variation_loss(stripes).item() == 1
     assert total_variation_loss(stripes.transpose(2, 3)).item() == 1
     ramp = torch.arange(5.0).mul(0.1).expand(1, 3, 4, 5)
-    assert total_variation_loss(ramp).item() == pytest.approx(0.01)  # not its absolute value, 0.1
+    assert total_variation_loss(ramp).item() == pytest.approx(0.01)  # the square, not the absolute value 0.1
 
 
 def test_total_variation_of_a_single_pixel_or_row():
@@ -241,10 +241,10 @@ def test_the_blend_has_the_gradient_of_the_weighted_sum():
     torch.testing.assert_close(blend_grams(grams, (0, 2, 0)), grams[1])
 
 
-# --- what bad input gets ---
+# --- invalid input ---
 
 
-def test_wrong_shapes_teach():
+def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match=r"\(N, C, H, W\), got \(3, 4, 5\)"):
         gram_matrix(torch.zeros(3, 4, 5))
     with pytest.raises(ValueError, match="size of the content image"):
@@ -254,17 +254,17 @@ def test_wrong_shapes_teach():
     with pytest.raises(ValueError, match="same layer"):
         style_loss(torch.zeros(1, 3, 4, 5), torch.zeros(3, 3))
     with pytest.raises(ValueError, match=r"got \(5, 3, 3\)"):
-        style_loss(torch.zeros(2, 3, 4, 5), torch.zeros(5, 3, 3))  # five styles for two pictures: blend them first
+        style_loss(torch.zeros(2, 3, 4, 5), torch.zeros(5, 3, 3))  # five targets for two pictures
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (1.0, -0.5), (1.0, float("nan")), (1.0,)])
-def test_weights_that_cannot_be_shares_are_refused(weights):
+def test_invalid_blend_weights_are_refused(weights):
     grams = [torch.eye(2)[None], torch.ones(1, 2, 2)]
     with pytest.raises(ValueError, match="2 numbers of at least 0"):
         blend_grams(grams, weights)
 
 
-def test_a_convention_is_only_its_coefficients():
+def test_the_coefficients_of_the_conventions():
     assert {c.name for c in CONVENTIONS} == {c.name for c in (SIZE_INDEPENDENT, GATYS, JOHNSON, PREMAMAYUDU)}
     assert losses.SIZE_INDEPENDENT.content_coefficient(512, 1024) == 1 / 2 / 512 / 1024
     assert GATYS.content_coefficient(512, 1024) == 1 / 2

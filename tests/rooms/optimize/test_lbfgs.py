@@ -1,4 +1,4 @@
-"""The optimizer: against PyTorch's own, on problems whose minimum is known, and with bounds."""
+"""L-BFGS: compared with PyTorch's, on problems whose minimum is known, and with bounds."""
 
 import math
 
@@ -25,7 +25,7 @@ def rms(x):
 
 
 @pytest.mark.parametrize("history_size", [3, 50])
-def test_the_path_is_that_of_torch(history_size):
+def test_the_path_is_that_of_pytorch(history_size):
     a, b = quadratic(30)
     ours, theirs = torch.zeros(30, dtype=torch.float64), torch.zeros(30, dtype=torch.float64, requires_grad=True)
     reference = torch.optim.LBFGS(
@@ -42,7 +42,7 @@ def test_the_path_is_that_of_torch(history_size):
         optimizer.step(a @ ours - b)
         reference.step(closure)
         torch.testing.assert_close(ours, theirs.detach(), rtol=1e-9, atol=1e-9)  # the same sums in another order
-    assert rms(a @ ours - b) < 0.1 * rms(b), "the comparison means something only where there is progress"
+    assert rms(a @ ours - b) < 0.1 * rms(b), "without progress the comparison would show nothing"
 
 
 def test_a_quadratic_is_solved():
@@ -63,7 +63,7 @@ def test_the_step_follows_the_curvature_not_the_gradient():
     assert x.abs().max() < 1e-6  # gradient descent with the largest stable rate still has x > 0.95
 
 
-def test_the_first_step_has_the_declared_length_downhill():
+def test_the_first_step_goes_downhill_with_the_given_length():
     x = torch.zeros(1, 3, 4, 4)
     gradient = 1e6 * torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     LBFGS(x, first_step=0.01).step(gradient)
@@ -72,7 +72,7 @@ def test_the_first_step_has_the_declared_length_downhill():
 
 
 def test_no_step_is_longer_than_max_step():
-    x = torch.tensor([10.0, -10.0])  # far from the minimum at 0, where plain L-BFGS jumps at its second step
+    x = torch.tensor([10.0, -10.0])  # far from the minimum at 0; plain L-BFGS would jump in its second step
     optimizer = LBFGS(x, first_step=0.01, max_step=0.25)
     lengths = []
     for _ in range(30):
@@ -82,7 +82,7 @@ def test_no_step_is_longer_than_max_step():
     assert max(lengths) == pytest.approx(0.25, rel=1e-4)
 
 
-def test_old_pairs_make_room_for_new_ones():
+def test_the_oldest_pair_is_replaced():
     a, b = quadratic(30)
     x = torch.zeros(30, dtype=torch.float64)
     optimizer = LBFGS(x, history_size=4, first_step=0.1, max_step=10.0)
@@ -96,7 +96,7 @@ def test_old_pairs_make_room_for_new_ones():
     torch.testing.assert_close(optimizer.z, optimizer.s @ a, rtol=1e-9, atol=1e-12)  # y = A s
 
 
-def test_pairs_that_curve_the_wrong_way_are_not_used():
+def test_pairs_of_negative_curvature_are_not_used():
     a, b = quadratic(10)
     paths = []
     for wrong in (False, True):
@@ -106,7 +106,7 @@ def test_pairs_that_curve_the_wrong_way_are_not_used():
             optimizer.step(a @ x - b)
         before, gradient = optimizer.previous
         if wrong:
-            optimizer.step(gradient - 0.1 * (x - before))  # y = −0.1 s: downhill it gets steeper
+            optimizer.step(gradient - 0.1 * (x - before))  # y = −0.1 s: negative curvature
             assert optimizer.usable.sum() == 4
         else:
             optimizer.previous = None  # so that no pair is made
@@ -118,7 +118,7 @@ def test_pairs_that_curve_the_wrong_way_are_not_used():
     torch.testing.assert_close(paths[0], paths[1], rtol=1e-12, atol=1e-12)
 
 
-def test_a_direction_that_is_not_downhill_starts_the_history_anew():
+def test_a_direction_that_is_not_downhill_clears_the_history():
     a, b = quadratic(10)
     x = torch.zeros(10, dtype=torch.float64)
     optimizer = LBFGS(x, first_step=0.02, max_step=10.0)
@@ -131,11 +131,11 @@ def test_a_direction_that_is_not_downhill_starts_the_history_anew():
     before = x.clone()
     optimizer.step(gradient)
     assert optimizer.usable.sum() == 0
-    torch.testing.assert_close(x - before, torch.full_like(x, 0.02))  # a first step again, downhill
+    torch.testing.assert_close(x - before, torch.full_like(x, 0.02))  # a first step, downhill
 
 
-def test_nothing_waits_for_the_device(host_reads):
-    """A number read back from the device would stop the queue at every step."""
+def test_a_step_does_not_wait_for_the_device(host_reads):
+    """Reading a number from the device would make the host wait at every step."""
     x = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     optimizer = LBFGS(x, history_size=3, project=unit_clamp, precondition=fourier_preconditioner(4, 4, power=0.4))
     gradients = [torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(k)) for k in range(5)]
@@ -144,7 +144,7 @@ def test_nothing_waits_for_the_device(host_reads):
             optimizer.step(gradient)
         assert not reads
         x.sum().item()
-        assert reads == ["_local_scalar_dense"]  # so the counter counts
+        assert reads == ["_local_scalar_dense"]  # the counter works
 
 
 def test_at_the_minimum_nothing_moves():
@@ -181,18 +181,18 @@ def test_curvature_pairs_come_from_the_projected_points():
     optimizer = LBFGS(x, first_step=2.0, max_step=10.0, project=unit_clamp)
     scales, target = torch.tensor([1.0, 3.0], dtype=torch.float64), torch.tensor([4.0, 0.2], dtype=torch.float64)
     optimizer.step(scales * (x - target))  # the gradient is (−3.5, 0.9)
-    torch.testing.assert_close(x, torch.tensor([1.0, 0.0], dtype=torch.float64))  # both were cut off
-    optimizer.step(scales * (x - target))  # now (−3, −0.6): the first value is held by its bound
+    torch.testing.assert_close(x, torch.tensor([1.0, 0.0], dtype=torch.float64))  # both were clamped
+    optimizer.step(scales * (x - target))  # now (−3, −0.6): the first value stays at its bound
     torch.testing.assert_close(optimizer.s[0], torch.tensor([0.5, -0.5], dtype=torch.float64))
-    torch.testing.assert_close(optimizer.z[0], torch.tensor([0.0, -1.5], dtype=torch.float64))  # y, where free
+    torch.testing.assert_close(optimizer.z[0], torch.tensor([0.0, -1.5], dtype=torch.float64))  # y of the free values
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_with_bounds_the_minimum_within_them_is_found(seed):
-    """Values lean on each other here, so cutting off the free minimum is not the answer."""
+def test_the_minimum_within_the_bounds_is_reached(seed):
+    """The variables are coupled, so clamping the unbounded minimum would be wrong."""
     a, b = quadratic(12, seed)
     expected = torch.full((12,), 0.5, dtype=torch.float64)
-    for _ in range(5000):  # projected gradient descent, slow and sure
+    for _ in range(5000):  # projected gradient descent: slow but reliable
         expected = (expected - (a @ expected - b) / torch.linalg.matrix_norm(a, 2)).clamp(0, 1)
     x = torch.full((12,), 0.5, dtype=torch.float64)
     optimizer = LBFGS(x, first_step=0.1, max_step=10.0, project=unit_clamp)
@@ -202,12 +202,12 @@ def test_with_bounds_the_minimum_within_them_is_found(seed):
     assert rms(torch.linalg.solve(a, b).clamp(0, 1) - expected) > 0.01
     gradient, held = a @ x - b, (x == 0) | (x == 1)
     assert 0 < held.sum() < 12
-    assert gradient[~held].abs().max() < 1e-8  # nothing pulls on the values inside
+    assert gradient[~held].abs().max() < 1e-8  # zero gradient at the free values
     assert (gradient[x == 0] >= 0).all()
-    assert (gradient[x == 1] <= 0).all()  # and on the bounds everything pulls outward
+    assert (gradient[x == 1] <= 0).all()  # at the bounds, descent points outward
 
 
-def test_a_value_leaves_its_bound_when_the_pull_turns():
+def test_a_value_leaves_its_bound_when_the_gradient_changes_sign():
     x = torch.tensor([1.0, 0.5], dtype=torch.float64)
     optimizer = LBFGS(x, first_step=0.05, project=unit_clamp)
     for _ in range(5):
@@ -218,7 +218,7 @@ def test_a_value_leaves_its_bound_when_the_pull_turns():
     torch.testing.assert_close(x, torch.tensor([0.4, 0.2], dtype=torch.float64), rtol=0, atol=1e-6)
 
 
-def test_bounds_out_of_reach_change_nothing():
+def test_bounds_that_are_not_reached_change_nothing():
     a, b = quadratic(10)
     paths = []
     for project in (None, lambda x: x.clamp_(-1e6, 1e6)):
@@ -236,20 +236,20 @@ def test_bounds_out_of_reach_change_nothing():
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (8, 1), (6, 9), (7, 5), (8, 8)])
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 def test_the_preconditioner_is_symmetric_and_positive_definite(size, power):
-    """As a matrix, column by column: B = Bᵀ, all eigenvalues positive, the flat picture the largest."""
+    """As a matrix: B = Bᵀ, all eigenvalues positive, the largest for a constant picture."""
     filter_ = fourier_preconditioner(*size, power=power)
     count = size[0] * size[1]
     matrix = filter_(torch.eye(count, dtype=torch.float64).view(count, *size)).view(count, count)
     torch.testing.assert_close(matrix, matrix.T, rtol=1e-6, atol=1e-6)
     eigenvalues = torch.linalg.eigvalsh(matrix)
-    assert eigenvalues.min() > 0.99  # the highest frequency, 1/√2 cycles a pixel, is not made smaller
+    assert eigenvalues.min() > 0.99  # at the highest frequency, 1/√2 cycles per pixel
     assert eigenvalues.max() == pytest.approx(max(size) ** power, rel=1e-5)
     if power == 0:
         torch.testing.assert_close(matrix, torch.eye(count, dtype=torch.float64), rtol=0, atol=1e-6)
 
 
-def test_the_preconditioner_weighs_a_wave_by_its_frequency():
-    wave = torch.cos(2 * math.pi * 4 * torch.arange(32) / 32).expand(1, 3, 32, 32)  # 4 periods: 1/8 cycle a pixel
+def test_the_preconditioner_divides_a_wave_by_a_power_of_its_frequency():
+    wave = torch.cos(2 * math.pi * 4 * torch.arange(32) / 32).expand(1, 3, 32, 32)  # 4 periods: 1/8 cycle per pixel
     for power in (0.5, 1.0):
         torch.testing.assert_close(fourier_preconditioner(32, 32, power=power)(wave), 8**power * wave)
 
@@ -262,7 +262,7 @@ def preconditioned(x, a, b, steps, filter_, **options):
 
 
 def test_preconditioning_is_a_change_of_variables():
-    """The same path as plain L-BFGS on z where x = B^½ z, as long as every step is taken as it comes."""
+    """The same path as plain L-BFGS on z with x = B^½ z, as long as no step is shortened."""
     a, b = quadratic(24)
     half, whole = (fourier_preconditioner(4, 6, power=power) for power in (0.5, 1.0))
     root = half(torch.eye(24, dtype=torch.float64).view(24, 4, 6)).view(24, 24)
@@ -288,7 +288,7 @@ def test_preconditioning_does_not_move_the_minimum(bounded):
 
 
 def test_preconditioning_helps_where_curvature_grows_with_frequency():
-    """½ xᵀ B⁻¹ x: in the filter's own units a bowl that is round, so that two steps and a scale are enough."""
+    """½ xᵀ B⁻¹ x is isotropic after the change of variables, so three steps are enough."""
     filter_, inverse = fourier_preconditioner(16, 16, power=1.0), fourier_preconditioner(16, 16, power=-1.0)
     losses = []
     for precondition in (None, filter_):

@@ -26,7 +26,7 @@ def perceptual():
 
 
 def test_a_term_by_hand():
-    """2 · Σ (x − t)² at x = t + 0.1 in two places a channel: 2 · 6 · 0.01; its gradient 4 · 0.1."""
+    """2 · Σ (x − t)² at x = t + 0.1, six values: 2 · 6 · 0.01; its gradient 4 · 0.1."""
     x = (TARGET + 0.1).expand(1, 3, 1, 2).clone()
     terms, gradient = squares(2.0).with_gradient(x)
     torch.testing.assert_close(terms, torch.tensor([0.12]))
@@ -47,15 +47,15 @@ def test_a_closed_form_is_used_and_weighted():
     assert terms.item() == pytest.approx(3 * 4 * TARGET.square().sum().item())
 
 
-def test_the_closed_form_of_smoothness_is_its_gradient(picture):
+def test_the_closed_form_of_total_variation_is_its_gradient(picture):
     x = picture(12, 10, 3).double()
     exact = Term("tv", 2.0, total_variation_loss).with_gradient(x)
     closed = Term("tv", 2.0, total_variation_loss, total_variation_gradient).with_gradient(x)
     torch.testing.assert_close(closed, exact)
 
 
-def test_parts_add_up_in_order(picture):
-    """Value, gradient and autograd's gradient of the whole agree, whatever the parts compute for themselves."""
+def test_the_terms_of_the_parts_are_concatenated_in_order(picture):
+    """Values and gradient agree with autograd, whether or not the parts have a closed form."""
     goal, x = Objective([perceptual(), squares(0.3), Term("tv", 2.0, total_variation_loss)]), picture(16, 16, 1)
     assert goal.names == ("content/relu2_1", "style/relu1_1", "distance", "tv")
     terms, gradient = goal.with_gradient(x)
@@ -69,7 +69,7 @@ def test_parts_add_up_in_order(picture):
     torch.testing.assert_close(sum(part for _, part in separate.values()), expected, rtol=1e-4, atol=1e-7)
 
 
-def test_names_are_unique_and_there_is_something_to_minimize():
+def test_names_must_be_unique_and_there_must_be_a_term():
     with pytest.raises(ValueError, match="distance more than once"):
         Objective([squares(), squares()])
     with pytest.raises(ValueError, match="at least one term"):
@@ -77,8 +77,8 @@ def test_names_are_unique_and_there_is_something_to_minimize():
 
 
 @pytest.mark.parametrize("kind", ["lbfgs", "adam"])
-def test_a_list_of_terms_is_all_that_optimizing_a_picture_needs(kind):
-    """Two squares of weights 3 and 1 pull to their weighted mean: (3·t + 1·0) / 4."""
+def test_a_picture_is_optimized_under_a_list_of_terms(kind):
+    """Two squared distances of weights 3 and 1: the minimum is the weighted mean (3·t + 1·0) / 4."""
     goal = Objective([squares(3.0), Term("dark", 1.0, lambda x: x.square().sum(), lambda x: 2 * x)])
     x = torch.full((1, 3, 2, 2), 0.5)
     optimizer = LBFGS(x) if kind == "lbfgs" else Adam(x, learning_rate=0.05)
@@ -88,7 +88,7 @@ def test_a_list_of_terms_is_all_that_optimizing_a_picture_needs(kind):
     assert done.stopped is None
 
 
-def test_the_first_term_that_breaks_is_named():
+def test_the_first_term_that_is_not_finite_is_named():
     goal = Objective([squares(), Term("broken", 1.0, lambda x: (x.sum() - x.sum()) / 0 * x.sum())])
     with pytest.warns(RuntimeWarning, match="broken was not finite at step 1"):
         done = optimize_image(LBFGS(torch.full((1, 3, 2, 2), 0.5)), goal, num_steps=3)

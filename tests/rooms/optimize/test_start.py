@@ -1,4 +1,4 @@
-"""The first picture of a run, and whether the run fits into memory."""
+"""The first picture of a run, and the check that the run fits into memory."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from course_lib.optimize.start import check_image, check_memory, start_image
 CPU = torch.device("cpu")
 
 
-def test_each_start_by_hand():
+def test_every_kind_of_start():
     content, style = torch.full((1, 3, 8, 6), 0.25), torch.full((1, 3, 4, 4), 0.75)
     noise = start_image("noise", content, style, noise_width=0.2, seed=3)
     assert noise.shape == content.shape
@@ -29,7 +29,7 @@ def test_each_start_by_hand():
     [("content", False, "needs a content image"), ("mixed", False, "needs a content image"),
      ("style", True, "needs a style image"), ("sepia", True, "sepia")],
 )  # fmt: skip
-def test_a_start_that_cannot_be_made_is_refused(kind, content, message):
+def test_a_start_without_its_image_is_refused(kind, content, message):
     image = torch.rand(1, 3, 4, 4)
     with pytest.raises(ValueError, match=message):
         start_image(kind, *((image, None) if content else (None, image)))
@@ -46,13 +46,13 @@ def test_a_start_that_cannot_be_made_is_refused(kind, content, message):
     ],
     ids=["path", "shape", "bytes", "range", "nan"],
 )
-def test_what_is_no_picture_is_refused_with_advice(image, message):
+def test_invalid_images_are_refused_with_advice(image, message):
     with pytest.raises(ValueError, match=f"style image.*{message}"):
         check_image("style", image)
 
 
 def test_the_largest_side_that_fits_is_named(monkeypatch):
-    """100 bytes a pixel and 40,000 bytes free: 20×20 px fits, so for 60×30 the long side is 28."""
+    """100 bytes per pixel and 40,000 bytes free: 20×20 px fits, so for 60×30 the long side is 28."""
     monkeypatch.setattr(runtime, "available_memory", lambda device: 40_000)
     check_memory(lambda h, w: 100 * h * w, 20, 20, CPU)
     with pytest.raises(MemoryError, match="long side of 28 px; less history helps"):
