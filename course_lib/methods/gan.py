@@ -290,7 +290,7 @@ def generate(
     if not isinstance(noise, Tensor):
         noise = torch.randn(max(0, noise), size, generator=runtime.seeded_generator(seed))
     if noise.ndim != 2 or noise.shape[1] != size or len(noise) == 0:
-        raise ValueError(f"expected noise (N, {size}), N from 1 on, got {tuple(noise.shape)}")
+        raise ValueError(f"expected noise (N, {size}) with N of at least 1, got {tuple(noise.shape)}")
     wanted = _check_labels(labels, len(noise), model.config)
     began, made = time.perf_counter(), []
     with runtime.inference(model.network, device=device) as run:

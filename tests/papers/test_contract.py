@@ -1,6 +1,6 @@
-"""What every method that learns promises: runs that repeat, resume and start from a model, and files that come back.
+"""Every method with training: runs are reproducible, resume, and start from a model; saved models load unchanged.
 
-A new method adds one row to `ROWS`: a configuration of four steps that takes well under a second, and its data.
+A new method adds one row to `ROWS`: its data and a configuration of four steps, which takes well under a second.
 """
 
 import dataclasses
@@ -45,19 +45,19 @@ PAIRS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A method at toy scale."""
+    """A method at a small scale."""
 
     method: ModuleType
     config: Any  # of a run of four steps
-    data: Callable[[int], tuple[Any, ...]]  # what `train` takes before the configuration, by seed
-    use: Callable[[Any], Any]  # the method's verb on a fixed input, by model
-    setting: dict[str, Any]  # another value of a field that changes the run
-    shape: dict[str, Any]  # another value of each field that changes a network
-    more: dict[str, Any] = field(default_factory=dict)  # what else `train` takes
-    shows: bool = True  # whether a step has a picture to show; a plane of points has none
+    data: Callable[[int], tuple[Any, ...]]  # arguments of `train` before the configuration, by seed
+    use: Callable[[Any], Any]  # calls the method's verb with a model and a fixed input
+    setting: dict[str, Any]  # another value of a field that matters for the run
+    shape: dict[str, Any]  # another value for each field that sets the shape of a network
+    more: dict[str, Any] = field(default_factory=dict)  # further arguments of `train`
+    shows: bool = True  # whether a step has a picture to show; points have none
 
     def train(self, seed: int = 0, config: Any = None, **options: Any) -> Any:
-        """A run on the data of `seed`."""
+        """Train on the data of `seed`."""
         return self.method.train(*self.data(seed), config or self.config, **self.more, **options)
 
 
@@ -102,7 +102,7 @@ def networks(model: Any) -> list[torch.nn.Module]:
 
 
 def assert_same_run(ours: Any, theirs: Any) -> None:
-    """Bit by bit: weights, statistics, and every loss of every step."""
+    """Bit for bit: weights, statistics, and every loss of every step."""
     assert len(networks(ours)) == len(networks(theirs))
     for one, other in zip(networks(ours), networks(theirs), strict=True):
         torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=0, atol=0)
@@ -110,9 +110,9 @@ def assert_same_run(ours: Any, theirs: Any) -> None:
     assert histories[0] == histories[1]
 
 
-def test_every_method_that_learns_has_a_row() -> None:
+def test_every_method_with_training_has_a_row() -> None:
     modules = [
-        importlib.import_module(f"{methods.__name__}.{found.name}") for found in pkgutil.iter_modules(methods.__path__)
+        importlib.import_module(f"{methods.__name__}.{each.name}") for each in pkgutil.iter_modules(methods.__path__)
     ]
     assert {module for module in modules if hasattr(module, "train")} == {row.method for row in ROWS.values()}
 
@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_run(row: Row) -> None:
     assert not torch.equal(row.use(other).image, row.use(first).image)
 
 
-def test_the_callback_and_the_facts_tell_of_every_step(row: Row) -> None:
+def test_callback_and_facts_report_every_step(row: Row) -> None:
     steps, losses, images = [], [], []
 
     def watch(progress: Any) -> None:
@@ -163,8 +163,8 @@ def test_the_verb_returns_a_picture_and_its_history(row: Row) -> None:
 
 
 # --- resuming
-def test_a_stopped_run_goes_on_where_it_stopped(row: Row, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole state is in the checkpoint: both players, their optimizers, what is drawn next."""
+def test_a_stopped_run_resumes_from_its_checkpoint(row: Row, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint holds the whole state: networks, optimizers and random numbers."""
     monkeypatch.setattr(run, "fit", partial(loop.fit, checkpoint_every=2))
     file, whole, steps = tmp_path / "run.checkpoint", row.train(), []
 
@@ -179,7 +179,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(row: Row, tmp_path: Any, monkeyp
     assert_same_run(again, whole)
 
 
-def test_a_checkpoint_of_another_run_is_refused_and_stays(row: Row, tmp_path: Any) -> None:
+def test_a_checkpoint_of_another_run_is_refused_and_kept(row: Row, tmp_path: Any) -> None:
     file, start = tmp_path / "run.checkpoint", row.train(config=replace(row.config, seed=1))
     model = row.train(checkpoint=file)
     kept = file.read_bytes()
@@ -191,8 +191,8 @@ def test_a_checkpoint_of_another_run_is_refused_and_stays(row: Row, tmp_path: An
 
 
 # --- starting from a model
-def test_a_start_is_taken_and_not_changed(row: Row) -> None:
-    """At a learning rate of almost nothing the weights stay those of the start; statistics go on."""
+def test_a_start_is_used_and_not_changed(row: Row) -> None:
+    """With a tiny learning rate the weights stay those of the start; running statistics are still updated."""
     first = row.train()
     before = [[value.clone() for value in network.parameters()] for network in networks(first)]
     still = row.train(config=replace(row.config, learning_rate=1e-12, seed=1), start=first)
@@ -214,8 +214,8 @@ def test_a_start_of_another_shape_is_refused(row: Row) -> None:
 
 # --- files
 @pytest.mark.parametrize(("half", "error"), [(False, 0.0), (True, 2 / 255)])
-def test_a_model_comes_back_from_its_file(row: Row, tmp_path: Any, half: bool, error: float) -> None:
-    """float16 keeps eleven bits of a weight: less than what a picture of eight bits shows."""
+def test_a_saved_model_loads_unchanged(row: Row, tmp_path: Any, half: bool, error: float) -> None:
+    """float16 keeps eleven bits of a weight, which is enough for pictures of eight bits."""
     model = row.train()
     row.method.save(model, tmp_path / "mine.safetensors", half=half)
     again = row.method.load(tmp_path / "mine.safetensors")
@@ -232,7 +232,7 @@ def test_a_model_comes_back_from_its_file(row: Row, tmp_path: Any, half: bool, e
         assert (tmp_path / "mine.safetensors").stat().st_size < 0.7 * (tmp_path / "whole.safetensors").stat().st_size
 
 
-def test_a_model_from_a_file_is_a_start_and_is_named(row: Row, tmp_path: Any) -> None:
+def test_a_start_from_a_file_is_named(row: Row, tmp_path: Any) -> None:
     row.method.save(row.train(), tmp_path / "wave.safetensors")
     model = row.train(start=row.method.load(tmp_path / "wave.safetensors"))
     row.method.save(model, tmp_path / "next.safetensors")
@@ -247,7 +247,7 @@ def test_a_file_of_another_method_is_refused(row: Row, tmp_path: Any) -> None:
             other.load(tmp_path / "x.safetensors")
 
 
-def test_no_file_and_a_damaged_one_are_told_apart(row: Row, tmp_path: Any) -> None:
+def test_missing_and_damaged_files_have_different_errors(row: Row, tmp_path: Any) -> None:
     file = tmp_path / "x.safetensors"
     with pytest.raises(ModelError, match="there is no model file"):
         row.method.load(file)

@@ -1,6 +1,6 @@
-"""Goodfellow et al. 2014 and Mirza & Osindero 2014: the best answer, the value of the game, the step, the class.
+"""Goodfellow et al. 2014 and Mirza & Osindero 2014: optimal discriminator, value of the game, training step, classes.
 
-Points in the plane, so that densities can be written down; networks of a few hundred weights.
+The data are points in the plane, whose densities are known; the networks have a few hundred weights.
 """
 
 import math
@@ -39,13 +39,13 @@ def same(a, b):
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
-def teach(judge, draw_real, draw_made, steps, rate=0.02):
-    """A discriminator alone, on fresh points at every step."""
-    optimizer = torch.optim.Adam(judge.parameters(), lr=rate)
+def train_discriminator(discriminator, draw_real, draw_fake, steps, rate=0.02):
+    """Train a discriminator alone, on fresh points at every step."""
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=rate)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = rate * (1 - step / steps)
-        loss = adversarial.real_loss(judge(draw_real())) + adversarial.fake_loss(judge(draw_made()))
+        loss = adversarial.real_loss(discriminator(draw_real())) + adversarial.fake_loss(discriminator(draw_fake()))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -75,7 +75,7 @@ def test_the_defaults_are_radfords():
         ("noise_size", 0), ("width", 0), ("layers_G", -1), ("norm_D", "layer"), ("cooldown", math.nan),
     ],
 )  # fmt: skip
-def test_senseless_settings_are_refused_by_name(field, value):
+def test_an_invalid_field_is_refused_by_name(field, value):
     with pytest.raises(ValueError, match=f"{field} must be"):
         Config(**{field: value})
 
@@ -84,38 +84,38 @@ def test_senseless_settings_are_refused_by_name(field, value):
 
 
 def test_a_dcgan_of_64_px_has_the_channels_of_figure_1():
-    """100 → 1024, 512, 256, 128 → 3, by 4×4 filters; a normalization has two numbers a channel."""
+    """100 → 1024, 512, 256, 128 → 3, by 4×4 filters; a normalization has two parameters per channel."""
     filters = 16 * (100 * 1024 + 1024 * 512 + 512 * 256 + 256 * 128 + 128 * 3)
     count = filters + 2 * (1024 + 512 + 256 + 128) + 3
     assert sum(p.numel() for p in DCGANGenerator(100, size=64).parameters()) == count
 
 
 @pytest.mark.parametrize(("size", "halvings"), [(16, 2), (32, 3), (64, 4)])
-def test_pictures_are_in_their_range_and_a_judge_sees_all_of_one(size, halvings):
+def test_pictures_are_in_range_and_the_receptive_field_covers_them(size, halvings):
     made = DCGANGenerator(5, size=size, width=8)(10 * torch.randn(4, 5, generator=generator()))
     assert made.shape == (4, 3, size, size)
     assert 0 <= made.min() < 0.5 < made.max() <= 1
-    judge = DCGANDiscriminator(size=size, width=8)
-    assert judge(made).shape == (4,)
-    field, stride = receptive_field(judge.layers)
+    discriminator = DCGANDiscriminator(size=size, width=8)
+    assert discriminator(made).shape == (4,)
+    field, stride = receptive_field(discriminator.layers)
     assert field >= size
     assert stride == 2**halvings
 
 
-def test_a_judge_without_normalization_judges_each_picture_alone():
+def test_without_normalization_a_logit_depends_on_its_own_picture_alone():
     images = torch.rand(3, 3, 16, 16, generator=generator())
     for norm, alone in (("none", True), ("batch", False)):
-        judge = DCGANDiscriminator(size=16, width=4, norm=norm)
-        assert torch.allclose(judge(images)[:1], judge(images[:1]), atol=1e-5) == alone
+        discriminator = DCGANDiscriminator(size=16, width=4, norm=norm)
+        assert torch.allclose(discriminator(images)[:1], discriminator(images[:1]), atol=1e-5) == alone
 
 
-def test_filters_begin_as_radford_says():
+def test_filters_are_initialized_as_in_radford():
     network = gan.build(Config(width=16, device="cpu"))
     filters = torch.cat([m.weight.flatten() for m in network.modules() if isinstance(m, nn.ConvTranspose2d)])
     assert filters.std().item() == pytest.approx(0.02, rel=0.02)
 
 
-def test_without_hidden_layers_a_generator_makes_the_normal_distribution_it_says():
+def test_without_hidden_layers_the_samples_are_normal_with_known_mean_and_covariance():
     network = PointGenerator(3, layers=0)
     with torch.no_grad():
         made = network(torch.randn(50_000, 3, generator=generator()))
@@ -125,18 +125,18 @@ def test_without_hidden_layers_a_generator_makes_the_normal_distribution_it_says
 
 
 @pytest.mark.parametrize("size", [0, 16])
-def test_both_players_hear_the_class(size):
+def test_both_networks_depend_on_the_class(size):
     config = tiny(image_size=size, num_classes=3, width=8)
     G, D = gan.build(config).eval(), gan.build_discriminator(config).eval()
     noise = torch.randn(1, 2, generator=generator())
     made = [G(noise, torch.tensor([k])) for k in range(3)]
-    judged = [D(made[0], torch.tensor([k])).item() for k in range(3)]
+    logits = [D(made[0], torch.tensor([k])).item() for k in range(3)]
     assert not torch.equal(made[0], made[1])
     assert not torch.equal(made[1], made[2])
-    assert len(set(judged)) == 3
+    assert len(set(logits)) == 3
 
 
-def test_a_network_refuses_what_it_was_not_built_for():
+def test_a_network_refuses_invalid_labels_and_sizes():
     with pytest.raises(ValueError, match="built for 0 classes, but labels were given"):
         PointDiscriminator()(torch.zeros(2, 2), torch.zeros(2, dtype=torch.long))
     with pytest.raises(ValueError, match="built for 3 classes, but no labels were given"):
@@ -152,41 +152,41 @@ def test_a_network_refuses_what_it_was_not_built_for():
 # --- Proposition 1 and Theorem 1 ---
 
 
-def test_a_discriminator_alone_learns_p_over_p_plus_q_of_a_die():
-    """Three places, p = (½, ¼, ¼) and q = (¼, ¼, ½): the best answers are 2/3, 1/2, 1/3."""
-    places = torch.tensor([[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+def test_a_trained_discriminator_is_p_over_p_plus_q_for_a_discrete_distribution():
+    """Three points, p = (½, ¼, ¼) and q = (¼, ¼, ½): the optimal outputs are 2/3, 1/2, 1/3."""
+    points = torch.tensor([[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     p, q = torch.tensor([2, 1, 1]), torch.tensor([1, 1, 2])  # quarters
     torch.manual_seed(0)
-    judge = PointDiscriminator(width=16)
-    teach(judge, lambda: places.repeat_interleave(p, 0), lambda: places.repeat_interleave(q, 0), steps=300)
+    D = PointDiscriminator(width=16)
+    train_discriminator(D, lambda: points.repeat_interleave(p, 0), lambda: points.repeat_interleave(q, 0), steps=300)
     with torch.no_grad():
-        torch.testing.assert_close(judge(places).sigmoid(), torch.tensor([2 / 3, 1 / 2, 1 / 3]), atol=0.01, rtol=0)
+        torch.testing.assert_close(D(points).sigmoid(), torch.tensor([2 / 3, 1 / 2, 1 / 3]), atol=0.01, rtol=0)
 
 
-def test_a_discriminator_alone_learns_the_logarithm_of_the_ratio_of_two_normals():
-    """N((−½, 0), I) against N((½, 0), I): log p/q = −x, a plane; D* = σ(−x)."""
+def test_a_trained_discriminator_is_the_log_ratio_of_two_normal_densities():
+    """N((−½, 0), I) and N((½, 0), I): log p/q = −x, which is linear; D* = σ(−x)."""
     torch.manual_seed(0)
-    judge = PointDiscriminator(width=16, layers=1)
+    D = PointDiscriminator(width=16, layers=1)
     draw = lambda middle: lambda: torch.tensor([middle, 0.0]) + torch.randn(512, 2)  # noqa: E731
-    teach(judge, draw(-0.5), draw(0.5), steps=400)
+    train_discriminator(D, draw(-0.5), draw(0.5), steps=400)
     x = cloud(2000, seed=1)
     with torch.no_grad():
-        error = (judge(x).sigmoid() - torch.sigmoid(-x[:, 0])).abs().mean()
+        error = (D(x).sigmoid() - torch.sigmoid(-x[:, 0])).abs().mean()
     assert error < 0.03
 
 
-def test_the_game_is_worth_minus_log_4_where_the_two_agree_and_more_elsewhere():
-    """A judge taught on q = p answers ½, and V = −log 4; on q ≠ p the best V is −log 4 + 2 JSD."""
-    places = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
-    for made, worth in (([1, 1], -math.log(4)), ([0, 2], None)):
+def test_the_value_of_the_game_is_minus_log_4_for_equal_distributions_and_larger_otherwise():
+    """For q = p the trained D is ½ and V = −log 4; for q ≠ p the best V is −log 4 + 2 JSD."""
+    points = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
+    for counts, expected in (([1, 1], -math.log(4)), ([0, 2], None)):
         torch.manual_seed(0)
-        judge = PointDiscriminator(width=16)
-        draw_made = lambda counts=made: places.repeat_interleave(torch.tensor(counts), 0)  # noqa: E731
-        teach(judge, lambda: places, draw_made, steps=300)
-        value = -(adversarial.real_loss(judge(places)) + adversarial.fake_loss(judge(draw_made()))).item()
-        if worth is None:  # p = (½, ½), q = (0, 1): D* = (1, ⅓), V = ½ log ⅓ + log ⅔
-            worth = 0.5 * math.log(1 / 3) + math.log(2 / 3)
-        assert value == pytest.approx(worth, abs=0.02)
+        D = PointDiscriminator(width=16)
+        draw_fake = lambda counts=counts: points.repeat_interleave(torch.tensor(counts), 0)  # noqa: E731
+        train_discriminator(D, lambda: points, draw_fake, steps=300)
+        value = -(adversarial.real_loss(D(points)) + adversarial.fake_loss(D(draw_fake()))).item()
+        if expected is None:  # p = (½, ½), q = (0, 1): D* = (1, ⅓), V = ½ log ⅓ + log ⅔
+            expected = 0.5 * math.log(1 / 3) + math.log(2 / 3)
+        assert value == pytest.approx(expected, abs=0.02)
 
 
 # --- the step ---
@@ -198,16 +198,16 @@ def sgd(players, rate=0.1):
 
 
 def slopes_by_hand(logits, objective):
-    """Of the real, the fake and the fooling loss in the logit."""
+    """Derivatives of the real, the fake and the generator loss with respect to the logit."""
     if objective == "least-squares":
         return 2 * (logits - 1), 2 * logits, 2 * (logits - 1)
-    answer = logits.sigmoid()
-    return answer - 1, answer, -answer if objective == "minimax" else answer - 1
+    p = logits.sigmoid()
+    return p - 1, p, -p if objective == "minimax" else p - 1
 
 
 @pytest.mark.parametrize("objective", adversarial.OBJECTIVES)
 def test_one_step_by_hand(objective):
-    """G(z) = z + g, D(x) = w·x + b, plain gradient descent: first D, then G against the new D, on fresh noise."""
+    """G(z) = z + g, D(x) = w·x + b, gradient descent: first D, then G with the new D and fresh noise."""
     config = tiny(layers_G=0, layers_D=0, objective=objective)
     players = sgd(Players(config, gan.build(config), gan.build_discriminator(config)))
     w, b = torch.tensor([0.8, -0.5]), torch.tensor(0.1)
@@ -217,7 +217,7 @@ def test_one_step_by_hand(objective):
             parameter.copy_(value)
     real = cloud(8, (2.0, 1.0))
     torch.manual_seed(0)
-    found, fake = train_step(players, real[None])
+    losses, fake = train_step(players, real[None])
     torch.manual_seed(0)
     first, second = torch.randn(8, 2), torch.randn(8, 2)
     on_real = slopes_by_hand(real @ w + b, objective)[0]
@@ -230,11 +230,11 @@ def test_one_step_by_hand(objective):
     slopes = slopes_by_hand(logits, objective)[2]
     torch.testing.assert_close(players.G.layers[0].bias.detach(), -0.1 * slopes.mean() * new_w)
     torch.testing.assert_close(fake.detach(), second)
-    assert set(found) == {"D_real", "D_fake", "G"}
-    assert found["G"].item() == pytest.approx(adversarial.generator_loss(logits, objective).item())
+    assert set(losses) == {"D_real", "D_fake", "G"}
+    assert losses["G"].item() == pytest.approx(adversarial.generator_loss(logits, objective).item())
 
 
-def test_each_player_moves_by_its_own_loss_alone():
+def test_each_network_is_changed_by_its_own_optimizer_alone():
     config = tiny()
     for still in ("G", "D"):
         players = sgd(Players(config, gan.build(config), gan.build_discriminator(config)))
@@ -250,7 +250,7 @@ def test_each_player_moves_by_its_own_loss_alone():
         assert all(parameter.requires_grad for parameter in players.network.parameters())
 
 
-def test_k_minibatches_are_k_steps_of_d_and_one_of_g():
+def test_k_minibatches_give_k_steps_of_d_and_one_of_g():
     config, steps = tiny(steps_D=3), {"D": 0, "G": 0}
     players = Players(config, gan.build(config), gan.build_discriminator(config))
     for name in steps:
@@ -263,23 +263,23 @@ def test_k_minibatches_are_k_steps_of_d_and_one_of_g():
     assert steps == {"D": 3, "G": 1}
 
 
-def test_the_penalty_is_half_gamma_times_the_squared_slope():
-    """D(x) = w·x has the slope w everywhere: γ/2 · |w|²; its gradient is γ·w."""
+def test_the_penalty_is_half_gamma_times_the_squared_gradient():
+    """D(x) = w·x has the gradient w everywhere, so the penalty is γ/2 · |w|² and its gradient γ·w."""
     config = tiny(layers_D=0, penalty=0.6)
     players = sgd(Players(config, gan.build(config), gan.build_discriminator(config)))
     plain = sgd(Players(tiny(layers_D=0), gan.build(config), gan.build_discriminator(config)))
     w = players.D.layers[0].weight.detach().clone()
     for both in (players, plain):
         torch.manual_seed(0)
-        both.found = train_step(both, cloud(8)[None].clone())[0]
-    assert players.found["D_penalty"].item() == pytest.approx(0.3 * w.square().sum().item())
+        both.losses = train_step(both, cloud(8)[None].clone())[0]
+    assert players.losses["D_penalty"].item() == pytest.approx(0.3 * w.square().sum().item())
     torch.testing.assert_close(players.D.layers[0].weight, plain.D.layers[0].weight - 0.1 * 0.6 * w)
 
 
-# --- learning ---
+# --- training ---
 
 
-def test_the_middle_of_what_is_made_moves_to_the_middle_of_the_data():
+def test_the_mean_of_the_samples_moves_to_the_mean_of_the_data():
     data = cloud(2000, (2.0, -1.0), 0.5)
     config = tiny(num_steps=400, learning_rate=5e-3, cooldown=0.5, layers_G=1, penalty=0.1)
     before = generate(1000, gan.Model(gan.build(config), config, {})).image.mean(0)
@@ -289,14 +289,14 @@ def test_the_middle_of_what_is_made_moves_to_the_middle_of_the_data():
     assert (after.mean(0) - data.mean(0)).norm() < 0.3
     assert after.std(0).max() < 1.0
     with torch.no_grad():
-        judged = model.discriminator(torch.cat((data[:1000], after))).sigmoid()
-    assert abs(judged.mean() - 0.5) < 0.05
+        outputs = model.discriminator(torch.cat((data[:1000], after))).sigmoid()
+    assert abs(outputs.mean() - 0.5) < 0.05
     history = model.facts["history"]
     late = sum(history["D_real"][-50:] + history["D_fake"][-50:]) / 50
     assert late == pytest.approx(math.log(4), abs=0.1)
 
 
-def test_a_conditional_generator_obeys_its_label():
+def test_a_conditional_generator_follows_its_label():
     middles = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 2.0]])
     labels = torch.arange(3).repeat(500)
     data = middles[labels] + cloud(1500, sigma=0.3)
@@ -324,7 +324,7 @@ def test_pictures_of_two_colors_are_learned_by_class():
     assert dark < 0.4 < 0.6 < bright
 
 
-def test_every_step_of_d_sees_other_points_and_every_point_keeps_its_label():
+def test_every_step_of_d_gets_other_points_with_their_labels():
     data = torch.arange(12.0).repeat(2, 1).T  # (12, 2): point k is (k, k)
     labels = torch.arange(12) % 4
     for kind in (data, list(data)):
@@ -336,9 +336,9 @@ def test_every_step_of_d_sees_other_points_and_every_point_keeps_its_label():
         assert torch.equal(torch.stack(list(packed.__getitems__([7, 0]))), torch.stack((item, packed[0])))
 
 
-def test_the_batches_reach_the_step_as_they_were(monkeypatch):
+def test_the_step_gets_the_pictures_with_their_labels(monkeypatch):
     images = torch.rand(8, 3, 16, 16, generator=generator())
-    labels, seen = (torch.arange(8) > 2).long(), []  # items 4 apart, which stand in one row, differ
+    labels, seen = (torch.arange(8) > 2).long(), []  # items 4 apart, which one step uses, have different labels
 
     def watch(players, real, labels):
         seen.append((real.detach().clone(), labels.clone()))
@@ -358,20 +358,20 @@ def test_a_dataset_of_items_trains_like_a_tensor():
     assert same(train(data, tiny()).network, train(list(data), tiny()).network)
 
 
-def test_a_dictionary_of_losses_a_step():
+def test_the_history_has_every_loss_of_every_step():
     model = train(cloud(64), tiny(penalty=0.1))
     assert set(model.facts["history"]) == {"total", "D_real", "D_fake", "D_penalty", "G", "seconds"}
     assert all(len(values) == 4 for values in model.facts["history"].values())
 
 
-def test_the_rates_of_the_players_are_their_own():
+def test_each_network_has_its_own_learning_rate():
     config = tiny(learning_rate=1e-3, learning_rate_D=1e-4)
     players = Players(config, gan.build(config), gan.build_discriminator(config))
     rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in players.optimizers.items()}
     assert rates == {"D": 1e-4, "G": 1e-3}
 
 
-# --- runs ---
+# --- the run ---
 
 
 def test_a_checkpoint_of_other_labels_is_refused(tmp_path):
@@ -381,20 +381,20 @@ def test_a_checkpoint_of_other_labels_is_refused(tmp_path):
         train(data, config, labels=1 - labels, checkpoint=tmp_path / "run")
 
 
-def test_a_callback_gets_pictures_where_there_are_any():
+def test_a_callback_gets_pictures_but_no_points():
     seen = []
     train(torch.rand(8, 3, 16, 16), tiny(**PICTURES), callback=seen.append)
     assert seen[-1].image().shape == (1, 3, 16, 16)
     train(cloud(64), tiny(), callback=seen.append)
     with pytest.raises(LookupError, match="no picture to show"):
-        seen[-1].image()  # points are none
+        seen[-1].image()  # points are not pictures
     assert set(seen[-1].losses) == {"total", "D_real", "D_fake", "G"}
 
 
 # --- the verb ---
 
 
-def test_the_same_noise_makes_the_same_whatever_is_beside_it():
+def test_the_output_for_a_noise_vector_does_not_depend_on_its_batch():
     model = train(torch.rand(8, 3, 16, 16), tiny(**PICTURES))
     noise = torch.randn(300, 2, generator=generator())
     whole = generate(noise, model).image
@@ -403,14 +403,14 @@ def test_the_same_noise_makes_the_same_whatever_is_beside_it():
     torch.testing.assert_close(generate(noise[7:9], model).image, whole[7:9], atol=1e-5, rtol=0)
 
 
-def test_a_count_draws_noise_from_its_seed():
+def test_a_count_draws_noise_from_the_seed():
     model = train(cloud(64), tiny())
     drawn = generate(3, model, seed=5).image
     torch.testing.assert_close(drawn, generate(torch.randn(3, 2, generator=generator(5)), model).image)
     assert not torch.equal(drawn, generate(3, model, seed=6).image)
 
 
-# --- what bad input gets ---
+# --- invalid input ---
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ def test_a_count_draws_noise_from_its_seed():
         (torch.full((64, 2), math.nan), {}, "not finite"),
     ],
 )
-def test_bad_data_teaches(data, more, message):
+def test_invalid_data_are_refused(data, more, message):
     with pytest.raises(ValueError, match=message):
         train(data, tiny(**more))
 
@@ -442,7 +442,7 @@ def test_bad_data_teaches(data, more, message):
         (torch.zeros(64), 3, "torch.float32"),
     ],
 )
-def test_bad_labels_teach(labels, classes, message):
+def test_invalid_labels_are_refused(labels, classes, message):
     with pytest.raises(ValueError, match=message):
         train(cloud(64), tiny(num_classes=classes), labels=labels)
     model = gan.Model(gan.build(tiny(num_classes=classes)), tiny(num_classes=classes), {})
@@ -451,7 +451,7 @@ def test_bad_labels_teach(labels, classes, message):
 
 
 @pytest.mark.parametrize("noise", [torch.zeros(3), torch.zeros(3, 5), torch.zeros(0, 2), 0, -2])
-def test_bad_noise_teaches(noise):
+def test_invalid_noise_is_refused(noise):
     model = gan.Model(gan.build(tiny()), tiny(), {})
-    with pytest.raises(ValueError, match=r"expected noise \(N, 2\), N from 1 on"):
+    with pytest.raises(ValueError, match=r"expected noise \(N, 2\) with N of at least 1"):
         generate(noise, model)

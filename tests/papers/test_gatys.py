@@ -1,6 +1,6 @@
-"""Gatys, Ecker & Bethge 2016: the configuration, the objective, the run, and what bad input gets.
+"""Gatys, Ecker & Bethge 2016: configuration, objective, run and invalid input.
 
-Most tests run on a small random network; the last ones on the real one.
+Most tests use a small random network, the last ones the real one.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ def style(picture):
 
 
 def start_of(content, style, **settings):
-    """The first picture: one step that moves nothing worth mentioning."""
+    """The first picture, after one step of negligible length."""
     config = small(num_steps=1, optimizer="adam", learning_rate=1e-9, **settings)
     return stylize(content, style, config).image
 
@@ -48,7 +48,7 @@ def first(content, style, **settings):
 
 @pytest.fixture
 def evaluated(monkeypatch):
-    """Every picture at which the loss was evaluated, as it was, not clamped."""
+    """Every picture at which the loss was evaluated, without clamping."""
     pictures = []
     original = Objective.with_gradient
 
@@ -96,18 +96,18 @@ def test_the_network_is_built_as_configured(content, style):
         network = loss_network(content, style, small(pooling=pooling, arch="vgg16"))
         assert network.pooling == pooling
         assert network.arch == "vgg16"
-    # deeper than what was asked for, nothing is built
+    # the network ends at the deepest layer in use
     assert loss_network(content, None, small()).layers == ("relu4_2",)
     assert loss_network(None, style, small()).layers[-1] == "relu5_1"
 
 
-def test_quick_is_a_lighter_paper():
+def test_quick_differs_in_start_and_steps():
     quick = dataclasses.asdict(Config.quick())
     assert {n: v for n, v in quick.items() if v != getattr(Config(), n)} == {"num_steps": 100, "start": "content"}
 
 
-def test_fast_is_the_papers_objective():
-    """Only the way to the minimum differs."""
+def test_fast_has_the_papers_objective():
+    """Only the optimizer differs."""
     fast = dataclasses.asdict(Config.fast())
     changed = {name for name, value in fast.items() if value != getattr(Config(), name)}
     assert changed == {"precondition", "num_steps"}
@@ -141,7 +141,9 @@ def test_the_gradient_is_that_of_the_total(content, style):
     objective = gatys.objective(content, style, small(tv_weight=1.0))
     x = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
     terms, gradient = objective.with_gradient(x)
-    direction = gradient / gradient.square().mean().sqrt()  # uphill, where a central difference is least noisy
+    direction = (
+        gradient / gradient.square().mean().sqrt()
+    )  # along the gradient, where a central difference is least noisy
     assert objective.names == ("content/relu4_2", *(f"style/{layer}" for layer in Config().style_layers), "tv")
     assert terms.shape == (7,)
     above, below = (objective.with_gradient(x + h * direction)[0].sum().item() for h in (5e-4, -5e-4))
@@ -153,7 +155,7 @@ def test_the_gradient_is_that_of_the_total(content, style):
 def test_terms_do_not_grow_with_the_picture(picture):
     """The default weights must mean the same at 64 and at 128 px.
 
-    Eq. 1 as printed would make the content grow fourfold, Gram matrices not divided by M the style sixteenfold.
+    As printed, Eq. 1 would grow fourfold, and with Gram matrices not divided by M the style term sixteenfold.
     """
     for start in ("noise", "content", "style"):
         at = {}
@@ -168,7 +170,7 @@ def test_terms_do_not_grow_with_the_picture(picture):
                 assert 0.5 < at[128][kind] / at[64][kind] < 2, (start, kind)
 
 
-def test_layer_weights_are_shares(content, style):
+def test_layer_weights_are_scaled_to_sum_to_one(content, style):
     equal = first(content, style)
     weights = (3.0, 1.0, 0.0, 0.0, 0.0)
     weighted = first(content, style, style_layer_weights=weights)
@@ -209,12 +211,12 @@ def test_the_loss_falls_and_the_history_adds_up(content, style):
 
 @pytest.mark.parametrize("start", ["noise", "content", "style", "mixed"])
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-def test_from_every_start_with_both_optimizers(content, style, start, optimizer):
+def test_the_loss_falls_from_every_start_with_both_optimizers(content, style, start, optimizer):
     result = stylize(content, style, small(start=start, optimizer=optimizer, num_steps=25))
     assert result.history["total"][-1] < 0.8 * result.history["total"][0]
 
 
-def test_half_precision_convolutions_paint_nearly_the_same(content, style):
+def test_half_precision_convolutions_give_nearly_the_same_picture(content, style):
     exact, half = (stylize(content, style, small(precision=p, num_steps=15)) for p in ("float32", "bfloat16"))
     assert half.extra["precision"] == "bfloat16"
     assert half.image.dtype == torch.float32
@@ -236,7 +238,7 @@ def test_the_first_pictures(content, style):
         torch.testing.assert_close(mixed, ratio * noise + (1 - ratio) * content)
 
 
-def test_seeds_reproduce_and_differ(content, style):
+def test_equal_seeds_agree_and_others_differ(content, style):
     images = [stylize(content, style, small(seed=seed)).image for seed in (1, 1, 2)]
     assert torch.equal(images[0], images[1])
     assert not torch.allclose(images[0], images[2], atol=0.05)
@@ -245,7 +247,7 @@ def test_seeds_reproduce_and_differ(content, style):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_inputs_are_not_touched(content, style):
+def test_the_inputs_are_not_changed(content, style):
     copies = content.clone(), style.clone()
     for start in ("content", "style"):
         stylize(content, style, small(start=start, project=True))
@@ -254,11 +256,11 @@ def test_the_inputs_are_not_touched(content, style):
     assert torch.equal(style, copies[1])
 
 
-def test_a_start_of_your_own(content, style, picture):
+def test_an_initial_image_replaces_the_start(content, style, picture):
     mine = picture(40, 32, 7)
     config = small(num_steps=1, optimizer="adam", learning_rate=1e-9)
     torch.testing.assert_close(stylize(content, style, config, initial=mine).image, mine)
-    wide = picture(20, 64, 7)  # for a texture it also sets the size
+    wide = picture(20, 64, 7)  # for a texture, it also sets the size
     assert stylize(None, style, small(num_steps=2), initial=wide).image.shape == wide.shape
     with pytest.raises(ValueError, match=r"size of the content image, got \(1, 3, 20, 64\) and \(1, 3, 40, 32\)"):
         stylize(content, style, small(), initial=wide)
@@ -271,10 +273,10 @@ def test_projection_keeps_every_picture_in_range(content, style, evaluated, opti
     assert all(image.min() >= 0 and image.max() <= 1 for image in evaluated)
     evaluated.clear()
     stylize(content, style, small(project=False, **settings))
-    assert any(image.min() < 0 or image.max() > 1 for image in evaluated)  # so the line above says something
+    assert any(image.min() < 0 or image.max() > 1 for image in evaluated)  # without projection they leave the range
 
 
-def test_the_callback_sees_every_step(content, style):
+def test_the_callback_gets_every_step(content, style):
     steps, pictures, seen = [], [], []
 
     def watch(progress):
@@ -288,10 +290,10 @@ def test_the_callback_sees_every_step(content, style):
     assert seen == result.history["total"]
     assert all(image.min() >= 0 and image.max() <= 1 for image in pictures)
     assert torch.equal(pictures[-1], result.image)
-    assert all(not torch.equal(a, b) for a, b in pairwise(pictures))  # copies, not one tensor
+    assert all(not torch.equal(a, b) for a, b in pairwise(pictures))  # copies, not one tensor that changes
 
 
-def test_what_a_callback_raises_comes_through(content, style):
+def test_an_exception_of_the_callback_is_passed_on(content, style):
     def stop(progress):
         raise KeyboardInterrupt
 
@@ -299,12 +301,12 @@ def test_what_a_callback_raises_comes_through(content, style):
         stylize(content, style, small(), callback=stop)
 
 
-def test_smoothness_is_paid_for_and_got(content, style):
+def test_a_tv_weight_makes_the_picture_smoother(content, style):
     rough, smooth = (stylize(content, style, small(num_steps=30, tv_weight=w)).image for w in (0.0, 1000.0))
     assert losses.total_variation_loss(smooth) < 0.5 * losses.total_variation_loss(rough)
 
 
-def test_more_style_weight_is_more_style(content, style):
+def test_a_larger_style_weight_brings_the_picture_closer_to_the_style(content, style):
     def distance(image):
         network = VGGFeatures("vgg19", ["relu3_1"], weights=None)
         grams = [losses.gram_matrix(network(x)["relu3_1"], mean=True) for x in (image, resize(style, 40))]
@@ -320,7 +322,7 @@ def test_more_style_weight_is_more_style(content, style):
 # --- style images ---
 
 
-def test_the_style_image_takes_the_contents_size_times_the_scale(content, style, monkeypatch):
+def test_the_style_image_is_resized_to_the_contents_size_times_the_scale(content, style, monkeypatch):
     sizes = []
 
     def recorded(image, size, **options):
@@ -338,7 +340,7 @@ def test_a_style_of_another_size_and_shape(content, picture):
     for height, width in ((16, 16), (90, 200), (200, 90)):
         result = stylize(content, picture(height, width, 3), small(num_steps=3))
         assert result.image.shape == content.shape
-    # the same painting scanned twice as large is the same style
+    # the same painting at twice the size is the same style
     large = picture(128, 128, 3)
     terms = [first(content, image) for image in (large, resize(large, 64))]
     assert terms[0]["total"] == pytest.approx(terms[1]["total"], rel=0.05)
@@ -347,7 +349,7 @@ def test_a_style_of_another_size_and_shape(content, picture):
 def test_several_styles_with_weights(content, style, picture):
     other = picture(40, 40, 9)
     alone, second = (first(content, [image]) for image in (style, other))
-    assert first(content, style) == alone  # a list of one is that one
+    assert first(content, style) == alone  # a list of one image gives the same
     both = {w: first(content, [style, other], style_blend=w) for w in ((1.0, 0.0), (0.0, 5.0), (1.0, 1.0))}
     assert both[1.0, 0.0]["total"] == pytest.approx(alone["total"], rel=1e-5)
     assert both[0.0, 5.0]["total"] == pytest.approx(second["total"], rel=1e-5)
@@ -358,21 +360,21 @@ def test_several_styles_with_weights(content, style, picture):
 # --- the special cases ---
 
 
-def test_reconstruction_gives_the_picture_back_from_a_low_layer(content):
+def test_reconstruction_from_a_low_layer_returns_the_picture(content):
     result = stylize(content, None, small(content_layers=("relu1_1",), num_steps=150))
     assert set(result.history) == {"total", "seconds", "content/relu1_1"}
     error = (result.image - content).abs().mean()
     assert error < 0.1 * (start_of(content, None) - content).abs().mean()
 
 
-def test_texture_synthesis_takes_the_styles_size_and_statistics(style):
+def test_texture_synthesis_has_the_styles_size_and_statistics(style):
     result = stylize(None, style, small(num_steps=60))
     assert result.image.shape == style.shape
     assert set(result.history) == {"total", "seconds", *(f"style/{layer}" for layer in Config().style_layers)}
     assert result.history["total"][-1] < 0.02 * result.history["total"][0]
 
 
-def test_a_weight_of_zero_leaves_its_side_out(content, style):
+def test_a_weight_of_zero_removes_its_terms(content, style):
     only_style = stylize(content, style, small(content_weight=0.0, num_steps=2))
     assert not any(name.startswith("content") for name in only_style.history)
     assert only_style.image.shape == content.shape
@@ -380,7 +382,7 @@ def test_a_weight_of_zero_leaves_its_side_out(content, style):
     assert not any(name.startswith("style") for name in only_content.history)
 
 
-# --- when it goes wrong ---
+# --- values that are not finite ---
 
 
 def test_a_weight_beyond_float32_stops_at_once_and_is_named(content, style):
@@ -391,7 +393,7 @@ def test_a_weight_beyond_float32_stops_at_once_and_is_named(content, style):
     assert result.history.get("total", []) == []
 
 
-def test_a_term_that_breaks_later_gives_back_the_last_finite_picture(content, style, monkeypatch):
+def test_a_term_that_becomes_nan_returns_the_last_finite_picture(content, style, monkeypatch):
     pictures = []
     stylize(content, style, small(num_steps=3), callback=lambda progress: pictures.append(progress.image()))
     original, calls = losses.content_loss, []
@@ -408,8 +410,8 @@ def test_a_term_that_breaks_later_gives_back_the_last_finite_picture(content, st
     assert all(math.isfinite(value) for values in result.history.values() for value in values)
 
 
-def test_the_same_where_the_host_looks_only_every_tenth_step(content, style, monkeypatch):
-    """On an accelerator the run is already past the broken step when it is found."""
+def test_the_same_if_the_host_reads_losses_only_every_tenth_step(content, style, monkeypatch):
+    """On an accelerator, the run has already passed the broken step when the host notices it."""
     pictures = []
     monkeypatch.setattr(runtime, "steps_between_looks", lambda device: 10)
     whole = stylize(content, style, small(num_steps=25), callback=lambda progress: pictures.append(progress.image()))
@@ -430,8 +432,8 @@ def test_the_same_where_the_host_looks_only_every_tenth_step(content, style, mon
     assert result.history["total"] == whole.history["total"][:13]
 
 
-def test_between_looks_nothing_waits_for_the_device(content, style, host_reads):
-    """With the loss on a device, each number read back would stop the queue."""
+def test_a_step_does_not_wait_for_the_device(content, style, host_reads):
+    """Reading a number from the device would make the host wait at every step."""
     config = small(precondition=0.4, tv_weight=1.0)
     objective, x = gatys.objective(content, style, config), gatys.first_image(content, style, config)
     optimizer = gatys.optimizer(x, config)
@@ -443,7 +445,7 @@ def test_between_looks_nothing_waits_for_the_device(content, style, host_reads):
     assert terms.isfinite().all()
 
 
-def test_a_look_is_one_read(content, style, monkeypatch, host_reads):
+def test_the_losses_of_several_steps_are_read_at_once(content, style, monkeypatch, host_reads):
     counts = []
     for every in (1, 10):
         monkeypatch.setattr(runtime, "steps_between_looks", lambda device, every=every: every)
@@ -453,22 +455,22 @@ def test_a_look_is_one_read(content, style, monkeypatch, host_reads):
     assert counts[0] - counts[1] == 20 - 2
 
 
-def test_a_gradient_that_breaks_is_named(content, monkeypatch):
-    walk = VGGFeatures.backward_to_image
-    monkeypatch.setattr(VGGFeatures, "backward_to_image", lambda self, *arguments: walk(self, *arguments) * math.nan)
+def test_a_gradient_that_is_not_finite_is_named(content, monkeypatch):
+    backward = VGGFeatures.backward_to_image
+    monkeypatch.setattr(VGGFeatures, "backward_to_image", lambda self, *args: backward(self, *args) * math.nan)
     with pytest.warns(RuntimeWarning, match="gradient was not finite at step 1"):
         result = stylize(content, None, small(start="content"))
     torch.testing.assert_close(result.image, content)
 
 
-def test_a_last_step_into_nowhere_is_taken_back(content, style, monkeypatch):
+def test_a_last_step_to_nan_is_undone(content, style, monkeypatch):
     monkeypatch.setattr(gatys.LBFGS, "step", lambda self, gradient: self.x.mul_(math.nan))
     result = stylize(content, style, small(num_steps=1, start="content"))
     assert "not" in result.stopped or "left" in result.stopped
     torch.testing.assert_close(result.image, content)
 
 
-def test_a_run_that_stands_still_gets_advice(content):
+def test_a_stalled_run_gets_advice(content):
     config = small(num_steps=120, optimizer="adam", learning_rate=1e-9, content_layers=("relu1_1",))
     stalled = stylize(content, None, config)
     assert "last 50 steps" in stalled.advice
@@ -477,18 +479,18 @@ def test_a_run_that_stands_still_gets_advice(content):
     assert moving.advice is None
 
 
-def test_no_warning_where_nothing_is_wrong(content, style):
+def test_a_normal_run_gives_no_warning(content, style):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         stylize(content, style, small(num_steps=3))
 
 
-# --- what bad input gets ---
+# --- invalid input ---
 
 
 @pytest.mark.parametrize("name", ["content_weight", "style_weight", "tv_weight"])
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
-def test_negative_and_endless_weights_are_refused(name, value):
+def test_negative_and_infinite_weights_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} must be a finite number of at least 0, got {value}"):
         Config(**{name: value})
 
@@ -503,7 +505,7 @@ def test_all_weights_zero_are_refused(content, style):
 
 
 @pytest.mark.parametrize("steps", [0, -3, 2.5, True])
-def test_no_steps_are_refused(steps):
+def test_zero_steps_are_refused(steps):
     with pytest.raises(ValueError, match=f"num_steps must be a whole number of at least 1, got {steps}"):
         Config(num_steps=steps)
 
@@ -531,25 +533,25 @@ def test_no_steps_are_refused(steps):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_settings_that_cannot_be_are_refused(settings, message):
+def test_invalid_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Config(**settings)
 
 
-def test_neither_image_is_refused():
+def test_a_call_without_images_is_refused():
     for nothing in (None, []):
         with pytest.raises(ValueError, match="a content image, a style image, or both; got neither"):
             stylize(None, nothing, small())
 
 
-def test_an_image_too_small_for_the_deepest_layer(content, style, picture):
+def test_an_image_too_small_for_the_deepest_layer_is_refused(content, style, picture):
     with pytest.raises(ValueError, match=r"relu5_1 needs an image of at least 16 px .* got 15×40"):
         stylize(picture(15, 40, 1), style, small())
     with pytest.raises(ValueError, match=r"the style image, resized to 5×40: relu5_1 needs .* at least 16 px"):
         stylize(content, picture(20, 160, 1), small())
 
 
-def test_an_unknown_layer(content, style):
+def test_an_unknown_layer_is_refused(content, style):
     with pytest.raises(ValueError, match=r"vgg19 has no layer \['conv6_1'\]; the layers are conv1_1"):
         stylize(content, style, small(content_layers=("conv6_1",)))
 
@@ -570,7 +572,7 @@ def test_an_unknown_layer(content, style):
     ],
     ids=["0–255", "-1–1", "nan", "3 dims", "batch", "gray", "bytes", "numpy", "empty"],
 )
-def test_a_bad_image_is_named(content, style, which, spoil, message):
+def test_an_invalid_image_is_named(content, style, which, spoil, message):
     images = {"content": content, "style": style, "initial": content}
     images[which] = spoil(images[which])
     images["style"] = [images["style"]]
@@ -578,7 +580,7 @@ def test_a_bad_image_is_named(content, style, which, spoil, message):
         stylize(images["content"], images["style"], small(), initial=images["initial"])
 
 
-def test_a_path_in_place_of_an_image(content):
+def test_a_path_instead_of_an_image_is_refused(content):
     with pytest.raises(ValueError, match="the content image must be a tensor, got str"):
         stylize("photo.jpg", content, small())
     with pytest.raises(ValueError, match="the style image must be a tensor, got str"):
@@ -605,7 +607,7 @@ def test_styles_and_their_weights_must_match(content, style):
         stylize(content, [style, style], small(style_blend=(1.0, 1.0, 1.0)))
 
 
-def test_a_start_that_needs_an_image_that_is_not_there(content, style):
+def test_a_start_without_its_image_is_refused(content, style):
     with pytest.raises(ValueError, match="start='style' needs a style image"):
         stylize(content, None, small(start="style"))
     for start in ("content", "mixed"):
@@ -617,15 +619,15 @@ DEVICES = ["cpu", *(kind for kind in ("cuda", "mps", "xpu") if getattr(torch, ki
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_images_may_lie_on_any_device(content, style, device):
-    """The pictures are moved to where the network is; the result comes back to the CPU."""
+def test_images_may_be_on_any_device(content, style, device):
+    """The pictures are moved to the device of the network; the result is returned on the CPU."""
     config = small(device=device, num_steps=3)
     result = stylize(content.to(device), style, config, initial=style.new_full(content.shape, 0.5))
     assert result.image.device.type == "cpu"
     assert result.extra["device"].startswith(device)
 
 
-def test_a_run_that_will_not_fit_is_refused_with_the_size_that_does(content, style, monkeypatch):
+def test_a_run_that_does_not_fit_is_refused_with_a_size_that_does(content, style, monkeypatch):
     config = small()
     free = gatys.memory_needed(40, 32, config) // 2
     monkeypatch.setattr(gatys.runtime, "available_memory", lambda device: free)
@@ -641,18 +643,18 @@ def test_a_run_that_will_not_fit_is_refused_with_the_size_that_does(content, sty
     assert stylize(fitting, style, small(num_steps=1)).image.shape == fitting.shape
 
 
-def test_where_nobody_knows_how_much_is_free_nothing_is_refused(content, style, monkeypatch):
+def test_if_the_free_memory_is_unknown_nothing_is_refused(content, style, monkeypatch):
     monkeypatch.setattr(gatys.runtime, "available_memory", lambda device: None)
     assert stylize(content, style, small(num_steps=1)).stopped is None
 
 
 def test_memory_of_optimizers():
-    """L-BFGS keeps two pictures for each pair, Adam two in all."""
+    """L-BFGS keeps two pictures per curvature pair, Adam two in total."""
     lbfgs, adam = (gatys.memory_needed(100, 200, small(optimizer=name, history_size=7)) for name in ("lbfgs", "adam"))
     assert lbfgs - adam == pytest.approx(1.1 * (2 * 7 - 2) * 4 * 3 * 100 * 200, abs=2)
 
 
-def test_a_device_that_is_not_here(content, style, monkeypatch):
+def test_a_missing_device_is_refused(content, style, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="'cuda' is not available here"):
         stylize(content, style, small(device="cuda"))
@@ -677,14 +679,14 @@ def test_a_real_painting_takes_the_paintings_statistics_and_keeps_the_scene(real
         before, after = ((gram(image, layer) - gram(painting, layer)).norm() for image in (photo, result.image))
         assert after < 0.5 * before, layer
     f, p, s = (network(image)["relu4_2"] for image in (result.image, photo, resize(painting, photo.shape[-2:])))
-    assert (f - p).norm() < 0.8 * (s - p).norm()  # the scene is nearer to the photograph than the painting is
-    assert (result.image - photo).abs().mean() > 0.02  # and the picture is another one
+    assert (f - p).norm() < 0.8 * (s - p).norm()  # the content is closer to the photograph's than the painting's is
+    assert (result.image - photo).abs().mean() > 0.02  # the picture has changed
 
 
 @pytest.mark.real_weights
 @pytest.mark.slow
 def test_the_printed_ratio_read_literally_returns_the_photograph():
-    """α/β = 1e-3 with the sums of Eq. 1 and Eq. 4: from a content start almost nothing happens."""
+    """With α/β = 1e-3 and the sums of Eqs. 1 and 4, a run from the photograph hardly changes it."""
     photo, painting = sample_image("schwerin_palace", 96), sample_image("great_wave", 96)
     positions = math.prod(n // 8 for n in photo.shape[-2:])
     alpha, beta = losses.convert_weights(
@@ -696,10 +698,10 @@ def test_the_printed_ratio_read_literally_returns_the_photograph():
     assert (literal - photo).abs().mean() < 0.5 * (ours - photo).abs().mean()
 
 
-def test_the_first_steps_are_those_of_torch(real_network):
-    """Twenty steps of a real stylization beside `torch.optim.LBFGS`: same first step, no bounds, no limit, float64.
+def test_the_first_steps_are_those_of_pytorch(real_network):
+    """Twenty steps of a real run, compared with `torch.optim.LBFGS`: same first step, no bounds, no limit, float64.
 
-    In float32 the two part by rounding alone, which each step about doubles: 3e-7 after 4 steps, 2e-3 after 20.
+    In float32, rounding errors about double with every step: 3e-7 after 4 steps, 2e-3 after 20.
     """
     content, style = (sample_image(name, size=64).double() for name in ("eilean_donan", "great_wave"))
     weights = dict.fromkeys(STYLE_LAYERS, 20.0)
@@ -717,15 +719,15 @@ def test_the_first_steps_are_those_of_torch(real_network):
 
     def closure():
         value, theirs.grad = evaluate(theirs)
-        found.append(value)
+        values.append(value)
         return value
 
-    found, gradient = [], evaluate(ours)[1]
+    values, gradient = [], evaluate(ours)[1]
     length = min(1.0, 1 / gradient.abs().sum().item()) * gradient.square().mean().sqrt().item()
     optimizer = LBFGS(ours, history_size=10, first_step=length, max_step=math.inf)
     for _ in range(20):
         value, gradient = evaluate(ours)
         optimizer.step(gradient)
         reference.step(closure)
-        assert value == pytest.approx(found[-1], rel=1e-10)
-    assert found[-1] < 0.1 * found[0]
+        assert value == pytest.approx(values[-1], rel=1e-10)
+    assert values[-1] < 0.1 * values[0]

@@ -1,6 +1,6 @@
-"""Johnson, Alahi & Fei-Fei 2016, style transfer: the configuration, the objective, the training, the one pass, files.
+"""Johnson, Alahi & Fei-Fei 2016, style transfer: configuration, objective, training, forward pass and files.
 
-Everything runs on a small random loss network and tiny transformer networks.
+All tests use a small random loss network and tiny transformer networks.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ def tiny(**settings):
 
 
 def learner(**settings):
-    """A small network that learns something within seconds."""
+    """A small network whose loss falls within seconds."""
     return tiny(**{"num_steps": 60, "learning_rate": 1e-2, "norm": "instance", "upsampling": "resize", **settings})
 
 
@@ -104,7 +104,7 @@ def test_the_network_is_the_papers():
     assert [c.out_channels for c in convolutions[:3]] == [32, 64, 128]
 
 
-def test_released_fast_and_quick_differ_where_they_say():
+def test_the_fields_in_which_released_fast_and_quick_differ():
     def changed(config, reference):
         return {f.name for f in dataclasses.fields(Config) if getattr(config, f.name) != getattr(reference, f.name)}
 
@@ -115,7 +115,7 @@ def test_released_fast_and_quick_differ_where_they_say():
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_first_weights_are_the_seeds_and_nobody_elses(seed):
+def test_the_first_weights_depend_on_the_seed_alone(seed):
     before = torch.get_rng_state()
     a, b = (johnson.build(tiny(seed=s)).state_dict() for s in (seed, 0))
     assert torch.equal(torch.get_rng_state(), before)
@@ -149,7 +149,7 @@ def test_the_first_weights_are_the_seeds_and_nobody_elses(seed):
         ("seed", -1),
     ],
 )
-def test_a_bad_field_is_refused_by_name(field, value):
+def test_an_invalid_field_is_refused_by_name(field, value):
     with pytest.raises(ValueError, match=field):
         Config(**{field: value})
 
@@ -165,7 +165,7 @@ def test_a_bad_field_is_refused_by_name(field, value):
         ({"accumulate": 3}, "a batch of 2 does not divide into 1 × 3"),
     ],
 )
-def test_what_only_the_run_can_know_is_refused_by_it(style, photos, settings, message):
+def test_training_refuses_settings_that_contradict_its_data(style, photos, settings, message):
     with pytest.raises(ValueError, match=message):
         train(style, photos, tiny(**settings))
 
@@ -188,9 +188,9 @@ def papers_objective(network, painted, photo, painting, config):
         terms[f"content/{layer}"] = config.content_weight * squares / (channels * height * width)  # Eq. 2
     for layer in config.style_layers:
         grams = []
-        for found in (f, s):
-            _, channels, height, width = found[layer].shape
-            psi = found[layer].reshape(channels, height * width)
+        for features in (f, s):
+            _, channels, height, width = features[layer].shape
+            psi = features[layer].reshape(channels, height * width)
             grams.append(psi @ psi.T / (channels * height * width))  # Eq. 3
         terms[f"style/{layer}"] = config.style_weight * torch.linalg.matrix_norm(grams[0] - grams[1]) ** 2  # Eq. 4
     across = ((painted[..., :, 1:] - painted[..., :, :-1]) ** 2).mean()
@@ -200,7 +200,7 @@ def papers_objective(network, painted, photo, painting, config):
 
 
 def by_hand(style, photos, config):
-    """The whole training a second time, with nothing of the loop but the order of the pictures."""
+    """The training written out; it shares only the order of the pictures with the library's loop."""
     network, loss_network = johnson.build(config).train(), features_of(config)
     crops = Crops(photos, size=config.image_size, seed=config.seed)
     painting = resize(style, config.style_size)
@@ -209,11 +209,11 @@ def by_hand(style, photos, config):
     for step in range(config.num_steps):
         chosen = [k for _, k in next(order(len(crops), config.batch_size, config.seed, start=step))]
         batch = torch.stack([crops[k] for k in chosen])
-        found = [
+        objectives = [
             papers_objective(loss_network, one[None], photo[None], painting, config)
             for one, photo in zip(network(batch), batch, strict=True)
         ]
-        means = {name: sum(terms[name] for terms in found) / len(found) for name in found[0]}
+        means = {name: sum(terms[name] for terms in objectives) / len(objectives) for name in objectives[0]}
         adam.zero_grad()
         sum(means.values()).backward()
         adam.step()
@@ -222,8 +222,8 @@ def by_hand(style, photos, config):
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_the_training_is_the_papers_written_out(style, photos, norm):
-    """Eq. 5 with Adam, beside a plain loop: the same losses at every step, so the same weights in between."""
+def test_training_equals_the_papers_equations(style, photos, norm):
+    """Eq. 5 with Adam, compared with a plain loop: equal losses at every step, so equal weights in between."""
     config = tiny(
         num_steps=4,
         norm=norm,
@@ -242,8 +242,8 @@ def test_the_training_is_the_papers_written_out(style, photos, norm):
             assert history[name][step] == pytest.approx(value, rel=1e-3), (step, name)
 
 
-def test_the_gradient_is_autograds(style, photos):
-    """The closed form of `objective` beside autograd through the written-out equations, for a batch of two."""
+def test_the_gradient_is_that_of_autograd(style, photos):
+    """The closed form of `objective`, compared with autograd through the equations, for a batch of two."""
     config = tiny(tv_weight=0.0, style_weight=3.0)
     network, loss = features_of(config), johnson.objective(style, config)
     batch = torch.cat([resize(photo, (32, 32)) for photo in photos[:2]])
@@ -258,19 +258,19 @@ def test_the_gradient_is_autograds(style, photos):
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5 * theirs.abs().max().item())
 
 
-def test_a_models_own_objective(style, photos):
-    """One number a photograph, by the written-out equations."""
+def test_evaluate_returns_the_objective_of_each_photograph(style, photos):
+    """Compared with the written-out equations."""
     model = train(style, photos, tiny(content_weight=2.0, style_weight=3.0))
     batch = torch.cat([resize(photo, (40, 48)) for photo in photos])
-    found = johnson.evaluate(batch, style, model)
-    for photo, value in zip(batch.split(1), found, strict=True):
+    objectives = johnson.evaluate(batch, style, model)
+    for photo, value in zip(batch.split(1), objectives, strict=True):
         painted = stylize(photo, model).image
         terms = papers_objective(features_of(model.config), painted, photo, resize(style, 32), model.config)
-        assert value == pytest.approx(sum(terms.values()).item(), rel=0.05)  # its pass may be in bfloat16
+        assert value == pytest.approx(sum(terms.values()).item(), rel=0.05)  # the library's pass may use bfloat16
 
 
 def test_tv_weight_of_the_paper():
-    """λ·Σ over 0–255 pixels beside features of a network that is fed 0–255, by hand: same balance, same gradient."""
+    """λ·Σ over pixels in 0–255 and features of a 0–255 network, by hand: the terms have the same ratio."""
     size, scale, weight = 24, 50.0, 1e-5
     x = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     p = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(1))
@@ -281,21 +281,21 @@ def test_tv_weight_of_the_paper():
         "ours": ((x - p) ** 2).mean(),
     }  # φ(x) = scale·x, φ(x) = x
     ours = johnson.tv_weight_of_paper(weight, size, scale) * losses.total_variation_loss(x).item()
-    edge = size / (size - 1)  # pairs of neighbors are a little fewer than pixels
+    edge = size / (size - 1)  # there are slightly fewer pairs of neighbors than pixels
     assert ours * edge**-1 == pytest.approx(theirs * (content["ours"] / content["theirs"]).item(), rel=1e-4)
     # the default λ_TV lies in the paper's range at the paper's size
     low, high = (johnson.tv_weight_of_paper(w, 256) for w in (1e-6, 1e-4))
     assert low * 0.2 < Config().tv_weight < high
 
 
-def test_a_weight_of_zero_leaves_the_smoothness_out(style, photos):
+def test_a_tv_weight_of_zero_removes_the_term(style, photos):
     history = train(style, photos, tiny(tv_weight=0.0)).facts["history"]
     assert "tv" not in history
     assert len(history["total"]) == 2
 
 
-def test_a_batch_in_parts_is_the_same_batch(style, photos):
-    """With statistics of each picture; in parts, less memory."""
+def test_accumulating_gradients_over_parts_gives_the_same_losses(style, photos):
+    """With instance norm, whose statistics do not depend on the batch."""
     whole, parts = (
         train(style, photos, tiny(batch_size=4, norm="instance", accumulate=n)).facts["history"] for n in (1, 4)
     )
@@ -307,8 +307,8 @@ def test_a_batch_in_parts_is_the_same_batch(style, photos):
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 @pytest.mark.parametrize("upsampling", ["resize", "transposed"])
 @pytest.mark.parametrize("count", [1, 2])
-def test_the_networks_gradient_does_not_depend_on_the_layout(norm, upsampling, count):
-    """Channels-last in memory as the training has it, beside float64 in the usual order."""
+def test_the_networks_gradient_does_not_depend_on_the_memory_layout(norm, upsampling, count):
+    """Channels-last in float32, as in training, compared with the default layout in float64."""
     config, gradients = tiny(norm=norm, upsampling=upsampling), []
     photo = torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     weights = torch.rand(photo.shape, generator=torch.Generator().manual_seed(1))
@@ -317,12 +317,12 @@ def test_the_networks_gradient_does_not_depend_on_the_layout(norm, upsampling, c
         (network(photo.to(dtype, memory_format=layout)) * weights.to(dtype)).sum().backward()
         gradients.append({name: value.grad.double() for name, value in network.named_parameters()})
     for name, exact in gradients[1].items():
-        if exact.norm() > 1e-3:  # a shift before a normalization changes nothing
-            # a ReLU that rounding puts on its other side is a few hundredths, a wrong walk back more than the whole
+        if exact.norm() > 1e-3:  # a bias before a normalization has no effect, and a zero gradient
+            # rounding can flip a ReLU, an error of a few percent; a wrong backward pass gives more than 100 %
             assert (gradients[0][name] - exact).norm() < 0.25 * exact.norm(), name
 
 
-# --- learning ---
+# --- training ---
 
 
 def test_the_style_is_learned(style, photos):
@@ -331,7 +331,7 @@ def test_the_style_is_learned(style, photos):
     assert style_sum(history, range(50, 60)) < 0.25 * style_sum(history, range(5))
     assert mean(history["total"][-10:]) < 0.5 * history["total"][0]
     assert model.stopped is None
-    # and it holds for a photo that it has not seen
+    # also for a photo outside the training set
     config = model.config
     loss = johnson.objective(style, config)
     unseen = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(77))
@@ -344,14 +344,14 @@ def test_the_style_is_learned(style, photos):
     assert after < 0.5 * before
 
 
-def test_the_papers_network_learns_too(style, photos):
+def test_the_style_is_learned_with_the_papers_network(style, photos):
     """Batch normalization, transposed convolutions."""
     history = train(style, photos, tiny(num_steps=60, learning_rate=1e-2)).facts["history"]
     assert style_sum(history, range(50, 60)) < 0.5 * style_sum(history, range(5))
 
 
 def test_another_painting_is_learned_faster_from_a_trained_network(style, photos):
-    """After as many steps, and at the first step already."""
+    """Both at the first step and after equally many steps."""
     first = train(style, photos, learner())
     other = 1 - style.flip(-1)
     scratch, ahead = (
@@ -361,7 +361,7 @@ def test_another_painting_is_learned_faster_from_a_trained_network(style, photos
     assert mean(ahead) < 0.8 * mean(scratch)
 
 
-def test_more_content_weight_is_more_of_the_photo(style, photos):
+def test_a_larger_content_weight_keeps_more_of_the_photo(style, photos):
     ends = []
     for weight in (0.5, 50.0):
         history = train(style, photos, learner(content_weight=weight)).facts["history"]
@@ -371,7 +371,7 @@ def test_more_content_weight_is_more_of_the_photo(style, photos):
     assert much_style > little_style
 
 
-def test_more_tv_weight_is_smoother(style, photos):
+def test_a_larger_tv_weight_gives_smoother_pictures(style, photos):
     rough, smooth = (
         losses.total_variation_loss(stylize(photos[0], train(style, photos, learner(tv_weight=w))).image)
         for w in (0.0, 1000.0)
@@ -383,7 +383,7 @@ def test_the_facts_name_the_loss_network(style, photos):
     assert train(style, photos, tiny()).facts["loss_network"] == "random, seed 0"
 
 
-def test_photos_from_a_folder_and_from_a_data_set(style, photos, tmp_path):
+def test_photos_may_be_a_folder_or_a_data_set(style, photos, tmp_path):
     from course_lib import save_image
 
     for k, photo in enumerate(photos[:2]):
@@ -407,7 +407,7 @@ def test_photos_from_a_folder_and_from_a_data_set(style, photos, tmp_path):
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_a_photo_to_watch_changes_nothing_but_the_picture(style, photos, picture, norm):
+def test_a_preview_changes_only_the_callbacks_picture(style, photos, picture, norm):
     photo, config, pictures = picture(20, 28, 5), tiny(num_steps=3, norm=norm), []
     plain = train(style, photos, config)
     watched = train(style, photos, config, callback=lambda progress: pictures.append(progress.image()), preview=photo)
@@ -419,7 +419,7 @@ def test_a_photo_to_watch_changes_nothing_but_the_picture(style, photos, picture
 
 
 def test_a_checkpoint_of_another_painting_or_other_photos_is_refused(style, photos, tmp_path):
-    """Their pixels count, not their number alone."""
+    """Their pixels matter, not only their number."""
     file, config = tmp_path / "run.checkpoint", tiny()
     train(style, photos, config, checkpoint=file)
     for painting, pictures in ((1 - style, photos), (style, photos[:2]), (style, [1 - photo for photo in photos])):
@@ -445,7 +445,7 @@ def test_a_number_that_is_not_finite_ends_the_run_and_is_named(style, photos):
         (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "expected floats"),
     ],
 )
-def test_a_painting_that_is_none_is_refused(photos, bad, message):
+def test_an_invalid_painting_is_refused(photos, bad, message):
     with pytest.raises(ValueError, match=message):
         train(bad, photos, tiny())
     with pytest.raises(ValueError, match=message.replace("style image", "preview")):
@@ -457,12 +457,12 @@ def test_photos_too_small_are_refused(style, picture):
         train(style, [picture(31, 50, 1)], tiny())
 
 
-# --- one pass ---
+# --- the forward pass ---
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 31), (37, 50), (64, 65)])
 @pytest.mark.parametrize("settings", [{}, {"norm": "instance", "upsampling": "resize"}])
-def test_any_size(picture, size, settings):
+def test_pictures_of_any_size(picture, size, settings):
     model = untrained(**settings)
     result = stylize(picture(*size, 1), model)
     assert result.image.shape == (1, 3, *size)
@@ -474,7 +474,7 @@ def test_any_size(picture, size, settings):
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_a_batch_is_its_pictures_one_by_one(picture, norm):
+def test_a_batch_gives_the_same_as_its_pictures_one_by_one(picture, norm):
     model, batch = untrained(norm=norm), torch.cat([picture(33, 40, seed) for seed in range(3)])
     single = torch.cat([stylize(one[None], model).image for one in batch])
     torch.testing.assert_close(stylize(batch, model).image, single, rtol=0, atol=1e-5)
@@ -482,24 +482,24 @@ def test_a_batch_is_its_pictures_one_by_one(picture, norm):
     assert tiled.shape == (3, 3, 165, 200)
 
 
-def test_in_tiles_it_is_the_whole_with_the_statistics_held(picture):
-    """So there are no seams: one normalization for all parts, and more overlap than the network sees."""
+def test_tiles_equal_the_whole_picture_with_fixed_statistics(picture):
+    """There are no seams: all tiles share the statistics and overlap by the reach of the receptive field."""
     model, photo = untrained(norm="instance", upsampling="resize", num_blocks=5), picture(203, 330, 1)
     with torch.no_grad(), layers.held_statistics(model.network, resize(photo, 128)):
         expected = model.network(photo)
     tiled = stylize(photo, model, tile=64).image
     torch.testing.assert_close(tiled, expected, rtol=0, atol=2e-5)
     whole = stylize(photo, model).image
-    # the statistics are those of a copy of twice the tile's size: the larger it is, the less is lost
-    lost = [(stylize(photo, model, tile=tile).image - whole).abs().mean().item() for tile in (32, 64, 128)]
-    assert lost[0] > lost[1] > lost[2] > 0
-    assert lost[2] < 0.2 * whole.std()
-    assert torch.equal(stylize(photo, model).image, whole)  # nothing is held any more
+    # the statistics come from a copy of twice the tile's size; the error falls as the tiles grow
+    errors = [(stylize(photo, model, tile=tile).image - whole).abs().mean().item() for tile in (32, 64, 128)]
+    assert errors[0] > errors[1] > errors[2] > 0
+    assert errors[2] < 0.2 * whole.std()
+    assert torch.equal(stylize(photo, model).image, whole)  # the statistics are no longer fixed
 
 
 @pytest.mark.parametrize(("num_blocks", "tile"), [(5, 18), pytest.param(12, 16, marks=pytest.mark.slow)])
-def test_with_batch_statistics_tiles_are_the_whole_exactly(picture, num_blocks, tile):
-    """Whatever the network's depth, which decides how far it sees; strides meet the same pixels for any tile."""
+def test_with_batch_norm_tiles_equal_the_whole_picture(picture, num_blocks, tile):
+    """For any depth, which sets the receptive field, and any tile: strides stay aligned with the whole picture."""
     model, photo = untrained(norm="batch", num_blocks=num_blocks), picture(150, 400, 2)
     whole, tiled = (stylize(photo, model, tile=side).image for side in (None, tile))
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-5)
@@ -508,10 +508,10 @@ def test_with_batch_statistics_tiles_are_the_whole_exactly(picture, num_blocks, 
 @pytest.mark.parametrize("num_blocks", [0, 1, 5, 9])
 @pytest.mark.parametrize("upsampling", ["resize", "transposed"])
 def test_no_output_pixel_depends_on_inputs_beyond_the_halo(num_blocks, upsampling):
-    """The gradient of one output pixel is zero further away, and not zero a little nearer."""
+    """The gradient of one output pixel is zero beyond the halo and nonzero close to it."""
     network = johnson.build(tiny(num_blocks=num_blocks, upsampling=upsampling)).eval()
     halo, far = network.halo, 0
-    for row in (148, 149, 150, 151):  # stride 4: neighbors see differently far
+    for row in (148, 149, 150, 151):  # stride 4: neighbors differ in their reach
         x = torch.rand(1, 3, 300, 8, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
         (gradient,) = torch.autograd.grad(network(x)[0, :, row, 4].sum(), x)
         seen = gradient.abs().amax((0, 1, 3)).nonzero()[:, 0]
@@ -520,19 +520,19 @@ def test_no_output_pixel_depends_on_inputs_beyond_the_halo(num_blocks, upsamplin
 
 
 def test_a_long_strip_in_tiles(picture):
-    """Its copy for the statistics must not shrink below what the network takes."""
+    """The copy for the statistics must not become smaller than the network allows."""
     result = stylize(picture(10, 700, 1), untrained(norm="instance"), tile=16)
     assert result.image.shape == (1, 3, 10, 700)
 
 
-def test_where_the_memory_is_short_tiles_are_taken(picture, monkeypatch):
+def test_tiles_are_used_if_memory_is_short(picture, monkeypatch):
     monkeypatch.setattr(johnson.runtime, "available_memory", lambda device: 1000)
     monkeypatch.setattr(
         johnson, "_paint_in_tiles", lambda paint, network, content, tile: torch.full_like(content, tile)
     )
     model = untrained()
     assert stylize(picture(10, 700, 1), model).image.max() == 512
-    assert stylize(picture(10, 512 + 2 * model.network.halo, 1), model).image.max() <= 1  # one part
+    assert stylize(picture(10, 512 + 2 * model.network.halo, 1), model).image.max() <= 1  # one piece
     monkeypatch.setattr(johnson.runtime, "available_memory", lambda device: None)
     assert stylize(picture(10, 700, 1), model).image.max() <= 1
 
@@ -548,12 +548,12 @@ def test_where_the_memory_is_short_tiles_are_taken(picture, monkeypatch):
         (torch.rand(1, 3, 7, 16), "sides of at least 8 px"),
     ],
 )
-def test_what_is_no_picture_is_refused(bad, message):
+def test_invalid_pictures_are_refused(bad, message):
     with pytest.raises(ValueError, match=message):
         stylize(bad, untrained())
 
 
-def test_a_tile_of_nothing_is_refused(picture):
+def test_a_tile_of_zero_is_refused(picture):
     for size in ((16, 16), (150, 150)):
         with pytest.raises(ValueError, match="tile"):
             stylize(picture(*size, 1), untrained(), tile=0)
@@ -562,8 +562,8 @@ def test_a_tile_of_nothing_is_refused(picture):
 # --- files ---
 
 
-def test_the_configuration_comes_back_exactly(tmp_path):
-    """Every field at a value of its own."""
+def test_a_configuration_loads_unchanged(tmp_path):
+    """Every field differs from its default."""
     config = Config(
         num_steps=7, batch_size=3, image_size=40, learning_rate=0.3, cooldown=0.25, content_weight=1 / 3,
         style_weight=2e-7, tv_weight=0.0, content_layers=("relu3_3", "relu2_1"), style_layers=("relu1_1",),

@@ -1,6 +1,6 @@
-"""Isola et al. 2017, pix2pix: the configuration, the game of two players, what L1 alone does, tests and files.
+"""Isola et al. 2017, pix2pix: configuration, training step, the effect of L1 alone, test modes.
 
-Everything runs on tiny networks at 32 px.
+All tests use tiny networks at 32 px.
 """
 
 import ast
@@ -64,7 +64,7 @@ def same(a, b):
 
 
 def collected(**settings):
-    """A model with statistics that are not those of its first moment."""
+    """An untrained model whose running statistics differ from their initial values."""
     model = untrained(**settings)
     model.network.train()
     with torch.random.fork_rng(), torch.no_grad():
@@ -84,7 +84,7 @@ def untrained(**settings):
 
 
 def test_the_defaults_are_the_papers():
-    """Section 3.3 and Appendix 6; Wang 2019, Table 1, has the same where both speak."""
+    """Section 3.3 and Appendix 6; Wang 2019, Table 1, agrees in the fields that both give."""
     paper = {
         "num_epochs": 200,
         "batch_size": 1,
@@ -115,7 +115,7 @@ def test_the_defaults_are_the_papers():
         config.patch = 16
 
 
-def test_the_players_are_the_papers():
+def test_networks_and_optimizers_are_the_papers():
     learner = players(Config())
     assert sum(p.numel() for p in learner.G.parameters()) == 54_413_955
     assert sum(p.numel() for p in learner.D.parameters()) == 2_768_705
@@ -131,7 +131,7 @@ def spread(network):
     return torch.cat([p.detach().flatten() for p in network.parameters() if p.ndim > 1]).std().item()
 
 
-def test_first_weights_are_small_and_the_seeds():
+def test_first_weights_are_small_and_depend_on_the_seed_alone():
     config, before = tiny(width=0.5), torch.get_rng_state()
     for make in (build, build_discriminator):
         first, again, other = (make(dataclasses.replace(config, seed=seed)) for seed in (0, 0, 1))
@@ -142,7 +142,7 @@ def test_first_weights_are_small_and_the_seeds():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_players_are_built_as_configured():
+def test_the_networks_are_built_as_configured():
     def count(network):
         return sum(p.numel() for p in network.parameters())
 
@@ -150,12 +150,12 @@ def test_the_players_are_built_as_configured():
     assert standard.depth == 5
     assert count(build(tiny(width=0.25, skips=False))) < count(standard) < count(build(tiny(width=0.5)))
     assert [layer for layer in build(tiny(norm="instance")).modules() if isinstance(layer, InstanceNorm)]
-    judge = build_discriminator(tiny(patch=34, norm="instance", conditional=False))
-    assert (judge.patch, judge.pictures) == (34, 1)
-    assert [layer for layer in judge.modules() if isinstance(layer, InstanceNorm)]
+    D = build_discriminator(tiny(patch=34, norm="instance", conditional=False))
+    assert (D.patch, D.pictures) == (34, 1)
+    assert [layer for layer in D.modules() if isinstance(layer, InstanceNorm)]
 
 
-def test_released_fast_and_quick_differ_where_they_say():
+def test_the_fields_in_which_released_fast_and_quick_differ():
     def changed(config, reference):
         return {f.name for f in dataclasses.fields(Config) if getattr(config, f.name) != getattr(reference, f.name)}
 
@@ -192,12 +192,12 @@ def test_released_fast_and_quick_differ_where_they_say():
         ("seed", 1.5),
     ],
 )
-def test_a_bad_field_is_refused_by_name(field, value):
+def test_an_invalid_field_is_refused_by_name(field, value):
     with pytest.raises(ValueError, match=rf"^{field} must be .*, got {value!r}"):
         Config(**{field: value})
 
 
-def test_a_refusal_says_what_would_do():
+def test_a_refusal_says_what_is_allowed():
     for settings, message in (
         ({"image_size": 96}, r"image_size must be a power of two \(the U-Net halves it\), got 96"),
         ({"load_size": 128}, r"load_size must be at least image_size \(256\), got 128"),
@@ -224,7 +224,7 @@ def test_a_refusal_says_what_would_do():
         (random_pairs(1), {"device": "gpu"}, "unknown device 'gpu'"),
     ],
 )
-def test_what_only_the_run_can_know_is_refused_by_it(pairs, settings, message):
+def test_training_refuses_settings_that_contradict_its_data(pairs, settings, message):
     with pytest.raises(ValueError, match=message):
         train(pairs, tiny(**settings))
 
@@ -232,7 +232,7 @@ def test_what_only_the_run_can_know_is_refused_by_it(pairs, settings, message):
 # --- one step ---
 
 
-def test_a_step_is_read_at_a_glance():
+def test_the_training_step_is_short():
     source = inspect.getsource(train_step)
     after_docstring = ast.parse(source).body[0].body[1]
     lines = [line.strip() for line in source.splitlines()[after_docstring.lineno - 1 :]]
@@ -244,8 +244,8 @@ def test_a_step_is_read_at_a_glance():
                                    ("minimax", True)],
 )  # fmt: skip
 @pytest.mark.parametrize("batch_size", [1, 2])
-def test_the_training_is_the_papers_written_out(objective, conditional, batch_size):
-    """D first, on a fake that is held still, then G against the D that has just moved; beside a plain loop."""
+def test_training_equals_the_papers_equations(objective, conditional, batch_size):
+    """First D on a detached fake, then G with the updated D; compared with a plain loop."""
     config = tiny(num_epochs=2, objective=objective, conditional=conditional, batch_size=batch_size, gan_weight=0.7)
     pairs = random_pairs(4)
     history = train(pairs, config).facts["history"]
@@ -253,15 +253,15 @@ def test_the_training_is_the_papers_written_out(objective, conditional, batch_si
     G, D = (make(config).train().to(memory_format=torch.channels_last) for make in (build, build_discriminator))
     adam_G, adam_D = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (G, D))
 
-    def judge(x, y):
+    def logits(x, y):
         return D(x, y) if conditional else D(y)
 
     with torch.random.fork_rng():
-        torch.manual_seed(config.seed)  # of the dropout, which is drawn in the order of memory
+        torch.manual_seed(config.seed)  # the dropout masks depend on the memory layout, which is the same here
         for step in range(8 // batch_size):
             x, y = torch.stack([pairs[k] for _, k in next(order(4, batch_size, 0, start=step))]).unbind(1)
             fake = G(x)
-            real_logits, fake_logits = judge(x, y), judge(x, fake.detach())
+            real_logits, fake_logits = logits(x, y), logits(x, fake.detach())
             if objective == "least-squares":
                 d_real, d_fake = ((real_logits - 1) ** 2).mean(), (fake_logits**2).mean()
             else:
@@ -269,11 +269,11 @@ def test_the_training_is_the_papers_written_out(objective, conditional, batch_si
             adam_D.zero_grad()
             ((d_real + d_fake) / 2).backward()
             adam_D.step()
-            verdict = judge(x, fake)
+            new_logits = logits(x, fake)
             g_gan = {
-                "non-saturating": -verdict.sigmoid().log().mean(),
-                "least-squares": ((verdict - 1) ** 2).mean(),
-                "minimax": (1 - verdict.sigmoid()).log().mean(),
+                "non-saturating": -new_logits.sigmoid().log().mean(),
+                "least-squares": ((new_logits - 1) ** 2).mean(),
+                "minimax": (1 - new_logits.sigmoid()).log().mean(),
             }[objective]
             g_l1 = ((2 * fake - 1) - (2 * y - 1)).abs().mean()
             adam_G.zero_grad()
@@ -284,7 +284,7 @@ def test_the_training_is_the_papers_written_out(objective, conditional, batch_si
 
 
 class Watch:
-    """What each player's gradients are at the moment of each step."""
+    """Records the gradients of both networks at every optimizer step."""
 
     def __init__(self, learner):
         self.learner, self.order, self.gradients = learner, [], {}
@@ -295,43 +295,45 @@ class Watch:
         self.order.append(name)
         for player, network in (("D", self.learner.D), ("G", self.learner.G)):
             if network is not None:
-                found = [None if p.grad is None else p.grad.clone() for p in network.parameters()]
-                self.gradients[name, player] = found
+                gradients = [None if p.grad is None else p.grad.clone() for p in network.parameters()]
+                self.gradients[name, player] = gradients
 
 
-def test_each_player_learns_from_its_own_loss_alone():
+def test_each_network_gets_gradients_of_its_own_loss_alone():
     config = tiny(dropout=())
     learner = players(config)
     watch, (x, y) = Watch(learner), random_pairs(1)[0].split(1)
     G, D = (copy.deepcopy(network) for network in (learner.G, learner.D))
-    found, fake = train_step(learner, x, y)
+    losses, fake = train_step(learner, x, y)
     assert watch.order == ["D", "G"]
-    assert all(gradient is None for gradient in watch.gradients["D", "G"])  # the fake was held still
-    assert all(gradient is None for gradient in watch.gradients["G", "D"])  # D lets gradients through, and keeps none
+    assert all(gradient is None for gradient in watch.gradients["D", "G"])  # the fake was detached
+    assert all(
+        gradient is None for gradient in watch.gradients["G", "D"]
+    )  # gradients pass through D but do not accumulate in it
     half = (F.softplus(-D(x, y)).mean() + F.softplus(D(x, G(x).detach())).mean()) / 2
     for ours, expected in zip(watch.gradients["D", "D"], torch.autograd.grad(half, D.parameters()), strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-7)
     assert sum(gradient.abs().sum() for gradient in watch.gradients["G", "G"]) > 0
     for network in (learner.G, learner.D):
         assert all(p.grad is None and p.requires_grad for p in network.parameters())  # ready for the next step
-    assert set(found) == {"D_real", "D_fake", "G_GAN", "G_L1"}
+    assert set(losses) == {"D_real", "D_fake", "G_GAN", "G_L1"}
     torch.testing.assert_close(fake, copy.deepcopy(G).train()(x))
 
 
-def test_the_l1_term_is_that_of_pictures_from_minus_one_to_one():
-    """Gray against white is 1 there, so a hundred."""
+def test_the_l1_term_is_that_of_pictures_in_minus_one_to_one():
+    """On that scale, gray and white differ by 1; times λ that is 100."""
     learner = players(tiny(gan_weight=0.0))
     with torch.no_grad():
         for parameter in learner.G.paint.parameters():
-            parameter.zero_()  # paints gray
+            parameter.zero_()  # the output is gray
     white = torch.ones(1, 3, 32, 32)
-    found, fake = train_step(learner, white, white)
+    losses, fake = train_step(learner, white, white)
     assert torch.equal(fake, torch.full_like(white, 0.5))
-    assert found["G_L1"].item() == pytest.approx(100)
+    assert losses["G_L1"].item() == pytest.approx(100)
 
 
 @pytest.mark.parametrize("conditional", [True, False])
-def test_only_a_conditional_judge_sees_the_input(conditional):
+def test_only_a_conditional_discriminator_gets_the_input(conditional):
     learner, seen = players(tiny(conditional=conditional)), []
     learner.D.register_forward_pre_hook(lambda network, images: seen.append([image.detach() for image in images]))
     x, y = random_pairs(1)[0].split(1)
@@ -343,7 +345,7 @@ def test_only_a_conditional_judge_sees_the_input(conditional):
 
 
 @pytest.mark.parametrize(("name", "settings"), COMBINATIONS.items())
-def test_five_objectives_have_the_losses_they_name(name, settings):
+def test_the_losses_of_the_five_objectives(name, settings):
     model = train(random_pairs(2), tiny(**settings))
     losses = {"L1": ["G_L1"], "GAN": ["D_real", "D_fake", "G_GAN"], "cGAN": ["D_real", "D_fake", "G_GAN"]}
     expected = losses.get(name, ["D_real", "D_fake", "G_GAN", "G_L1"])
@@ -359,8 +361,8 @@ def test_five_objectives_have_the_losses_they_name(name, settings):
     assert not model.network.training
 
 
-def test_with_a_pool_the_judge_sees_earlier_fakes_too():
-    """Pairs stay pairs: an earlier fake comes with the input that it was painted for."""
+def test_with_a_pool_the_discriminator_gets_earlier_fakes_too():
+    """An earlier fake is paired with the input that it was made from."""
     learner, seen, made = players(tiny(pool_size=2, learning_rate=1e-9)), [], []
     learner.D.register_forward_pre_hook(lambda network, images: seen.append([image.detach() for image in images]))
     with torch.random.fork_rng():
@@ -369,18 +371,18 @@ def test_with_a_pool_the_judge_sees_earlier_fakes_too():
             x, y = pair.split(1)
             made.append((x, train_step(learner, x, y)[1].detach()))
     places = []
-    for step, (x, fake) in enumerate(seen[1::3]):  # real, fake, and G's turn
+    for step, (x, fake) in enumerate(seen[1::3]):  # real, fake, and the generator's step
         (place,) = [k for k, (a, b) in enumerate(made) if torch.equal(x, a) and torch.equal(fake, b)]
         places.append(place)
         assert place <= step
     assert places[:2] == [0, 1]
     earlier = [place for step, place in enumerate(places) if place < step]
-    assert 2 <= len(earlier) <= 8  # of ten coins
+    assert 2 <= len(earlier) <= 8  # each with probability ½, of ten
     newest = [torch.equal(fake, made[step][1]) for step, (_, fake) in enumerate(seen[2::3])]
-    assert all(newest)  # G is judged by what it has just painted
+    assert all(newest)  # the generator's loss uses the newest fake
 
 
-def test_half_precision_learns_and_the_weights_stay_whole():
+def test_half_precision_training_keeps_float32_weights():
     pairs = random_pairs(1)
     runs = {
         precision: train(pairs, tiny(num_epochs=20, dropout=(), learning_rate=2e-3, precision=precision))
@@ -392,7 +394,7 @@ def test_half_precision_learns_and_the_weights_stay_whole():
     assert {value.dtype for value in runs["bfloat16"].network.parameters()} == {torch.float32}
 
 
-# --- learning ---
+# --- training ---
 
 
 @pytest.mark.parametrize(
@@ -403,17 +405,17 @@ def test_half_precision_learns_and_the_weights_stay_whole():
         pytest.param({"skips": False, "norm": "batch"}, marks=pytest.mark.slow),
     ],
 )
-def test_one_pair_is_learned_by_heart(picture, settings):
+def test_one_pair_is_memorized(picture, settings):
     pair = torch.cat((picture(32, 32, 1), picture(32, 32, 2)))
     config = tiny(num_epochs=120, width=0.25, learning_rate=2e-3, dropout=(), **settings)
     model = train([pair], config)
     history = model.facts["history"]["G_L1"]
     assert history[-1] < history[0] / 5
-    found = translate(pair[:1], model).image
-    assert (found - pair[1:]).abs().mean() < (pair[0] - pair[1]).abs().mean() / 5
+    translated = translate(pair[:1], model).image
+    assert (translated - pair[1:]).abs().mean() < (pair[0] - pair[1]).abs().mean() / 5
 
 
-def test_a_rule_is_learned_and_holds_for_pictures_not_seen(picture):
+def test_a_rule_is_learned_and_holds_outside_the_training_set(picture):
     """Red becomes green, green blue, blue red, with L1 and cGAN."""
     pairs = [torch.cat((image, image.roll(1, 1))) for image in (picture(32, 32, seed) for seed in range(24))]
     model = train(pairs, tiny(num_epochs=20, batch_size=4, width=0.125, learning_rate=2e-3, dropout=()))
@@ -423,7 +425,7 @@ def test_a_rule_is_learned_and_holds_for_pictures_not_seen(picture):
 
 
 def plaster(k):
-    """Two walls and where they meet, and a photo of them: every wall has its color and a grain that nobody can know."""
+    """A label map of two walls and a photo of them: a color for each wall, plus random grain."""
     generator = torch.Generator().manual_seed(k)
     label = torch.zeros(3, 32, 32)
     edge = int(torch.randint(8, 24, (), generator=generator))
@@ -433,31 +435,31 @@ def plaster(k):
 
 
 def sharpness(images):
-    """How much two neighbors differ: of the grain 1/2 · 1/3 · 1/2, half of all neighbors being of one grain."""
+    """Mean difference of neighbors: 1/2 · 1/3 · 1/2 for the grain, since half of all neighbors share a grain."""
     return images.diff(dim=-1).abs().mean().item()
 
 
 @pytest.mark.slow
-def test_l1_alone_blurs_and_a_judge_does_not_let_it():
-    """The best guess at an unknown grain is its middle, which is flat; a judge knows that no wall is (Figure 4)."""
+def test_l1_alone_blurs_and_a_discriminator_prevents_it():
+    """L1 is smallest for the median of the random grain, a flat wall; a discriminator rejects it (Figure 4)."""
     pairs = [plaster(k) for k in range(96)]
     labels, photos = torch.stack([plaster(k) for k in range(200, 216)]).unbind(1)
     assert sharpness(photos) == pytest.approx(1 / 12, rel=0.1)
-    found, error = {}, {}
+    sharp, error = {}, {}
     for name in ("L1", "L1+cGAN"):
         config = tiny(num_epochs=8, batch_size=4, width=0.125, dropout=(1, 2), learning_rate=2e-3, l1_weight=5.0,
                       **COMBINATIONS[name])  # fmt: skip
         made = translate(labels, train(pairs, config)).image
-        found[name], error[name] = sharpness(made), (made - photos).abs().mean().item()
-    assert found["L1"] < sharpness(photos) / 3
-    assert found["L1+cGAN"] > 2 * found["L1"]
-    assert error["L1"] < error["L1+cGAN"]  # which is why L1 alone blurs
+        sharp[name], error[name] = sharpness(made), (made - photos).abs().mean().item()
+    assert sharp["L1"] < sharpness(photos) / 3
+    assert sharp["L1+cGAN"] > 2 * sharp["L1"]
+    assert error["L1"] < error["L1+cGAN"]  # the flat wall has the smaller L1
 
 
 # --- the run ---
 
 
-def test_the_callback_sees_the_fake_of_each_step():
+def test_the_callback_gets_the_fake_of_each_step():
     seen, totals = [], []
 
     def watch(progress):
@@ -474,13 +476,13 @@ def test_the_callback_sees_the_fake_of_each_step():
 
 @pytest.fixture
 def batches(monkeypatch):
-    """What the players are given, step by step."""
+    """The batches of all steps."""
     seen, step = [], Players.step
     monkeypatch.setattr(Players, "step", lambda self, batch, number: seen.append(batch) or step(self, batch, number))
     return seen
 
 
-def test_jitter_makes_the_pictures_larger_first_and_every_epoch_anew(batches):
+def test_jitter_is_applied_anew_in_every_epoch(batches):
     model = train(random_pairs(2, 20), tiny(num_epochs=3, load_size=40, mirror=True, batch_size=2))
     assert [batch.shape for batch in batches] == [(2, 2, 3, 32, 32)] * 3
     assert len(torch.cat(batches).flatten(1).unique(dim=0)) == 6
@@ -488,7 +490,7 @@ def test_jitter_makes_the_pictures_larger_first_and_every_epoch_anew(batches):
 
 
 @pytest.mark.parametrize("mirror", [True, False])
-def test_pairs_are_mirrored_only_where_they_shall_be(batches, mirror):
+def test_pairs_are_mirrored_only_if_configured(batches, mirror):
     (pair,) = random_pairs(1)
     train([pair], tiny(num_epochs=12, load_size=32, mirror=mirror))
     assert {torch.equal(batch[0], pair) for batch in batches} == ({True, False} if mirror else {True})
@@ -501,7 +503,7 @@ def test_a_batch_may_straddle_two_epochs():
 
 @pytest.mark.parametrize("load_size", [None, 32])
 def test_every_epoch_shows_every_pair_once(batches, load_size):
-    """With batches of one: in every twelve steps all twelve pairs."""
+    """With batches of one, every twelve steps use all twelve pairs."""
     pairs = [torch.full((2, 3, 32, 32), k / 20) for k in range(12)]
     train(pairs, tiny(num_epochs=4, load_size=load_size))
     numbers = [round(20 * batch.mean().item()) for batch in batches]
@@ -514,8 +516,8 @@ def test_every_epoch_shows_every_pair_once(batches, load_size):
     "settings",
     [{"pool_size": 3}, {"gan_weight": 0.0}, {"norm": "instance", "cooldown": 0.5}, {"load_size": 36}],
 )
-def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch, settings):
-    """Bit by bit, with dropout, with the pool and what it draws, and both players with their optimizers."""
+def test_a_stopped_run_resumes_from_its_checkpoint(tmp_path, monkeypatch, settings):
+    """Bit for bit, with dropout, the pool and its random draws, and both networks with their optimizers."""
     monkeypatch.setattr(run, "fit", partial(loop.fit, checkpoint_every=2))
     pairs, config, file = random_pairs(3), tiny(num_epochs=3, **settings), tmp_path / "run.checkpoint"
     whole = train(pairs, config)
@@ -534,7 +536,7 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch, settin
         assert same(again.discriminator.state_dict(), whole.discriminator.state_dict())
 
 
-def test_a_start_without_its_discriminator_gives_the_generator_alone():
+def test_a_start_without_discriminator_sets_the_generator_alone():
     pairs = random_pairs(2)
     first = dataclasses.replace(train(pairs, tiny(learning_rate=1e-2)), discriminator=None)  # as from a file
     anew = train(pairs, tiny(learning_rate=1e-9, patch=34), start=first)
@@ -548,7 +550,7 @@ def test_a_start_of_another_size_is_refused():
         train(random_pairs(1, 64), tiny(image_size=64), start=train(random_pairs(1), tiny()))
 
 
-def test_a_run_that_breaks_keeps_its_last_good_weights():
+def test_a_run_that_becomes_nan_keeps_the_last_finite_weights():
     pairs = random_pairs(4)
     pairs[next(order(4, 4, 0))[2][1]][1, 0, 5, 5] = torch.nan
     model = train(pairs, tiny())
@@ -558,11 +560,11 @@ def test_a_run_that_breaks_keeps_its_last_good_weights():
     assert all(value.isfinite().all() for value in model.discriminator.state_dict().values())
 
 
-# --- one pass ---
+# --- the forward pass ---
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
-def test_the_papers_test_keeps_dropout_and_the_batchs_own_statistics(batch_size):
+def test_batch_statistics_mode_keeps_dropout_and_uses_the_batch(batch_size):
     """Section 3.3: both "at test time as in training"."""
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     model = collected(batch_size=batch_size)
@@ -575,7 +577,7 @@ def test_the_papers_test_keeps_dropout_and_the_batchs_own_statistics(batch_size)
     torch.testing.assert_close(translate(images, model).image, expected, rtol=0, atol=1e-5)
 
 
-def test_the_other_test_has_no_chance_and_depends_on_what_was_collected():
+def test_running_mode_is_deterministic_and_uses_the_running_statistics():
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     model = collected()
     running = partial(translate, images, model, test_mode="running")
@@ -605,8 +607,8 @@ def test_a_pass_changes_nothing(test_mode):
     assert 0 <= result.image.min() <= result.image.max() <= 1
 
 
-def test_trained_alone_a_picture_is_translated_alone():
-    """With batches of one, company changes nothing; with batches of two, statistics are those of both."""
+def test_the_test_batches_have_the_batch_size_of_training():
+    """With a batch size of one, pictures do not affect each other; with two, the statistics are those of both."""
     images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     images[1] *= 0.2
     for batch_size, alone in ((1, True), (2, False)):
@@ -616,11 +618,11 @@ def test_trained_alone_a_picture_is_translated_alone():
         assert torch.allclose(together, apart, rtol=0, atol=1e-5) == alone
         pairwise = torch.cat([translate(images[k : k + 2], model).image for k in (0, 2)])
         torch.testing.assert_close(together, pairwise, rtol=0, atol=1e-5)
-    with_chance = collected(batch_size=1)
-    assert torch.equal(translate(images, with_chance).image[:1], translate(images[:1], with_chance).image)
+    with_dropout = collected(batch_size=1)
+    assert torch.equal(translate(images, with_dropout).image[:1], translate(images[:1], with_dropout).image)
 
 
-def test_with_instance_norm_both_tests_differ_by_dropout_alone():
+def test_with_instance_norm_the_modes_differ_by_dropout_alone():
     images = torch.rand(3, 3, 32, 64, generator=torch.Generator().manual_seed(3))
     model = train(random_pairs(4), tiny(norm="instance", batch_size=2, dropout=()))
     own, running = (translate(images, model, test_mode=mode).image for mode in ("batch_statistics", "running"))
@@ -633,14 +635,14 @@ def test_with_instance_norm_both_tests_differ_by_dropout_alone():
 
 
 @pytest.mark.parametrize(("ratio", "width"), [(1.0, 64), (0.5, 32), (2.0, 128), (1.33, 85), (0.001, 1)])
-def test_the_aspect_ratio_is_that_of_what_comes_out(ratio, width):
+def test_the_output_has_the_configured_aspect_ratio(ratio, width):
     images = torch.rand(2, 3, 32, 64, generator=torch.Generator().manual_seed(3))
     model = collected(aspect_ratio=ratio, dropout=())
-    found = translate(images, model).image
-    assert found.shape == (2, 3, 32, width)
-    assert 0 <= found.min() <= found.max() <= 1
+    stretched = translate(images, model).image
+    assert stretched.shape == (2, 3, 32, width)
+    assert 0 <= stretched.min() <= stretched.max() <= 1
     square = translate(images, collected(dropout=())).image
-    torch.testing.assert_close(found.mean(), square.mean(), rtol=0, atol=0.05)
+    torch.testing.assert_close(stretched.mean(), square.mean(), rtol=0, atol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -653,18 +655,18 @@ def test_the_aspect_ratio_is_that_of_what_comes_out(ratio, width):
         (torch.zeros(1, 3, 32, 32), {"precision": "half"}, "unknown precision 'half'"),
     ],
 )
-def test_what_cannot_be_translated_is_refused(images, options, message):
+def test_invalid_sizes_and_options_are_refused(images, options, message):
     with pytest.raises(ValueError, match=message):
         translate(images, untrained(), **options)
 
 
 @pytest.mark.parametrize("images", [torch.zeros(3, 32, 32), torch.zeros(1, 1, 32, 32), torch.full((1, 3, 32, 32), 9.0)])
-def test_what_is_no_picture_is_refused(images):
+def test_invalid_pictures_are_refused(images):
     with pytest.raises(ImageError):
         translate(images, untrained())
 
 
-def test_a_refusal_leaves_the_network_as_it_was():
+def test_a_refusal_does_not_change_the_network():
     model = collected()
     before = state_of(model.network)
     with pytest.raises(ValueError, match="multiples of 32"):

@@ -1,6 +1,6 @@
-"""Johnson, Alahi & Fei-Fei 2016, super-resolution: the configuration, the reduction, both losses, files.
+"""Johnson, Alahi & Fei-Fei 2016, super-resolution: configuration, reduction, both losses and files.
 
-Everything runs on a small random loss network and tiny networks.
+All tests use a small random loss network and tiny networks.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ def untrained(**settings):
 
 @pytest.fixture
 def photos(picture):
-    """Sharp edges, which bicubic interpolation does not bring back."""
+    """Sharp edges, which bicubic interpolation cannot restore."""
     return [(picture(64, 72, seed) > 0.5).float() for seed in range(3)]
 
 
@@ -87,7 +87,7 @@ def test_the_network_is_the_papers(factor):
     assert [(c.kernel_size[0], c.out_channels) for c in convolutions] == [(9, 64)] + [(3, 64)] * 8 + [(9, 3)]
 
 
-def test_released_fast_and_quick_differ_where_they_say():
+def test_the_fields_in_which_released_fast_and_quick_differ():
     def changed(config, reference):
         return {f.name for f in dataclasses.fields(Config) if getattr(config, f.name) != getattr(reference, f.name)}
 
@@ -119,7 +119,7 @@ def test_released_fast_and_quick_differ_where_they_say():
         ("seed", 1.5),
     ],
 )
-def test_a_bad_field_is_refused_by_name(field, value):
+def test_an_invalid_field_is_refused_by_name(field, value):
     with pytest.raises(ValueError, match=field):
         Config(**{field: value})
 
@@ -134,7 +134,7 @@ def test_a_bad_field_is_refused_by_name(field, value):
         ({"image_size": 80}, "a crop of 80 px needs photos"),
     ],
 )
-def test_what_only_the_run_can_know_is_refused_by_it(photos, settings, message):
+def test_training_refuses_settings_that_contradict_its_data(photos, settings, message):
     with pytest.raises(ValueError, match=message):
         train(photos, tiny(**settings))
 
@@ -144,7 +144,7 @@ def test_what_only_the_run_can_know_is_refused_by_it(photos, settings, message):
 
 @pytest.mark.parametrize("blur", [0.5, 1.0, 2.0])
 def test_the_blur_is_a_gaussian(blur, monkeypatch):
-    """One white pixel becomes exp(−d²/2σ²) / Σ, three σ far, before the reduction."""
+    """Before the reduction, one white pixel becomes exp(−d²/2σ²) / Σ, up to a distance of 3σ."""
     seen = []
     monkeypatch.setattr(super_resolution, "resample", lambda image, *size: seen.append(image) or resize(image, size))
     point = torch.zeros(1, 3, 32, 32)
@@ -171,13 +171,13 @@ def test_without_a_blur_it_is_bicubic_interpolation(picture):
 @pytest.mark.parametrize("factor", [2, 4, 8])
 @pytest.mark.parametrize("blur", [0.0, 1.0])
 def test_the_mean_is_kept(picture, factor, blur):
-    photo = 0.3 + 0.4 * picture(64, 96, 2)  # away from 0 and 1, where bicubic interpolation is cut off
+    photo = 0.3 + 0.4 * picture(64, 96, 2)  # away from 0 and 1, where the result is clamped
     small = reduce(torch.cat([photo, 1 - photo]), factor, blur)
     assert small.shape == (2, 3, 64 // factor, 96 // factor)
     torch.testing.assert_close(small.mean((2, 3)), torch.cat([photo, 1 - photo]).mean((2, 3)), rtol=0, atol=5e-3)
 
 
-def test_sizes_that_do_not_fit_are_refused():
+def test_sizes_that_are_not_multiples_are_refused():
     for size in ((30, 32), (32, 30)):
         with pytest.raises(
             ValueError, match=rf"{size[0]}×{size[1]} px cannot be reduced 4 times; crop it to multiples of 4"
@@ -191,8 +191,8 @@ def test_sizes_that_do_not_fit_are_refused():
 
 
 @pytest.mark.parametrize("loss", ["feature", "pixel"])
-def test_the_training_is_the_papers_written_out(photos, loss):
-    """Eq. 2 or the mean squared error, with Adam, beside a plain loop."""
+def test_training_equals_the_papers_equations(photos, loss):
+    """Eq. 2 or the mean squared error, with Adam, compared with a plain loop."""
     config = tiny(num_steps=4, loss=loss, tv_weight=0.5, width=0.25)
     history = train(photos, config).facts["history"]
     assert list(history) == ["total", loss, "tv", "seconds"]
@@ -202,14 +202,14 @@ def test_the_training_is_the_papers_written_out(photos, loss):
     adam = torch.optim.Adam(network.parameters(), lr=1e-3)
     for step in range(4):
         large = torch.stack([crops[k] for _, k in next(order(len(crops), 2, 0, start=step))])
-        found = network(reduce(large, 4, 1.0))
+        enlarged = network(reduce(large, 4, 1.0))
         if loss == "pixel":
-            term = ((found - large) ** 2).sum() / (2 * 3 * 32 * 32)
+            term = ((enlarged - large) ** 2).sum() / (2 * 3 * 32 * 32)
         else:
-            f, y = features(found)["relu2_2"], features(large)["relu2_2"]
+            f, y = features(enlarged)["relu2_2"], features(large)["relu2_2"]
             _, channels, height, width = f.shape
             term = sum(((f[k] - y[k]) ** 2).sum() / (channels * height * width) for k in range(2)) / 2
-        smoothness = 0.5 * sum((found.diff(dim=d) ** 2).mean() for d in (2, 3))
+        smoothness = 0.5 * sum((enlarged.diff(dim=d) ** 2).mean() for d in (2, 3))
         assert history[loss][step] == pytest.approx(term.item(), rel=1e-3)
         assert history["tv"][step] == pytest.approx(smoothness.item(), rel=1e-3)
         assert history["total"][step] == pytest.approx((term + smoothness).item(), rel=1e-3)
@@ -218,7 +218,7 @@ def test_the_training_is_the_papers_written_out(photos, loss):
         adam.step()
 
 
-def test_without_smoothness_there_is_one_term(photos):
+def test_without_total_variation_there_is_one_term(photos):
     model = train(photos, tiny())
     assert list(model.facts["history"]) == ["total", "feature", "seconds"]
     assert model.facts["history"]["total"] == model.facts["history"]["feature"]
@@ -226,7 +226,7 @@ def test_without_smoothness_there_is_one_term(photos):
     assert train(photos, tiny(loss="pixel")).facts["loss_network"] == "none"
 
 
-def test_pixels_need_no_loss_network(photos, monkeypatch):
+def test_the_pixel_loss_needs_no_loss_network(photos, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("a loss network was built")
 
@@ -234,7 +234,7 @@ def test_pixels_need_no_loss_network(photos, monkeypatch):
     train(photos, tiny(loss="pixel"))
 
 
-# --- learning ---
+# --- training ---
 
 LEARNER = {
     "num_steps": 120, "batch_size": 4, "image_size": 32, "width": 0.25, "norm": "none", "upsampling": "resize",
@@ -242,14 +242,14 @@ LEARNER = {
 }  # fmt: skip
 
 
-def test_with_a_skip_it_starts_as_bicubic_interpolation(picture):
+def test_a_network_with_a_skip_starts_as_bicubic_interpolation(picture):
     for factor in (2, 4, 8):
         small = picture(9, 11, 1)
-        found = upscale(small, untrained(factor=factor, image_size=64, skip=True, norm="none"))
-        torch.testing.assert_close(found.image, resize(small, (9 * factor, 11 * factor)), rtol=0, atol=1e-6)
+        result = upscale(small, untrained(factor=factor, image_size=64, skip=True, norm="none"))
+        torch.testing.assert_close(result.image, resize(small, (9 * factor, 11 * factor)), rtol=0, atol=1e-6)
 
 
-def test_pixel_loss_beats_bicubic_interpolation_on_what_it_learned(photos):
+def test_pixel_loss_beats_bicubic_interpolation_on_the_training_set(photos):
     model = train(photos, tiny(**LEARNER, loss="pixel"))
     crops = Crops(photos, size=32, scales=(0.0, 0.5))
     large = torch.stack([crops[k] for k in range(24)])
@@ -268,9 +268,9 @@ def test_the_papers_network_learns(photos, loss):
 
 
 @pytest.mark.slow
-def test_features_and_pixels_pull_apart(photos):
-    """From the same start: the lesson of the paper's tables. Features cost pixels, and are better at features than
-    that cost would let one expect.
+def test_the_feature_loss_trades_pixel_error_for_feature_error(photos):
+    """As in the paper's tables: from the same start, the feature loss gives a larger pixel error than the pixel loss,
+    but relative to it a smaller feature error.
     """
     start = train(photos, tiny(**LEARNER, loss="pixel"))
     settings = {**LEARNER, "num_steps": 60}
@@ -280,9 +280,9 @@ def test_features_and_pixels_pull_apart(photos):
     network = VGGFeatures("vgg16", ["relu2_2"], pooling="max", weights=None)
     error = {}
     for name, model in models.items():
-        found = upscale(reduce(large, 4), model).image
-        f, y = network(found)["relu2_2"], network(large)["relu2_2"]
-        error[name] = (found - large).square().mean().item(), (f - y).square().mean().item()
+        enlarged = upscale(reduce(large, 4), model).image
+        f, y = network(enlarged)["relu2_2"], network(large)["relu2_2"]
+        error[name] = (enlarged - large).square().mean().item(), (f - y).square().mean().item()
     in_pixels, in_features = (error["feature"][k] / error["pixel"][k] for k in range(2))
     assert in_pixels > 1
     assert in_features < 0.95 * in_pixels
@@ -291,7 +291,7 @@ def test_features_and_pixels_pull_apart(photos):
 # --- the run ---
 
 
-def test_the_callback_sees_large_pictures(photos):
+def test_the_callback_gets_large_pictures(photos):
     shapes, totals = [], []
 
     def watch(progress):
@@ -304,7 +304,7 @@ def test_the_callback_sees_large_pictures(photos):
     assert (model.facts["steps"], model.facts["photos"], model.facts["device"]) == (3, 3, "cpu")
 
 
-# --- one pass ---
+# --- the forward pass ---
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
@@ -319,7 +319,7 @@ def test_the_size_is_multiplied(picture, factor, size):
     assert len(result.history["seconds"]) == 1
 
 
-def test_what_a_skip_adds_is_cut_off_at_black_and_white(picture):
+def test_the_sum_with_the_skip_is_clamped(picture):
     model = untrained(skip=True, norm="none")
     with torch.no_grad():
         model.network.leave.bias.fill_(1000.0)
@@ -329,9 +329,9 @@ def test_what_a_skip_adds_is_cut_off_at_black_and_white(picture):
 
 @pytest.mark.parametrize("num_blocks", [1, 4, 12])
 @pytest.mark.parametrize("settings", [{}, {"skip": True, "norm": "none", "upsampling": "resize"}])
-def test_in_tiles_it_is_the_same(picture, settings, num_blocks):
+def test_tiles_equal_the_whole_picture(picture, settings, num_blocks):
     model = untrained(num_blocks=num_blocks, **settings)
-    with torch.no_grad():  # so that the skip's other branch says something
+    with torch.no_grad():  # the residual branch starts at zero
         model.network.leave.weight.add_(torch.randn(model.network.leave.weight.shape, generator=_seeded()) * 0.05)
     photo = picture(61, 100, 3)
     whole, tiled = (upscale(photo, model, tile=tile).image for tile in (1000, 16))
@@ -342,7 +342,7 @@ def _seeded():
     return torch.Generator().manual_seed(0)
 
 
-def test_large_pictures_come_in_tiles_unasked(picture):
+def test_large_pictures_are_computed_in_tiles_by_default(picture):
     sizes = []
     model = untrained()
     model.network.register_forward_pre_hook(lambda module, inputs: sizes.append(tuple(inputs[0].shape[-2:])))
@@ -351,8 +351,8 @@ def test_large_pictures_come_in_tiles_unasked(picture):
     assert sizes == [(8, 192 + halo), (8, 192 + 2 * halo), (8, 500 - 2 * 192 + halo)]
 
 
-def test_instance_normalization_keeps_the_whole(picture):
-    """Its statistics are the whole picture's, so parts would not fit together."""
+def test_with_instance_norm_tile_is_ignored(picture):
+    """The statistics are those of the whole picture, so tiles would not match."""
     model = untrained(norm="instance")
     photo = picture(40, 60, 2)
     assert torch.equal(upscale(photo, model, tile=16).image, upscale(photo, model).image)
@@ -367,12 +367,12 @@ def test_instance_normalization_keeps_the_whole(picture):
         (torch.rand(1, 3, 4, 16), "sides of at least 5 px"),
     ],
 )
-def test_what_is_no_picture_is_refused(bad, message):
+def test_invalid_pictures_are_refused(bad, message):
     with pytest.raises(ValueError, match=message):
         upscale(bad, untrained())
 
 
-def test_a_tile_of_nothing_is_refused(picture):
+def test_a_tile_of_zero_is_refused(picture):
     with pytest.raises(ValueError, match="tile"):
         upscale(picture(16, 16, 1), untrained(), tile=0)
 
@@ -380,7 +380,7 @@ def test_a_tile_of_nothing_is_refused(picture):
 # --- files ---
 
 
-def test_the_configuration_comes_back_exactly(tmp_path):
+def test_a_configuration_loads_unchanged(tmp_path):
     config = Config(
         factor=8, loss="pixel", num_steps=7, batch_size=3, image_size=64, learning_rate=0.3, cooldown=0.25, blur=1 / 3,
         layer="relu3_3", pixel_weight=2.0, shift=1,
