@@ -61,9 +61,7 @@ def find_runtime() -> Parts:
     try:
         return Parts(packages.install() / PACKAGE / "dist")
     except packages.PackagesError as error:
-        why = (
-            str(error).splitlines()[0].rstrip(":")
-        )  # python -m scripts.packages shows the rest
+        why = str(error).splitlines()[0].rstrip(":")  # python -m scripts.packages shows the rest
         return Parts(None, (f"The program that paints in the page “Try it” was left out of this copy: {why}",))
 
 

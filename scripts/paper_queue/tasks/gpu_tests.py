@@ -30,7 +30,8 @@ def run(job: Job) -> None:
         settings = Path(folder) / "pytest.ini"
         settings.write_text("[pytest]\nmarkers =\n    gpu: needs a CUDA device\n    real_weights: needs VGG\n")
         command = [sys.executable, "-m", "pytest", "tests/gpu", "-q", "-rf", "--tb=short", "-c", str(settings),
-                   "--rootdir", str(ROOT), "--confcutdir", str(ROOT), "-p", "no:cacheprovider", f"--junitxml={report}"]  # fmt: skip
+                   "--rootdir", str(ROOT), "--confcutdir", str(ROOT), "-p", "no:cacheprovider",
+                   f"--junitxml={report}"]  # fmt: skip
         if job.scale == "toy":
             command += ["-k", "quadratic or crops or refused"]
         environment = {**os.environ, "COURSE_LIB_GPU_TESTS": job.device}
