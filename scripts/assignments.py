@@ -1,7 +1,7 @@
 """Generates the students' copies of the assignments from their masters: python -m scripts.assignments [--check]
 
 notebooks/assignments/masters/NN_name.ipynb, with solutions and hidden tests → notebooks/assignments/NN_name.ipynb,
-without. With --check nothing is written, and a copy that is not up to date is an error.
+without. With --check nothing is written, and an outdated copy is an error.
 """
 
 import sys
@@ -15,14 +15,14 @@ FOLDER = ROOT / "notebooks" / "assignments"
 
 
 def copies(folder: Path = FOLDER) -> dict[Path, bytes]:
-    """Each copy's path and what should be in it."""
-    found = {}
+    """Path of each student copy → its expected content."""
+    contents = {}
     for path in sorted((folder / "masters").glob("*.ipynb")):
         master = assignments.read(path)
         for problem in assignments.problems(master):
             raise assignments.NotebookError(f"{path.name}: {problem}")
-        found[folder / path.name] = assignments.write(assignments.student_copy(master))
-    return found
+        contents[folder / path.name] = assignments.write(assignments.student_copy(master))
+    return contents
 
 
 def main(arguments: list[str]) -> int:

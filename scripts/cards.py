@@ -16,15 +16,15 @@ from course_lib.teaching import records
 ROOT = Path(__file__).resolve().parents[1]
 STATIC = ROOT / "book" / "_static"
 CARD = (1200, 630)
-STRIP = 430  # pixels of the height that belong to the pictures
+STRIP = 430  # height of the pictures in pixels
 NIGHT, PAPER = "#16324f", "#fdf6e3"
 
 
 def card() -> Image.Image:
-    """Photograph and painting, small, beside what became of them; the title below."""
+    """Photograph and painting, small, next to the stylized picture; the title below."""
     stored = {name: Image.open(file).convert("RGB") for name, file in records.load("03_castle").images.items()}
     sheet = Image.new("RGB", CARD, NIGHT)
-    small = CARD[0] - 2 * STRIP + 130  # the two sources stand above each other
+    small = CARD[0] - 2 * STRIP + 130  # the two sources are stacked
     half = STRIP // 2 - 2
     for row, name in enumerate(("photograph", "painting")):
         sheet.paste(ImageOps.fit(stored[name], (small, half)), (0, row * (half + 4)))
@@ -39,7 +39,7 @@ def card() -> Image.Image:
 
 
 def logo(size: int, svg: Path = STATIC / "favicon.svg") -> Image.Image:
-    """favicon.svg at `size` pixels a side."""
+    """favicon.svg, rendered at `size` × `size` pixels."""
     return Image.open(io.BytesIO(resvg_py.svg_to_bytes(svg_path=str(svg), width=size, height=size))).convert("RGBA")
 
 

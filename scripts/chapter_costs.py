@@ -1,4 +1,4 @@
-"""What running a chapter costs, measured whenever `make outputs` executes it: data/chapter_costs.json."""
+"""The run time of each chapter, measured whenever `make outputs` executes it: data/chapter_costs.json."""
 
 import json
 from pathlib import Path
@@ -10,15 +10,15 @@ FILE = Path(__file__).resolve().parents[1] / "data" / "chapter_costs.json"
 
 
 def load(file: Path = FILE) -> dict[str, dict[str, Any]]:
-    """Profile → number of a chapter → seconds, device, torch; empty where nothing was measured yet."""
+    """Profile → number of a chapter → seconds, device, torch; empty if nothing was measured yet."""
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def keep(profile: str, seconds: dict[str, float], versions: dict[str, str], device: str, file: Path = FILE) -> None:
-    """Writes the whole seconds of these chapters beside those of the others.
+    """Write the run times of these chapters, in whole seconds, and keep those of the others.
 
     Args:
-        profile: at which they ran.
+        profile: of the runs.
         seconds: by the chapter's number, "04".
         versions, device: as in a stored run.
         file: where they are kept.

@@ -5,8 +5,8 @@
     python -m scripts.execute --again 04 -p PROFILE paper    its stored runs anew
     python -m scripts.execute --script 04 --profile paper    a plain script, for a machine without Jupyter
 
-NAME is the beginning of a notebook's file name ("03"). Outputs are stripped of what differs from run to run
-without meaning anything: times, papermill's notes, widget views.
+NAME is the beginning of a notebook's file name ("03"). Metadata that differs between equal runs is removed from the
+outputs: times, papermill's notes, widget views.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def value_of(word: str) -> Any:
 
 # --- stripping
 def strip(notebook: nbformat.NotebookNode, *, in_place: bool) -> nbformat.NotebookNode:
-    """Removes what differs between two equal runs, and papermill's own cell where it says nothing new."""
+    """Remove metadata that differs between equal runs, and papermill's cell if it only repeats the defaults."""
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -111,7 +111,7 @@ def run_one(path: Path, target: Path, parameters: dict[str, Any], in_place: bool
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    # A kernel's remarks about itself (sockets, signals) are kept, but away from the progress lines.
+    # A kernel's own messages (sockets, signals) go to a log, away from the progress lines.
     log = os.open(ROOT / "_build" / "execute.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 2)
     os.close(log)
@@ -149,7 +149,7 @@ def run_one(path: Path, target: Path, parameters: dict[str, Any], in_place: bool
 
 
 def keep_cost(path: Path, seconds: float) -> None:
-    """What this chapter took goes into data/chapter_costs.json; the box at its top is made from that."""
+    """Write the chapter's run time to data/chapter_costs.json, from which the box at its top is generated."""
     import torch
 
     from course_lib.teaching import records
@@ -179,7 +179,7 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
         else:
             mark.unlink(missing_ok=True)
             todo.append(path)
-    # Two kernels at once must not fight for the cores; both settings reach them through the environment.
+    # Kernels that run at the same time share the cores; the environment passes both settings to them.
     threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(todo))))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"

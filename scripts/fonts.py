@@ -1,8 +1,8 @@
 """The font of the formulas, cut from Latin Modern Math: python -m scripts.fonts latinmodern-math.otf
 
-The whole font is 730 kB, most of it signs that no page has. What is kept stands in `KEPT`; tests/house/test_math.py
-holds that every formula of the book can be set with it. As its license (GUST Font License) asks of a changed font, it
-gets a name of its own. Needs fontTools and brotli.
+The whole font is 730 kB, most of it signs that no page uses. `KEPT` lists the characters that are kept;
+tests/house/test_math.py checks that every formula of the book can be set with them. The GUST Font License requires a
+new name for a changed font. Needs fontTools and brotli.
 """
 
 import sys
@@ -25,7 +25,7 @@ KEPT = (
     (0x2032, 0x2034),  # primes
     (0x2061, 0x2064),  # invisible operators
     (0x20D7, 0x20D7),
-    (0x2102, 0x2124),  # letters that stand outside the mathematical alphabets
+    (0x2102, 0x2124),  # letters outside the mathematical alphabets
     (0x2190, 0x2199),  # arrows
     (0x21A6, 0x21A6),
     (0x21D0, 0x21D5),

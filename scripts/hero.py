@@ -1,4 +1,4 @@
-"""The pictures on the first page and in the README: from the stored run 03_castle, and by the networks that we ship.
+"""The pictures on the first page and in the README: from the stored run 03_castle and the networks of the package.
 
 python -m scripts.hero        (part of `make outputs`)
 """

@@ -1,12 +1,12 @@
 """Trains the networks that come with the package.
 
     python -m scripts.models                    lists them, with the command that made each
-    python -m scripts.models great_wave …       trains these anew: minutes each on a laptop's CPU
+    python -m scripts.models great_wave …       trains these again: minutes each on a laptop's CPU
 
-Writes ``data/models/NAME.safetensors`` (half precision) and a record ``data/results/model_NAME``. Photographs are the
-project's own 63 open ones. A run that is stopped goes on from its checkpoint when started again. The first painting
-is learned from random weights; the others begin with its network, which already knows how to draw. The two that turn
-label maps and sketches into façades learn from scenes that the package draws itself.
+Writes ``data/models/NAME.safetensors`` (half precision) and a record ``data/results/model_NAME``. The training
+photographs are the project's 63 open ones. A run that was stopped resumes from its checkpoint. The network of the first
+painting starts from random weights, those of the others from its weights. The two networks that turn label maps and
+sketches into façades are trained on scenes that the package draws.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from course_lib.teaching import records
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, CHECKPOINTS = ROOT / "data" / "models", ROOT / "_build" / "checkpoints"
-WATCHED = ("eilean_donan", "cat", "golden_temple", "scarlet_macaw")  # never trained on
+WATCHED = ("eilean_donan", "cat", "golden_temple", "scarlet_macaw")  # not in the training set
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one network is made."""
+    """The method, configuration and data of one network."""
 
     method: Any
     config: Any
@@ -54,7 +54,7 @@ def _facades(source: str, start: str | None = None, **settings: Any) -> Recipe:
     return Recipe(pix2pix, replace(pix2pix.Config.fast(), **settings), start, None, source)
 
 
-SCENES = 2000  # façades to learn from, of seed 0; seed 1 is for looking at
+SCENES = 2000  # training façades, drawn with seed 0; seed 1 is for the pictures of the record
 _ALONE = {"pixel_weight": 0.0, "shift": 0}  # both are for ℓ_feat
 RECIPES = {
     "great_wave": _style("great_wave", None),
@@ -79,7 +79,7 @@ def make(name: str) -> None:
     inputs: tuple[Any, ...] = (sample_image(recipe.style), None) if recipe.style else (None,)
     if recipe.source:
         scenes = Facades(recipe.source, size=config.image_size, length=SCENES)
-        inputs = ([scenes[k] for k in range(SCENES)],)  # drawn once, and kept
+        inputs = ([scenes[k] for k in range(SCENES)],)  # drawn once and kept in memory
     with (
         records.run(
             f"model_{name}",
@@ -106,14 +106,14 @@ def make(name: str) -> None:
 
 
 def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
-    """Keep in a record what is worth knowing of a trained network, and what it makes of pictures it has not seen."""
+    """Store facts about a trained network in a record, with its outputs for pictures outside the training set."""
     history = model.facts["history"]
     run.values |= {
         "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
         "seconds of training": model.facts["seconds"],
         "photos": model.facts["photos"],
         "started from": recipe.start,
-        # means over a hundredth of the run: batches differ more than the curve falls
+        # means over a hundredth of the run, because batches vary more than the curve falls
         "steps": [int(step) for step in _centers(len(history["total"]))],
         "history": {term: _means(values) for term, values in history.items() if term != "seconds"},
     }
@@ -125,7 +125,7 @@ def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
 
 
 def steps_of(recipe: Recipe) -> int:
-    """How many steps a recipe takes."""
+    """The number of training steps of a recipe."""
     config = recipe.config
     return config.num_epochs * SCENES // config.batch_size if recipe.source else config.num_steps  # type: ignore[no-any-return]
 

@@ -1,6 +1,6 @@
-"""Installs what package-lock.json lists into node_modules: python -m scripts.packages. Does nothing when it is there.
+"""Installs the packages of package-lock.json into node_modules, if they are missing: python -m scripts.packages
 
-The published pages need no Node: packages are used by the tests of the built book and copied from when it is rendered.
+The published pages need no Node: the tests of the built book use the packages, and rendering copies files from them.
 """
 
 import json
@@ -11,16 +11,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "node_modules"
-# Without a network npm would try for more than a minute, at every build; one that stumbles gets its second chance.
+# Without a network npm would retry for more than a minute at every build; two retries cover short failures.
 RETRIES = ("--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=4000")
 
 
 class PackagesError(RuntimeError):
-    """The packages are not there and could not be installed; the text says what to do."""
+    """The packages are missing and could not be installed; the message says what to do."""
 
 
 def complete() -> bool:
-    """Whether every package of package-lock.json is there in its version."""
+    """Whether every package of package-lock.json is installed in its version."""
     lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
     for path, package in lock["packages"].items():
         try:
@@ -33,7 +33,7 @@ def complete() -> bool:
 
 
 def install() -> Path:
-    """The folder with exactly the packages of package-lock.json, their digests verified by npm.
+    """Install the packages of package-lock.json, verified by npm, and return their folder.
 
     Raises:
         PackagesError: npm is missing, or could not install them.

@@ -1,4 +1,4 @@
-"""The book as one file to hand around: python -m scripts.release  →  _build/release/painting-with-networks-VERSION.zip
+"""The book as one file for download: python -m scripts.release  →  _build/release/painting-with-networks-VERSION.zip
 
 It holds the rendered pages of _build/html (`make html`), a README.txt that says how to open them, MANIFEST.json
 (version, commit, every file with its size and digest) and SHA256SUMS. The same pages give the same bytes.
@@ -16,7 +16,7 @@ from course_lib.atomic import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "painting-with-networks"
-LEFT_OUT = {".sources", ".buildinfo", ".nojekyll"}  # of use to a build or to a host, not to a reader
+LEFT_OUT = {".sources", ".buildinfo", ".nojekyll"}  # needed by the build or the server, not by readers
 README = """Painting with Networks {version}
 
 To read: unpack this file and open index.html in a browser. Pages, search, formulas and the things to play with need no
@@ -41,7 +41,7 @@ def version(root: Path = ROOT) -> str:
 
 
 def commit(root: Path = ROOT) -> str:
-    """What git calls this state of the tree; "unknown" where there is no git."""
+    """The commit of the tree as git describes it, or "unknown" without git."""
     command = ["git", "describe", "--always", "--dirty"]
     try:
         return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
@@ -50,7 +50,7 @@ def commit(root: Path = ROOT) -> str:
 
 
 def contents(html: Path, *, version: str, commit: str) -> dict[str, bytes]:
-    """Everything in the archive by its path, in the order of the paths.
+    """The files of the archive: path → content, sorted by path.
 
     Raises:
         SystemExit: there are no rendered pages.
@@ -74,7 +74,7 @@ def contents(html: Path, *, version: str, commit: str) -> dict[str, bytes]:
 
 
 def pack(files: dict[str, bytes], folder: str, target: Path) -> None:
-    """Writes the archive whole or not at all; names in order, one date and one set of rights for every file."""
+    """Write the archive atomically, with sorted names and the same date and permissions for every file."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as stream, zipfile.ZipFile(stream, "w") as archive:
         for name, data in files.items():

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from book.try_it import export  # what the page that paints in the browser is made of
+from book.try_it import export  # the files of the page that paints in the browser
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -23,7 +23,7 @@ LEFT_OUT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.pyc")
 
 
 def gather(executed: bool) -> str:
-    """Copies everything a page is made of into _build/source; returns a digest of it all."""
+    """Copy all sources of the pages to _build/source; return their digest."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     SOURCE.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml", "CONTRIBUTING.md"):
@@ -39,9 +39,9 @@ def gather(executed: bool) -> str:
                 raise SystemExit(f"render: {path.name} was not executed yet: run make book.")
             shutil.copy2(copy, path)
     digest = hashlib.sha256()
-    # claims, chapters and their costs, the ledger of pictures, what paints in the browser
+    # claims, chapters and their costs, the ledger of pictures, the networks of the browser page
     data = [*sorted((ROOT / "data").glob("*.*")), ROOT / "data" / "images" / "LEDGER.csv", export.FOLDER / ".key"]
-    data += [ROOT / "scripts" / "paper_queue" / "items.py"]  # what the page on the papers' scale lists
+    data += [ROOT / "scripts" / "paper_queue" / "items.py"]  # listed on the page about the papers' scale
     library = (p for p in (ROOT / "course_lib").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     documented = [*library, *data]
     for path in [*sorted(p for p in SOURCE.rglob("*") if p.is_file()), *sorted(documented)]:
@@ -50,7 +50,7 @@ def gather(executed: bool) -> str:
 
 
 def jupyter_book(*options: str) -> int:
-    """Builds what was gathered, a warning being an error; says what went wrong, and returns the exit code."""
+    """Build the gathered sources, with warnings as errors; print what went wrong and return the exit code."""
     environment = {
         **os.environ,
         "COURSE_LIB_ROOT": str(ROOT),
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
     for note in export.prepare():
         print(f"render: {note}")
     digest = gather(executed)
-    if "--links" in arguments:  # needs the network, and nobody else does
+    if "--links" in arguments:  # the only option that needs a network
         return jupyter_book("--builder", "linkcheck")
     if mark.exists() and mark.read_text() == digest:
         print("The book is up to date.")

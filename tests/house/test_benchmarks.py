@@ -1,4 +1,4 @@
-"""The benchmarks run, and compare what can be compared. How fast anything is, is not a test's business."""
+"""The benchmarks run and compare equal computations. Speed is not tested."""
 
 import argparse
 
@@ -18,15 +18,15 @@ def options():
 
 
 @pytest.mark.slow
-def test_all_run_the_same_objective(real_network, options):
-    """Same start, same loss: the first picture of each scores the same, and every loss falls."""
+def test_all_participants_have_the_same_objective(real_network, options):
+    """From the same start all have the same loss, and every loss falls."""
     real_network("vgg19", ("relu1_1",))
-    found = engine.race("content", options)
-    assert set(found) == {"plain", "float32", "Config()", "Config.fast()"}
+    rows = engine.race("content", options)
+    assert set(rows) == {"plain", "float32", "Config()", "Config.fast()"}
     content, style = sample_image(engine.CONTENT, 64), sample_image(engine.STYLE, 64)
     exact = real_network("vgg19", (*engine.STYLE_LAYERS, engine.CONTENT_LAYER), precision=torch.float64)
     first = engine.score(content, engine.exact_loss(content, style, exact))
-    for name, row in found.items():
+    for name, row in rows.items():
         assert row["loss"] < 0.5 * first, name
         assert row["seconds"] > 0
     config = gatys.Config(device="cpu", precision="float32")
@@ -37,14 +37,14 @@ def test_all_run_the_same_objective(real_network, options):
     torch.testing.assert_close(plain.x.grad, ours.with_gradient(content)[1], rtol=1e-3, atol=1e-5)
 
 
-def test_a_goal_is_found_at_its_first_evaluation():
+def test_first_below_returns_the_first_evaluation_that_reaches_the_goal():
     pictures = [torch.tensor(float(value)) for value in (9, 7, 5, 4, 2, 1)]
     assert engine.first_below(pictures, 4.5, float, 10) == 1 + 10 * 3
     assert engine.first_below(pictures, 9.0, float, 10) == 1
     assert engine.first_below(pictures, 0.5, float, 10) is None
 
 
-def test_each_participant_runs_under_its_own_settings():
+def test_each_participant_runs_with_its_own_settings():
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = cudnn.allow_tf32, matmul.allow_tf32
     seen = {}
@@ -61,7 +61,7 @@ def test_each_participant_runs_under_its_own_settings():
 def test_the_machine_is_measured_in_operations(real_network):
     real_network("vgg19", ("relu1_1",))
     able = engine.machine(64, 64, torch.float32, torch.device("cpu"))
-    # conv1_1 alone: 3·64·9 weights at 64·64 places, multiplied and added, forward and back
+    # conv1_1 alone: 3·64·9 weights at 64·64 positions, multiply and add, forward and backward
     assert able["operations"] > 4 * 3 * 64 * 9 * 64 * 64
     by_hand = (
         4
@@ -78,7 +78,7 @@ def test_the_machine_is_measured_in_operations(real_network):
 
 
 @pytest.mark.slow
-def test_sizes_steps_move_the_picture(real_network):
+def test_the_steps_of_sizes_run(real_network):
     real_network("vgg19", ("relu1_1",))
     for which in ("plain", "ours"):
         step = sizes.evaluations(which, 64, gatys.Config(device="cpu", precision="float32"))
@@ -86,8 +86,8 @@ def test_sizes_steps_move_the_picture(real_network):
         step()
 
 
-def test_the_plain_training_step_and_ours_begin_with_the_same_loss(real_network):
-    """The same network, batch and terms: what differs is how they are computed."""
+def test_the_plain_training_step_and_ours_have_the_same_first_loss(real_network):
+    """Same network, batch and terms; only the implementation differs."""
     real_network("vgg16", ("relu1_1",))
     config = johnson.Config(
         image_size=64, batch_size=2, width=0.25, num_blocks=1, norm="instance", upsampling="resize",
@@ -104,6 +104,6 @@ def test_the_plain_training_step_and_ours_begin_with_the_same_loss(real_network)
 def test_the_fast_style_race_runs(real_network):
     real_network("vgg16", ("relu1_1",))
     settings = {"size": 64, "batch": 1, "width": 0.1, "forward": 64, "steps": 1, "rounds": 1, "seed": 0}
-    found = fast_style.race(argparse.Namespace(**settings, device="cpu", weights="default"))
-    assert min(found.values()) > 0
-    assert found["step ratio"] == pytest.approx(found["plain step"] / found["our step"])
+    medians = fast_style.race(argparse.Namespace(**settings, device="cpu", weights="default"))
+    assert min(medians.values()) > 0
+    assert medians["step ratio"] == pytest.approx(medians["plain step"] / medians["our step"])
