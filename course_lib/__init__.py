@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from course_lib.images import center_crop, load_image, resize, save_image
 from course_lib.losses.style import gram_matrix
-from course_lib.pretrained.vgg import VGGFeatures
+from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures
 from course_lib.samples import sample_image, sample_names
 
 if TYPE_CHECKING:
     from course_lib.evaluation import metrics as metrics
+    from course_lib.networks import layers as layers
     from course_lib.teaching import (
         assignments as assignments,
     )
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "layers": "networks",
     "metrics": "evaluation",
     **dict.fromkeys(
         ("assignments", "checks", "claims", "figures", "grading", "interactive", "microscope", "records", "widgets"),
@@ -57,6 +59,8 @@ _LAZY = {
 }
 
 __all__ = [
+    "CONTENT_LAYER",
+    "STYLE_LAYERS",
     "VGGFeatures",
     "center_crop",
     "gram_matrix",
