@@ -15,7 +15,7 @@ from course_lib.images import ImageError, check_writable, load_image, save_image
 from course_lib.methods import johnson
 from course_lib.runtime import Progress
 from course_lib.samples import sample_image, sample_names
-from course_lib.training.loop import CheckpointError
+from course_lib.training.checkpoints import CheckpointError
 
 _PREVIEW_SIZE = 512
 _TRAINING = ("steps", "size", "batch", "style_weight", "device", "seed")

@@ -270,8 +270,8 @@ def first_image(
             shapes = f"{tuple(initial.shape)} and {tuple(content.shape)}"
             raise ValueError(f"the initial image must have the size of the content image, got {shapes}")
         return initial.to(device, torch.float32).clone()
-    styles = [style] if style is None or isinstance(style, Tensor) else list(style)
-    frames = [None if image is None else image.to(device, torch.float32) for image in (content, styles[0])]
+    first_style = style if style is None or isinstance(style, Tensor) else next(iter(style), None)
+    frames = [None if image is None else image.to(device, torch.float32) for image in (content, first_style)]
     return start_image(
         config.start, *frames, noise_width=config.noise_width, noise_ratio=config.noise_ratio, seed=config.seed
     )

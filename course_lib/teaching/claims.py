@@ -74,9 +74,16 @@ def load() -> dict[str, Claim]:
     """All claims by id, in the order of the file.
 
     Raises:
-        ClaimError: a row has an unknown or invalid field.
+        ClaimError: there is no list, or a row has an unknown or invalid field.
     """
-    rows: Mapping[str, Mapping[str, Any]] = yaml.safe_load(claims_file().read_text(encoding="utf-8"))
+    try:
+        text = claims_file().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ClaimError(
+            f"the list of claims {claims_file()} could not be read; install course_lib again, or set COURSE_LIB_DATA "
+            "to the folder `data` of a clone of the repository"
+        ) from error
+    rows: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)
     try:
         return {name: Claim(id=name, **row) for name, row in rows.items()}
     except TypeError as error:

@@ -29,13 +29,11 @@ from torch.utils.data import IterableDataset
 from course_lib import runtime
 from course_lib.cuda_graphs import CapturedStep
 from course_lib.training import batches, checkpoints
-from course_lib.training.checkpoints import CheckpointError, RunState
+from course_lib.training.checkpoints import RunState
 from course_lib.training.distributed import Group
 from course_lib.training.finite_guard import FiniteGuard
 from course_lib.training.optimizers import Optimizers, adam, learning_rates, set_learning_rates
 from course_lib.training.schedules import Schedule, constant
-
-__all__ = ["CheckpointError", "Fit", "Learner", "Minimizer", "fit", "seconds_a_step"]
 
 _SAVE_EVERY = {"cpu": 100}  # steps between two checkpoints; on an accelerator 5,000: a step is shorter than a write
 

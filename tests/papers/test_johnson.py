@@ -20,7 +20,7 @@ from course_lib.methods.johnson import Config, Model, load, save, train
 from course_lib.networks import layers
 from course_lib.networks.layers import ResidualBlock
 from course_lib.training.batches import order
-from course_lib.training.loop import CheckpointError
+from course_lib.training.checkpoints import CheckpointError
 
 TINY = {
     "num_steps": 2, "batch_size": 2, "image_size": 32, "style_size": 32, "width": 0.25, "num_blocks": 1,

@@ -7,7 +7,7 @@ import torch
 
 from course_lib.data.facades import CLASSES
 from course_lib.evaluation.segmenter import Segmenter, find_classes, pixel_accuracy, train_segmenter
-from course_lib.training.loop import CheckpointError
+from course_lib.training.checkpoints import CheckpointError
 
 NAMES = [*CLASSES]
 COLORS = torch.tensor([*CLASSES.values()]) / 255

@@ -8,7 +8,8 @@ from test_loop import Pictures, look_every, loss, network, same, terms_of
 from torch import nn
 
 from course_lib.training import loop
-from course_lib.training.loop import CheckpointError, Minimizer
+from course_lib.training.checkpoints import CheckpointError
+from course_lib.training.loop import Minimizer
 from course_lib.training.schedules import constant, inverse_decay, linear_to_zero
 
 NAMES = ("error", "size")

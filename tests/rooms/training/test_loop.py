@@ -18,7 +18,8 @@ from torch.utils.data import Dataset, IterableDataset
 
 from course_lib import runtime
 from course_lib.training import batches, loop
-from course_lib.training.loop import CheckpointError, Minimizer
+from course_lib.training.checkpoints import CheckpointError
+from course_lib.training.loop import Minimizer
 from course_lib.training.schedules import linear_to_zero
 
 NAMES = ("error", "size")

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from course_lib.data.crops import Crops
-from course_lib.training.loop import CheckpointError, Minimizer
+from course_lib.training.checkpoints import CheckpointError
+from course_lib.training.loop import Minimizer
 from course_lib.training.run import train_and_summarize
 from course_lib.training.schedules import inverse_decay
 
