@@ -157,6 +157,21 @@ def inference(
             module.training = training
 
 
+@contextmanager
+def with_gradients() -> Iterator[None]:
+    """Inside the ``with``, autograd works, even within `torch.no_grad` or `torch.inference_mode`; also a decorator.
+
+    What optimizes or trains needs gradients, whatever its caller has switched off.
+
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> with torch.inference_mode(), with_gradients():
+    ...     torch.autograd.grad(3 * x, x)
+    (tensor([3.]),)
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
 def available_memory(device: torch.device) -> int | None:
     """Free memory on `device` in bytes; None if it cannot be determined.
 

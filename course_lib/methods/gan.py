@@ -219,6 +219,7 @@ class _Packed:
         return torch.cat((x, self.labels[places][..., None]), 2).unbind()
 
 
+@runtime.with_gradients()
 def train(
     data: Any,
     config: Config | None = None,

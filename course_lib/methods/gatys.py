@@ -110,6 +110,7 @@ class Result:
     extra: dict[str, object] = field(default_factory=dict)  # device, precision, source of the weights
 
 
+@runtime.with_gradients()
 def stylize(
     content: Tensor | None,
     style: Tensor | Sequence[Tensor] | None,
@@ -269,9 +270,9 @@ def first_image(
         if content is not None and initial.shape != content.shape:
             shapes = f"{tuple(initial.shape)} and {tuple(content.shape)}"
             raise ValueError(f"the initial image must have the size of the content image, got {shapes}")
-        return initial.to(device, torch.float32).clone()
+        return initial.detach().to(device, torch.float32).clone()
     first_style = style if style is None or isinstance(style, Tensor) else next(iter(style), None)
-    frames = [None if image is None else image.to(device, torch.float32) for image in (content, first_style)]
+    frames = [None if image is None else image.detach().to(device, torch.float32) for image in (content, first_style)]
     return start_image(
         config.start, *frames, noise_width=config.noise_width, noise_ratio=config.noise_ratio, seed=config.seed
     )

@@ -159,6 +159,7 @@ def objective(style: Tensor, config: Config) -> PerceptualLoss:
     return loss
 
 
+@runtime.with_gradients()
 def train(
     style: Tensor,
     photos: str | Path | Sequence[Tensor] | Dataset[Tensor] | None = None,

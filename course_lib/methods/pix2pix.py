@@ -201,6 +201,7 @@ def train_step(players: Players, real_A: Tensor, real_B: Tensor) -> tuple[dict[s
     return losses, fake_B
 
 
+@runtime.with_gradients()
 def train(
     pairs: Any,
     config: Config | None = None,

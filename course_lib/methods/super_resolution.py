@@ -168,6 +168,7 @@ def reduce(image: Tensor, factor: int, blur: float = 0.0) -> Tensor:
     return resample(image, height // factor, width // factor)
 
 
+@runtime.with_gradients()
 def train(
     photos: str | Path | Sequence[Tensor] | Dataset[Tensor] | None = None,
     config: Config | None = None,

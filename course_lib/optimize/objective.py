@@ -17,6 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from course_lib import runtime
+
 
 class Part(Protocol):
     """One or more weighted terms of a picture."""
@@ -66,8 +68,8 @@ class Term:
     def with_gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
         if self.gradient is not None:
             return self(image).detach(), self.weight * self.gradient(image)
-        with torch.enable_grad():
-            x = image.detach().requires_grad_(True)
+        with runtime.with_gradients():
+            x = _unknown(image)
             term = self(x)
             (slope,) = torch.autograd.grad(term.sum(), x)
         return term.detach(), slope
@@ -114,9 +116,15 @@ class Objective:
 
         The values add up to the loss, the gradients to its gradient. Costs one backward pass for each term.
         """
-        x = image.detach().clone().requires_grad_(True)
         separate = {}
-        for name, term in zip(self.names, self(x).unbind(), strict=True):
-            (gradient,) = torch.autograd.grad(term, x, retain_graph=True)
-            separate[name] = (term.item(), gradient.cpu())
+        with runtime.with_gradients():
+            x = _unknown(image)
+            for name, term in zip(self.names, self(x).unbind(), strict=True):
+                (gradient,) = torch.autograd.grad(term, x, retain_graph=True)
+                separate[name] = (term.item(), gradient.cpu())
         return separate
+
+
+def _unknown(image: Tensor) -> Tensor:
+    """The picture as an unknown of its own, also where it was made in `torch.inference_mode`."""
+    return image.detach().clone().requires_grad_(True)

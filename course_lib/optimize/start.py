@@ -30,7 +30,7 @@ def check_image(name: str, image: Tensor) -> None:
         raise ValueError(f"the {name} image must have shape (1, 3, H, W), no side of it 0, got {shape}")
     if not image.is_floating_point():
         raise ValueError(f"the {name} image must be floats in [0, 1], got {image.dtype}; use image.float() / 255")
-    low, high = float(image.min()), float(image.max())
+    low, high = (value.item() for value in image.detach().aminmax())
     if not (low >= -1e-3 and high <= 1 + 1e-3):  # also false for NaN
         raise ValueError(
             f"the {name} image must lie in [0, 1], got [{low:.4g}, {high:.4g}]; "

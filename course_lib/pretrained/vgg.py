@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.pretrained import weights as weights_room
-from course_lib.runtime import seeded_generator
+from course_lib.runtime import seeded_generator, with_gradients
 
 _CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _CHANNELS = (64, 128, 256, 512, 512)
@@ -347,6 +347,7 @@ def _fuses(device: torch.device, precision: torch.dtype, channels_in: int, chann
 
 
 @lru_cache(maxsize=4)
+@with_gradients()  # a network made in inference mode could never be differentiated afterwards
 def cached_network(
     arch: str,
     layers: tuple[str, ...],

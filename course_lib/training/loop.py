@@ -114,6 +114,7 @@ class Minimizer:
         return torch.stack(rows).mean(0), None if shown is None else shown.detach()
 
 
+@runtime.with_gradients()
 def fit(
     learner: Learner,
     dataset: Any,

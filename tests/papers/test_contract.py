@@ -125,6 +125,13 @@ def test_the_same_seed_gives_the_same_run(row: Row) -> None:
     assert not torch.equal(row.use(other).image, row.use(first).image)
 
 
+@pytest.mark.parametrize("switched_off", [torch.no_grad, torch.inference_mode])
+def test_training_works_where_the_caller_has_switched_gradients_off(row: Row, switched_off: Any) -> None:
+    with switched_off():
+        inside = row.train()  # its data are made in there, too
+    assert_same_run(inside, row.train())
+
+
 def test_callback_and_facts_report_every_step(row: Row) -> None:
     steps, losses, images = [], [], []
 

@@ -6,6 +6,7 @@ Most tests use a small random network, the last ones the real one.
 import dataclasses
 import math
 import warnings
+from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
 
@@ -19,7 +20,7 @@ from course_lib.methods import gatys
 from course_lib.methods.gatys import Config, stylize
 from course_lib.optimize.lbfgs import LBFGS
 from course_lib.optimize.objective import Objective
-from course_lib.pretrained.vgg import STYLE_LAYERS
+from course_lib.pretrained.vgg import STYLE_LAYERS, cached_network
 
 small = partial(Config, weights=None, precision="float32", device="cpu", num_steps=8)
 
@@ -254,6 +255,28 @@ def test_the_inputs_are_not_changed(content, style):
     stylize(content, style, small(), initial=content)
     assert torch.equal(content, copies[0])
     assert torch.equal(style, copies[1])
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("initial", [False, True])
+@pytest.mark.parametrize("switched_off", [nullcontext, torch.no_grad, torch.inference_mode])
+def test_gradients_of_the_caller_neither_matter_nor_arise(content, style, switched_off, initial, optimizer):
+    """Inside no_grad or inference mode, with pictures made there or that require gradients: the same picture."""
+    config = small(num_steps=3, optimizer=optimizer, tv_weight=1.0)
+    expected = gatys.stylize(content, style, config, initial=content if initial else None).image
+    cached_network.cache_clear()
+    with switched_off(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        inputs = [image.clone().requires_grad_(switched_off is nullcontext) for image in (content, style)]
+        result = gatys.stylize(*inputs, config, initial=inputs[0] if initial else None)
+        assert list(gatys.dissect(inputs[0], *inputs, config)) == [name for name in result.history if "/" in name] + [
+            "tv"
+        ]
+    assert not result.image.requires_grad
+    assert all(image.grad is None for image in inputs)
+    assert torch.equal(result.image, expected)
+    again = gatys.stylize(content, style, config, initial=content if initial else None).image
+    assert torch.equal(again, expected)  # what was cached inside is of use outside
 
 
 def test_an_initial_image_replaces_the_start(content, style, picture):

@@ -34,6 +34,19 @@ def test_a_term_by_hand():
     assert not terms.requires_grad
 
 
+@pytest.mark.parametrize("switched_off", [torch.no_grad, torch.inference_mode])
+def test_gradients_where_the_caller_has_switched_them_off(switched_off):
+    """Both by autograd: a term without a closed form, and every term alone. At x = t + 0.1: 2 · 0.1 each, weighted."""
+    with switched_off():
+        x = TARGET + 0.1  # in inference mode, a tensor that autograd refuses
+        terms, gradient = squares(2.0).with_gradient(x)
+        alone = Objective([squares(2.0), squares(1.0, "again")]).dissect(x)
+    assert terms.item() == pytest.approx(0.06, rel=1e-4)
+    torch.testing.assert_close(gradient, torch.full((1, 3, 1, 1), 0.4))
+    assert alone["distance"][0] == pytest.approx(0.06, rel=1e-4)
+    torch.testing.assert_close(alone["again"][1], torch.full((1, 3, 1, 1), 0.2))
+
+
 def test_a_closed_form_is_used_and_weighted():
     asked = []
 
