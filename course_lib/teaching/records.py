@@ -168,7 +168,7 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
     record.peak_memory_gb = _peak_memory_gb()
     record.device = device_name()
     record.versions = {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
-    record.commit = os.environ.get("COURSE_LIB_COMMIT") or _commit()  # set for a folder without git history
+    record.commit = commit()
     _write(record)
     _asked[name] = profile
 
@@ -319,7 +319,10 @@ def _peak_memory_gb() -> float | None:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9, 3)  # since the process started
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
+    """The present commit, ``-dirty`` after changes; ``COURSE_LIB_COMMIT`` says it for a folder without git."""
+    if named := os.environ.get("COURSE_LIB_COMMIT"):
+        return named
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty"],

@@ -5,7 +5,7 @@ import argparse
 import pytest
 import torch
 
-from benchmarks import engine, fast_style, sizes
+from benchmarks import engine, fast_style, measure, results, sizes
 from course_lib import sample_image
 from course_lib.data.crops import Crops
 from course_lib.methods import gatys, johnson
@@ -107,3 +107,47 @@ def test_the_fast_style_race_runs(real_network):
     medians = fast_style.race(argparse.Namespace(**settings, device="cpu", weights="default"))
     assert min(medians.values()) > 0
     assert medians["step ratio"] == pytest.approx(medians["plain step"] / medians["our step"])
+
+
+def test_a_row_says_how_many_times_as_fast_and_is_appended_with_its_device(tmp_path):
+    file = tmp_path / "results.jsonl"
+    results.save([results.Row("toy", "a", plain=3.0, ours=2.0, roofline=0.5)], torch.device("cpu"), file)
+    results.save([results.Row("toy", "b", 1.0, 1.0), results.Row("toy", "a", 4.0, 1.0)], torch.device("cpu"), file)
+    rows = results.read(file)
+    assert [(row.row, row.ratio) for row in rows] == [("a", 1.5), ("b", 1.0), ("a", 4.0)]  # nothing was overwritten
+    assert all(row.device and row.torch and row.day for row in rows)
+    assert [(row.row, row.ratio) for row in results.latest(rows)] == [("a", 4.0), ("b", 1.0)]
+
+
+def test_a_line_that_is_no_row_is_named(tmp_path):
+    file = tmp_path / "results.jsonl"
+    file.write_text('{"benchmark": "toy", "row": "a", "plain": 1, "ours": 1}\n{"benchmark": "toy"}\n')
+    with pytest.raises(ValueError, match=r"line 2 .* take it out"):
+        results.read(file)
+
+
+def test_the_table_is_what_the_results_say():
+    text = results.PAGE.read_text(encoding="utf-8")
+    assert results.table(results.read()) in text, "python -m benchmarks.results writes it anew"
+
+
+def test_operations_by_hand_and_the_roofline():
+    """A 3×3 convolution from 2 to 3 channels at 4×5 places: 9·2·3·20 multiplications and as many additions."""
+    conv, x = torch.nn.Conv2d(2, 3, 3, padding=1, bias=False), torch.rand(1, 2, 4, 5)
+    assert measure.operations(lambda: conv(x)) == 2 * 1080
+    machine = measure.Machine(rate=1000.0, bandwidth=100.0)
+    assert machine.share(4.32, operations=2160) == pytest.approx(0.5)
+    assert machine.share(4.0, operations=2160, traffic=400) == 1.0  # the slower of the two decides
+
+
+def test_turns_alternate_and_the_first_rounds_do_not_count(monkeypatch):
+    calls, now = [], [0.0]
+
+    def way(name, seconds):
+        calls.append(name)
+        now[0] += seconds[calls.count(name) - 1]
+
+    monkeypatch.setattr(measure, "clock", lambda device: now[0])
+    ways = {"a": lambda: way("a", [9, 1, 2, 3]), "b": lambda: way("b", [9, 5, 5, 8])}
+    assert measure.in_turns(ways, torch.device("cpu"), rounds=3, warm_up=1) == {"a": 2, "b": 5}
+    assert calls == ["a", "b"] * 4

@@ -284,7 +284,7 @@ def test_without_git_there_is_no_commit(monkeypatch):
         raise FileNotFoundError("git")
 
     monkeypatch.setattr(subprocess, "run", no_git)
-    assert records._commit() is None
+    assert records.commit() is None
 
 
 def test_the_folder_is_the_repositorys():
