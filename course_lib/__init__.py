@@ -8,6 +8,12 @@ first asked for: ``import course_lib`` loads no matplotlib.
 
 from __future__ import annotations
 
+import os
+
+# Before torch is loaded. OpenMP's threads wait for each other by spinning; when another program holds a core, they spin
+# until it is done: a step on two threads took five to eleven times as long. Passive threads sleep instead.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

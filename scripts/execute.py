@@ -179,9 +179,10 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
         else:
             mark.unlink(missing_ok=True)
             todo.append(path)
-    # Kernels that run at the same time share the cores; the environment passes both settings to them.
+    # Kernels that run at the same time share the cores; the environment passes these settings to them.
     threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(todo))))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see course_lib/__init__.py
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     if again:
         os.environ["COURSE_LIB_RECORDS"] = "again"  # see course_lib.teaching.records.missing

@@ -10,7 +10,7 @@ stamp=$venv/.installed
 
 stop() { printf 'make: %s\n' "$*" >&2; exit 1; }
 
-wanted=$(cat requirements.txt constraints.txt pyproject.toml | cksum)
+wanted=$(cat requirements.txt constraints.txt pyproject.toml scripts/install.sh | cksum)
 [ -x "$venv/bin/python" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
 
 # An environment somebody else made and filled (VENV=…) is used as it is.
@@ -73,5 +73,6 @@ if [ $rc -ne 0 ]; then
   tail -n 5 "$log" >&2
   stop "pip could not install requirements.txt; its last lines stand above, the whole story is in $log."
 fi
-"$venv/bin/python" -m ipykernel install --sys-prefix >>"$log" 2>&1 || stop "the notebook kernel could not be registered: $(tail -n 1 "$log")"
+# a notebook imports torch before course_lib, which would set this for its threads (see course_lib/__init__.py)
+"$venv/bin/python" -m ipykernel install --sys-prefix --env OMP_WAIT_POLICY PASSIVE >>"$log" 2>&1 || stop "the notebook kernel could not be registered: $(tail -n 1 "$log")"
 printf '%s\n' "$wanted" > "$stamp"

@@ -1,6 +1,9 @@
 """Device, seed, precision, threads, memory and progress."""
 
 import copy
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import psutil
@@ -153,6 +156,16 @@ def test_threads():
             use_threads(0)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="GNU OpenMP, which says how its threads wait")
+@pytest.mark.parametrize(("own", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_the_environment_says_otherwise(own, expected):
+    """OpenMP reads the variable once, when torch is loaded, and says here what it has understood."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_DISPLAY_ENV": "true"} | ({} if own is None else {"OMP_WAIT_POLICY": own})
+    done = subprocess.run([sys.executable, "-c", "import course_lib"], env=environment, capture_output=True, text=True)
+    assert f"OMP_WAIT_POLICY = '{expected}'" in done.stderr
 
 
 def test_progress_copies_the_picture_only_on_request():
