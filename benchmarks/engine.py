@@ -1,11 +1,12 @@
 """Our engine compared with a plain loop: same network, pictures, objective and number of evaluations, in one run.
 
-    python benchmarks/engine.py                    # 256 px, 200 evaluations
-    python benchmarks/engine.py --size 512 --record
+    python -m benchmarks.engine                    # 256 px, 200 evaluations: 8 minutes
+    python -m benchmarks.engine --size 512 --record
 
 The plain loop is what tutorials use: a float32 `nn.Sequential`, autograd, and `torch.optim.LBFGS` with its defaults.
 The participants take turns, one block of evaluations each, so that a slowdown of the machine affects all of them. Every
-picture is scored by the same objective in float64. `--record` stores the result for chapter 5.
+picture is scored by the same objective in float64. `--record` stores the result for chapter 5, `--save` appends the
+rows to `results.jsonl`.
 
 On a GPU, "float32" depends on settings: by default PyTorch uses TF32 for convolutions and float32 for matrix products.
 "plain" uses these defaults; the plain loop also runs with TF32 off and with TF32 everywhere, and ours also runs without
@@ -15,159 +16,51 @@ its CUDA graph.
 from __future__ import annotations
 
 import argparse
-import gc
-import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-import psutil
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from course_lib import VGGFeatures, runtime, sample_image
+from benchmarks import results
+from benchmarks.measure import Machine, clock, in_turns
+from benchmarks.participants import BLOCK, CONTENT, STYLE, configs, pictures, settings_of
+from benchmarks.peak_memory import memory_needed
+from course_lib import VGGFeatures, runtime
 from course_lib.images import resize
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
-from course_lib.optimize.image import stepper
 from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, cached_network
 from course_lib.teaching import records
 
-BLOCK = 20  # evaluations in one turn: torch's max_iter
 SNAPSHOT = {"cpu": 2, "cuda": 10}  # evaluations between two pictures that can be scored
-CONTENT, STYLE = "eilean_donan", "great_wave"
-
-
-class Plain:
-    """The tutorials' loop. One `optimizer.step(closure)` is 20 evaluations."""
-
-    def __init__(self, content: Tensor, style: Tensor, start: Tensor, config: gatys.Config) -> None:
-        self.x, self.config = start.clone().requires_grad_(True), config
-        features = VGGFeatures(layers=(*STYLE_LAYERS, CONTENT_LAYER)).to(start.device)
-        self.mean, self.std = features.mean, features.std
-        layers: list[nn.Module] = []
-        for name in features.names:
-            if name.startswith("conv"):
-                conv = features.convs[name]
-                layers.append(conv.to(memory_format=torch.contiguous_format))
-            else:
-                layers.append(nn.ReLU() if name.startswith("relu") else nn.AvgPool2d(2))
-        self.network, self.names = nn.Sequential(*layers), features.names
-        with torch.no_grad():
-            self.content = self.features(content)[CONTENT_LAYER]
-            self.grams = {layer: self.gram(f) for layer, f in self.features(style).items() if layer in STYLE_LAYERS}
-        self.optimizer = torch.optim.LBFGS([self.x])
-        self.watch: Callable[[Tensor], None] = lambda x: None
-
-    def features(self, x: Tensor) -> dict[str, Tensor]:
-        x, features = (x - self.mean) / self.std, {}
-        for name, layer in zip(self.names, self.network, strict=True):
-            x = features[name] = layer(x)
-        return features
-
-    @staticmethod
-    def gram(features: Tensor) -> Tensor:
-        _, channels, height, width = features.shape
-        f = features.view(channels, height * width)
-        return f @ f.t() / (height * width)
-
-    def closure(self) -> Tensor:
-        self.watch(self.x)
-        self.optimizer.zero_grad()
-        features = self.features(self.x)
-        loss = self.config.content_weight * F.mse_loss(features[CONTENT_LAYER], self.content) / 2
-        for layer in STYLE_LAYERS:
-            loss = loss + self.config.style_weight / 5 * F.mse_loss(self.gram(features[layer]), self.grams[layer]) / 4
-        loss.backward()
-        return loss
-
-    def run(self) -> None:
-        self.optimizer.step(self.closure)
-
-
-class Ours:
-    """`gatys.stylize` in blocks."""
-
-    def __init__(self, content: Tensor, style: Tensor, start: Tensor, config: gatys.Config) -> None:
-        self.objective, self.x = gatys.objective(content, style, config), start.clone()
-        self.step = stepper(gatys.optimizer(self.x, config), self.objective.with_gradient, torch.zeros_like(self.x))
-        self.watch: Callable[[Tensor], None] = lambda x: None
-
-    def run(self) -> None:
-        for _ in range(BLOCK):
-            self.watch(self.x)
-            row = self.step()
-        row.tolist()  # waits for the device
-
-
-class OursWithoutGraph(Ours):
-    """The same without a CUDA graph: the host launches every operation."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.step.enabled = False
-
-
-@contextmanager
-def settings_of(name: str) -> Iterator[None]:
-    """Set PyTorch's TF32 switches for a participant, by its name, and restore them afterwards."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    kept = matmul.allow_tf32, cudnn.allow_tf32
-    try:
-        if "TF32 off" in name:
-            matmul.allow_tf32 = cudnn.allow_tf32 = False
-        if "TF32 everywhere" in name:
-            matmul.allow_tf32 = cudnn.allow_tf32 = True
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = kept
-
-
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def seconds_of(function: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
-    """The median duration of a call, without the first one."""
-    times = []
-    for _ in range(repeats + 1):
-        wait(device)
-        began = time.perf_counter()
-        function()
-        wait(device)
-        times.append(time.perf_counter() - began)
-    return median(times[1:])
 
 
 def machine(height: int, width: int, precision: torch.dtype, device: torch.device) -> dict[str, float]:
     """The speed of the machine: a matrix product in operations per second, and the seconds of the bare convolutions."""
-    side = 8192 if device.type == "cuda" else 2048  # a GPU needs a large one to be busy
-    a, b = (torch.rand(side, side, device=device).to(precision) for _ in range(2))
-    rate = 2 * side**3 / seconds_of(lambda: a @ b, device)
     network = VGGFeatures(layers=(*STYLE_LAYERS, CONTENT_LAYER), precision=precision).to(device)
-    alone, operations = 0.0, 0
+    alone: dict[str, Callable[[], object]] = {}
+    operations = 0
+    for name in network.names:
+        if name.startswith("pool"):
+            height, width = height // 2, width // 2
+        if not name.startswith("conv"):
+            continue
+        conv = network.convs[name]
+        shape = (1, conv.in_channels, height, width)
+        x = torch.rand(shape, device=device).to(precision, memory_format=torch.channels_last)
+        y = conv(x)
+        alone[f"{name} forward"] = lambda conv=conv, x=x: conv(x)
+        alone[f"{name} back"] = lambda conv=conv, y=y: F.conv_transpose2d(y, conv.weight, padding=1)
+        operations += 2 * 2 * conv.weight.numel() * height * width  # forward and back, multiply and add
     with torch.no_grad():
-        for name in network.names:
-            if name.startswith("pool"):
-                height, width = height // 2, width // 2
-            if not name.startswith("conv"):
-                continue
-            conv = network.convs[name]
-            shape = (1, conv.in_channels, height, width)
-            x = torch.rand(shape, device=device).to(precision, memory_format=torch.channels_last)
-            y = conv(x)
-            alone += seconds_of(lambda conv=conv, x=x: conv(x), device)
-            alone += seconds_of(lambda conv=conv, y=y: F.conv_transpose2d(y, conv.weight, padding=1), device)
-            operations += 2 * 2 * conv.weight.numel() * height * width  # forward and back, multiply and add
-    return {"matrix rate": rate, "convolutions": alone, "operations": operations}
+        bare = sum(in_turns({name: way}, device, rounds=5)[name] for name, way in alone.items())
+    rate = Machine.measured(precision, device).rate
+    return {"matrix rate": rate, "convolutions": bare, "operations": operations}
 
 
 def exact_loss(content: Tensor, style: Tensor, network: VGGFeatures) -> PerceptualLoss:
@@ -187,29 +80,6 @@ def score(image: Tensor, loss: PerceptualLoss) -> float:
     """The loss of one picture in float64."""
     with torch.no_grad():
         return float(loss(image.double()).sum())
-
-
-def peak_memory(which: str, size: int, device: str) -> float:
-    """GB that 40 evaluations add to the memory of a process of their own, which has run a small picture before."""
-    command = [sys.executable, __file__, "--memory-of", which, "--size", str(size), "--device", device]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
-
-
-def configs(seed: int, device: str) -> dict[str, tuple[type, gatys.Config]]:
-    same = {"seed": seed, "device": device}
-    participants = {
-        "plain": (Plain, gatys.Config(**same)),
-        "float32": (Ours, gatys.Config(**same, precision="float32")),
-        "Config()": (Ours, gatys.Config(**same)),
-        "Config.fast()": (Ours, replace(gatys.Config.fast(), **same)),
-    }
-    if runtime.pick_device(device).type == "cuda":
-        participants |= {
-            "plain, TF32 off": participants["plain"],
-            "plain, TF32 everywhere": participants["plain"],
-            "Config(), no graph": (OursWithoutGraph, participants["Config()"][1]),
-        }
-    return participants
 
 
 class Entry:
@@ -234,8 +104,7 @@ class Entry:
     def watch(self, x: Tensor) -> None:
         """Called before each evaluation."""
         if self.evaluations == self.first + 1:
-            wait(x.device)
-            self.began = time.perf_counter()
+            self.began = clock(x.device)
         if self.evaluations % self.every == 0:
             self.pictures.append(x.detach().clone())
         self.evaluations += 1
@@ -244,21 +113,12 @@ class Entry:
         self.first = self.evaluations
         with settings_of(self.name):
             self.runner.run()
-        wait(self.runner.x.device)
-        self.turns.append((time.perf_counter() - self.began) / (self.evaluations - self.first - 1))
+        self.turns.append((clock(self.runner.x.device) - self.began) / (self.evaluations - self.first - 1))
 
     @property
     def seconds(self) -> float:
         """Median duration of one evaluation."""
         return median(self.turns)
-
-
-def pictures(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
-    """Photograph and painting; the photograph's long side is `size`, with `square` both sides."""
-    square = getattr(options, "square", False)
-    return sample_image(CONTENT, (options.size, options.size) if square else options.size), sample_image(
-        STYLE, options.size
-    )
 
 
 def race(start: str, options: argparse.Namespace) -> dict[str, dict[str, float | int | None]]:
@@ -347,6 +207,26 @@ def measure(options: argparse.Namespace, starts: tuple[str, ...] = ("noise", "co
     return values
 
 
+def rows_of(values: dict[str, Any], size: int) -> list[results.Row]:
+    """What `measure` found, as rows of the table: an evaluation, and a run until it is where the plain loop ends."""
+    rows = []
+    for start in ("noise", "content"):
+        plain = values[start]["plain"]
+        for name, found in values[start].items():
+            if name.startswith("plain"):
+                continue
+            share = values["machine"]["operations"] / found["seconds"] / values["machine"]["matrix rate"]
+            same = share if name.startswith("Config") else None  # the rate is that of the configured precision
+            if start == "noise":
+                what = f"Gatys, an evaluation, {size} px, {name}"
+                rows.append(results.Row("engine", what, plain["seconds"], found["seconds"], same))
+            if (steps := found["evaluations to loss"]) is not None:
+                what = f"Gatys, from {start} to the plain loop's loss, {size} px, {name}"
+                until = plain["seconds"] * plain["evaluations to loss"]
+                rows.append(results.Row("engine", what, until, found["seconds"] * steps))
+    return rows
+
+
 def whole_runs(options: argparse.Namespace) -> dict[str, float]:
     """Seconds of two whole runs of `gatys.stylize`, one after the other, with loading and everything else included."""
     content, style = pictures(options)
@@ -360,39 +240,6 @@ def whole_runs(options: argparse.Namespace) -> dict[str, float]:
     return seconds
 
 
-def memory_needed(which: str, options: argparse.Namespace) -> float:
-    """Peak GB of a participant: as counted by the CUDA device, otherwise measured in a process of its own."""
-    device = runtime.pick_device(options.device)
-    if device.type == "cuda" or getattr(options, "in_process", False):
-        return memory_of(which, options)
-    return peak_memory(which, options.size, options.device)
-
-
-def memory_of(which: str, options: argparse.Namespace) -> float:
-    """Peak GB of two turns, beyond what the process holds after a small picture."""
-    kind, config = configs(options.seed, options.device)[which]
-    device = runtime.pick_device(options.device)
-    for size in (min(64, options.size), options.size):
-        content, style = pictures(argparse.Namespace(**{**vars(options), "size": size}))
-        gc.collect()  # an entry and its runner form a reference cycle
-        if size == options.size:
-            before = psutil.Process().memory_info().rss
-            if device.type == "cuda":
-                before = torch.cuda.memory_allocated()
-                torch.cuda.reset_peak_memory_stats()
-        entry = Entry(which, kind, content, style, config)
-        entry.runner.watch = lambda x: None
-        for _ in range(2):
-            entry.runner.run()
-    if device.type == "cuda":
-        return (torch.cuda.max_memory_allocated() - before) / 1e9
-    status = Path("/proc/self/status")
-    if not status.exists():  # on other systems a child's peak cannot be separated from its parent's
-        return float("nan")
-    peak = re.search(r"VmHWM:\s+(\d+)", status.read_text())
-    return (int(peak[1]) * 1024 - before) / 1e9
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="long side in pixels (default: 256)")
@@ -400,19 +247,18 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--record", action="store_true", help="store the result for chapter 5")
-    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    parser.add_argument("--save", action="store_true", help="append the rows to results.jsonl")
     options = parser.parse_args()
-    if options.memory_of:
-        print(memory_of(options.memory_of, options))
-        return
-    if not options.record:
-        measure(options)
-        return
-    command = f"python benchmarks/engine.py --size {options.size} --steps {options.steps} --record"
-    settings = {"size": options.size, "steps": options.steps, "content": CONTENT, "style": STYLE}
-    name = f"05_engine_{options.size}"
-    with records.run(name, profile="laptop", seed=options.seed, config=settings, command=command) as run:
-        run.values.update(measure(options))
+    if options.record:
+        command = f"python -m benchmarks.engine --size {options.size} --steps {options.steps} --record"
+        settings = {"size": options.size, "steps": options.steps, "content": CONTENT, "style": STYLE}
+        name = f"05_engine_{options.size}"
+        with records.run(name, profile="laptop", seed=options.seed, config=settings, command=command) as run:
+            run.values.update(values := measure(options))
+    else:
+        values = measure(options)
+    if options.save:
+        results.save(rows_of(values, options.size), runtime.pick_device(options.device))
 
 
 if __name__ == "__main__":

@@ -72,8 +72,8 @@ class Machine:
 
     @classmethod
     def measured(cls, precision: torch.dtype, device: torch.device) -> Machine:
-        """Measure it, in half a second."""
-        side, copied = (8192, 2**30) if device.type == "cuda" else (1024, 2**27)  # a GPU needs more to be busy
+        """Measure it, in a second or two."""
+        side, copied = (8192, 2**30) if device.type == "cuda" else (2048, 2**27)  # a GPU needs more to be busy
         a, b = (torch.rand(side, side, device=device).to(precision) for _ in range(2))
         source, target = (torch.rand(copied // 4, device=device) for _ in range(2))
         times = in_turns({"product": lambda: a @ b, "copy": lambda: target.copy_(source)}, device, rounds=5)

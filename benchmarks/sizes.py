@@ -1,7 +1,7 @@
 """Time and memory of an evaluation, by size, precision, optimizer and number of threads.
 
-    python benchmarks/sizes.py                     # 128 to 1024 px; about ten minutes on two cores
-    python benchmarks/sizes.py --record            # stores the result for chapter 5
+    python -m benchmarks.sizes                     # 128 to 1024 px; about ten minutes on two cores
+    python -m benchmarks.sizes --record            # stores the result for chapter 5
 
 For each size the participants take turns, one evaluation each. Peak memory is measured in a process of its own.
 """
@@ -9,22 +9,21 @@ For each size the participants take turns, one evaluation each. Peak memory is m
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import median
 from typing import Any
 
 import torch
 
-from benchmarks.engine import CONTENT, STYLE, Plain, memory_needed, wait
+from benchmarks.measure import in_turns
+from benchmarks.participants import CONTENT, STYLE, Plain
+from benchmarks.peak_memory import memory_needed
 from course_lib import runtime, sample_image
 from course_lib.methods import gatys
 from course_lib.optimize.image import stepper
 from course_lib.teaching import records
 
 SIZES = (128, 192, 256, 384, 512, 768, 1024)
-REPEATS, WARM_UP = 5, 4  # on a GPU, our fourth step captures the CUDA graph
 
 
 def evaluations(which: str, size: int, config: gatys.Config) -> Callable[[], object]:
@@ -39,19 +38,6 @@ def evaluations(which: str, size: int, config: gatys.Config) -> Callable[[], obj
     return stepper(gatys.optimizer(start, config), objective.with_gradient, torch.zeros_like(start))
 
 
-def in_turns(steps: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
-    """The median seconds of each step. Every round runs each of them once; the first rounds do not count."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(REPEATS + WARM_UP):
-        for name, step in steps.items():
-            wait(device)
-            began = time.perf_counter()
-            step()
-            wait(device)
-            times[name].append(time.perf_counter() - began)
-    return {name: median(seconds[WARM_UP:]) for name, seconds in times.items()}
-
-
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     device = runtime.pick_device(options.device)
     usual = gatys.Config(device=options.device)
@@ -63,7 +49,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
     values: dict[str, Any] = {"pixels": [], "seconds": {name: [] for name in kinds}, "memory": [], "predicted": []}
     for size in options.sizes:
-        measured = in_turns({name: evaluations(name, size, config) for name, config in kinds.items()}, device)
+        measured = in_turns({name: evaluations(name, size, config) for name, config in kinds.items()}, device, rounds=5)
         height, width = sample_image(CONTENT, size).shape[-2:]
         values["pixels"].append(height * width)
         for name, seconds in measured.items():
@@ -81,7 +67,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         values["threads"], threaded = {}, min(256, max(options.sizes))
         for count in range(1, runtime.use_threads() + 1):
             torch.set_num_threads(count)
-            values["threads"][str(count)] = in_turns({"ours": evaluations("ours", threaded, usual)}, device)["ours"]
+            step = evaluations("ours", threaded, usual)
+            values["threads"][str(count)] = in_turns({"ours": step}, device, rounds=5)["ours"]
         print(f"seconds at {threaded} px by threads:", values["threads"])
     return values
 
@@ -96,7 +83,7 @@ def main() -> None:
         measure(options)
         return
     settings = {"sizes": list(options.sizes), "content": CONTENT, "style": STYLE}
-    command = "python benchmarks/sizes.py --record"
+    command = "python -m benchmarks.sizes --record"
     with records.run("05_sizes", profile="laptop", seed=0, config=settings, command=command) as run:
         run.values.update(measure(options))
 

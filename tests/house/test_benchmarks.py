@@ -5,7 +5,7 @@ import argparse
 import pytest
 import torch
 
-from benchmarks import engine, fast_style, measure, results, sizes
+from benchmarks import engine, fast_style, measure, participants, results, sizes
 from course_lib import sample_image
 from course_lib.data.crops import Crops
 from course_lib.methods import gatys, johnson
@@ -14,7 +14,7 @@ from course_lib.training.batches import order
 
 @pytest.fixture
 def options():
-    return argparse.Namespace(size=64, steps=engine.BLOCK, seed=0, device="cpu", sizes=(64,))
+    return argparse.Namespace(size=64, steps=participants.BLOCK, seed=0, device="cpu", sizes=(64,))
 
 
 @pytest.mark.slow
@@ -23,14 +23,14 @@ def test_all_participants_have_the_same_objective(real_network, options):
     real_network("vgg19", ("relu1_1",))
     rows = engine.race("content", options)
     assert set(rows) == {"plain", "float32", "Config()", "Config.fast()"}
-    content, style = sample_image(engine.CONTENT, 64), sample_image(engine.STYLE, 64)
+    content, style = sample_image(participants.CONTENT, 64), sample_image(participants.STYLE, 64)
     exact = real_network("vgg19", (*engine.STYLE_LAYERS, engine.CONTENT_LAYER), precision=torch.float64)
     first = engine.score(content, engine.exact_loss(content, style, exact))
     for name, row in rows.items():
         assert row["loss"] < 0.5 * first, name
         assert row["seconds"] > 0
     config = gatys.Config(device="cpu", precision="float32")
-    plain = engine.Plain(content, style, content, config)
+    plain = participants.Plain(content, style, content, config)
     assert plain.closure().item() == pytest.approx(first, rel=1e-4)
     ours = gatys.objective(content, style, config)
     assert ours.with_gradient(content)[0].sum().item() == pytest.approx(first, rel=1e-4)
@@ -49,7 +49,7 @@ def test_each_participant_runs_with_its_own_settings():
     before = cudnn.allow_tf32, matmul.allow_tf32
     seen = {}
     for name in ("plain", "plain, TF32 off", "plain, TF32 everywhere"):
-        with engine.settings_of(name):
+        with participants.settings_of(name):
             seen[name] = cudnn.allow_tf32, matmul.allow_tf32
     assert seen["plain"] == before
     assert seen["plain, TF32 off"] == (False, False)

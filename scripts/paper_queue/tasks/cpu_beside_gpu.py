@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.engine import CONTENT, STYLE, Entry, Ours, Plain
+from benchmarks.engine import Entry
+from benchmarks.participants import CONTENT, STYLE, Ours, Plain
 from course_lib import sample_image
 from course_lib.methods import gatys
 from scripts.paper_queue.items import Job
