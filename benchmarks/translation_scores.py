@@ -1,8 +1,8 @@
 """Isola et al. 2017, Tables 1 to 3 and Figure 5, at a small scale: losses, patch sizes and skip connections.
 
-    python benchmarks/translation_scores.py FOLDER                 # a folder with facades256/train and facades256/test
-    python benchmarks/translation_scores.py FOLDER --share 1/2     # every second run; another process does the rest
-    python benchmarks/translation_scores.py FOLDER --record        # all runs that are missing, then the record
+    python -m benchmarks.translation_scores FOLDER                 # a folder with facades256/train and facades256/test
+    python -m benchmarks.translation_scores FOLDER --share 1/2     # every second run; another process does the rest
+    python -m benchmarks.translation_scores FOLDER --record        # all runs that are missing, then the record
 
 Every run trains pix2pix on 400 pairs of labels and photographs and is scored on 100 others: a segmenter, trained on
 445 further photographs, predicts the labels of the generated pictures, and the score is the fraction of pixels that it
@@ -206,7 +206,7 @@ def main() -> int:
         if not file_of(name, seed, LAPTOP).exists():
             make(name, seed, options.folder)
     if options.record:
-        command = "python benchmarks/translation_scores.py FOLDER --record"
+        command = "python -m benchmarks.translation_scores FOLDER --record"
         settings = asdict(config_of("L1+cGAN", 0)) | {"trained": TRAINED, "tested": LAPTOP.tested}
         with records.run("09_scores", profile="laptop", seed=0, config=settings, command=command) as run:
             store(run, options.folder, range(options.seeds))

@@ -1,7 +1,7 @@
 """The page that paints in the browser: its speed compared with PyTorch, and the error from weights of eight bits.
 
-    make html && python benchmarks/try_it.py               # opens the built book in Chromium; three minutes
-    python benchmarks/try_it.py --record                   # stores the result for the page itself
+    make html && python -m benchmarks.try_it               # opens the built book in Chromium; three minutes
+    python -m benchmarks.try_it --record                   # stores the result for the page itself
 
 Page and PyTorch take turns, with one thread each. Decibels are the PSNR of PyTorch's output with rounded filters,
 against its output with the package's filters; the tests check that the page computes the same.
@@ -209,7 +209,7 @@ def main() -> int:
             print(f"{name}: {value}")
         return 0
     settings = {"size": options.size, "rounds": options.rounds, "repeats": options.repeats}
-    command = "python benchmarks/try_it.py --record"
+    command = "python -m benchmarks.try_it --record"
     torch.set_num_threads(1)
     with records.run("try_it", profile="laptop", seed=0, config=settings, command=command) as run:
         run.values |= race(options)

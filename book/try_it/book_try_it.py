@@ -200,7 +200,7 @@ class Times(Directive):
         self.state.document.settings.env.note_dependency(str(RECORD))
         known, stored = facts(), record()
         if not known:
-            text = "Nothing was measured yet: <code>python benchmarks/try_it.py --record</code> does it."
+            text = "Nothing was measured yet: <code>python -m benchmarks.try_it --record</code> does it."
             return [nodes.raw("", f"<p>{text}</p>", format="html")]
         rows = [(f"a painter, {size} px", size) for size in ("256", "512", "1024")]
         rows.append((f"from sketch to street, {SKETCH_SIDE} px", "sketch"))

@@ -55,9 +55,11 @@ def test_every_record_is_made_by_the_command_it_names():
         name = path.parent.name
         command = records.load(name).command
         # older records name a script by its file, which was a page's neighbor then
-        script = re.match(r"python (?:-m scripts\.|book/|benchmarks/)(\w+)(?:\.py)?(?: (\d\d))?", command)
+        script = re.match(
+            r"python (?:-m (?:scripts|benchmarks)\.|book/|benchmarks/)(\w+)(?:\.py)?(?: (\d\d))?", command
+        )
         assert script, command
-        folder = "benchmarks" if "benchmarks/" in command else "scripts"
+        folder = "benchmarks" if re.match(r"python (-m )?benchmarks", command) else "scripts"
         source = NOTEBOOKS[script[2]] if script[2] else ROOT / folder / f"{script[1]}.py"
         text = source.read_text(encoding="utf-8")
         assert "records.run(" in text, command
