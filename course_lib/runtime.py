@@ -18,6 +18,8 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from course_lib.cuda_graphs import CapturedStep
+
 _GROUP = Path("/sys/fs/cgroup")  # a container may be given less memory than the machine has
 DEVICES = ("auto", "cuda", "mps", "xpu", "cpu")
 
@@ -114,18 +116,22 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def inference(
-    network: nn.Module, *, device: str = "auto", precision: str = "float32"
-) -> Iterator[Callable[..., Tensor]]:
+    network: nn.Module, *, device: str = "auto", precision: str = "float32",
+    layout: torch.memory_format = torch.channels_last, repeats: bool = False,
+) -> Iterator[Callable[..., Tensor]]:  # fmt: skip
     """Inside the ``with``, a function that computes ``network(*tensors)`` without gradients.
 
-    It takes tensors from any device and returns the result on the CPU. The network moves to `device`, channels-last in
-    memory, and is in evaluation mode: no dropout, and the statistics collected in training. Afterwards every module is
-    in the mode that it was in before.
+    It takes tensors from any device and returns the result on the CPU. The network moves to `device` and is in
+    evaluation mode: no dropout, and the statistics collected in training. Afterwards every module is in the mode that
+    it was in before. Weights are converted to a lower precision once, at their first use.
 
     Args:
         network: one tensor out; None among its arguments is passed on.
         device: as for `pick_device`.
         precision: of the convolutions, as for `pick_precision`.
+        layout: of the network and the tensors in memory.
+        repeats: nothing in the network changes inside the ``with``. On CUDA, the fourth call with tensors of one shape
+            is then captured, and later ones replay it (`course_lib.cuda_graphs`): for tiles, frames and batches.
 
     >>> network = nn.Sequential(nn.Dropout(0.5), nn.Identity())
     >>> with inference(network, device="cpu") as run:
@@ -134,27 +140,48 @@ def inference(
     """
     place = pick_device(device)
     dtype = pick_precision(precision, place)
-    network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(place, memory_format=layout)  # type: ignore[call-overload]
     modes = [(module, module.training) for module in network.modules()]
+    steps: dict[tuple[torch.Size, ...], CapturedStep] = {}
 
     def moved(x: Tensor | None) -> Tensor | None:
         if x is None:
             return None
         x = x.to(place)
-        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+        return x.contiguous(memory_format=layout) if x.ndim == 4 else x
+
+    def compute(*tensors: Tensor | None) -> Tensor:
+        with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+            result: Tensor = network(*tensors)
+        return result
 
     def run(*tensors: Tensor | None) -> Tensor:
-        with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
-            result: Tensor = network(*map(moved, tensors))
-        return result.cpu()
+        inputs = [moved(x) for x in tensors]
+        given = [x for x in inputs if x is not None]
+        if not repeats or len(given) < len(inputs):
+            return compute(*inputs).cpu()
+        step = steps.setdefault(tuple(x.shape for x in given), CapturedStep(compute, place))
+        result: Tensor = step(*given)
+        return result.to("cpu", copy=step.replay is not None)  # a replay overwrites the result of the one before
 
     try:
         network.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), _casts_kept():
             yield run
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def _casts_kept() -> Iterator[None]:
+    """Inside the ``with``, autocast keeps the weights that it has converted, from one of its contexts to the next."""
+    torch.autocast_increment_nesting()  # it drops them where the number of contexts falls to zero
+    try:
+        yield
+    finally:
+        if torch.autocast_decrement_nesting() == 0:
+            torch.clear_autocast_cache()
 
 
 @contextmanager

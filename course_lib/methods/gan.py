@@ -294,7 +294,7 @@ def generate(
         raise ValueError(f"expected noise (N, {size}) with N of at least 1, got {tuple(noise.shape)}")
     wanted = _check_labels(labels, len(noise), model.config)
     began, made = time.perf_counter(), []
-    with runtime.inference(model.network, device=device) as run:
+    with runtime.inference(model.network, device=device, repeats=True) as run:
         for rows in torch.arange(len(noise)).split(256 if model.config.image_size else 65_536):
             made.append(run(noise[rows], None if wanted is None else wanted[rows]))
     return Result(torch.cat(made), {"seconds": [time.perf_counter() - began]})

@@ -12,7 +12,7 @@ features by C·H·W.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -299,16 +299,21 @@ def stylize(
         if tile is None or max(content.shape[-2:]) <= tile + 2 * model.network.halo:
             image = run(content)
         else:
-            image = torch.cat([_paint_in_tiles(run, model.network, one[None], tile) for one in content])
+            parts = [_paint_in_tiles(model.network, one, tile, device, precision) for one in content.split(1)]
+            image = torch.cat(parts)
     return Result(image, {"seconds": [time.perf_counter() - began]})
 
 
-def _paint_in_tiles(run: Callable[[Tensor], Tensor], network: TransformerNet, content: Tensor, tile: int) -> Tensor:
+def _paint_in_tiles(network: TransformerNet, content: Tensor, tile: int, device: str, precision: str) -> Tensor:
+    """Paint one picture, inside a `runtime.inference`; each picture has statistics of its own, so it begins another."""
     long, short = max(content.shape[-2:]), min(content.shape[-2:])
     side = max(2 * tile, -(-8 * long // short))  # long side of the smaller copy, whose short side keeps at least 8 px
     whole = content if long <= side else resize(content, side)
     place = next(network.parameters()).device
-    with layers.held_statistics(network, whole.to(place)):
+    with (
+        layers.held_statistics(network, whole.to(place)),
+        runtime.inference(network, device=device, precision=precision, repeats=True) as run,
+    ):
         return tiles.by_tiles(run, content, tile=tile, halo=network.halo, multiple=4)
 
 

@@ -259,7 +259,7 @@ def train(
             D.load_state_dict(start.discriminator.state_dict())
     for network in (G, D):
         if network is not None:
-            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(device, memory_format=_layout(device))  # type: ignore[call-overload]
     learner = Players(config, G, D, runtime.pick_precision(config.precision, device))
     if callback is not None and preview is not None:
         callback = _showing(preview, learner, callback)
@@ -306,7 +306,9 @@ def translate(
     began, translated = time.perf_counter(), []
     together = model.config.batch_size if model.config.norm == "batch" else 1
     as_trained = layers.batch_statistics if test_mode == "batch_statistics" else nullcontext
-    with runtime.inference(model.network, device=device, precision=precision) as run, as_trained(model.network):
+    layout = _layout(runtime.pick_device(device))
+    inference = runtime.inference(model.network, device=device, precision=precision, layout=layout, repeats=True)
+    with inference as run, as_trained(model.network):
         for batch in images.split(together):
             with runtime.seeded(seed, runtime.pick_device(device)):
                 translated.append(run(batch))
@@ -314,6 +316,11 @@ def translate(
     if model.config.aspect_ratio != 1:
         image = resize(image, (image.shape[-2], max(1, round(image.shape[-1] * model.config.aspect_ratio))))
     return Result(image, {"seconds": [time.perf_counter() - began]})
+
+
+def _layout(device: torch.device) -> torch.memory_format:
+    """Of the networks' memory: a CPU is slow at transposed convolutions, and at large filters, in channels-last."""
+    return torch.contiguous_format if device.type == "cpu" else torch.channels_last
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:

@@ -265,7 +265,7 @@ def upscale(
     """
     check_pictures(image)
     began = time.perf_counter()
-    with runtime.inference(model.network, device=device, precision=precision) as run:
+    with runtime.inference(model.network, device=device, precision=precision, repeats=True) as run:
         if model.config.norm == "instance":  # its statistics are those of the whole picture
             enlarged = run(image)
         else:

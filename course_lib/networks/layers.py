@@ -13,13 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.networks import instance_norm
+from course_lib.networks.convolutions import ReflectedConv, ResizeConv
+
 NORMS = ("instance", "batch", "none")
 UPSAMPLINGS = ("resize", "transposed")
-
-
-def reflected_conv(channels_in: int, channels_out: int, kernel: int, *, stride: int = 1) -> nn.Conv2d:
-    """A convolution whose borders are reflected: (N, C, H, W) → (N, C', ⌈H/stride⌉, ⌈W/stride⌉)."""
-    return nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, padding_mode="reflect")
 
 
 class InstanceNorm(nn.InstanceNorm2d):
@@ -41,10 +39,26 @@ class InstanceNorm(nn.InstanceNorm2d):
             self.held = wide.mean((0, 2, 3)), wide.var((0, 2, 3), correction=0)
         elif self.held is not None:
             return F.batch_norm(x, *self.held, self.weight, self.bias, training=False, eps=self.eps)
+        if instance_norm.suits(x):
+            return instance_norm.normalized(x, self.weight, self.bias, self.eps)
         y: Tensor = super().forward(x)
         if len(x) == 1 and y.requires_grad:  # on a CPU, torch's backward is wrong for one channels-last gradient
             y.register_hook(lambda gradient: gradient.contiguous())
         return y
+
+
+class Dropout(nn.Dropout):
+    """Dropout whose zeros, on a CPU, are drawn in the order of channels-last memory, whatever the layout of its input.
+
+    So a seed means the same zeros in every layout.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or x.device.type != "cpu" or x.ndim != 4:
+            return super().forward(x)
+        kept = torch.empty_like(x, memory_format=torch.channels_last).bernoulli_(1 - self.p).div_(1 - self.p)
+        layout = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+        return x * kept.contiguous(memory_format=layout)
 
 
 @contextmanager
@@ -155,7 +169,7 @@ def upsampling(kind: str, channels_in: int, channels_out: int) -> nn.Module:
         ValueError: an unknown kind.
     """
     if kind == "resize":
-        return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), reflected_conv(channels_in, channels_out, 3))
+        return ResizeConv(channels_in, channels_out)
     if kind == "transposed":
         return nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1)
     raise ValueError(f"unknown upsampling {kind!r}; use one of {', '.join(UPSAMPLINGS)}")
@@ -172,10 +186,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            reflected_conv(channels, channels, 3),
+            ReflectedConv(channels, channels, 3),
             norm_layer(norm, channels),
             nn.ReLU(inplace=True),
-            reflected_conv(channels, channels, 3),
+            ReflectedConv(channels, channels, 3),
             norm_layer(norm, channels),
         )
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from course_lib.images import resample
 from course_lib.networks import layers
-from course_lib.networks.layers import ResidualBlock, norm_layer, reflected_conv
+from course_lib.networks.convolutions import ReflectedConv
+from course_lib.networks.layers import ResidualBlock, norm_layer
 
 HALO = 24  # input pixels: with four blocks, an output pixel depends on inputs at most this far away; see `halo`
 FACTORS = (2, 4, 8)
@@ -56,14 +57,14 @@ class SuperResolutionNet(nn.Module):
         self.factor, self.skip = factor, skip
         self.halo = HALO + 2 * (num_blocks - 4)  # two 3×3 convolutions per block
         channels = max(1, round(64 * width))
-        self.enter = nn.Sequential(reflected_conv(3, channels, 9), norm_layer(norm, channels), nn.ReLU(inplace=True))
+        self.enter = nn.Sequential(ReflectedConv(3, channels, 9), norm_layer(norm, channels), nn.ReLU(inplace=True))
         self.blocks = nn.Sequential(*(ResidualBlock(channels, norm) for _ in range(num_blocks)))
         ups: list[nn.Module] = []
         for _ in range(factor.bit_length() - 1):
             up = layers.upsampling(upsampling, channels, channels)
             ups += [up, norm_layer(norm, channels), nn.ReLU(inplace=True)]
         self.up = nn.Sequential(*ups)
-        self.leave = reflected_conv(channels, 3, 9)
+        self.leave = ReflectedConv(channels, 3, 9)
         if skip:  # so that training starts from bicubic interpolation
             nn.init.zeros_(self.leave.weight)
             assert self.leave.bias is not None

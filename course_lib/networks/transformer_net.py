@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.networks import layers
-from course_lib.networks.layers import ResidualBlock, norm_layer, reflected_conv
+from course_lib.networks.convolutions import ReflectedConv
+from course_lib.networks.layers import ResidualBlock, norm_layer
 
 HALO = 64  # pixels: with five blocks, an output pixel depends on inputs at most this far away; see `halo`
 _SMALLEST = 8  # pixels: the quarter-size feature maps must be large enough to be reflected by one pixel
@@ -46,16 +47,16 @@ class TransformerNet(nn.Module):
         self.halo = HALO + 8 * (num_blocks - 5)  # two 3×3 convolutions per block, at a quarter of the size
         c1, c2, c3 = (max(1, round(width * channels)) for channels in (32, 64, 128))
         self.down = nn.Sequential(
-            *_unit(reflected_conv(3, c1, 9), norm, c1),
-            *_unit(reflected_conv(c1, c2, 3, stride=2), norm, c2),
-            *_unit(reflected_conv(c2, c3, 3, stride=2), norm, c3),
+            *_unit(ReflectedConv(3, c1, 9), norm, c1),
+            *_unit(ReflectedConv(c1, c2, 3, stride=2), norm, c2),
+            *_unit(ReflectedConv(c2, c3, 3, stride=2), norm, c3),
         )
         self.blocks = nn.Sequential(*(ResidualBlock(c3, norm) for _ in range(num_blocks)))
         self.up = nn.Sequential(
             *_unit(layers.upsampling(upsampling, c3, c2), norm, c2),
             *_unit(layers.upsampling(upsampling, c2, c1), norm, c1),
         )
-        self.paint = reflected_conv(c1, 3, 9)
+        self.paint = ReflectedConv(c1, 3, 9)
 
     def forward(self, image: Tensor) -> Tensor:
         """Stylize a batch, (N, 3, H, W) in [0, 1] → the same shape and range.

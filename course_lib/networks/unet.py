@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from course_lib.networks.layers import norm_layer
+from course_lib.networks.convolutions import DoublingConv, HalvingConv
+from course_lib.networks.layers import Dropout, norm_layer
 
 
 class UNet(nn.Module):
@@ -53,14 +54,14 @@ class UNet(nn.Module):
         self.down = nn.ModuleList()
         for k, (before, after) in enumerate(zip([3, *channels], channels, strict=False)):
             layers: list[nn.Module] = [nn.LeakyReLU(0.2)] if k > 0 else []
-            layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False))
+            layers.append(HalvingConv(before, after))
             layers += [norm_layer(norm, after)] if 0 < k < depth - 1 else []
             self.down.append(nn.Sequential(*layers))
         self.up = nn.ModuleList()
         for k in range(1, depth):  # the k-th layer from the smallest size
             before, after = channels[-k] * (2 if skips and k > 1 else 1), channels[-k - 1]
-            layers = [nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)]
-            layers += [norm_layer(norm, after)] + ([nn.Dropout(0.5)] if k in dropout else [])
+            layers = [nn.ReLU(), DoublingConv(before, after)]
+            layers += [norm_layer(norm, after)] + ([Dropout(0.5)] if k in dropout else [])
             self.up.append(nn.Sequential(*layers))
         last = channels[0] * (2 if skips else 1)
         self.paint = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(last, 3, 4, stride=2, padding=1), nn.Tanh())

@@ -527,9 +527,7 @@ def test_a_long_strip_in_tiles(picture):
 
 def test_tiles_are_used_if_memory_is_short(picture, monkeypatch):
     monkeypatch.setattr(johnson.runtime, "available_memory", lambda device: 1000)
-    monkeypatch.setattr(
-        johnson, "_paint_in_tiles", lambda paint, network, content, tile: torch.full_like(content, tile)
-    )
+    monkeypatch.setattr(johnson, "_paint_in_tiles", lambda network, content, tile, *_: torch.full_like(content, tile))
     model = untrained()
     assert stylize(picture(10, 700, 1), model).image.max() == 512
     assert stylize(picture(10, 512 + 2 * model.network.halo, 1), model).image.max() <= 1  # one piece

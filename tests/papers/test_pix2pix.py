@@ -257,7 +257,7 @@ def test_training_equals_the_papers_equations(objective, conditional, batch_size
         return D(x, y) if conditional else D(y)
 
     with torch.random.fork_rng():
-        torch.manual_seed(config.seed)  # the dropout masks depend on the memory layout, which is the same here
+        torch.manual_seed(config.seed)  # the dropout masks do not depend on the memory layout
         for step in range(8 // batch_size):
             x, y = torch.stack([pairs[k] for _, k in next(order(4, batch_size, 0, start=step))]).unbind(1)
             fake = G(x)

@@ -7,14 +7,15 @@ import torch
 from torch import nn
 
 from course_lib.networks.layers import (
+    Dropout,
     InstanceNorm,
+    ReflectedConv,
     ResidualBlock,
     batch_statistics,
     held_statistics,
     initialize,
     norm_layer,
     receptive_field,
-    reflected_conv,
     upsampling,
 )
 
@@ -128,13 +129,32 @@ def test_norms_by_name():
         norm_layer("layer", 4)
 
 
+# --- dropout ---
+
+
+def test_a_seed_means_the_same_zeros_in_every_layout():
+    """They are those that `nn.Dropout` draws for a channels-last tensor."""
+    x, drawn = random(2, 5, 3, 4) + 9, []
+    for layer in (Dropout(0.3), nn.Dropout(0.3)):
+        for layout in (torch.channels_last, torch.contiguous_format):
+            with torch.random.fork_rng():
+                torch.manual_seed(4)
+                drawn.append(layer(x.contiguous(memory_format=layout)))
+    assert torch.equal(drawn[0], drawn[1])
+    assert torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[3])
+    assert drawn[0].is_contiguous(memory_format=torch.channels_last)
+    assert drawn[1].is_contiguous()
+    assert torch.equal(Dropout(0.3).eval()(x), x)
+
+
 # --- borders ---
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (9, 1), (3, 2)])
 def test_a_constant_picture_stays_constant(kernel, stride):
     """There is no frame; with a border of zeros, some products would be missing there."""
-    conv = reflected_conv(3, 4, kernel, stride=stride)
+    conv = ReflectedConv(3, 4, kernel, stride=stride)
     output = conv(torch.full((1, 3, 11, 12), 0.7)).detach()
     expected = (0.7 * conv.weight.sum((1, 2, 3)) + conv.bias).detach()
     torch.testing.assert_close(output, expected.view(1, 4, 1, 1).expand_as(output), rtol=1e-5, atol=1e-6)
@@ -143,7 +163,7 @@ def test_a_constant_picture_stays_constant(kernel, stride):
 
 def test_borders_are_reflected():
     """The kernel copies the left neighbor, so the first column gets the second, neither itself nor a zero."""
-    conv = reflected_conv(1, 1, 3)
+    conv = ReflectedConv(1, 1, 3)
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(conv.bias)
     conv.weight.data[0, 0, 1, 0] = 1

@@ -59,8 +59,8 @@ def test_units_are_the_papers():
     """Every unit begins with the ReLU, so a skip connection carries feature maps that are not rectified yet."""
     network = seeded(dropout=(1, 2, 3))
     kinds = [[type(part).__name__ for part in layer] for layer in (*network.down, *network.up, network.paint)]
-    down, up = ["LeakyReLU", "Conv2d", "BatchNorm2d"], ["ReLU", "ConvTranspose2d", "BatchNorm2d"]
-    assert kinds[:5] == [["Conv2d"], down, down, down, ["LeakyReLU", "Conv2d"]]
+    down, up = ["LeakyReLU", "HalvingConv", "BatchNorm2d"], ["ReLU", "DoublingConv", "BatchNorm2d"]
+    assert kinds[:5] == [["HalvingConv"], down, down, down, ["LeakyReLU", "HalvingConv"]]
     assert kinds[5:] == [[*up, "Dropout"]] * 3 + [up, ["ReLU", "ConvTranspose2d", "Tanh"]]
 
 

@@ -1,0 +1,141 @@
+"""Instance normalization of channels-last feature maps on a CPU, without leaving their memory layout.
+
+PyTorch computes instance normalization as batch normalization of (1, N·C, H, W). Only contiguous tensors have that
+view, so a channels-last one is copied there and back, which takes longer than the arithmetic. Here the H rows of a
+picture are summed into one row of W·C partial results, the W results of each channel are joined (Chan, Golub & LeVeque
+1983), and one multiplication and addition per entry does the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def suits(x: Tensor) -> bool:
+    """Whether `normalized` takes `x`: a channels-last CPU tensor (N, C, H, W) with H · W > 1."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64, torch.bfloat16)
+        and x.ndim == 4
+        and x.shape[2] * x.shape[3] > 1
+        and x.is_contiguous(memory_format=torch.channels_last)
+        and not x.is_contiguous()
+    )
+
+
+def normalized(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """weight · (x − mean) / sqrt(variance + eps) + bias, with the mean and variance of each channel of each picture.
+
+    Args:
+        x: (N, C, H, W); see `suits`.
+        weight, bias: (C,); float32 if `x` is bfloat16, otherwise of its type.
+        eps: added to the variance.
+
+    Returns:
+        (N, C, H, W), channels-last, in the type of `x`; it can be differentiated any number of times.
+    """
+    y: Tensor = _InstanceNorm.apply(x, weight, bias, eps)
+    return y
+
+
+def normalized_(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """`normalized` in place, for use without gradients: a large picture needs no further memory."""
+    _normalize(x, weight, bias, *_statistics(x), eps, out=x)
+    return x
+
+
+class _InstanceNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        mean, variance = _statistics(x)
+        ctx.save_for_backward(x, weight, bias, mean, (variance + eps).rsqrt_())
+        ctx.eps = eps
+        y = torch.empty_like(x)
+        _normalize(x, weight, bias, mean, variance, eps, out=y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, mean, scale = ctx.saved_tensors
+        if torch.is_grad_enabled():  # this gradient will be differentiated too: leave it to autograd
+            y = F.instance_norm(x.contiguous(), weight=weight, bias=bias, eps=ctx.eps)
+            return *torch.autograd.grad(y, (x, weight, bias), gradient.contiguous(), create_graph=True), None
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        if x.dtype == torch.bfloat16:
+            dx, slope, offset = _backward_in_half(gradient, x, weight, mean, scale)
+            return dx, slope, offset, None
+        # dx = weight · scale · (g − Σg / M − x̂ · Σ(g · x̂) / M), with x̂ = scale · (x − mean)
+        offset, slope = _gradient_sums(gradient, x, mean)  # Σ g and Σ g · (x − mean), (N, C) each
+        slope = slope * scale
+        positions, of_gradient = x.shape[2] * x.shape[3], weight * scale
+        of_x = -of_gradient * scale * slope / positions
+        rest = -of_gradient * offset / positions - of_x * mean
+        dx = torch.addcmul(_as_maps(rest), x, _as_maps(of_x)).addcmul_(gradient, _as_maps(of_gradient))
+        return dx, slope.sum(0), offset.sum(0), None
+
+
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel of each picture, (N, C) each; float32 for bfloat16."""
+    width, channels = x.shape[3], x.shape[1]
+    wide = torch.promote_types(x.dtype, torch.float32)
+    zero, one = x.new_zeros(width * channels, dtype=wide), x.new_ones(width * channels, dtype=wide)  # set the type only
+    each = [torch.batch_norm_update_stats(_as_rows(picture), zero, one, 0.0) for picture in x.split(1)]
+    means, variances = (torch.stack(part).view(-1, width, channels) for part in zip(*each, strict=True))
+    mean = means.mean(1)
+    return mean, variances.mean(1) + (means - mean[:, None]).square_().mean(1)
+
+
+def _normalize(
+    x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float, *, out: Tensor
+) -> None:
+    if x.dtype != torch.bfloat16:
+        scale = weight * (variance + eps).rsqrt()
+        torch.addcmul(_as_maps(bias - mean * scale), x, _as_maps(scale), out=out)
+        return
+    unused = torch.empty(0)
+    for k in range(len(x)):  # this kernel computes in float32 and rounds once
+        torch.ops.aten.native_batch_norm.out(
+            x[k : k + 1], weight, bias, mean[k], variance[k], False, 0.0, eps,
+            out=out[k : k + 1], save_mean=unused, save_invstd=unused,
+        )  # fmt: skip
+
+
+def _gradient_sums(gradient: Tensor, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+    width, channels = x.shape[3], x.shape[1]
+    one, sums = x.new_ones(width * channels), []
+    for k in range(len(x)):
+        rows, center = _as_rows(x[k : k + 1]), mean[k].repeat(width)
+        _, slope, offset = torch.ops.aten.native_batch_norm_backward(
+            _as_rows(gradient[k : k + 1]), rows, None, None, None, center, one, True, 0.0, [False, True, True]
+        )
+        sums.append((offset.view(width, channels).sum(0), slope.view(width, channels).sum(0)))
+    offset, slope = (torch.stack(part) for part in zip(*sums, strict=True))
+    return offset, slope
+
+
+def _backward_in_half(
+    gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    each = [
+        torch.ops.aten.native_batch_norm_backward(
+            gradient[k : k + 1], x[k : k + 1], weight, None, None, mean[k], scale[k], True, 0.0, [True, True, True]
+        )
+        for k in range(len(x))
+    ]
+    dx, slope, offset = zip(*each, strict=True)
+    return torch.cat(dx), torch.stack(slope).sum(0), torch.stack(offset).sum(0)
+
+
+def _as_rows(picture: Tensor) -> Tensor:
+    """(1, C, H, W), channels-last → (H, W·C, 1, 1), a view: H examples of W·C channels."""
+    _, channels, height, width = picture.shape
+    return picture.permute(0, 2, 3, 1).view(height, width * channels, 1, 1)
+
+
+def _as_maps(numbers: Tensor) -> Tensor:
+    """(N, C) → (N, C, 1, 1), channels-last."""
+    return numbers[..., None, None]
