@@ -76,7 +76,7 @@ class PerceptualLoss(nn.Module):
             image: (N, 3, H, W) in [0, 1]; `forward` compares its n-th picture with the n-th one here.
         """
         with torch.autocast(image.device.type, enabled=False):  # the network sets its own precision
-            self.content_targets = self.network(image, tuple(self.content))
+            self.content_targets = self.network.targets(image, tuple(self.content))
 
     @torch.no_grad()
     def set_style(self, images: Sequence[Tensor], blend: Sequence[float] | None = None) -> None:
@@ -89,7 +89,7 @@ class PerceptualLoss(nn.Module):
         Raises:
             ValueError: not one weight for each image, or invalid weights.
         """
-        features_of_images = [self.network(image) for image in images]
+        features_of_images = [self.network.targets(image, tuple(self.style)) for image in images]
         for layer in self.style:
             grams = [gram_matrix(features[layer], mean=True) for features in features_of_images]
             self.style_targets[layer] = blend_grams(grams, blend or [1.0] * len(grams))

@@ -199,6 +199,8 @@ def dissect(
 def memory_needed(height: int, width: int, config: Config | None = None) -> int:
     """An estimate of the bytes that `stylize` needs for a picture of this size, without the network's weights.
 
+    Transformed filters (`VGGFeatures.filter_bytes`) are not counted: a run that fits only without them does without.
+
     It counts the rectified feature maps, the widest gradients and the optimizer's history; chapter 5 compares it with
     measurements.
 
@@ -236,6 +238,7 @@ def objective(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, c
     height, width = (content if content is not None else styles[0]).shape[-2:]
     advice = "" if config.optimizer == "adam" else "a smaller history_size or optimizer='adam' needs less"
     check_memory(lambda h, w: _memory_needed(network, h, w, config), height, width, device, advice=advice)
+    network.prepare(height, width, _memory_needed(network, height, width, config))
     loss = PerceptualLoss(
         network,
         content=SIZE_INDEPENDENT.join(config.content_weight, content_layers),

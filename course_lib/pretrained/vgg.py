@@ -9,7 +9,7 @@ mean activation of one, average pooling in place of max pooling).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.pretrained import weights as weights_room
+from course_lib.pretrained.passes import Passes
 from course_lib.runtime import seeded_generator, with_gradients
 
 _CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -48,7 +49,7 @@ def layer_names(arch: str = "vgg19") -> tuple[str, ...]:
     return tuple(names)
 
 
-class VGGFeatures(nn.Module):
+class VGGFeatures(Passes):
     """The convolutional part of VGG-16 or VGG-19, frozen; it returns features by layer name.
 
     Args:
@@ -58,8 +59,10 @@ class VGGFeatures(nn.Module):
         weights: ``"normalized"`` (VGG-19 as Gatys et al. describe it: mean activation one),
             ``"torchvision"``, a path, ``"default"`` (normalized for VGG-19, torchvision's for VGG-16),
             or None for a small random network with an eighth of the channels, for tests.
-        precision: number format of the convolutions and of the returned features.
+        precision: number format of the convolutions and of the returned features; `to` and `double` change it.
         seed: of the random weights; used with ``weights=None`` only.
+        winograd: in the passes without autograd, use `course_lib.pretrained.winograd` where it is faster. False saves
+            the memory of the transformed filters (`filter_bytes`).
 
     Raises:
         ValueError: unknown network, layer or pooling.
@@ -70,9 +73,6 @@ class VGGFeatures(nn.Module):
     {'relu2_1': (1, 16, 16, 24)}
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         arch: str = "vgg19",
@@ -82,6 +82,7 @@ class VGGFeatures(nn.Module):
         weights: str | Path | None = "default",
         precision: torch.dtype = torch.float32,
         seed: int = 0,
+        winograd: bool = True,
     ) -> None:
         super().__init__()
         names = layer_names(arch)
@@ -93,11 +94,10 @@ class VGGFeatures(nn.Module):
             raise ValueError(f"{arch} has no layer {unknown}; the layers are {', '.join(names)}")
         if pooling not in ("average", "max"):
             raise ValueError(f"unknown pooling {pooling!r}; use 'average' or 'max'")
-        self.arch, self.pooling, self.precision = arch, pooling, precision
+        self.arch, self.pooling, self.winograd = arch, pooling, winograd
         deepest = max(names.index(layer) for layer in layers)
         self.names = names[: deepest + 1]
         self.layers = tuple(name for name in self.names if name in layers)  # in order of depth
-        self.convs = nn.ModuleDict()
         self._build(weights, seed)
         self.convs.to(precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.requires_grad_(False).eval()
@@ -213,137 +213,8 @@ class VGGFeatures(nn.Module):
         x = (image - self.mean) / self.std
         return x.to(self.precision, memory_format=torch.channels_last)
 
-    # --- the same pass without autograd; it keeps only what the backward pass needs ---
-
-    @torch.no_grad()
-    def forward_with_cache(self, image: Tensor) -> dict[str, Tensor]:
-        """A forward pass that keeps what `backward_to_image` needs: the requested layers and every ReLU's output.
-
-        Args and Raises: as `forward`.
-
-        Returns:
-            A dict from layer name to (N, C, h, w), in the network's precision and channels-last in memory. With
-            max pooling it also holds ``"pool1 indices"``, …: the position of each maximum, as
-            `torch.nn.functional.max_pool2d` returns it.
-        """
-        x, cache = self._enter(image), {}
-        joined = self._joined(x.device, x.dtype)
-        for name, below in zip(self.names, ("", *self.names), strict=False):
-            if name in joined:
-                continue  # computed in one kernel with its ReLU, which comes next
-            if name.startswith("conv"):
-                x = self.convs[name](x)
-            elif below in joined:
-                conv = self.convs[below]
-                assert isinstance(conv, nn.Conv2d)
-                x = torch.cudnn_convolution_relu(x, conv.weight, conv.bias, (1, 1), (1, 1), (1, 1), 1)
-            elif name.startswith("relu"):
-                x = F.relu(x) if below in self.layers else F.relu_(x)
-            elif self.pooling == "average":
-                x = F.avg_pool2d(x, 2)
-            else:
-                x, cache[f"{name} indices"] = F.max_pool2d(x, 2, return_indices=True)
-            if name in self.layers or name.startswith("relu"):
-                cache[name] = x
-        return cache
-
-    def _joined(self, device: torch.device, precision: torch.dtype) -> frozenset[str]:
-        """The convolutions that share one kernel with their ReLU, because their own output is not requested."""
-        if device.type != "cuda":
-            return frozenset()
-        joined, convs = set(), dict(self.convs.items())
-        for name, after in zip(self.names, self.names[1:], strict=False):
-            conv = convs.get(name)
-            if not isinstance(conv, nn.Conv2d) or not after.startswith("relu") or name in self.layers:
-                continue
-            if _fuses(device, precision, conv.in_channels, conv.out_channels):
-                joined.add(name)
-        return frozenset(joined)
-
-    @torch.no_grad()
-    def backward_to_image(self, cache: dict[str, Tensor], add: Callable[[str, Tensor], None]) -> Tensor:
-        """Propagate a gradient from the deepest layer back to the image: the chain rule, written out.
-
-        Args:
-            cache: what `forward_with_cache` returned.
-            add: called as ``add(layer, gradient)`` at each requested layer, deepest first; it adds that layer's own
-                ∂L/∂features in place to `gradient`, (N, C, h, w), channels-last.
-
-        Returns:
-            ∂L/∂image, (N, 3, H, W), float32 (float64 for a network in float64).
-        """
-        gradient = torch.zeros_like(cache[self.names[-1]])
-        for name, below in reversed(list(zip(self.names, ("", *self.names), strict=False))):
-            if name in self.layers:
-                add(name, gradient)
-            if name.startswith("relu"):  # in place: the gradient passes where the output is positive
-                torch.ops.aten.threshold_backward.grad_input(gradient, cache[name], 0, grad_input=gradient)
-            elif name.startswith("conv"):  # with respect to the input only: the filters are frozen
-                conv = self.convs[name]
-                assert isinstance(conv, nn.Conv2d)
-                gradient = F.conv_transpose2d(gradient, conv.weight, padding=1)
-            elif self.pooling == "average":
-                gradient = torch.ops.aten.avg_pool2d_backward(
-                    gradient, cache[below], [2, 2], [2, 2], [0, 0], False, True, None
-                )
-            else:
-                gradient = torch.ops.aten.max_pool2d_with_indices_backward(
-                    gradient, cache[below], [2, 2], [2, 2], [0, 0], [1, 1], False, cache[f"{name} indices"]
-                )
-            gradient = gradient.contiguous(memory_format=torch.channels_last)  # no copy on most devices
-        return (gradient.to(torch.promote_types(self.precision, torch.float32)) / self.std).contiguous()
-
-    def memory_needed(self, height: int, width: int) -> int:
-        """Peak memory in bytes of `forward_with_cache` and `backward_to_image` for one image of this size.
-
-        Counted from the layers' sizes: everything that is cached, and for the largest layer either two gradients or
-        the float32 copy that a Gram matrix needs, whichever is larger.
-
-        Args:
-            height, width: of the image, in pixels.
-        """
-        item, total, largest, channels = self.precision.itemsize, 0, 0, 3
-        for name in self.names:
-            if name.startswith("conv"):
-                conv = self.convs[name]
-                assert isinstance(conv, nn.Conv2d)
-                channels = conv.out_channels
-            elif name.startswith("pool"):
-                height, width = height // 2, width // 2
-                total += 8 * channels * height * width * (self.pooling == "max")  # indices, int64
-            if name.startswith("relu") or name in self.layers:
-                total += item * channels * height * width
-                largest = max(largest, channels * height * width)
-        return total + max(2 * item, 4) * largest
-
     def extra_repr(self) -> str:
         return f"{self.arch}, to {self.layers[-1]}, {self.pooling} pooling, weights: {self.source}"
-
-
-@lru_cache(maxsize=64)
-def _fuses(device: torch.device, precision: torch.dtype, channels_in: int, channels_out: int) -> bool:
-    """Whether cuDNN runs convolution, bias and ReLU of this shape in one kernel and returns the same numbers.
-
-    This has to be tried, because cuDNN looks for an engine for each shape separately. The trial runs in memory
-    that was filled with NaN, because the kernel receives an uninitialized output.
-    """
-    if device.type != "cuda" or precision not in (torch.bfloat16, torch.float16) or channels_in % 8:
-        return False
-    generator = seeded_generator(0)
-    x, weight = (
-        torch.randn(shape, generator=generator).to(device, precision).contiguous(memory_format=torch.channels_last)
-        for shape in ((1, channels_in, 24, 20), (channels_out, channels_in, 3, 3))
-    )
-    bias = torch.randn(channels_out, generator=generator).to(device, precision)
-    plain = F.relu(F.conv2d(x, weight, bias, padding=1))
-    spoiled = torch.full_like(plain, float("nan"))
-    del spoiled  # the allocator hands out this memory next
-    try:
-        fused = torch.cudnn_convolution_relu(x, weight, bias, (1, 1), (1, 1), (1, 1), 1)
-    except (AttributeError, RuntimeError):  # older PyTorch, another build, or no engine for this shape
-        return False
-    near = (fused.float() - plain.float()).norm() <= 0.01 * plain.float().norm()  # also False for NaN
-    return bool(near) and fused.is_contiguous(memory_format=torch.channels_last)
 
 
 @lru_cache(maxsize=4)

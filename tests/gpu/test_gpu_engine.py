@@ -177,7 +177,7 @@ def test_nothing_inside_a_step_waits(cuda, picture, optimizer):
 
 def test_fused_kernels_answer_or_are_left_alone(cuda):
     from course_lib.losses.style import _sums_wide
-    from course_lib.pretrained.vgg import _fuses
+    from course_lib.pretrained.passes import _fuses
 
     for precision in (torch.bfloat16, torch.float16, torch.float32):
         for shape in ((3, 64), (64, 64), (256, 512), (8, 8)):

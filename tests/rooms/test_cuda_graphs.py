@@ -391,7 +391,7 @@ def test_a_step_stays_on_the_device_and_reads_no_value(monkeypatch, precision, p
     from course_lib import VGGFeatures
     from course_lib.losses.perceptual import PerceptualLoss
 
-    monkeypatch.setattr("course_lib.pretrained.vgg._fuses", lambda *_: False)
+    monkeypatch.setattr("course_lib.pretrained.passes._fuses", lambda *_: False)
     monkeypatch.setattr("course_lib.losses.style._sums_wide", lambda dtype: True)
     mode = FakeTensorMode(allow_non_fake_inputs=False)
     network = pretend(VGGFeatures(weights=None, precision=precision, pooling=pooling), mode)
