@@ -126,8 +126,25 @@ def gram_matrix(features: Tensor, *, mean: bool = False) -> Tensor:
         gram = torch.bmm(f, f.transpose(1, 2), out_dtype=torch.float32)  # reads half the bytes and gives the same sums
     else:
         f = _at_least_float32(f)
-        gram = f @ f.transpose(1, 2)  # (N, C, C)
+        by_blocks = f.device.type == "cpu" and not f.requires_grad
+        gram = _half_of_the_product(f) if by_blocks else f @ f.transpose(1, 2)  # (N, C, C)
     return gram / f.shape[2] if mean else gram
+
+
+def _half_of_the_product(f: Tensor) -> Tensor:
+    """F Fᵀ by its lower triangle, in four columns of blocks: five eighths of the multiplications, the same sums.
+
+    Args:
+        f: (N, C, M).
+    """
+    channels = f.shape[1]
+    gram = f.new_empty(len(f), channels, channels)
+    step = max(64, -(-channels // 4))  # narrower blocks are slower
+    for k in range(0, channels, step):
+        block = f[:, k:] @ f[:, k : k + step].transpose(1, 2)  # (N, C - k, step)
+        gram[:, k:, k : k + step] = block
+        gram[:, k : k + step, k + step :] = block[:, step:].transpose(1, 2)
+    return gram
 
 
 @lru_cache(maxsize=2)

@@ -79,10 +79,8 @@ class Passes(nn.Module):
         x, cache = self._enter(image), {}
         if not self._short_of_memory:
             self.prepare(*image.shape[2:])
-        joined, space = (
-            self._joined(x.device, x.dtype),
-            winograd_room.Workspace(torch.promote_types(x.dtype, torch.float32)),
-        )
+        joined = self._joined(x.device, x.dtype)
+        space = winograd_room.Workspace(torch.promote_types(x.dtype, torch.float32))
         for name, below in zip(self.names, ("", *self.names), strict=False):
             if name.startswith("conv"):
                 x = self._convolve(name, x, space, joined)
@@ -112,12 +110,9 @@ class Passes(nn.Module):
 
     def _filters_for(self, name: str, x: Tensor, *, turned: bool) -> winograd_room.Filters | None:
         """The transformed filters, if Winograd's algorithm is the faster one for an input of this size."""
-        conv = self.convs[name]
-        assert isinstance(conv, nn.Conv2d)
-        if x.device.type == "cpu" and winograd_room.pays(
-            x.dtype, conv.in_channels, conv.out_channels, *x.shape[2:], turned=turned
-        ):
-            return self._filters.get((name, turned))
+        filters = self._filters.get((name, turned)) if self.winograd and x.device.type == "cpu" else None
+        if filters is not None and winograd_room.pays(x.dtype, *filters.values.shape[1:], *x.shape[2:], turned=turned):
+            return filters
         return None
 
     def _fast_layers(self, height: int, width: int) -> Iterator[tuple[str, nn.Conv2d, bool, int, int]]:

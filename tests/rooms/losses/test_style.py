@@ -268,3 +268,15 @@ def test_the_coefficients_of_the_conventions():
     assert {c.name for c in CONVENTIONS} == {c.name for c in (SIZE_INDEPENDENT, GATYS, JOHNSON, PREMAMAYUDU)}
     assert losses.SIZE_INDEPENDENT.content_coefficient(512, 1024) == 1 / 2 / 512 / 1024
     assert GATYS.content_coefficient(512, 1024) == 1 / 2
+
+
+@pytest.mark.parametrize("channels", [3, 64, 100, 200, 512])
+def test_the_gram_matrix_by_blocks_is_the_whole_product(channels):
+    """On a CPU without autograd only the lower triangle is computed; with autograd all of it."""
+    features = torch.randn(2, channels, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for layout in (torch.channels_last, torch.contiguous_format):
+        f = features.to(memory_format=layout)
+        gram, whole = losses.gram_matrix(f), losses.gram_matrix(f.clone().requires_grad_(True))
+        torch.testing.assert_close(gram, whole.detach(), rtol=1e-12, atol=1e-12)
+        assert torch.equal(gram, gram.transpose(1, 2))
+        assert whole.requires_grad
