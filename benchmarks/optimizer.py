@@ -11,15 +11,14 @@ The claim, stated before the measurement: *at equal numbers of evaluations our p
 plain loop's and almost always better.* It is refuted, for a configuration, if one of its pictures scores more than
 1.005 times the plain loop's, or if fewer than 90 % of them score less than the plain loop's.
 
-`Config(), float64` evaluates network and gradient in float64: it tells whether rounding is the cause of a
-difference. Runs are taken in the order of their value; `--minutes` ends the script after the run in progress, and
-`--out` keeps the scores, so that a second call continues where the first one ended.
+Where a processor has fast bfloat16, both configurations use it; in float32 they tell what rounding costs. Runs are
+taken in the order of their value; `--minutes` ends the script after the run in progress, and `--out` keeps the scores,
+so that a second call continues where the first one ended. `--record` stores the scores in `--out` for chapter 5.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -39,6 +38,7 @@ from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
 from course_lib.optimize.image import stepper
 from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS
+from course_lib.teaching import records
 
 PAIRS = (
     ("bison", "cafe_terrace"),  # a dark animal, a night sky
@@ -62,7 +62,7 @@ VARIANTS: dict[str, tuple[gatys.Config, Optimizer]] = {
     "Config()": (gatys.Config(), gatys.optimizer),
     "Config.fast()": (gatys.Config.fast(), gatys.optimizer),
     "Config(), float32": (gatys.Config(precision="float32"), gatys.optimizer),
-    "Config(), float64": (gatys.Config(precision="float64"), gatys.optimizer),
+    "Config.fast(), float32": (replace(gatys.Config.fast(), precision="float32"), gatys.optimizer),
 }
 
 
@@ -137,37 +137,18 @@ def ours(case: Case, device: torch.device, config: gatys.Config, make: Optimizer
     x, found = start_of(case, device), []
     config = replace(config, start=case.start, seed=case.seed, device=str(device))
     goal = objective(case, device, config.precision)
-    optimizer = make(x, config)
-    build = getattr(optimizer, "stepper", stepper)
-    step = build(optimizer, goal, torch.zeros_like(x))
+    step = stepper(make(x, config), goal, torch.zeros_like(x))
     for count in range(1, case.marks[-1] + 1):
         step()
         if count in case.marks:
-            found.append(score(optimizer.x, scorer(case, device)))
+            found.append(score(x, scorer(case, device)))
     return found
 
 
 @lru_cache(maxsize=3)
 def objective(case: Case, device: torch.device, precision: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    if precision != "float64":
-        return gatys.objective(
-            *case.pictures(device), gatys.Config(precision=precision, device=str(device))
-        ).with_gradient
-    loss = scorer(case, device)
-
-    def exact(x: Tensor) -> tuple[Tensor, Tensor]:
-        terms, gradient = loss.with_gradient(x.double())
-        return terms.to(x.dtype), gradient.to(x.dtype)
-
-    return exact
-
-
-def load(path: str) -> None:
-    """Add the variants of a file: its dict VARIANTS, name → (Config, function that makes the optimizer)."""
-    spec = importlib.util.spec_from_file_location("study", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    VARIANTS.update(module.VARIANTS)
+    config = gatys.Config(precision=precision, device=str(device))
+    return gatys.objective(*case.pictures(device), config).with_gradient
 
 
 def table(results: dict[str, dict[str, list[float]]], plans: list[Case], names: list[str]) -> None:
@@ -203,7 +184,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variants", help="names, separated by semicolons (default: all)")
     parser.add_argument("--pairs", type=int, default=len(PAIRS))
-    parser.add_argument("--first", type=int, default=0, help="skip so many cases")
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256])
     parser.add_argument("--starts", nargs="+", default=["noise", "content"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -212,25 +192,26 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--shard", default="0/1", help="i/n: only every n-th case from the i-th, for several processes")
+    parser.add_argument("--record", action="store_true", help="store what --out holds for chapter 5; run nothing")
     parser.add_argument("--merge", type=Path, nargs="+", default=(), help="only print the table of these files")
-    parser.add_argument("--study", default=None, help=argparse.SUPPRESS)
-    parser.add_argument("--threads", type=int, default=None)
     options = parser.parse_args()
     began = time.perf_counter()
-    if options.threads:
-        torch.set_num_threads(options.threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     device = runtime.pick_device(options.device)
-    if options.study:
-        load(options.study)
     names = [name.strip() for name in options.variants.split(";")] if options.variants else list(VARIANTS)
     results = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
-    plans = [c for c in cases(options) if c.start in options.starts and c.seed in options.seeds][options.first :]
+    plans = [c for c in cases(options) if c.start in options.starts and c.seed in options.seeds]
     if options.merge:
         for path in options.merge:
             for key, row in json.loads(path.read_text()).items():
                 results.setdefault(key, {}).update(row)
         table(results, plans, names)
+        return
+    if options.record:
+        command = "python -m benchmarks.optimizer --record"
+        settings = {"sizes": options.sizes, "limit": LIMIT, "share": SHARE}
+        with records.run("05_optimizer", profile="laptop", seed=0, config=settings, command=command) as run:
+            run.values = {case.key: {"marks": case.marks, **results[case.key]} for case in plans if case.key in results}
         return
     shard, shards = map(int, options.shard.split("/"))
     plans = plans[shard::shards]

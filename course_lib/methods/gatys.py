@@ -27,8 +27,9 @@ from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.losses.style import SIZE_INDEPENDENT
 from course_lib.methods import config_checks
 from course_lib.optimize.image import STALL_STEPS, Adam, is_stalled, optimize_image
-from course_lib.optimize.lbfgs import LBFGS, fourier_preconditioner
+from course_lib.optimize.lbfgs import LBFGS
 from course_lib.optimize.objective import Objective, Term
+from course_lib.optimize.preconditioners import color_preconditioner, fourier_preconditioner
 from course_lib.optimize.start import STARTS, check_image, check_memory, start_image
 from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures, cached_network
 
@@ -57,6 +58,9 @@ class Config:
     learning_rate: float = 2 / 255  # Adam only: 2.0 in 0–255 pixels (Premamayudu et al. 2019)
     history_size: int = 20  # L-BFGS curvature pairs; the paper gives no number
     precondition: float = 0.0  # p: initial inverse Hessian of L-BFGS ∝ frequency**−p, chapter 5; 0: plain (Section 2)
+    curvature: bool = (
+        False  # L-BFGS also divides by the curvature measured for each color axis and frequency, chapter 5
+    )
     project: bool = True  # keep x in [0, 1] after each step (Wang 2019; the authors' texture code bounds it too)
     tv_weight: float = 0.0  # total variation; "we do not regularise", Section 2
     style_scale: float = 1.0  # style image's long side / content image's; 1: "the same size", Section 2
@@ -73,7 +77,7 @@ class Config:
             nonnegative=("content_weight", "style_weight", "tv_weight"),
             fractions=("noise_ratio", "noise_width", "precondition"),
             layers=("content_layers", "style_layers"),
-            choices={"start": STARTS, "optimizer": OPTIMIZERS},
+            choices={"start": STARTS, "optimizer": OPTIMIZERS, "curvature": (False, True)},
         )
         if self.content_weight == self.style_weight == 0:
             raise ValueError("content_weight and style_weight are both 0: there is nothing to match; raise one")
@@ -86,7 +90,7 @@ class Config:
     @classmethod
     def fast(cls) -> Config:
         """Our fastest settings: the same objective and start, a preconditioned optimizer, and half the steps."""
-        return cls(precondition=0.4, num_steps=250)
+        return cls(precondition=0.4, curvature=True, num_steps=250)
 
     @classmethod
     def quick(cls) -> Config:
@@ -286,10 +290,11 @@ def optimizer(x: Tensor, config: Config) -> LBFGS | Adam:
     project = (lambda image: image.clamp_(0, 1)) if config.project else None
     if config.optimizer == "adam":
         return Adam(x, learning_rate=config.learning_rate, project=project)
-    coarse_first = None
-    if config.precondition > 0:
-        coarse_first = fourier_preconditioner(*x.shape[-2:], power=config.precondition, device=x.device)
-    return LBFGS(x, history_size=config.history_size, project=project, precondition=coarse_first)
+    first_guess = None
+    if config.precondition > 0 or config.curvature:
+        preconditioner = color_preconditioner if config.curvature else fourier_preconditioner
+        first_guess = preconditioner(*x.shape[-2:], power=config.precondition, device=x.device)
+    return LBFGS(x, history_size=config.history_size, project=project, precondition=first_guess)
 
 
 def _check_images(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config) -> list[Tensor]:

@@ -14,12 +14,15 @@ It differs from ``torch.optim.LBFGS`` because the unknown is a picture:
 
 - The length of the first step is given in pixel units instead of being derived from the gradient's sum, and no step is
   longer than `max_step`. Otherwise the first steps on [0, 1] pixels can leave the range of a picture by far.
+- No step is longer than `growth` times the recent ones. There is no line search, and now and then the pairs ask for a
+  step ten times too long: without this limit, one run of two hundred evaluations passed through a picture with three
+  times the loss, and a run that ends there returns it.
 - A picture may be projected (onto [0, 1], say) *between* steps. The curvature pairs are taken from the projected
   pictures, so they stay correct. Values that lie on a bound and are pushed outward are left out of the next step
   (Bertsekas 1982). If they were included and cut off afterwards, the other values would compensate for moves that the
   projection undoes, and the run would stop beside the minimum. Clamping inside the loss would make gradient and step
   disagree.
-- B need not be the identity. `fourier_preconditioner` takes longer steps at low spatial frequencies.
+- B need not be the identity; see `course_lib.optimize.preconditioners`.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ class LBFGS:
         first_step: root-mean-square length of the first step, in units of `x` (pixels in [0, 1]).
         max_step: no step is longer than this (root mean square, 0.05 is 13 gray levels): early curvature pairs
             can ask for a step a hundred times too long, and there is no line search to shorten it.
+        growth: no step is longer than this many times the recent ones: their geometric mean, each weighted 0.8 times
+            as much as the one after it.
         project: applied to `x` in place after each step; bounds on its values, ``lambda x: x.clamp_(0, 1)``.
         precondition: B, a symmetric positive definite linear map of a tensor like `x`; None for the identity.
             It changes the path, not the minimum.
@@ -60,11 +65,12 @@ class LBFGS:
         history_size: int = 20,
         first_step: float = 0.01,
         max_step: float = 0.05,
+        growth: float = 3.0,
         project: Callable[[Tensor], object] | None = None,
         precondition: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.x = x
-        self.first_step, self.max_step = first_step, max_step
+        self.first_step, self.max_step, self.growth = first_step, max_step, growth
         self.project, self.precondition = project, precondition
         # the m × m algebra wants more digits than the pictures do; Apple's GPUs have no float64
         exact = torch.float32 if x.device.type == "mps" else torch.float64
@@ -75,6 +81,7 @@ class LBFGS:
         self.usable = x.new_zeros(m, dtype=exact)  # 1 where a row holds a pair with positive curvature
         self.row = torch.zeros(1, dtype=torch.long, device=x.device)  # where the next pair goes: the oldest's place
         self.places = torch.arange(m, device=x.device)
+        self.recent = x.new_full((), max_step)  # length of the recent steps
         self.previous: tuple[Tensor, Tensor] | None = None  # x and gradient one step ago, flat
 
     @torch.no_grad()
@@ -96,10 +103,13 @@ class LBFGS:
             gradient_before.copy_(full)
         else:
             self.previous = (self.x.flatten().clone(), full.clone())
-        direction *= (self.max_step / _rms(direction)).clamp_max(1.0)
+        longest = (self.growth * self.recent).clamp_max(self.max_step)
+        direction *= (longest / _rms(direction)).clamp_max(1.0)
         self.x.add_(direction.view_as(self.x))
         if self.project is not None:
             self.project(self.x)
+        length = _rms(self.x.flatten() - self.previous[0])
+        self.recent *= (length / self.recent).clamp_min(0.1).pow(0.2)  # one short step does not end a run
 
     def _precondition(self, v: Tensor) -> Tensor:
         return v if self.precondition is None else self.precondition(v.view_as(self.x)).flatten()
@@ -145,37 +155,6 @@ class LBFGS:
         back = (self.places - self.row) % self.history_size
         weights = torch.stack((scale * u[:, 0], -gamma * scale * w[:, 0])).index_select(1, back)  # (2, m)
         return gamma * b + (weights.to(b.dtype).view(-1) @ self.pairs.view(-1, len(b)))
-
-
-def fourier_preconditioner(
-    height: int, width: int, *, power: float, device: torch.device | str = "cpu"
-) -> Callable[[Tensor], Tensor]:
-    """A first guess of the inverse Hessian for pictures: B divides each Fourier coefficient by frequency**power.
-
-    The same as optimizing the coefficients, each in units of frequency**(−power/2). The coarse patterns of a
-    gradient then count for more than the fine ones, as they do in photographs, whose amplitudes fall like
-    1/frequency (Field 1987). Real, symmetric and positive definite, for any size; the borders are joined.
-
-    Args:
-        height, width: of the picture, in pixels.
-        power: 0 is the identity, 1 is 1/frequency.
-
-    Returns:
-        A function from (…, H, W) to (…, H, W), for `LBFGS(precondition=…)`.
-
-    >>> flat = torch.ones(1, 3, 4, 6)
-    >>> bool(torch.allclose(fourier_preconditioner(4, 6, power=1.0)(flat), 6 * flat))
-    True
-    """
-    down = torch.fft.fftfreq(height, device=device)[:, None]  # cycles per pixel
-    across = torch.fft.rfftfreq(width, device=device)
-    frequency = (down.square() + across.square()).sqrt().clamp_min(1 / max(height, width))
-    gain = frequency ** (-power)  # (H, W // 2 + 1)
-
-    def precondition(picture: Tensor) -> Tensor:
-        return torch.fft.irfft2(torch.fft.rfft2(picture) * gain.to(picture.dtype), s=(height, width))
-
-    return precondition
 
 
 def _rms(x: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from course_lib import VGGFeatures, gram_matrix, runtime, sample_image
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
 from course_lib.optimize.image import stepper
-from course_lib.optimize.lbfgs import LBFGS, fourier_preconditioner
+from course_lib.optimize.lbfgs import LBFGS
+from course_lib.optimize.preconditioners import fourier_preconditioner
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
 

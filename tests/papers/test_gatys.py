@@ -111,7 +111,7 @@ def test_fast_has_the_papers_objective():
     """Only the optimizer differs."""
     fast = dataclasses.asdict(Config.fast())
     changed = {name for name, value in fast.items() if value != getattr(Config(), name)}
-    assert changed == {"precondition", "num_steps"}
+    assert changed == {"precondition", "curvature", "num_steps"}
 
 
 # --- the objective ---

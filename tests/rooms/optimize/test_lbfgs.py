@@ -1,11 +1,10 @@
 """L-BFGS: compared with PyTorch's, on problems whose minimum is known, and with bounds."""
 
-import math
-
 import pytest
 import torch
 
-from course_lib.optimize.lbfgs import LBFGS, fourier_preconditioner
+from course_lib.optimize.lbfgs import LBFGS
+from course_lib.optimize.preconditioners import color_preconditioner
 
 
 def quadratic(size, seed=0, floor=0.3):
@@ -32,7 +31,7 @@ def test_the_path_is_that_of_pytorch(history_size):
         [theirs], lr=1, max_iter=1, history_size=history_size, tolerance_grad=0, tolerance_change=0
     )
     first = min(1.0, 1 / b.abs().sum().item()) * rms(b)  # torch's first step is min(1, 1/Σ|g|)·g, and g = −b at 0
-    optimizer = LBFGS(ours, history_size=history_size, first_step=first, max_step=1e9)
+    optimizer = LBFGS(ours, history_size=history_size, first_step=first, max_step=1e9, growth=1e9)
 
     def closure():
         theirs.grad = (a @ theirs - b).detach()
@@ -80,6 +79,29 @@ def test_no_step_is_longer_than_max_step():
         optimizer.step(2 * x)
         lengths.append(rms(x - before))
     assert max(lengths) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_no_step_is_much_longer_than_the_recent_ones():
+    """By hand: steps of 0.1 each, then one that would be 100 long; the mean of the recent steps is 0.1."""
+    x = torch.zeros(4, dtype=torch.float64)
+    optimizer = LBFGS(x, first_step=0.1, max_step=50.0, growth=3.0)
+    optimizer.recent.fill_(0.1)
+    optimizer.step(torch.full_like(x, -1.0))  # the first step: 0.1
+    assert rms(x) == pytest.approx(0.1)
+    assert optimizer.recent.item() == pytest.approx(0.1)
+    before = x.clone()
+    optimizer.step(torch.full_like(x, -0.999))  # the slope fell by a thousandth in 0.1: its zero is 99.9 away
+    assert rms(x - before) == pytest.approx(0.3)
+    assert optimizer.recent.item() == pytest.approx(0.1**0.8 * 0.3**0.2)
+
+
+def test_one_very_short_step_does_not_hold_up_the_next():
+    x = torch.zeros(4, dtype=torch.float64)
+    optimizer = LBFGS(x, max_step=1.0, growth=3.0)
+    optimizer.step(torch.ones_like(x))
+    before = optimizer.recent.item()
+    optimizer.step(torch.full_like(x, 1e-12))  # almost at the minimum: a step of 1e-14
+    assert optimizer.recent.item() == pytest.approx(before * 0.1**0.2)
 
 
 def test_the_oldest_pair_is_replaced():
@@ -137,7 +159,7 @@ def test_a_direction_that_is_not_downhill_clears_the_history():
 def test_a_step_does_not_wait_for_the_device(host_reads):
     """Reading a number from the device would make the host wait at every step."""
     x = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    optimizer = LBFGS(x, history_size=3, project=unit_clamp, precondition=fourier_preconditioner(4, 4, power=0.4))
+    optimizer = LBFGS(x, history_size=3, project=unit_clamp, precondition=color_preconditioner(4, 4, power=0.4))
     gradients = [torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(k)) for k in range(5)]
     with host_reads() as reads:
         for gradient in gradients:
@@ -228,73 +250,3 @@ def test_bounds_that_are_not_reached_change_nothing():
             optimizer.step(a @ x - b)
         paths.append(x)
     torch.testing.assert_close(paths[0], paths[1], rtol=0, atol=1e-12)
-
-
-# --- the preconditioner ---
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (8, 1), (6, 9), (7, 5), (8, 8)])
-@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-def test_the_preconditioner_is_symmetric_and_positive_definite(size, power):
-    """As a matrix: B = Bᵀ, all eigenvalues positive, the largest for a constant picture."""
-    filter_ = fourier_preconditioner(*size, power=power)
-    count = size[0] * size[1]
-    matrix = filter_(torch.eye(count, dtype=torch.float64).view(count, *size)).view(count, count)
-    torch.testing.assert_close(matrix, matrix.T, rtol=1e-6, atol=1e-6)
-    eigenvalues = torch.linalg.eigvalsh(matrix)
-    assert eigenvalues.min() > 0.99  # at the highest frequency, 1/√2 cycles per pixel
-    assert eigenvalues.max() == pytest.approx(max(size) ** power, rel=1e-5)
-    if power == 0:
-        torch.testing.assert_close(matrix, torch.eye(count, dtype=torch.float64), rtol=0, atol=1e-6)
-
-
-def test_the_preconditioner_divides_a_wave_by_a_power_of_its_frequency():
-    wave = torch.cos(2 * math.pi * 4 * torch.arange(32) / 32).expand(1, 3, 32, 32)  # 4 periods: 1/8 cycle per pixel
-    for power in (0.5, 1.0):
-        torch.testing.assert_close(fourier_preconditioner(32, 32, power=power)(wave), 8**power * wave)
-
-
-def preconditioned(x, a, b, steps, filter_, **options):
-    optimizer = LBFGS(x, first_step=0.1, max_step=10.0, precondition=filter_, **options)
-    for _ in range(steps):
-        optimizer.step((a @ x.flatten() - b).view_as(x))
-    return x
-
-
-def test_preconditioning_is_a_change_of_variables():
-    """The same path as plain L-BFGS on z with x = B^½ z, as long as no step is shortened."""
-    a, b = quadratic(24)
-    half, whole = (fourier_preconditioner(4, 6, power=power) for power in (0.5, 1.0))
-    root = half(torch.eye(24, dtype=torch.float64).view(24, 4, 6)).view(24, 24)
-    x, z = torch.zeros(4, 6, dtype=torch.float64), torch.zeros(24, dtype=torch.float64)
-    ours, plain = (
-        LBFGS(x, first_step=1.0, max_step=1e9, precondition=whole),
-        LBFGS(z, first_step=rms(root @ b) / rms(root @ root @ b), max_step=1e9),
-    )
-    for _ in range(15):
-        ours.step((a @ x.flatten() - b).view(4, 6))
-        plain.step(root @ (a @ (root @ z) - b))
-        torch.testing.assert_close(x.flatten(), root @ z, rtol=1e-6, atol=1e-7)  # the filter's gains are float32
-
-
-@pytest.mark.parametrize("bounded", [False, True])
-def test_preconditioning_does_not_move_the_minimum(bounded):
-    a, b = quadratic(24, seed=3)
-    project = unit_clamp if bounded else None
-    start = torch.full((4, 6), 0.5, dtype=torch.float64)
-    plain = preconditioned(start.clone(), a, b, 80, None, project=project)
-    ours = preconditioned(start.clone(), a, b, 80, fourier_preconditioner(4, 6, power=1.0), project=project)
-    torch.testing.assert_close(ours, plain, rtol=0, atol=1e-6)
-
-
-def test_preconditioning_helps_where_curvature_grows_with_frequency():
-    """½ xᵀ B⁻¹ x is isotropic after the change of variables, so three steps are enough."""
-    filter_, inverse = fourier_preconditioner(16, 16, power=1.0), fourier_preconditioner(16, 16, power=-1.0)
-    losses = []
-    for precondition in (None, filter_):
-        x = torch.rand(16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        optimizer = LBFGS(x, first_step=0.01, max_step=10.0, precondition=precondition)
-        for _ in range(3):
-            optimizer.step(inverse(x))
-        losses.append((x * inverse(x)).sum().item())
-    assert losses[1] < 1e-6 * losses[0]
