@@ -18,7 +18,7 @@ from torch import Tensor
 _EDGE, _BLOB = 0.17, 0.08
 _HEIGHTS = (1.0, 0.9, 1.7)  # luminance, red - blue, green - magenta
 _FLOOR = 0.3  # B is bounded: what the formula calls flat may be curved in another picture
-_AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
+AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 
 
 def fourier_preconditioner(
@@ -70,12 +70,9 @@ def color_preconditioner(
     there with the statistics of photographs.
     """
     frequency = _frequency(height, width, device)
-    u = frequency / _EDGE
-    blob = torch.exp(-(frequency / _BLOB).square() / 2)
-    curvature = torch.stack((u * torch.exp((1 - u.square()) / 2), blob, blob)) * _column(_HEIGHTS, device)
-    gain = (1 + _FLOOR) / (curvature + _FLOOR)
+    gain = (1 + _FLOOR) / (curvature(frequency) + _FLOOR)
     gain = gain * frequency.clamp_min(1 / max(height, width)) ** (-power)  # (3, H, W // 2 + 1)
-    axes = torch.tensor(_AXES, device=device)
+    axes = torch.tensor(AXES, device=device)
     axes = axes / axes.norm(dim=1, keepdim=True)  # (3, 3), orthonormal
 
     def precondition(picture: Tensor) -> Tensor:
@@ -87,12 +84,15 @@ def color_preconditioner(
     return precondition
 
 
+def curvature(frequency: Tensor) -> Tensor:
+    """The h(f) of `color_preconditioner`, from f in cycles per pixel: any shape (…) → (3, …), one for each of `AXES`."""
+    u = frequency / _EDGE
+    edge, blob = u * torch.exp((1 - u.square()) / 2), torch.exp(-(frequency / _BLOB).square() / 2)
+    return torch.stack([height * h for height, h in zip(_HEIGHTS, (edge, blob, blob), strict=True)])
+
+
 def _frequency(height: int, width: int, device: torch.device | str) -> Tensor:
     """Cycles per pixel of the coefficients of `torch.fft.rfft2`, (H, W // 2 + 1)."""
     down = torch.fft.fftfreq(height, device=device)[:, None]
     across = torch.fft.rfftfreq(width, device=device)
     return (down.square() + across.square()).sqrt()
-
-
-def _column(values: tuple[float, ...], device: torch.device | str) -> Tensor:
-    return torch.tensor(values, device=device).view(-1, 1, 1)
