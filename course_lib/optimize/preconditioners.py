@@ -85,7 +85,7 @@ def color_preconditioner(
 
 
 def curvature(frequency: Tensor) -> Tensor:
-    """The h(f) of `color_preconditioner`, from f in cycles per pixel: any shape (…) → (3, …), one for each of `AXES`."""
+    """The h(f) of `color_preconditioner`, from f in cycles per pixel: any shape (…) → (3, …), one for each axis."""
     u = frequency / _EDGE
     edge, blob = u * torch.exp((1 - u.square()) / 2), torch.exp(-(frequency / _BLOB).square() / 2)
     return torch.stack([height * h for height, h in zip(_HEIGHTS, (edge, blob, blob), strict=True)])
