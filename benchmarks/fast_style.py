@@ -1,11 +1,18 @@
 """Training step and forward pass of the fast style network, compared with a plain implementation, in one run.
 
-    python benchmarks/fast_style.py                       # the paper's network and batch: 4 at 256 px
-    python benchmarks/fast_style.py --width 0.5 --record
+    python -m benchmarks.fast_style                       # the paper's network and batch: 4 at 256 px
+    python -m benchmarks.fast_style --save                # and adds the rows to the table
+    python -m benchmarks.fast_style --width 0.5 --record
 
 The two take turns. The plain step is what tutorials use: everything in float32 and PyTorch's default layout, a VGG-16
-differentiated by autograd and computed completely for the content target too, and Adam with its defaults. The plain
-pass is the same network called in float32. `--record` stores the result for chapter 6.
+differentiated by autograd and computed completely for the content target too, and Adam with its defaults. Our step is
+one of a real training run, with all that the run does to notice numbers that are not finite.
+
+The plain pass is the same network, of PyTorch's own layers, called in float32. Both passes get the picture on the CPU
+and deliver it there, because that is where pictures come from and where they are saved. On CUDA there are two more
+lines: "frames" repeats the pass inside one `runtime.inference`, as for a video, where ours replays a CUDA graph;
+"on the device" leaves the plain result there, though ours still copies it home. `--record` stores the result for
+chapter 6.
 """
 
 from __future__ import annotations
@@ -22,6 +29,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks import measure, results, steps
+from benchmarks.plain_networks import plain
 from course_lib import VGGFeatures, losses, resize, runtime, sample_image
 from course_lib.data.crops import Crops
 from course_lib.methods import johnson
@@ -36,7 +45,7 @@ class Plain:
 
     def __init__(self, config: johnson.Config, device: torch.device) -> None:
         self.config = config
-        self.network = johnson.build(config).to(device)
+        self.network = plain(johnson.build(config)).to(device)
         names = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
         vgg = VGGFeatures(config.arch, names, pooling="max", weights=config.weights).to(device)
         self.vgg = vgg.to(memory_format=torch.contiguous_format)
@@ -122,21 +131,79 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
         device=options.device, upsampling="resize", weights=options.weights,
     )  # fmt: skip
     crops = Crops(None, size=options.size, seed=options.seed).near(device)
-    plain, ours = Plain(config, device), Ours(config, device)
+    tutorial, ours = Plain(config, device), Ours(config, device)
     batch = torch.stack([crops[k] for k in range(options.batch)]).to(device)
     photo = sample_image("eilean_donan", (options.forward, options.forward)).to(device)
     times: dict[str, list[float]] = {"plain step": [], "plain pass": [], "our pass": []}
     for _ in range(options.rounds):
         for _ in range(options.steps):
-            times["plain step"].append(seconds_of(lambda: plain.step(batch), device))
+            times["plain step"].append(seconds_of(lambda: tutorial.step(batch), device))
         ours.steps(crops, options.steps + (device.type == "cpu"))  # on a CPU the first step only starts the clock
-        for name, way in (("plain pass", plain), ("our pass", ours)):
+        for name, way in (("plain pass", tutorial), ("our pass", ours)):
             way.forward(photo)
             times[name] += [seconds_of(lambda way=way: way.forward(photo), device) for _ in range(3)]
     medians = {name: median(values) for name, values in times.items()} | {"our step": median(ours.seconds)}
     medians["step ratio"] = medians["plain step"] / medians["our step"]
     medians["pass ratio"] = medians["plain pass"] / medians["our pass"]
     return medians
+
+
+def compare(options: argparse.Namespace) -> list[results.Row]:
+    """A row for the training step and for passes at two sizes, in each precision."""
+    device = runtime.pick_device(options.device)
+    config = replace(
+        johnson.Config.released(), width=options.width, image_size=options.size, batch_size=options.batch,
+        device=options.device, upsampling="resize", weights=options.weights,
+    )  # fmt: skip
+    crops = Crops(None, size=options.size, seed=options.seed).near(device)
+    batch = torch.stack([crops[k] for k in range(options.batch)]).to(device)
+    tutorial, style, best = Plain(config, device), sample_image(STYLE), steps.machines(device)
+
+    def training(precision: str) -> steps.Training:
+        def train(count: int, callback: runtime.Callback) -> object:
+            settings = replace(config, num_steps=count, precision=precision)
+            return johnson.train(style, crops, settings, callback=callback)
+
+        return train
+
+    where = steps.threads(device)
+    seconds = steps.in_turns(
+        lambda: tutorial.step(batch), {name: training(name) for name in best}, device,
+        steps=options.steps, rounds=options.rounds,
+    )  # fmt: skip
+    what = f"painter, training step, {options.batch} × {options.size} px{where}"
+    rows = steps.rows("fast_style", what, seconds, measure.operations(lambda: tutorial.step(batch)), best)
+    for size in sorted({256, options.forward}):
+        photo = sample_image("eilean_donan", (size, size))
+        count = measure.operations(lambda photo=photo: tutorial.forward(photo.to(device)))
+        for kind, seconds in passes(photo, tutorial, config, [*best], device).items():
+            rows += steps.rows("fast_style", f"painter, {kind}, {size} px{where}", seconds, count, best)
+    return rows
+
+
+def passes(
+    photo: Tensor, tutorial: Plain, config: johnson.Config, precisions: list[str], device: torch.device
+) -> dict[str, dict[str, float]]:
+    """The seconds of a pass from the CPU and back, plain and in each precision; on CUDA also of two other kinds."""
+    model = johnson.Model(johnson.build(config), config, {})
+    options: dict[str, Any] = {"device": str(device)}
+
+    def pass_of(precision: str) -> Callable[[], object]:
+        return lambda: johnson.stylize(photo, model, precision=precision, **options)
+
+    ways: dict[str, Callable[[], object]] = {name: pass_of(name) for name in precisions}
+    there_and_back = {"plain": lambda: tutorial.forward(photo.to(device)).cpu(), **ways}
+    found = {"forward": measure.in_turns(there_and_back, device)}
+    if device.type != "cuda":
+        return found
+    frames: dict[str, float] = {}
+    for name in precisions:
+        with runtime.inference(model.network, precision=name, repeats=True, **options) as run:
+            pair = {"plain": there_and_back["plain"], name: lambda run=run: run(photo)}
+            frames |= measure.in_turns(pair, device)
+    there = photo.to(device)
+    on_device = {"plain": lambda: tutorial.forward(there), **ways}
+    return found | {"frames": frames, "forward, plain left on the device": measure.in_turns(on_device, device)}
 
 
 def report(medians: dict[str, Any]) -> None:
@@ -154,13 +221,17 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save", action="store_true", help="add the rows to the table of all machines")
     parser.add_argument("--record", action="store_true", help="store the result for chapter 6")
     options = parser.parse_args(namespace=argparse.Namespace(weights="default"))
     if not options.record:
-        report(race(options))
+        rows = compare(options)
+        results.report(rows)
+        if options.save:
+            results.save(rows, runtime.pick_device(options.device))
         return 0
     settings = {"size": options.size, "batch": options.batch, "width": options.width, "forward": options.forward}
-    name, command = "06_training_step", f"python benchmarks/fast_style.py --width {options.width:g} --record"
+    name, command = "06_training_step", f"python -m benchmarks.fast_style --width {options.width:g} --record"
     with records.run(name, profile="laptop", seed=options.seed, config=settings, command=command) as run:
         run.values |= race(options)
     report(run.values)

@@ -1,11 +1,13 @@
 """A training step of pix2pix, compared with a plain implementation, and the time of an epoch of the façades.
 
-    python benchmarks/translation.py                       # the paper's networks: 256 px, 64 filters, batch 1
-    python benchmarks/translation.py --record
+    python -m benchmarks.translation                       # the paper's networks: 256 px, 64 filters, batch 1
+    python -m benchmarks.translation --save                # and adds the rows to the table
+    python -m benchmarks.translation --record
 
 The two take turns in one run. The plain step is what tutorials use: the same two networks in float32 and PyTorch's
-default layout, two Adam optimizers with their defaults, and every loss read at every step. `--record` stores the
-result for chapter 9.
+default layout, two Adam optimizers with their defaults, and every loss read at every step. Ours is a step of a real
+training run, with all that the run does to notice numbers that are not finite. `--record` stores the result for
+chapter 9.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks import measure, results, steps
+from benchmarks.plain_networks import plain
 from course_lib import runtime
 from course_lib.data.facades import Facades
 from course_lib.methods import pix2pix
@@ -37,7 +41,7 @@ class Plain:
 
     def __init__(self, config: pix2pix.Config, device: torch.device) -> None:
         self.config = config
-        self.G, self.D = pix2pix.build(config).to(device), pix2pix.build_discriminator(config).to(device)
+        self.G, self.D = (plain(make(config)).to(device) for make in (pix2pix.build, pix2pix.build_discriminator))
         settings: dict[str, Any] = {"lr": config.learning_rate, "betas": (config.beta1, 0.999)}
         self.adam_G = torch.optim.Adam(self.G.parameters(), **settings)
         self.adam_D = torch.optim.Adam(self.D.parameters(), **settings)
@@ -79,10 +83,10 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     scenes = Facades(size=options.size, length=options.batch, seed=options.seed)
     pairs = [scenes[k] for k in range(options.batch)] * (options.steps + 1 if device.type == "cpu" else 1)
     batch = torch.stack(pairs[: options.batch]).to(device)
-    plain, times, ours = Plain(config, device), [], []
-    plain.step(batch)
+    tutorial, times, ours = Plain(config, device), [], []
+    tutorial.step(batch)
     for _ in range(options.rounds):
-        times += [seconds_of(lambda: plain.step(batch)) for _ in range(options.steps)]
+        times += [seconds_of(lambda: tutorial.step(batch)) for _ in range(options.steps)]
         after = pix2pix.train(pairs, config).facts["history"]["seconds"]
         ours += [b - a for a, b in pairwise(after)] if device.type == "cpu" else [seconds_a_step(after)]
     medians = {"plain step": median(times), "our step": median(ours)}
@@ -90,6 +94,32 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     medians["our epoch"] = medians["our step"] * PAIRS / options.batch
     medians["threads"] = torch.get_num_threads()
     return medians
+
+
+def compare(options: argparse.Namespace) -> list[results.Row]:
+    """A row for the training step in each precision."""
+    device = runtime.pick_device(options.device)
+    config = replace(
+        pix2pix.Config(), image_size=options.size, load_size=options.size, mirror=False, width=options.width,
+        batch_size=options.batch, device=options.device,
+    )  # fmt: skip
+    scenes = Facades(size=options.size, length=options.batch, seed=options.seed)
+    pairs = [scenes[k] for k in range(options.batch)]
+    batch = torch.stack(pairs).to(device)
+    tutorial, best = Plain(config, device), steps.machines(device)
+
+    def training(precision: str) -> steps.Training:
+        def train(count: int, callback: runtime.Callback) -> object:
+            return pix2pix.train(pairs, replace(config, num_epochs=count, precision=precision), callback=callback)
+
+        return train
+
+    seconds = steps.in_turns(
+        lambda: tutorial.step(batch), {name: training(name) for name in best}, device,
+        steps=options.steps, rounds=options.rounds,
+    )  # fmt: skip
+    what = f"pix2pix, training step, {options.batch} × {options.size} px{steps.threads(device)}"
+    return steps.rows("translation", what, seconds, measure.operations(lambda: tutorial.step(batch)), best)
 
 
 def report(medians: dict[str, Any]) -> None:
@@ -106,13 +136,17 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save", action="store_true", help="add the rows to the table of all machines")
     parser.add_argument("--record", action="store_true", help="store the result for chapter 9")
     options = parser.parse_args()
     if not options.record:
-        report(race(options))
+        rows = compare(options)
+        results.report(rows)
+        if options.save:
+            results.save(rows, runtime.pick_device(options.device))
         return 0
     settings = {"size": options.size, "batch": options.batch, "width": options.width}
-    command = "python benchmarks/translation.py --record"
+    command = "python -m benchmarks.translation --record"
     with records.run("09_rate", profile="laptop", seed=options.seed, config=settings, command=command) as run:
         run.values |= race(options)
         rate = run.values["our step"]

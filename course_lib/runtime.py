@@ -166,7 +166,7 @@ def inference(
 
     try:
         network.eval()
-        with torch.inference_mode(), _casts_kept():
+        with torch.no_grad(), _casts_kept():  # in inference mode, autocast keeps nothing
             yield run
     finally:
         for module, training in modes:

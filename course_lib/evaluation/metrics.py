@@ -126,7 +126,7 @@ def lpips(a: Tensor, b: Tensor) -> float:
     network, heads = _lpips_network()
     with torch.no_grad():
         layers = zip(network(a.float()).values(), network(b.float()).values(), heads, strict=True)
-        distances = [F.conv2d((_unit(x) - _unit(y)).square(), head).mean((1, 2, 3)) for x, y, head in layers]
+        distances = [F.conv2d(_unit_(x).sub_(_unit_(y)).square_(), head).mean((1, 2, 3)) for x, y, head in layers]
     return torch.stack(distances).sum(0).mean().item()
 
 
@@ -224,9 +224,9 @@ def _style_network(layers: tuple[str, ...]) -> nn.Module:
     return VGGFeatures("vgg19", layers)
 
 
-def _unit(features: Tensor) -> Tensor:
-    """Scale the feature vector of every position to length one; the small constant is that of the original code."""
-    return features / (features.square().sum(1, keepdim=True).sqrt() + 1e-10)
+def _unit_(features: Tensor) -> Tensor:
+    """Scale the feature vector of every position to length one, in place; the small constant is the original code's."""
+    return features.div_(torch.linalg.vector_norm(features, dim=1, keepdim=True).add_(1e-10))
 
 
 def _power(image: Tensor, tile: int) -> Tensor:

@@ -22,11 +22,16 @@ class FiniteGuard:
         self.state = state
         self.unread: list[Tensor] = []  # (K + 1,) for each step: its terms, and `gradient`
         self.norms: list[Tensor] = []  # of this step's gradients, one for each optimizer
+        self.good: dict[str, Tensor] = {}
         self.keep()
 
     def keep(self) -> None:
-        """Remember the present weights as good, on their device."""
-        self.good = {name: value.detach().clone() for name, value in self.state.network.state_dict().items()}
+        """Remember the present weights as good, on their device, and in the same memory each time."""
+        present = self.state.network.state_dict()
+        if self.good.keys() != present.keys():
+            self.good = {name: value.detach().clone() for name, value in present.items()}
+        for name, value in present.items():
+            self.good[name].copy_(value)
         average = self.state.average
         self.good_average = None if average is None else {name: value.clone() for name, value in average.items()}
 

@@ -368,6 +368,31 @@ def test_super_resolution_with_a_random_shift_is_not_captured(graphs):
     assert len(graphs) == 1
 
 
+def test_repeated_passes_are_captured_once_for_each_shape(graphs):
+    """Results that were returned earlier keep their values when a replay overwrites the graph's output."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 3))
+    pictures = [torch.rand(1, 3, 12, 12 + k % 2, generator=torch.Generator().manual_seed(k)) for k in range(14)]
+    for repeats, captures in ((False, 0), (True, 2)):
+        with runtime.inference(network, device="cpu", repeats=repeats) as run:
+            results = [run(picture) for picture in pictures]
+        assert len(graphs) == captures
+        for picture, result in zip(pictures, results, strict=True):
+            torch.testing.assert_close(result, network(picture).detach())
+
+
+def test_tiles_of_two_pictures_have_graphs_of_their_own(graphs, picture):
+    """Each picture has its own held statistics, which a graph would keep."""
+    config = johnson.Config(width=0.1, num_blocks=0, norm="instance", device="cpu")
+    model = johnson.Model(johnson.build(config), config, {})
+    pair = torch.cat((picture(8, 400, 1), 0.3 * picture(8, 400, 2)))
+    together = johnson.stylize(pair, model, tile=16, device="cpu", precision="float32").image
+    assert len(graphs) == 2
+    with pytest.MonkeyPatch.context() as ordinary:
+        ordinary.setattr("course_lib.cuda_graphs.can_capture", lambda device: False)
+        apart = [johnson.stylize(p[None], model, tile=16, device="cpu", precision="float32").image for p in pair]
+    torch.testing.assert_close(together, torch.cat(apart), rtol=1e-5, atol=1e-5)
+
+
 # --- on a simulated CUDA device: shapes, formats and devices without values
 
 

@@ -248,6 +248,23 @@ def test_inference_in_bfloat16_is_close_and_float32_outside():
     assert network[0].weight.dtype == torch.float32
 
 
+def test_inference_converts_each_weight_once():
+    """And forgets the converted weights afterwards, so that a network that has learned since computes anew."""
+    network, batch = nn.Conv2d(3, 3, 1), torch.rand(1, 3, 8, 8)
+    with runtime.inference(network, device="cpu", precision="bfloat16") as run:
+        first = run(batch)
+        with torch.no_grad():
+            kept = network.weight.clone()
+            network.weight.zero_()
+        assert torch.equal(run(batch), first)
+        network.weight.data.copy_(kept)
+    with torch.no_grad():
+        network.weight.zero_()
+        network.bias.zero_()
+    with runtime.inference(network, device="cpu", precision="bfloat16") as run:
+        assert run(batch).abs().max() == 0
+
+
 def test_a_failure_inside_inference_restores_the_modes():
     network = dropping().train()
     with pytest.raises(KeyboardInterrupt), runtime.inference(network, device="cpu"):
