@@ -10,6 +10,7 @@ from course_lib.data.crops import Crops
 from course_lib.data.facades import Facades
 from course_lib.data.pairs import Jitter
 from course_lib.methods import gan, gatys, johnson, pix2pix, super_resolution
+from course_lib.networks import layers
 from course_lib.samples import sample_image, sample_names
 
 STEPS = 12
@@ -111,6 +112,34 @@ def test_a_resumed_training_is_one_that_was_never_stopped(device, monkeypatch, p
         near(again.network, whole.network, 0.05)
     for name in set(whole.facts["history"]) - {"seconds"}:
         assert again.facts["history"][name][5] == pytest.approx(whole.facts["history"][name][5], rel=5e-2), name
+
+
+@pytest.mark.filterwarnings("error:no CUDA graph")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_frames_that_replay_a_graph_are_the_cpus(cuda, picture, norm, precision):
+    network = johnson.build(small_johnson("cuda", norm=norm, upsampling="resize"))
+    frames = [picture(64, 80, seed) for seed in range(8)]
+    with runtime.inference(network, device="cuda", precision=precision, repeats=True) as run:
+        painted = [run(frame) for frame in frames]
+    assert len({float(image.sum()) for image in painted}) == 8, "a replay that changes nothing"
+    with runtime.inference(network, device="cpu") as run:
+        for frame, image in zip(frames, painted, strict=True):
+            assert (run(frame) - image).abs().max() < (0.01 if precision == "float32" else 0.1)
+
+
+def test_instance_norm_of_one_picture_and_its_gradient_are_the_cpus(device):
+    generator = runtime.seeded_generator(0)
+    x, upstream = (torch.randn(1, 5, 12, 9, generator=generator) for _ in range(2))
+    found = []
+    for place in (device, "cpu"):
+        norm = layers.InstanceNorm(5).to(place)
+        here = x.to(place).contiguous(memory_format=torch.channels_last).requires_grad_()
+        y = norm(here)
+        gradients = torch.autograd.grad(y, (here, norm.weight, norm.bias), upstream.to(place))
+        found.append([z.cpu() for z in (y, *gradients)])
+    for ours, exact in zip(*found, strict=True):
+        torch.testing.assert_close(ours, exact, rtol=1e-3, atol=1e-4)
 
 
 def test_no_training_step_waits(cuda, picture):
