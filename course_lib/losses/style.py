@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 _HALF = (torch.bfloat16, torch.float16)
+_PIECE = 16_384  # positions of a large map in half precision that are converted at a time: they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,12 @@ def gram_matrix(features: Tensor, *, mean: bool = False) -> Tensor:
     f = features.flatten(2)  # (N, C, M)
     if f.is_cuda and f.dtype in _HALF and not (torch.is_grad_enabled() and f.requires_grad) and _sums_wide(f.dtype):
         gram = torch.bmm(f, f.transpose(1, 2), out_dtype=torch.float32)  # reads half the bytes and gives the same sums
+    elif f.device.type == "cpu" and not f.requires_grad:
+        pieces = f.split(_PIECE, 2) if f.dtype in _HALF and f.shape[2] > 4 * _PIECE else (f,)
+        gram = sum(_half_of_the_product(_at_least_float32(piece)) for piece in pieces)  # type: ignore[assignment]
     else:
         f = _at_least_float32(f)
-        by_blocks = f.device.type == "cpu" and not f.requires_grad
-        gram = _half_of_the_product(f) if by_blocks else f @ f.transpose(1, 2)  # (N, C, C)
+        gram = f @ f.transpose(1, 2)  # (N, C, C)
     return gram / f.shape[2] if mean else gram
 
 

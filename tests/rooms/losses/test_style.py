@@ -278,3 +278,9 @@ def test_the_gram_matrix_by_blocks_is_the_whole_product(channels):
         f = features.to(memory_format=layout)
         gram, whole = losses.gram_matrix(f), losses.gram_matrix(f.clone().requires_grad_(True))
         torch.testing.assert_close(gram, whole.detach(), rtol=1e-12, atol=1e-12)
+
+
+def test_a_large_map_in_half_precision_is_summed_in_pieces_with_the_same_result():
+    x = torch.randn(2, 5, 300, 301, generator=torch.Generator().manual_seed(0)).bfloat16()
+    f = x.double().flatten(2)
+    torch.testing.assert_close(gram_matrix(x, mean=True).double(), f @ f.mT / f.shape[2], rtol=1e-5, atol=1e-5)
