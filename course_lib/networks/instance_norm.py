@@ -42,12 +42,6 @@ def normalized(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     return y
 
 
-def normalized_(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """`normalized` in place, for use without gradients: a large picture needs no further memory."""
-    _normalize(x, weight, bias, *_statistics(x), eps, out=x)
-    return x
-
-
 class _InstanceNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
