@@ -294,7 +294,9 @@ def optimizer(x: Tensor, config: Config) -> LBFGS | Adam:
     if config.precondition > 0 or config.curvature:
         preconditioner = color_preconditioner if config.curvature else fourier_preconditioner
         first_guess = preconditioner(*x.shape[-2:], power=config.precondition, device=x.device)
-    return LBFGS(x, history_size=config.history_size, project=project, precondition=first_guess)
+    return LBFGS(
+        x, history_size=config.history_size, project=project, precondition=first_guess, average=config.curvature
+    )
 
 
 def _check_images(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config) -> list[Tensor]:

@@ -49,6 +49,8 @@ class LBFGS:
         project: applied to `x` in place after each step; bounds on its values, ``lambda x: x.clamp_(0, 1)``.
         precondition: B, a symmetric positive definite linear map of a tensor like `x`; None for the identity.
             It changes the path, not the minimum.
+        average: take γ from all pairs, as the geometric mean of their s·y / y·By, instead of from the newest alone. A
+            preconditioner that fits makes these nearly equal, and the few that it does not fit no longer set the scale.
 
     >>> x = torch.tensor([3.0, -2.0])
     >>> optimizer = LBFGS(x, first_step=0.1, max_step=10.0)
@@ -68,10 +70,11 @@ class LBFGS:
         growth: float = 3.0,
         project: Callable[[Tensor], object] | None = None,
         precondition: Callable[[Tensor], Tensor] | None = None,
+        average: bool = False,
     ) -> None:
         self.x = x
         self.first_step, self.max_step, self.growth = first_step, max_step, growth
-        self.project, self.precondition = project, precondition
+        self.project, self.precondition, self.average = project, precondition, average
         # the m × m algebra wants more digits than the pictures do; Apple's GPUs have no float64
         exact = torch.float32 if x.device.type == "mps" else torch.float64
         m = self.history_size = history_size
@@ -147,14 +150,20 @@ class LBFGS:
         zy = zy * scale.outer(scale)
         identity = torch.eye(len(scale), dtype=sy.dtype, device=sy.device)
         r = (sy * scale.outer(scale)).triu(1) + identity
-        newest = (usable * torch.arange(1, len(usable) + 1, device=usable.device)).argmax(0, keepdim=True)
-        gamma = 1 / zy.diagonal().gather(0, newest).squeeze(0).clamp_min(_TINY)  # s·y / y·By; zy[newest] would wait
+        gamma = self._scale(zy.diagonal().clamp_min(_TINY), usable)
         p, q = p.index_select(0, order) * scale, q.index_select(0, order) * scale
         w = torch.linalg.solve_triangular(r, p[:, None], upper=True)
         u = torch.linalg.solve_triangular(r.T, w + gamma * (zy @ w - q[:, None]), upper=False)
         back = (self.places - self.row) % self.history_size
         weights = torch.stack((scale * u[:, 0], -gamma * scale * w[:, 0])).index_select(1, back)  # (2, m)
         return gamma * b + (weights.to(b.dtype).view(-1) @ self.pairs.view(-1, len(b)))
+
+    def _scale(self, curvatures: Tensor, usable: Tensor) -> Tensor:
+        """γ, from the y·By / s·y of all pairs, oldest first, (m,) each."""
+        if self.average:
+            return torch.exp(-(usable * curvatures.log()).sum() / usable.sum().clamp_min(1))
+        newest = (usable * torch.arange(1, len(usable) + 1, device=usable.device)).argmax(0, keepdim=True)
+        return 1 / curvatures.gather(0, newest).squeeze(0)  # curvatures[newest] would wait for the device
 
 
 def _rms(x: Tensor) -> Tensor:

@@ -754,3 +754,12 @@ def test_the_first_steps_are_those_of_pytorch(real_network):
         reference.step(closure)
         assert value == pytest.approx(values[-1], rel=1e-10)
     assert values[-1] < 0.1 * values[0]
+
+
+def test_the_measured_curvature_is_used_from_noise_only():
+    x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    color = torch.tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1).expand(1, 3, 8, 8)  # flat in luminance
+    for start, gain in (("noise", 1.3 / (0.9 + 0.3)), ("content", 1.0)):
+        optimizer = gatys.optimizer(x.clone(), small(start=start, curvature=True, precondition=0.5))
+        torch.testing.assert_close(optimizer.precondition(color), 8**0.5 * gain * color)
+        assert optimizer.average == (start == "noise")

@@ -81,6 +81,22 @@ def test_no_step_is_longer_than_max_step():
     assert max(lengths) == pytest.approx(0.25, rel=1e-4)
 
 
+def test_the_scale_of_the_newest_pair_and_the_average_of_all():
+    """Two pairs along the axes of ½ (x² + 16 y²): γ = 1/16 by the newest, 1/√(1·16) = 1/4 by both."""
+    found = []
+    for average in (False, True):
+        x = torch.zeros(2, dtype=torch.float64)
+        optimizer = LBFGS(x, history_size=3, average=average)
+        for k, curvature in enumerate((1.0, 16.0)):
+            s = torch.eye(2, dtype=torch.float64)[k]
+            optimizer._remember(s, curvature * s, s)
+        g = torch.zeros(2, dtype=torch.float64)  # orthogonal to nothing: only the scale is asked for
+        curvatures, usable = torch.tensor([1.0, 1.0, 16.0]).double(), torch.tensor([0.0, 1.0, 1.0]).double()
+        found.append(optimizer._scale(curvatures, usable).item())
+        assert torch.equal(optimizer._inverse_hessian(g, g.new_zeros(3), g.new_zeros(3)), g)
+    assert found == pytest.approx([1 / 16, 1 / 4])
+
+
 def test_no_step_is_much_longer_than_the_recent_ones():
     """By hand: steps of 0.1 each, then one that would be 100 long; the mean of the recent steps is 0.1."""
     x = torch.zeros(4, dtype=torch.float64)
