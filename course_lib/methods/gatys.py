@@ -58,9 +58,7 @@ class Config:
     learning_rate: float = 2 / 255  # Adam only: 2.0 in 0–255 pixels (Premamayudu et al. 2019)
     history_size: int = 20  # L-BFGS curvature pairs; the paper gives no number
     precondition: float = 0.0  # p: initial inverse Hessian of L-BFGS ∝ frequency**−p, chapter 5; 0: plain (Section 2)
-    curvature: bool = (
-        False  # L-BFGS also divides by the curvature measured for each color axis and frequency, chapter 5
-    )
+    curvature: bool = False  # from noise, L-BFGS also divides by the curvature of each color and frequency, chapter 5
     project: bool = True  # keep x in [0, 1] after each step (Wang 2019; the authors' texture code bounds it too)
     tv_weight: float = 0.0  # total variation; "we do not regularise", Section 2
     style_scale: float = 1.0  # style image's long side / content image's; 1: "the same size", Section 2
@@ -290,13 +288,12 @@ def optimizer(x: Tensor, config: Config) -> LBFGS | Adam:
     project = (lambda image: image.clamp_(0, 1)) if config.project else None
     if config.optimizer == "adam":
         return Adam(x, learning_rate=config.learning_rate, project=project)
+    curvature = config.curvature and config.start == "noise"  # a photograph's own colors can be lost by it: chapter 5
     first_guess = None
-    if config.precondition > 0 or config.curvature:
-        preconditioner = color_preconditioner if config.curvature else fourier_preconditioner
+    if config.precondition > 0 or curvature:
+        preconditioner = color_preconditioner if curvature else fourier_preconditioner
         first_guess = preconditioner(*x.shape[-2:], power=config.precondition, device=x.device)
-    return LBFGS(
-        x, history_size=config.history_size, project=project, precondition=first_guess, average=config.curvature
-    )
+    return LBFGS(x, history_size=config.history_size, project=project, precondition=first_guess, average=curvature)
 
 
 def _check_images(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config) -> list[Tensor]:
