@@ -83,6 +83,7 @@ class DoublingConv(nn.ConvTranspose2d):
         super().__init__(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(N, C, H, W) → (N, C', 2H, 2W); another `output_size` goes to PyTorch's own convolution."""
         count, channels, height, width = x.shape
         if output_size is not None or not _as_product(x, self.weight, count * height * width):
             return super().forward(x, output_size)
