@@ -34,6 +34,7 @@ from torch import Tensor
 from benchmarks.engine import exact_loss, score
 from benchmarks.participants import Plain
 from course_lib import VGGFeatures, runtime, sample_image
+from course_lib.atomic import atomic_write
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
 from course_lib.optimize.image import stepper
@@ -235,10 +236,9 @@ def main() -> None:
             line = " ".join(f"{a:.4f} ({a / b:.3f})" for a, b in zip(row[name], row["plain"], strict=False))
             print(f"{case.key:>42} {name:>26} {spent[-1]:6.1f} s {line}", flush=True)
             if options.out:
-                merged = json.loads(options.out.read_text()) if options.out.exists() else {}
-                merged.setdefault(case.key, {}).update(row)
                 options.out.parent.mkdir(parents=True, exist_ok=True)
-                options.out.write_text(json.dumps(merged, indent=1))
+                with atomic_write(options.out) as stream:  # hours of scores: a full disk must not lose them
+                    stream.write(json.dumps(results, indent=1).encode())
         if out_of_time:
             break
     table(results, plans, names)
