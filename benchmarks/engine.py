@@ -32,7 +32,9 @@ from benchmarks.participants import BLOCK, CONTENT, STYLE, configs, pictures, se
 from benchmarks.peak_memory import memory_needed
 from course_lib import VGGFeatures, runtime
 from course_lib.images import resize
+from course_lib.losses.balance import layer_weights
 from course_lib.losses.perceptual import PerceptualLoss
+from course_lib.losses.style import SIZE_INDEPENDENT
 from course_lib.methods import gatys
 from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, cached_network
 from course_lib.teaching import records
@@ -66,10 +68,11 @@ def machine(height: int, width: int, precision: torch.dtype, device: torch.devic
 def exact_loss(content: Tensor, style: Tensor, network: VGGFeatures) -> PerceptualLoss:
     """Eq. 7 in float64, with its targets set."""
     config = gatys.Config()
+    shares = layer_weights(config.style_layer_weights, STYLE_LAYERS)
     loss = PerceptualLoss(
         network,
         content={CONTENT_LAYER: config.content_weight},
-        style=dict.fromkeys(STYLE_LAYERS, config.style_weight / len(STYLE_LAYERS)),
+        style=SIZE_INDEPENDENT.join(config.style_weight, STYLE_LAYERS, shares),
     )
     loss.set_content(content.double())
     loss.set_style([resize(style, max(content.shape[-2:])).double()])

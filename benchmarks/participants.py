@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib import VGGFeatures, runtime, sample_image
+from course_lib.losses.balance import layer_weights
 from course_lib.methods import gatys
 from course_lib.optimize.image import stepper
 from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS
@@ -39,6 +40,7 @@ class Plain:
         with torch.no_grad():
             self.content = self.features(content)[CONTENT_LAYER]
             self.grams = {layer: self.gram(f) for layer, f in self.features(style).items() if layer in STYLE_LAYERS}
+        self.shares = layer_weights(config.style_layer_weights, STYLE_LAYERS)
         self.optimizer = torch.optim.LBFGS([self.x])
         self.watch: Callable[[Tensor], None] = lambda x: None
 
@@ -59,8 +61,9 @@ class Plain:
         self.optimizer.zero_grad()
         features = self.features(self.x)
         loss = self.config.content_weight * F.mse_loss(features[CONTENT_LAYER], self.content) / 2
-        for layer in STYLE_LAYERS:
-            loss = loss + self.config.style_weight / 5 * F.mse_loss(self.gram(features[layer]), self.grams[layer]) / 4
+        for layer, share in zip(STYLE_LAYERS, self.shares, strict=True):
+            weight = self.config.style_weight * share / sum(self.shares)
+            loss = loss + weight * F.mse_loss(self.gram(features[layer]), self.grams[layer]) / 4
         loss.backward()
         return loss
 

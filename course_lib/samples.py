@@ -10,6 +10,9 @@ from torch import Tensor
 from course_lib.images import ImageError, Size, did_you_mean, load_image
 from course_lib.paths import data_places
 
+Seen = tuple[str, tuple[int, int]]
+_watchers: list[list[Seen]] = []
+
 
 def images_folder() -> Path:
     """The folder of the project's pictures, see `course_lib.paths`."""
@@ -55,10 +58,31 @@ def sample_image(name: str, size: Size | None = None, *, side: str = "long") -> 
     folders = _samples()
     for files in folders.values():
         if name in files:
-            return load_image(files[name], size, side=side)
+            image = load_image(files[name], size, side=side)
+            for seen in _watchers:
+                seen.append((name, (image.shape[-2], image.shape[-1])))
+            return image
     wanted = Path(str(name)).stem.replace(" ", "_").replace("-", "_")
     listing = "\n".join(f"  {folder}: {', '.join(files)}" for folder, files in folders.items())
     raise ImageError(f"No picture is named {name!r}.{did_you_mean(wanted, sample_names())} There are:\n{listing}")
+
+
+def watch() -> list[Seen]:
+    """Begin a list that notes the name and the size (H, W) of every picture that `sample_image` reads.
+
+    >>> seen = watch()
+    >>> image = sample_image("cat", 64)
+    >>> unwatch(seen), seen
+    (None, [('cat', (43, 64))])
+    """
+    seen: list[Seen] = []
+    _watchers.append(seen)
+    return seen
+
+
+def unwatch(seen: list[Seen]) -> None:
+    """End such a list; it keeps what it has."""
+    _watchers[:] = [other for other in _watchers if other is not seen]
 
 
 def _samples() -> dict[str, dict[str, Path]]:

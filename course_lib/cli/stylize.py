@@ -30,7 +30,12 @@ def add(commands: Any) -> None:
     )
     stylize.add_argument("--model", help="a trained network: a file, or a name that `models` lists")
     stylize.add_argument("--tile", type=positive, metavar="N", help="with --model: compute in parts of N px")
-    stylize.add_argument("--steps", type=positive, metavar="N", help="loss evaluations (default: 100)")
+    stylize.add_argument(
+        "--steps",
+        type=positive,
+        metavar="N",
+        help="loss evaluations for the smallest version of the picture; each larger one takes half (default: 200)",
+    )
     stylize.add_argument(
         "--style-weight", type=float, metavar="X", help="higher: closer to the painting; lower: closer to the photo"
     )
@@ -69,13 +74,13 @@ def _optimize(options: argparse.Namespace) -> None:
     """Optimize the picture, showing loss and remaining time; Ctrl-C saves the current picture."""
     check_writable(options.output)  # before minutes of work, not after
     content, style = load_image(options.content, options.size or 256), load_image(options.style)
-    chosen = given(options, "style_weight", "start", "device", "seed")
-    config = replace(gatys.Config.fast(), num_steps=options.steps or 100, **{"start": "content", **chosen})
+    config = configuration(options)
     latest: list[Progress] = []
     with tqdm(total=config.num_steps, unit="step", disable=None) as bar:
 
         def watch(progress: Progress) -> None:
             latest[:] = [progress]
+            bar.total = progress.num_steps  # of all sizes
             bar.set_postfix(loss=f"{progress.losses['total']:.3g}", refresh=False)
             bar.update()
 
@@ -95,6 +100,12 @@ def _optimize(options: argparse.Namespace) -> None:
     for note in (result.stopped, result.advice):
         if note:
             say(note)
+
+
+def configuration(options: argparse.Namespace) -> gatys.Config:
+    """The method's settings for these options; what was not given is our best engine's, from the photo."""
+    chosen = given(options, "style_weight", "start", "device", "seed")
+    return replace(gatys.Config.fast(), num_steps=options.steps or 200, **{"start": "content", **chosen})
 
 
 def _paint_folder(options: argparse.Namespace) -> None:

@@ -15,7 +15,8 @@ features (their Fig. 1, top), ``stylize(None, style)`` makes a texture (Fig. 1, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -23,9 +24,11 @@ from torch import Tensor
 
 from course_lib import losses, runtime
 from course_lib.images import resize
+from course_lib.losses.balance import BALANCES, layer_weights
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.losses.style import SIZE_INDEPENDENT
 from course_lib.methods import config_checks
+from course_lib.optimize import scales
 from course_lib.optimize.image import STALL_STEPS, Adam, is_stalled, optimize_image
 from course_lib.optimize.lbfgs import LBFGS
 from course_lib.optimize.objective import Objective, Term
@@ -42,12 +45,12 @@ OPTIMIZERS = ("lbfgs", "adam")
 class Config:
     """The paper's configuration; every field names its source."""
 
-    num_steps: int = 500  # one step = one evaluation; "within 500 iterations" (Wang 2019, Section 3)
+    num_steps: int = 500  # one step = one evaluation; "within 500 iterations" (Wang 2019, Section 3); see `scales`
     content_weight: float = 1.0  # α, Eq. 7, on the size-independent term
     style_weight: float = 100.0  # β, Eq. 7, on the size-independent term: chosen by eye, see chapter 3
     content_layers: tuple[str, ...] = (CONTENT_LAYER,)  # "conv4_2", Section 3
     style_layers: tuple[str, ...] = STYLE_LAYERS  # "conv1_1 … conv5_1", Section 3
-    style_layer_weights: tuple[float, ...] | None = None  # w_l; None: equal, w_l = 1/5, Section 3
+    style_layer_weights: str | tuple[float, ...] = "balanced"  # w_l; "equal": 1/5, Section 3; "balanced": ours, ch. 4
     pooling: str = "average"  # Section 2
     arch: str = "vgg19"  # Section 2; Wang 2019 uses "vgg16"
     weights: str | Path | None = "default"  # normalized to mean activation one, Section 2
@@ -61,6 +64,7 @@ class Config:
     curvature: bool = False  # from noise, L-BFGS also divides by the curvature of each color and frequency, chapter 5
     project: bool = True  # keep x in [0, 1] after each step (Wang 2019; the authors' texture code bounds it too)
     tv_weight: float = 0.0  # total variation; "we do not regularise", Section 2
+    scales: tuple[int, ...] | None = None  # long sides to solve first (Gatys et al. 2017); each halves num_steps, ch. 4
     style_scale: float = 1.0  # style image's long side / content image's; 1: "the same size", Section 2
     style_blend: tuple[float, ...] | None = None  # weights of several style images; None: equal
     precision: str = "auto"  # of the convolutions: "float32", "bfloat16", or "auto": the faster one on this device
@@ -79,16 +83,22 @@ class Config:
         )
         if self.content_weight == self.style_weight == 0:
             raise ValueError("content_weight and style_weight are both 0: there is nothing to match; raise one")
-        if self.style_layer_weights is not None:
+        if isinstance(self.style_layer_weights, str):
+            config_checks.check(self, choices={"style_layer_weights": BALANCES})
+        else:
             count = len(self.style_layers)
             config_checks.check_shares("style_layer_weights", self.style_layer_weights, count, "style layers")
         if self.style_blend is not None:
             config_checks.check_shares("style_blend", self.style_blend, len(self.style_blend), "styles")
+        if self.scales is not None and not (
+            all(isinstance(side, int) and side > 0 for side in self.scales) and [*self.scales] == sorted({*self.scales})
+        ):
+            raise ValueError(f"scales must be long sides in pixels from small to large, got {self.scales!r}")
 
     @classmethod
     def fast(cls) -> Config:
-        """Our fastest settings: the same objective and start, a preconditioned optimizer, and half the steps."""
-        return cls(precondition=0.4, curvature=True, num_steps=250)
+        """Our best engine: the same objective and start, from coarse to fine, with a preconditioned optimizer."""
+        return cls(precondition=0.4, curvature=True, num_steps=250, scales=(128, 256, 512))
 
     @classmethod
     def quick(cls) -> Config:
@@ -101,7 +111,8 @@ class Result:
     """What `stylize` returns.
 
     `history` holds lists with one number per step for ``"total"``, ``"seconds"`` and each weighted term:
-    ``"content/relu4_2"``, ``"style/relu1_1"``, …, ``"tv"``.
+    ``"content/relu4_2"``, ``"style/relu1_1"``, …, ``"tv"``. With ``config.scales``, the runs of all sizes follow one
+    another, and ``"scale"`` says at which long side a step was taken.
     """
 
     image: Tensor  # (1, 3, H, W) in [0, 1], float32, on the CPU
@@ -129,7 +140,10 @@ def stylize(
             times ``config.style_scale``. None for reconstruction (content only).
         config: defaults to the paper's.
         initial: (1, 3, H, W) in [0, 1], a picture to start from in place of ``config.start``.
-        callback: called after each step with a `runtime.Progress`.
+        callback: called after each step with a `runtime.Progress`; its picture has the final size at every scale.
+
+    With ``config.scales``, the picture is solved at each of these long sides that is smaller than the content image's,
+    then at its own. Each run starts from the enlarged result of the one before and takes half as many steps.
 
     Returns:
         A `Result`. Step k evaluates the picture and then changes it: the step's losses are those before the change,
@@ -149,18 +163,30 @@ def stylize(
     True
     """
     config = config or Config()
-    goal = objective(content, style, config)
-    x = first_image(content, style, config, initial)
-    done = optimize_image(
-        optimizer(x, config),
-        goal,
-        num_steps=config.num_steps,
-        callback=callback,
-        remedy=_remedy(config),
-    )
-    network = _loss_network(goal)
+    styles = _check_images(content, style, config)
+    start = None if initial is None else first_image(content, style, config, initial)
+    full = _size(content, styles, start)
+    network = _checked_network(content, styles, config, full)  # too large is refused before smaller sizes are solved
+    sizes = scales.sizes(*full, config.scales, least=_least_side(network, content, styles, config, full))
+    steps = scales.halved(config.num_steps, len(sizes))
+    history: dict[str, list[float]] = {}
+    for size, count in zip(sizes, steps, strict=True):
+        photo, paintings = _at_scale(content, styles, size, full)
+        goal = objective(photo, paintings, config)
+        x = first_image(photo, paintings, config, None if start is None else scales.fitted(start, size))
+        done = optimize_image(
+            optimizer(x, config if start is None else replace(config, curvature=False)),
+            goal,
+            num_steps=count,
+            callback=scales.shifted(callback, full, history, sum(steps)),
+            remedy=_remedy(config),
+        )
+        history = scales.joined(history, done.history, max(size)) if config.scales else done.history
+        start = done.image
+        if done.stopped is not None:
+            break
     extra: dict[str, object] = {
-        "device": str(x.device),
+        "device": str(network.mean.device),
         "precision": str(network.precision).removeprefix("torch."),
         "weights": network.source,
     }
@@ -168,7 +194,7 @@ def stylize(
     if is_stalled(done.history):
         advice = "a smaller learning_rate may help" if config.optimizer == "adam" else "fewer steps would be enough"
         advice = f"the loss hardly fell over the last {STALL_STEPS} steps; {advice}"
-    return Result(done.image, done.history, config, done.stopped, advice, extra)
+    return Result(scales.fitted(done.image, full), history, config, done.stopped, advice, extra)
 
 
 def dissect(
@@ -233,18 +259,13 @@ def objective(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, c
         ValueError, MemoryError, WeightsError: as `stylize`.
     """
     styles = _check_images(content, style, config)
-    device = runtime.pick_device(config.device)
-    content_layers = config.content_layers if content is not None and config.content_weight > 0 else ()
-    style_layers = config.style_layers if styles and config.style_weight > 0 else ()
-    network = _network(config, (*content_layers, *style_layers))
-    height, width = (content if content is not None else styles[0]).shape[-2:]
-    advice = "" if config.optimizer == "adam" else "a smaller history_size or optimizer='adam' needs less"
-    check_memory(lambda h, w: _memory_needed(network, h, w, config), height, width, device, advice=advice)
-    network.prepare(height, width, _memory_needed(network, height, width, config))
+    content_layers, style_layers = _layers(content, styles, config)
+    network = _checked_network(content, styles, config, _size(content, styles))
+    device = network.mean.device
     loss = PerceptualLoss(
         network,
         content=SIZE_INDEPENDENT.join(config.content_weight, content_layers),
-        style=SIZE_INDEPENDENT.join(config.style_weight, style_layers, config.style_layer_weights),
+        style=SIZE_INDEPENDENT.join(config.style_weight, style_layers, _style_layer_weights(config, style_layers)),
     )
     if content is not None and content_layers:
         loss.set_content(content.to(device, torch.float32))
@@ -323,6 +344,58 @@ def _set_style(loss: PerceptualLoss, content: Tensor | None, styles: list[Tensor
     except ValueError as error:  # name the resized size: the caller gave another one
         sizes = ", ".join(f"{image.shape[-2]}×{image.shape[-1]}" for image in styles)
         raise ValueError(f"the style image, resized to {sizes}: {error}") from error
+
+
+def _layers(content: Tensor | None, styles: list[Tensor], config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The content layers and the style layers that have a term."""
+    has_content, has_style = content is not None and config.content_weight > 0, styles and config.style_weight > 0
+    return config.content_layers if has_content else (), config.style_layers if has_style else ()
+
+
+def _checked_network(
+    content: Tensor | None, styles: list[Tensor], config: Config, size: tuple[int, int]
+) -> VGGFeatures:
+    """The network of the terms, prepared for a picture of `size`; one that needs too much memory is refused."""
+    network = _network(config, sum(_layers(content, styles, config), ()))
+    height, width = size
+    advice = "" if config.optimizer == "adam" else "a smaller history_size or optimizer='adam' needs less"
+    check_memory(lambda h, w: _memory_needed(network, h, w, config), height, width, network.mean.device, advice=advice)
+    network.prepare(height, width, _memory_needed(network, height, width, config))
+    return network
+
+
+def _size(content: Tensor | None, styles: Sequence[Tensor], initial: Tensor | None = None) -> tuple[int, int]:
+    """(H, W) of the picture: that of the content image or, for a texture, of the first picture or style image."""
+    frame = content if content is not None else styles[0] if initial is None else initial
+    return frame.shape[-2], frame.shape[-1]
+
+
+def _at_scale(
+    content: Tensor | None, styles: list[Tensor], size: tuple[int, int], full: tuple[int, int]
+) -> tuple[Tensor | None, list[Tensor]]:
+    """The images for a smaller picture; where there is a content image, `objective` resizes the style images to it."""
+    if content is not None:
+        return scales.fitted(content, size), styles
+    if size == full:
+        return None, styles
+    ratio = max(size) / max(full)
+    return None, [resize(image, max(1, round(ratio * max(image.shape[-2:])))) for image in styles]
+
+
+def _least_side(
+    network: VGGFeatures, content: Tensor | None, styles: list[Tensor], config: Config, full: tuple[int, int]
+) -> int:
+    """The smallest long side at which no image is too small for the network."""
+    shares = [min(full) / max(full)]  # an image's short side, for a picture whose long side is one
+    for style in styles:
+        of = max(full) if content is None else max(style.shape[-2:]) / config.style_scale
+        shares.append(min(style.shape[-2:]) / of)
+    return ceil(network.min_size(network.layers[-1]) / min(shares))
+
+
+def _style_layer_weights(config: Config, layers: tuple[str, ...]) -> tuple[float, ...]:
+    of_network = {"arch": config.arch, "pooling": config.pooling, "weights": config.weights}
+    return layer_weights(config.style_layer_weights, layers, **of_network)  # type: ignore[arg-type]
 
 
 def _loss_network(goal: Objective) -> VGGFeatures:

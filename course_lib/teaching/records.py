@@ -31,6 +31,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from course_lib import samples
 from course_lib.atomic import atomic_folder
 from course_lib.images import resize, to_pil
 from course_lib.paths import data_path
@@ -39,6 +40,7 @@ from course_lib.teaching.figures import Figure, sheet
 _FOLDER = Path(__file__).resolve().parent
 _WEBP_QUALITY = 90
 _asked: dict[str, str] = {}  # name → profile in this process, set by `missing` and `run`
+_reading: dict[str, list[samples.Seen]] = {}  # name → the pictures read since `missing` asked for the run
 
 
 class RecordError(ValueError):
@@ -63,6 +65,7 @@ class Record:
     peak_memory_gb: float | None = None
     claims: dict[str, Any] = field(default_factory=dict)  # measurements for the ledger, see `claim`
     reduced: str = ""  # how the run falls short of its profile, in words: "12,000 of 40,000 steps"
+    inputs: dict[str, Any] = field(default_factory=dict)  # the package's pictures it read: name → file, sha256, sizes
     digest: str = ""  # of the settings, networks and code of the queue item that made it
 
     def claim(
@@ -126,6 +129,15 @@ def missing(name: str, *, profile: str, seed: int) -> bool:
     if profile == "quick":
         return False
     _asked[name] = profile
+    wanted = _wanted(name, profile, seed)
+    if wanted:  # the pictures of the run are often read before its block
+        samples.unwatch(_reading.get(name, []))
+        _reading[name] = samples.watch()
+    return wanted
+
+
+def _wanted(name: str, profile: str, seed: int) -> bool:
+    """Whether `missing` says yes at a profile other than ``quick``."""
     wanted = os.environ.get("COURSE_LIB_RECORDS", "")
     if wanted == "again":
         return True
@@ -154,6 +166,7 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
 
     Yields:
         A `Record`. The caller fills its `values` and `images`, and adds minutes that were spent earlier to `minutes`.
+        Its `inputs` are the pictures that `sample_image` reads in the block, or since `missing` was asked for the run.
 
     Raises:
         RecordError: a picture is not a tensor.
@@ -161,9 +174,14 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
     settings = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config or {})  # type: ignore[arg-type]
     record = Record(name, profile, seed, settings, command=command or _command(name, profile, seed))
     record.digest = os.environ.get("COURSE_LIB_DIGEST", "")
+    seen = _reading.pop(name, None) or samples.watch()
     _forget_peak_memory()
     began = time.perf_counter()
-    yield record
+    try:
+        yield record
+    finally:
+        samples.unwatch(seen)
+    record.inputs = _inputs(seen) | record.inputs
     record.minutes += (time.perf_counter() - began) / 60
     record.peak_memory_gb = _peak_memory_gb()
     record.device = device_name()
@@ -171,6 +189,18 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
     record.commit = commit()
     _write(record)
     _asked[name] = profile
+
+
+def _inputs(seen: Sequence[samples.Seen]) -> dict[str, Any]:
+    """Which file each picture was read from, its digest, and the sizes (H, W) at which it was used."""
+    rows = {Path(row["file"]).stem: row for row in samples.ledger()} if seen else {}
+    inputs: dict[str, Any] = {}
+    for name, size in seen:
+        known = {"file": rows[name]["file"], "sha256": rows[name]["sha256"], "sizes": []}
+        sizes = inputs.setdefault(name, known)["sizes"]
+        if [*size] not in sizes:
+            sizes.append([*size])
+    return inputs
 
 
 def load(name: str, *, profile: str | None = None) -> Record:

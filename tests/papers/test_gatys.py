@@ -15,6 +15,7 @@ import torch
 
 from course_lib import VGGFeatures, losses, runtime, sample_image
 from course_lib.images import resize
+from course_lib.losses.balance import layer_weights
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
 from course_lib.methods.gatys import Config, stylize
@@ -68,7 +69,7 @@ def test_the_defaults_are_the_papers():
     paper = {
         "content_layers": ("relu4_2",),  # "conv4_2": the papers mean the rectified output
         "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        "style_layer_weights": None,  # equal
+        "scales": None,
         "arch": "vgg19",
         "weights": "default",  # normalized
         "pooling": "average",
@@ -108,10 +109,10 @@ def test_quick_differs_in_start_and_steps():
 
 
 def test_fast_has_the_papers_objective():
-    """Only the optimizer differs."""
+    """Only the way to its minimum differs."""
     fast = dataclasses.asdict(Config.fast())
     changed = {name for name, value in fast.items() if value != getattr(Config(), name)}
-    assert changed == {"precondition", "curvature", "num_steps"}
+    assert changed == {"precondition", "curvature", "num_steps", "scales"}
 
 
 # --- the objective ---
@@ -120,6 +121,7 @@ def test_fast_has_the_papers_objective():
 def test_every_term_by_the_papers_equations(content, style):
     """Eqs. 1, 4, 5 and 7, written out with loops over layers, on size-independent terms."""
     settings = {"content_weight": 3.0, "style_weight": 50.0, "tv_weight": 7.0, "start": "style"}
+    settings["style_layer_weights"] = "equal"
     terms = first(content, style, **settings)
     config = small()
     network = VGGFeatures("vgg19", (*config.style_layers, *config.content_layers), weights=None)
@@ -172,12 +174,21 @@ def test_terms_do_not_grow_with_the_picture(picture):
 
 
 def test_layer_weights_are_scaled_to_sum_to_one(content, style):
-    equal = first(content, style)
+    equal = first(content, style, style_layer_weights="equal")
     weights = (3.0, 1.0, 0.0, 0.0, 0.0)
     weighted = first(content, style, style_layer_weights=weights)
     for layer, weight in zip(Config().style_layers, weights, strict=True):
         assert weighted[f"style/{layer}"] == pytest.approx(equal[f"style/{layer}"] * 5 * weight / 4, rel=1e-4)
     assert weighted["content/relu4_2"] == pytest.approx(equal["content/relu4_2"], rel=1e-4)
+
+
+def test_the_default_balance_is_that_of_the_network(content, style):
+    equal = first(content, style, style_layer_weights="equal")
+    shares = layer_weights("balanced", STYLE_LAYERS, weights=None)
+    balanced = first(content, style)
+    for layer, share in zip(STYLE_LAYERS, shares, strict=True):
+        expected = equal[f"style/{layer}"] * 5 * share / sum(shares)
+        assert balanced[f"style/{layer}"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_several_content_layers_share_the_weight(content):
@@ -187,6 +198,67 @@ def test_several_content_layers_share_the_weight(content):
 
 
 # --- the run ---
+
+
+def test_from_coarse_to_fine_is_a_chain_of_runs(picture):
+    """Each size starts from the enlarged result of the one before, on smaller images, with half the steps."""
+    content, style = picture(96, 64, 1), 1 - picture(64, 96, 2).flip(1)
+    seen = []
+    done = stylize(content, style, small(start="content", scales=(48, 200)), callback=seen.append)
+    coarse = stylize(resize(content, 48), style, small(start="content"))
+    fine = stylize(content, style, small(num_steps=4), initial=resize(coarse.image, (96, 64)))
+    torch.testing.assert_close(done.image, fine.image)
+    assert done.history["total"] == pytest.approx(coarse.history["total"] + fine.history["total"], rel=1e-5)
+    assert done.history["scale"] == [48] * 8 + [96] * 4
+    assert done.history["seconds"] == sorted(done.history["seconds"])
+    assert [(p.step, p.num_steps) for p in seen] == [(k, 12) for k in range(1, 13)]
+    assert {p.image().shape for p in seen} == {content.shape}
+
+
+def test_from_coarse_to_fine_reaches_a_lower_loss_in_less_work(picture):
+    content, style = picture(128, 128, 1), 1 - picture(128, 128, 2).flip(1)
+    one = stylize(content, style, small(num_steps=20)).history["total"][-1]  # 20 steps of 128²
+    two = stylize(content, style, small(num_steps=24, scales=(64,))).history["total"][-1]  # 18 such steps
+    assert two < one
+
+
+def test_an_initial_picture_is_reduced_for_the_first_size(content, style):
+    config = small(scales=(20,), num_steps=1, optimizer="adam", learning_rate=1e-9)
+    result = stylize(content, style, config, initial=1 - content)
+    torch.testing.assert_close(result.image, resize(resize(1 - content, 20), (40, 32)), atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="must have the size of the content image"):
+        stylize(content, style, config, initial=resize(content, 20))
+
+
+def test_a_texture_grows_through_the_scales_too(picture):
+    style = picture(48, 64, 2)
+    texture = stylize(None, style, small(scales=(32,)))
+    assert texture.image.shape == style.shape
+    assert texture.history["scale"] == [32] * 8 + [64] * 4
+    larger = stylize(None, style, small(scales=(64,)), initial=torch.rand(1, 3, 96, 128))
+    assert larger.image.shape == (1, 3, 96, 128)
+
+
+def test_a_scale_at_which_an_image_would_be_too_small_is_left_out(picture):
+    """relu5_1 needs 16 px: a long and narrow painting has them only at twice the side."""
+    content, narrow = picture(96, 96, 1), picture(24, 96, 2)
+    assert set(stylize(content, narrow, small(scales=(32, 64))).history["scale"]) == {64, 96}
+    assert set(stylize(content, narrow, small(scales=(32, 64), style_scale=2.0)).history["scale"]) == {32, 64, 96}
+    assert set(stylize(None, narrow, small(scales=(32, 64))).history["scale"]) == {64, 96}
+
+
+def test_a_broken_coarse_run_returns_a_picture_of_the_full_size(content, style, monkeypatch):
+    original = Objective.with_gradient
+
+    def broken(self, image):
+        terms, gradient = original(self, image)
+        return terms, gradient * math.nan
+
+    monkeypatch.setattr(Objective, "with_gradient", broken)
+    with pytest.warns(RuntimeWarning, match="not finite at step 1"):
+        result = stylize(content, style, small(scales=(20,)))
+    assert result.image.shape == content.shape
+    assert result.stopped
 
 
 def test_the_loss_falls_and_the_history_adds_up(content, style):
@@ -546,6 +618,10 @@ def test_zero_steps_are_refused(steps):
         ({"style_scale": -1.0}, "style_scale must be a finite number greater than 0"),
         ({"style_scale": math.nan}, "style_scale must be a finite number greater than 0"),
         ({"history_size": 0}, "history_size must be a whole number of at least 1, got 0"),
+        ({"style_layer_weights": "balance"}, "style_layer_weights must be one of 'balanced', 'equal', got 'balance'"),
+        ({"scales": (256, 128)}, r"scales must be long sides in pixels from small to large, got \(256, 128\)"),
+        ({"scales": (0, 128)}, "scales must be long sides in pixels"),
+        ({"scales": (64.5,)}, "scales must be long sides in pixels"),
         ({"style_layer_weights": (1.0, 1.0)}, "style_layer_weights must be 5 numbers"),
         ({"style_layer_weights": (0.0,) * 5}, "not all 0"),
         ({"style_layer_weights": (1.0, 1.0, 1.0, 1.0, math.nan)}, "style_layer_weights must be 5 numbers"),

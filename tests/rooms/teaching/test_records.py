@@ -9,7 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from course_lib import sample_image, samples
 from course_lib.methods import gatys
+from course_lib.samples import ledger
 from course_lib.teaching import records
 from course_lib.teaching.records import RecordError
 
@@ -49,6 +51,31 @@ def test_a_run_writes_everything_needed_to_check_it(folder):
     assert stored["peak_memory_gb"] > 0.01
     assert stored["command"] == "python -m scripts.execute 01 -p PROFILE laptop -p SEED 3"
     assert {path.name for path in folder.iterdir()} == {"01_test"}
+
+
+def test_a_run_keeps_the_names_sizes_and_digests_of_its_pictures(folder):
+    sample_image("dog", 40)  # before the run was asked for
+    assert records.missing("01_test", profile="laptop", seed=3)
+    cat = sample_image("cat", 64)  # after, and before the block
+    with records.run("01_test", profile="laptop", seed=3) as run:
+        for size in (48, 48, (20, 30)):
+            sample_image("great_wave", size)
+        run.values["loss"] = cat.mean()
+    sample_image("panda", 40)
+    inputs = records.load("01_test").inputs
+    rows = {row["file"]: row for row in ledger()}
+    assert {name: (it["file"], it["sizes"]) for name, it in inputs.items()} == {
+        "cat": ("content/cat.jpg", [[43, 64]]),
+        "great_wave": ("style/great_wave.jpg", [[32, 48], [20, 30]]),
+    }
+    assert all(it["sha256"] == rows[it["file"]]["sha256"] for it in inputs.values())
+
+
+def test_a_run_that_fails_stops_watching(folder):
+    before = len(samples._watchers)
+    with pytest.raises(ZeroDivisionError), records.run("01_test", profile="laptop", seed=3):
+        1 / 0  # noqa: B018
+    assert len(samples._watchers) == before
 
 
 def test_minutes_are_measured(folder, monkeypatch):
@@ -295,7 +322,7 @@ def test_every_committed_record_can_be_shown():
     """Every record in data/results has all the fields and WebP pictures that `run` writes."""
     for path in records.results_folder().glob("*/record.json"):
         stored = json.loads(path.read_text(encoding="utf-8"))
-        optional = {"claims", "reduced", "digest"}  # newer than the first records
+        optional = {"claims", "reduced", "digest", "inputs"}  # newer than the first records
         assert set(stored) | optional == set(records.Record.__dataclass_fields__), path
         assert stored["name"] == path.parent.name
         record = records.load(path.parent.name)

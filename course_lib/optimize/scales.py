@@ -1,0 +1,87 @@
+"""From coarse to fine: a picture is solved small, enlarged, and solved again (Gatys et al. 2017, Section 7).
+
+A filter of a deep layer sees some hundred pixels. In a small picture that is a large form, so a small picture gets
+large forms, in a fraction of the time; each enlargement then adds details to what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from course_lib.images import resize
+from course_lib.runtime import Callback, Progress
+
+
+def sizes(height: int, width: int, scales: Sequence[int] | None, *, least: int = 1) -> tuple[tuple[int, int], ...]:
+    """The sizes (H, W) at which to solve a picture, the smallest first; the last is the picture's own.
+
+    Args:
+        height, width: of the final picture, in pixels.
+        scales: the long sides of smaller ones; None: only the final picture. Those that are not smaller than the final
+            picture are left out, and so are those of fewer than `least` pixels.
+
+    >>> sizes(512, 384, (160, 320, 640)), sizes(128, 128, (160, 320, 640))
+    (((160, 120), (320, 240), (512, 384)), ((128, 128),))
+    """
+    long = max(height, width)
+    smaller = sorted(side for side in scales or () if least <= side < long)
+    return (*((round(side * height / long), round(side * width / long)) for side in smaller), (height, width))
+
+
+def halved(num_steps: int, count: int) -> tuple[int, ...]:
+    """Steps at each of `count` sizes: `num_steps` at the first, and half as many after each enlargement.
+
+    A step at twice the side takes four times as long, and an enlarged picture is nearly done.
+
+    >>> halved(250, 4)
+    (250, 125, 62, 31)
+    """
+    return tuple(max(1, num_steps // 2**k) for k in range(count))
+
+
+def joined(history: dict[str, list[float]], more: dict[str, list[float]], side: int) -> dict[str, list[float]]:
+    """A run's history, continued by the history of its next scale, with ``"scale"``: the long side at each step."""
+    if not more:  # stopped before its first step
+        return history
+    before = history["seconds"][-1] if history else 0.0
+    seconds = [before + value for value in more["seconds"]]
+    more = {**more, "seconds": seconds, "scale": [float(side)] * len(seconds)}
+    return {name: history.get(name, []) + values for name, values in more.items()}
+
+
+def shifted(
+    callback: Callback | None, size: tuple[int, int], before: dict[str, list[float]], num_steps: int
+) -> Callback | None:
+    """A callback for one scale that reports to `callback` in terms of the whole run.
+
+    Args:
+        callback: of the caller, or None.
+        size: (H, W) of the final picture, to which the present one is enlarged.
+        before: the history of the scales that are done.
+        num_steps: of the whole run.
+    """
+    if callback is None:
+        return None
+    done = len(before.get("total", ()))
+    passed = before["seconds"][-1] if done else 0.0
+
+    def report(progress: Progress) -> None:
+        callback(
+            replace(
+                progress,
+                step=done + progress.step,
+                num_steps=num_steps,
+                seconds=passed + progress.seconds,
+                image=lambda: fitted(progress.image(), size),
+            )
+        )
+
+    return report
+
+
+def fitted(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """`image`, (1, 3, h, w), at `size`, (H, W): itself if it has that size."""
+    return image if tuple(image.shape[-2:]) == size else resize(image, size)
