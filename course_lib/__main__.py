@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, 2 for an error (one sentence on standard error), 130 for Ctrl-C.
     """
-    options = _options(arguments)
+    options = parsed(arguments)
     with warnings.catch_warnings():
         warnings.showwarning = _say_warning
         try:
@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of a command line, ``run`` among them: the function that runs the command."""
     parser = _parser()
     options, left = parser.parse_known_args(arguments)
     if left and getattr(options, "style", "") is None and not left[0].startswith("-"):

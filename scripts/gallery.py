@@ -1,0 +1,103 @@
+"""Paints the pictures of the gallery: python -m scripts.gallery [--shard 0/2] [NAME …]
+
+Each picture is what one command of the command line gives; the command stands on the page beside its picture. A run is
+stored as ``data/results/gallery_NAME``, and one that is stored already is left alone unless it is named.
+"""
+
+import argparse
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_lib import __main__ as command_line
+from course_lib import samples
+from course_lib.cli import stylize
+from course_lib.methods import gatys
+from course_lib.teaching import records
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE = 768  # the long side, in pixels
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One picture: a photograph and a painting of the package, and more options of ``stylize``."""
+
+    content: str
+    style: str
+    options: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.content}_{self.style}"
+
+    @property
+    def record(self) -> str:
+        return f"gallery_{self.name}"
+
+    def command(self, size: int = SIZE) -> str:
+        """The command that paints it, from the repository's root."""
+        photo, painting = (f"data/images/{file_of(name)}" for name in (self.content, self.style))
+        words = ["python -m course_lib stylize", photo, painting, f"-o {self.content}.webp", f"--size {size}"]
+        return " ".join([*words, *([self.options] if self.options else [])])
+
+
+PIECES = (
+    Piece("neuschwanstein", "cafe_terrace", "--start noise"),
+    Piece("eilean_donan", "great_wave", "--start noise"),
+    Piece("schwerin_palace", "composition_viii", "--start noise"),
+    Piece("mont_saint_michel", "village_street_auvers", "--start noise"),
+    Piece("chenonceau", "church_at_auvers", "--start noise"),
+    Piece("golden_temple", "harvest", "--start noise"),
+    Piece("scarlet_macaw", "langlois_bridge", "--start noise"),
+    Piece("rocamadour", "ejiri", "--start noise"),
+    Piece("bison", "road_to_tarascon", "--start noise"),
+    Piece("jaguar", "night_cafe", "--start noise"),
+    Piece("astronaut", "librarian"),
+    Piece("horse", "summertime", "--start noise"),
+    Piece("canyon_de_chelly", "great_wave", "--start noise"),
+    Piece("pagoda", "poppies", "--start noise"),
+)
+
+
+def file_of(name: str) -> str:
+    """The file of a picture of the package, as the ledger has it."""
+    return next(row["file"] for row in samples.ledger() if Path(row["file"]).stem == name)
+
+
+def settings(command: str) -> tuple[gatys.Config, int]:
+    """What the command line makes of a command: the method's settings and the long side in pixels."""
+    options = command_line.parsed(shlex.split(command)[3:])
+    return stylize.configuration(options), options.size
+
+
+def paint(piece: Piece) -> None:
+    """Run the command in this process and store what it paints."""
+    command = piece.command()
+    config, size = settings(command)
+    with records.run(piece.record, profile="laptop", seed=config.seed, config=config, command=command) as run:
+        photo, painting = samples.sample_image(piece.content, size), samples.sample_image(piece.style)
+        result = gatys.stylize(photo, painting, config)
+        run.images["painted"] = result.image
+        run.values = {"content": piece.content, "style": piece.style, "seconds": result.history["seconds"][-1]}
+    print(f"{run.minutes:5.1f} min {piece.name}", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="paint these again, for example eilean_donan_great_wave")
+    parser.add_argument("--shard", default="0/1", help="i/n: only every n-th picture from the i-th")
+    options = parser.parse_args(arguments)
+    shard, shards = map(int, options.shard.split("/"))
+    if unknown := {*options.names} - {piece.name for piece in PIECES}:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(piece.name for piece in PIECES)}")
+    for piece in PIECES[shard::shards]:
+        stored = (records.folder_of(piece.record, "laptop") / "record.json").exists()
+        if piece.name in options.names or not (options.names or stored):
+            paint(piece)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
