@@ -1,0 +1,109 @@
+"""From coarse to fine against one size, in equal seconds: python -m benchmarks.scales --record (an hour on one core).
+
+Three ways to paint the same pair from noise: `Config.fast()`, from coarse to fine with balanced layers; the same at one
+size; and at one size with equal weights, as the paper's text has it. The first way sets the time; the others are looked
+at after a quarter, half, three quarters and all of it.
+
+Scores: the loss of the balanced objective at the full size (content and style together), the Gram distance at each
+layer, and speckle, the share of the picture's variance above 0.35 cycles per pixel over the painting's.
+
+The claim, stated before the run: *in the time that coarse to fine takes, one size reaches neither its loss nor its mean
+Gram distance at relu4_1 and relu5_1, and has more speckle.* One pair for which one of the three is false refutes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from benchmarks.balance import speckle
+from course_lib import metrics, sample_image
+from course_lib.images import resize
+from course_lib.methods import gatys
+from course_lib.runtime import Progress
+from course_lib.teaching import records
+
+PAIRS = (
+    ("eilean_donan", "great_wave", 512),
+    ("neuschwanstein", "cafe_terrace", 512),
+    ("schwerin_palace", "composition_viii", 512),
+    ("chenonceau", "church_at_auvers", 512),
+    ("neuschwanstein", "cafe_terrace", 1024),
+    ("schwerin_palace", "composition_viii", 1024),
+)
+STEPS = 200  # at the smallest size
+LOOKS = (0.25, 0.5, 0.75, 1.0)
+ONE_SIZE = {"one size": {"scales": None}, "one size, equal": {"scales": None, "style_layer_weights": "equal"}}
+
+
+class OutOfTime(Exception):
+    """The seconds of a run are over; it holds the pictures."""
+
+
+def within(seconds: float, content: Tensor, style: Tensor, config: gatys.Config) -> list[Tensor]:
+    """The pictures of a run after the shares `LOOKS` of these seconds."""
+    pictures: list[Tensor] = []
+
+    def watch(progress: Progress) -> None:
+        while len(pictures) < len(LOOKS) and progress.seconds >= LOOKS[len(pictures)] * seconds:
+            pictures.append(progress.image())
+        if len(pictures) == len(LOOKS):
+            raise OutOfTime
+
+    with suppress(OutOfTime):
+        gatys.stylize(content, style, replace(config, num_steps=100_000), callback=watch)
+    return pictures
+
+
+def scores(image: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:
+    loss = sum(value for value, _ in gatys.dissect(image, content, style, gatys.Config(precision="float32")).values())
+    painting = resize(style, max(content.shape[-2:]))
+    gram = metrics.gram_distance(image, painting)
+    deep = (gram["relu4_1"] + gram["relu5_1"]) / 2
+    return {"loss": loss, "deep": deep, "speckle": speckle(image) / speckle(painting), **gram}
+
+
+def compare(content_name: str, style_name: str, size: int, images: dict[str, Tensor]) -> dict[str, Any]:
+    content, style = sample_image(content_name, size), sample_image(style_name)
+    config = replace(gatys.Config.fast(), num_steps=STEPS)
+    result = gatys.stylize(content, style, config)
+    seconds = result.history["seconds"][-1]
+    found: dict[str, Any] = {"seconds": seconds, "coarse to fine": scores(result.image, content, style)}
+    pair = f"{content_name}, {style_name}, {size}"
+    images[f"{pair}, coarse to fine"] = result.image
+    for name, change in ONE_SIZE.items():
+        pictures = within(seconds, content, style, replace(config, **change))
+        found[name] = [scores(image, content, style) for image in pictures]
+        images[f"{pair}, {name}"] = pictures[-1]
+    print(f"{pair}: {seconds:.0f} s", flush=True)
+    for name in ("coarse to fine", *ONE_SIZE):
+        last = found[name] if name == "coarse to fine" else found[name][-1]
+        print(f"{name:>16}", *(f"{key} {value:.3f}" for key, value in last.items()), flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, nargs="+", default=list(range(len(PAIRS))), help="numbers of the pairs")
+    parser.add_argument("--record", action="store_true", help="store the result for chapter 4")
+    options = parser.parse_args()
+    pairs = [PAIRS[k] for k in options.pairs]
+    images: dict[str, Tensor] = {}
+    if not options.record:
+        for pair in pairs:
+            compare(*pair, images)
+        return
+    settings = {"steps": STEPS, "pairs": pairs, "looks": LOOKS}
+    command = f"python -m benchmarks.scales --pairs {' '.join(map(str, options.pairs))} --record"
+    with records.run("04_scales", profile="laptop", seed=0, config=settings, command=command) as run:
+        for pair in pairs:
+            run.values[", ".join(map(str, pair))] = compare(*pair, images)
+        run.images = images
+
+
+if __name__ == "__main__":
+    main()
