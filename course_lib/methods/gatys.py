@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
 from pathlib import Path
 
 import torch
@@ -167,11 +166,12 @@ def stylize(
     start = None if initial is None else first_image(content, style, config, initial)
     full = _size(content, styles, start)
     network = _checked_network(content, styles, config, full)  # too large is refused before smaller sizes are solved
-    sizes = scales.sizes(*full, config.scales, least=_least_side(network, content, styles, config, full))
+    least = scales.least_side(network.min_size(network.layers[-1]), content, styles, full, config.style_scale)
+    sizes = scales.sizes(*full, config.scales, least=least)
     steps = scales.halved(config.num_steps, len(sizes))
     history: dict[str, list[float]] = {}
     for size, count in zip(sizes, steps, strict=True):
-        photo, paintings = _at_scale(content, styles, size, full)
+        photo, paintings = scales.reduced(content, styles, size, full)
         goal = objective(photo, paintings, config)
         x = first_image(photo, paintings, config, None if start is None else scales.fitted(start, size))
         done = optimize_image(
@@ -368,29 +368,6 @@ def _size(content: Tensor | None, styles: Sequence[Tensor], initial: Tensor | No
     """(H, W) of the picture: that of the content image or, for a texture, of the first picture or style image."""
     frame = content if content is not None else styles[0] if initial is None else initial
     return frame.shape[-2], frame.shape[-1]
-
-
-def _at_scale(
-    content: Tensor | None, styles: list[Tensor], size: tuple[int, int], full: tuple[int, int]
-) -> tuple[Tensor | None, list[Tensor]]:
-    """The images for a smaller picture; where there is a content image, `objective` resizes the style images to it."""
-    if content is not None:
-        return scales.fitted(content, size), styles
-    if size == full:
-        return None, styles
-    ratio = max(size) / max(full)
-    return None, [resize(image, max(1, round(ratio * max(image.shape[-2:])))) for image in styles]
-
-
-def _least_side(
-    network: VGGFeatures, content: Tensor | None, styles: list[Tensor], config: Config, full: tuple[int, int]
-) -> int:
-    """The smallest long side at which no image is too small for the network."""
-    shares = [min(full) / max(full)]  # an image's short side, for a picture whose long side is one
-    for style in styles:
-        of = max(full) if content is None else max(style.shape[-2:]) / config.style_scale
-        shares.append(min(style.shape[-2:]) / of)
-    return ceil(network.min_size(network.layers[-1]) / min(shares))
 
 
 def _style_layer_weights(config: Config, layers: tuple[str, ...]) -> tuple[float, ...]:

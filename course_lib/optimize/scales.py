@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 
 from torch import Tensor
 
@@ -40,6 +41,40 @@ def halved(num_steps: int, count: int) -> tuple[int, ...]:
     (250, 125, 62, 31)
     """
     return tuple(max(1, num_steps // 2**k) for k in range(count))
+
+
+def least_side(
+    least: int, content: Tensor | None, styles: Sequence[Tensor], full: tuple[int, int], style_scale: float = 1.0
+) -> int:
+    """The smallest long side of the picture at which no image has a side of fewer than `least` pixels.
+
+    Args:
+        least: the pixels that a network needs.
+        content, styles: as for `reduced`; with a content image, a style image's long side is `style_scale` times the
+            picture's.
+        full: (H, W) of the final picture.
+    """
+    shares = [min(full) / max(full)]  # an image's short side, for a picture whose long side is one
+    for style in styles:
+        long = max(full) if content is None else max(style.shape[-2:]) / style_scale
+        shares.append(min(style.shape[-2:]) / long)
+    return ceil(least / min(shares))
+
+
+def reduced(
+    content: Tensor | None, styles: list[Tensor], size: tuple[int, int], full: tuple[int, int]
+) -> tuple[Tensor | None, list[Tensor]]:
+    """The images for a picture of `size` in place of `full`, (H, W) each.
+
+    Where there is a content image, the style images stay as they are: an objective resizes them to it. For a texture
+    they shrink with the picture.
+    """
+    if content is not None:
+        return fitted(content, size), styles
+    if size == full:
+        return None, styles
+    ratio = max(size) / max(full)
+    return None, [resize(image, max(1, round(ratio * max(image.shape[-2:])))) for image in styles]
 
 
 def joined(history: dict[str, list[float]], more: dict[str, list[float]], side: int) -> dict[str, list[float]]:
