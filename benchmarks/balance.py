@@ -53,7 +53,7 @@ PAIRS = (
 POWERS = {"equal": 0, "square root": 2, "per layer": 4, "per filter": 0}
 WEIGHTS = {
     "equal": (100.0, 300.0),
-    "square root": (100.0, 300.0),
+    "square root": (100.0, 150.0, 300.0),  # 150 was added after a look at the others
     "per layer": (100.0, 300.0),
     "per filter": (10.0, 30.0),
 }

@@ -46,7 +46,7 @@ class Config:
 
     num_steps: int = 500  # one step = one evaluation; "within 500 iterations" (Wang 2019, Section 3); see `scales`
     content_weight: float = 1.0  # α, Eq. 7, on the size-independent term
-    style_weight: float = 100.0  # β, Eq. 7, on the size-independent term: chosen by eye, see chapter 3
+    style_weight: float = 150.0  # β, Eq. 7, on the size-independent term: chosen by eye, see chapter 4
     content_layers: tuple[str, ...] = (CONTENT_LAYER,)  # "conv4_2", Section 3
     style_layers: tuple[str, ...] = STYLE_LAYERS  # "conv1_1 … conv5_1", Section 3
     style_layer_weights: str | tuple[float, ...] = "balanced"  # w_l; "equal": 1/5, Section 3; "balanced": ours, ch. 4
