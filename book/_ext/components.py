@@ -30,27 +30,10 @@ class Converter(Directive):
         return [nodes.raw("", figure._repr_html_(), format="html")]
 
 
-def light_size(picture: Path) -> tuple[int, int]:
-    """Width and height of the copy that the page shows; a small picture keeps its own."""
-    with Image.open(picture) as opened:
-        width, height = opened.size
-    scale = min(1.0, LIGHT / width)
-    return round(scale * width), round(scale * height)
-
-
-def source(row: dict[str, str], kind: str, title: str) -> str:
-    """The photograph or the painting, small; the picture credits have made its thumbnail."""
-    name = html.escape(f"{kind}: {title}")
-    return (
-        f'<span class="source"><img loading="lazy" src="../_static/credits/{thumbnail(row)}" alt="{name}">'
-        f"<small>{kind}</small></span>"
-    )
-
-
 class Painting(Directive):
-    """`{painting} NAME`, and in its body what to look at: a stored run of scripts/gallery.py.
+    """`{painting} NAME`, and in its body what to look at: a picture that scripts/gallery.py has painted.
 
-    Options: `:photo:` the photograph's name where the ledger has no readable title; `:chapter:` a notebook's stem.
+    Options: `:photo:` the photograph's name where the ledger has the name of a file; `:chapter:` a notebook's stem.
     """
 
     required_arguments = 1
@@ -60,67 +43,76 @@ class Painting(Directive):
     def run(self) -> list[nodes.Node]:
         name, look = self.arguments[0], " ".join(" ".join(self.content).split())
         if not look:
-            raise self.error(f"The painting {name} has no words. Write one or two sentences on what to look at.")
+            raise self.error(f"The painting {name} has no words: write one or two sentences on what to look at.")
         chapter = self.options.get("chapter", "03_gatys")
         if not (ROOT / "notebooks" / f"{chapter}.ipynb").exists():
-            raise self.error(f"There is no notebooks/{chapter}.ipynb; name a chapter, such as 03_gatys.")
+            raise self.error(f"There is no notebooks/{chapter}.ipynb; name a chapter, for example 03_gatys.")
         try:
             record = records.load(f"gallery_{name}", profile="laptop")
-        except records.RecordError as error:
+        except records.RecordError:
             raise self.error(
-                f"There is no intact stored run gallery_{name}. Paint it with: python -m scripts.gallery {name} "
-                f"(scripts/gallery.py lists the names). {error}"
-            ) from error
+                f"There is no stored run gallery_{name}, or it is damaged. Paint it: python -m scripts.gallery {name}; "
+                "the names are listed in scripts/gallery.py."
+            ) from None
         page = self.state.document.settings.env
-        for file in (record_file(record), IMAGES / "LEDGER.csv"):
+        for file in (picture_of(record).with_name("record.json"), IMAGES / "LEDGER.csv"):
             page.note_dependency(str(file))
         rows = {Path(row["file"]).stem: row for row in ledger()}
         photo, painting = rows[record.values["content"]], rows[record.values["style"]]
-        title = self.options.get("photo") or unquote(photo["title"]).strip()
-        before, after = hung(name, record, look, photo, painting, title, chapter)
+        title = self.options.get("photo") or title_of(photo)
         command = nodes.literal_block(record.command, record.command, language="bash")
+        before = frame(name, picture_of(record), title, look, photo, painting)
+        after = f"{made(record, photo, chapter)}</details></figcaption></figure>"
         return [nodes.raw("", before, format="html"), command, nodes.raw("", after, format="html")]
 
 
-def record_file(record: records.Record) -> Path:
-    return picture_of(record).parent / "record.json"
-
-
 def picture_of(record: records.Record) -> Path:
-    return Path(record.images["painted"])  # type: ignore[arg-type]  # a stored run's pictures are paths
+    return Path(record.images["painted"])  # type: ignore[arg-type]  # the pictures of a stored run are paths
 
 
-def hung(
-    name: str,
-    record: records.Record,
-    look: str,
-    photo: dict[str, str],
-    painting: dict[str, str],
-    title: str,
-    chapter: str,
-) -> tuple[str, str]:
-    """The figure's HTML before and after the command, which Sphinx sets."""
-    width, height = light_size(picture_of(record))
+def title_of(row: dict[str, str]) -> str:
+    return unquote(row["title"]).strip()
+
+
+def light_size(picture: Path) -> tuple[int, int]:
+    """Width and height of the copy that the page shows."""
+    with Image.open(picture) as opened:
+        width, height = opened.size
+    scale = min(1.0, LIGHT / width)
+    return round(scale * width), round(scale * height)
+
+
+def frame(name: str, picture: Path, title: str, look: str, photo: dict[str, str], painting: dict[str, str]) -> str:
+    """The figure up to the command that Sphinx sets."""
+    width, height = light_size(picture)
+    after = title_of(painting)
     maker = ", ".join(word for word in (painting["creator"], painting["year"]) if word)
-    alt = html.escape(f"{title}, after {painting['title']}: {look}")
+    sources = "".join(
+        f'<span class="source"><img loading="lazy" src="../_static/credits/{thumbnail(row)}" '
+        f'alt="{kind}: {html.escape(words)}"><small>{kind}</small></span>'
+        for kind, row, words in (("photograph", photo, title), ("painting", painting, after))
+    )
+    return (
+        f'<figure class="painting" id="{name.replace("_", "-")}">'
+        f'<a class="full" href="{GALLERY}/{name}.webp"><img loading="lazy" width="{width}" height="{height}" '
+        f'src="{GALLERY}/{name}_light.webp" alt="{html.escape(f"{title}, after {after}. {look}")}"></a>'
+        f'<div class="sources">{sources}</div>'
+        f'<figcaption><p class="title">{html.escape(title)}, after <cite>{html.escape(after)}</cite> '
+        f"({html.escape(maker)})</p><p>{html.escape(look)}</p><details><summary>How it was painted</summary>"
+    )
+
+
+def made(record: records.Record, photo: dict[str, str], chapter: str) -> str:
+    """Below the command: what it took, the chapter that explains it, and whose photograph it is."""
     license_ = html.escape(photo["licence"])
     if photo["licence"] in LICENSES:
         license_ = f'<a href="{LICENSES[photo["licence"]]}">{license_}</a>'
-    before = (
-        f'<figure class="painting" id="{name.replace("_", "-")}">'
-        f'<a class="full" href="{GALLERY}/{name}.webp"><img loading="lazy" width="{width}" height="{height}" '
-        f'src="{GALLERY}/{name}_light.webp" alt="{alt}"></a>'
-        f'<div class="sources">{source(photo, "photograph", title)}{source(painting, "painting", painting["title"])}'
-        f'</div><figcaption><p class="title">{html.escape(title)}, after <cite>{html.escape(painting["title"])}</cite> '
-        f"({html.escape(maker)})</p><p>{html.escape(look)}</p><details><summary>How it was painted</summary>"
-    )
-    after = (
+    return (
         f"<p>{record.values['seconds']:.0f} seconds on {html.escape(record.device)}. How it works: "
         f'<a href="../notebooks/{chapter}.html">chapter {int(chapter[:2])}</a>. Photograph: '
-        f"{html.escape(unquote(photo['title']).strip())}, {html.escape(photo['creator'])} ({license_}); see the "
-        '<a href="credits.html">picture credits</a>.</p></details></figcaption></figure>'
+        f"{html.escape(title_of(photo))}, {html.escape(photo['creator'])} ({license_}); see the "
+        '<a href="credits.html">picture credits</a>.</p>'
     )
-    return before, after
 
 
 def hang(app: Sphinx, problem: Exception | None) -> None:
