@@ -11,7 +11,16 @@ ROOT = Path(__file__).resolve().parents[2]
 LISTED = re.findall(r"(?:file|root): (\S+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [f"{name}.html" for name in [*LISTED, "search", "genindex"]]
 # One page of each kind is enough in the dark: the styles are the same everywhere.
-KINDS = ["book/intro", "book/map", "book/ledger", "book/notation", "book/try_it/index", "notebooks/03_gatys", "search"]
+KINDS = [
+    "book/intro",
+    "book/gallery",
+    "book/map",
+    "book/ledger",
+    "book/notation",
+    "book/try_it/index",
+    "notebooks/03_gatys",
+    "search",
+]
 DARK = [f"{name}.html" for name in KINDS]
 MOST_BYTES = 1_500_000  # of a page before anybody touches it
 # What axe-core is asked in each form: everything; in the dark the colors; on a phone the layout.
