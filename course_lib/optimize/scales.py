@@ -1,4 +1,4 @@
-"""From coarse to fine: a picture is solved small, enlarged, and solved again (Gatys et al. 2017, Section 7).
+"""From coarse to fine: a picture is solved small, enlarged, and solved again (Gatys et al. 2017).
 
 A filter of a deep layer sees some hundred pixels. In a small picture that is a large form, so a small picture gets
 large forms, in a fraction of the time; each enlargement then adds details to what is there.
