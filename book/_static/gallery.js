@@ -108,6 +108,7 @@
   links.forEach((link, index) => link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;  // a tab or window of its own
     event.preventDefault();
+    document.body.append(dialog);  // not before: until then it shows nothing
     hang(index);
     dialog.showModal();
   }));
@@ -127,5 +128,4 @@
   addEventListener("resize", () => {
     if (!lens.hidden) show();
   });
-  document.body.append(dialog);
 })();
