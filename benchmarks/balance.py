@@ -121,14 +121,19 @@ def objective(content: Tensor, style: Tensor, case: Case, precision: torch.dtype
     return Objective([loss])
 
 
-def speckle(image: Tensor) -> float:
-    """The share of a picture's variance above 0.35 cycles per pixel."""
+def band(image: Tensor, low: float, high: float = 1.0) -> float:
+    """The share of a picture's variance between two frequencies, in cycles per pixel."""
     luma = metrics.luma(image.double())[0, 0]
     window = torch.outer(*(torch.hann_window(n, dtype=torch.float64) for n in luma.shape))
     power = torch.fft.fft2((luma - luma.mean()) * window).abs().square()
     down, across = (torch.fft.fftfreq(n) for n in luma.shape)
-    high = (down[:, None].square() + across.square()).sqrt() > 0.35
-    return (power[high].sum() / power.sum()).item()
+    frequency = (down[:, None].square() + across.square()).sqrt()
+    return (power[(frequency >= low) & (frequency < high)].sum() / power.sum()).item()
+
+
+def speckle(image: Tensor) -> float:
+    """The share of a picture's variance above 0.35 cycles per pixel."""
+    return band(image, 0.35)
 
 
 def scores(image: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The picture that a shared link shows, and the icons that need pixels: python -m scripts.cards
 
-og.jpg (1200 × 630) is composed of the stored run 03_castle; apple-touch-icon.png and favicon-32.png are drawn from
+og.jpg (1200 × 630) is composed of a picture of the gallery; apple-touch-icon.png and favicon-32.png are drawn from
 favicon.svg. Part of `make outputs`.
 """
 
@@ -11,7 +11,10 @@ from pathlib import Path
 import resvg_py
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from course_lib import sample_image
+from course_lib.images import to_pil
 from course_lib.teaching import records
+from scripts.hero import PAINTING, PHOTO
 
 ROOT = Path(__file__).resolve().parents[1]
 STATIC = ROOT / "book" / "_static"
@@ -22,13 +25,14 @@ NIGHT, PAPER = "#16324f", "#fdf6e3"
 
 def card() -> Image.Image:
     """Photograph and painting, small, next to the stylized picture; the title below."""
-    stored = {name: Image.open(file).convert("RGB") for name, file in records.load("03_castle").images.items()}
+    stored = {name: to_pil(sample_image(name)) for name in (PHOTO, PAINTING)}
+    painted = Image.open(records.load(f"gallery_{PHOTO}_{PAINTING}").images["painted"]).convert("RGB")
     sheet = Image.new("RGB", CARD, NIGHT)
     small = CARD[0] - 2 * STRIP + 130  # the two sources are stacked
     half = STRIP // 2 - 2
-    for row, name in enumerate(("photograph", "painting")):
+    for row, name in enumerate((PHOTO, PAINTING)):
         sheet.paste(ImageOps.fit(stored[name], (small, half)), (0, row * (half + 4)))
-    sheet.paste(ImageOps.fit(stored["both"], (CARD[0] - small - 4, STRIP)), (small + 4, 0))
+    sheet.paste(ImageOps.fit(painted, (CARD[0] - small - 4, STRIP)), (small + 4, 0))
     draw = ImageDraw.Draw(sheet)
     icon = logo(116)
     sheet.paste(icon, (44, STRIP + 42), icon)
