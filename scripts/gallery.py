@@ -40,7 +40,7 @@ class Piece:
         """The command that paints it, from the repository's root."""
         photo, painting = (f"data/images/{file_of(name)}" for name in (self.content, self.style))
         words = ["python -m course_lib stylize", photo, painting, f"-o {self.content}.webp", f"--size {size}"]
-        return " ".join([*words, *([self.options] if self.options else [])])
+        return " ".join([*words, "--steps 60", *([self.options] if self.options else [])])
 
 
 PIECES = (
@@ -56,8 +56,6 @@ PIECES = (
     Piece("jaguar", "night_cafe", "--start noise"),
     Piece("astronaut", "librarian"),
     Piece("horse", "summertime", "--start noise"),
-    Piece("canyon_de_chelly", "great_wave", "--start noise"),
-    Piece("pagoda", "poppies", "--start noise"),
 )
 
 

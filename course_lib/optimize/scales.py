@@ -1,7 +1,8 @@
 """From coarse to fine: a picture is solved small, enlarged, and solved again (Gatys et al. 2017).
 
 A filter of a deep layer sees some hundred pixels. In a small picture that is a large form, so a small picture gets
-large forms, in a fraction of the time; each enlargement then adds details to what is there.
+large forms, in a fraction of the time; each enlargement then adds details to what is there. An enlarged picture has no
+fine grain, so none of the noise is left in the end.
 """
 
 from __future__ import annotations
@@ -15,32 +16,23 @@ from torch import Tensor
 from course_lib.images import resize
 from course_lib.runtime import Callback, Progress
 
+_LEAST_STEP = 1.5  # a smaller enlargement is not worth a size of its own
+
 
 def sizes(height: int, width: int, scales: Sequence[int] | None, *, least: int = 1) -> tuple[tuple[int, int], ...]:
     """The sizes (H, W) at which to solve a picture, the smallest first; the last is the picture's own.
 
     Args:
         height, width: of the final picture, in pixels.
-        scales: the long sides of smaller ones; None: only the final picture. Those that are not smaller than the final
-            picture are left out, and so are those of fewer than `least` pixels.
+        scales: the long sides of smaller ones; None: only the final picture. Those from which the final picture is
+            enlarged by 1.5 or less are left out, and so are those of fewer than `least` pixels.
 
-    >>> sizes(512, 384, (160, 320, 640)), sizes(128, 128, (160, 320, 640))
-    (((160, 120), (320, 240), (512, 384)), ((128, 128),))
+    >>> sizes(512, 384, (128, 256, 512)), sizes(160, 160, (128, 256, 512))
+    (((128, 96), (256, 192), (512, 384)), ((160, 160),))
     """
     long = max(height, width)
-    smaller = sorted(side for side in scales or () if least <= side < long)
+    smaller = sorted(side for side in scales or () if side >= least and _LEAST_STEP * side < long)
     return (*((round(side * height / long), round(side * width / long)) for side in smaller), (height, width))
-
-
-def halved(num_steps: int, count: int) -> tuple[int, ...]:
-    """Steps at each of `count` sizes: `num_steps` at the first, and half as many after each enlargement.
-
-    A step at twice the side takes four times as long, and an enlarged picture is nearly done.
-
-    >>> halved(250, 4)
-    (250, 125, 62, 31)
-    """
-    return tuple(max(1, num_steps // 2**k) for k in range(count))
 
 
 def least_side(

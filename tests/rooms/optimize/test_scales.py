@@ -8,9 +8,14 @@ from course_lib.runtime import Losses, Progress
 
 
 def test_only_smaller_sizes_and_the_pictures_own():
-    assert scales.sizes(300, 400, (160, 320, 640)) == ((120, 160), (240, 320), (300, 400))
-    assert scales.sizes(400, 300, (400, 160)) == ((160, 120), (400, 300))
+    assert scales.sizes(300, 400, (120, 160, 640)) == ((90, 120), (120, 160), (300, 400))
+    assert scales.sizes(400, 300, (200, 160)) == ((160, 120), (200, 150), (400, 300))
     assert scales.sizes(90, 120, (160,)) == scales.sizes(90, 120, None) == ((90, 120),)
+
+
+def test_a_size_that_would_hardly_be_enlarged_is_left_out():
+    assert scales.sizes(300, 300, (199,)) == ((199, 199), (300, 300))
+    assert scales.sizes(300, 300, (200,)) == ((300, 300),)
 
 
 def test_sizes_are_those_of_a_resized_picture():
@@ -21,11 +26,6 @@ def test_sizes_are_those_of_a_resized_picture():
 
 def test_a_size_that_is_too_small_is_left_out():
     assert scales.sizes(1000, 100, (199, 200, 400), least=200) == ((200, 20), (400, 40), (1000, 100))
-
-
-def test_an_enlargement_halves_the_steps():
-    assert scales.halved(100, 3) == (100, 50, 25)
-    assert scales.halved(3, 4) == (3, 1, 1, 1)  # at least one
 
 
 def test_histories_are_joined():
