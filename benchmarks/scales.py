@@ -35,7 +35,7 @@ PAIRS = (
     ("neuschwanstein", "cafe_terrace", 1024),
     ("schwerin_palace", "composition_viii", 1024),
 )
-STEPS = 60  # at each size
+STEPS = 60  # at the final size
 LOOKS = (0.25, 0.5, 0.75, 1.0)
 ONE_SIZE = {"one size": {"scales": None}, "one size, equal": {"scales": None, "style_layer_weights": "equal"}}
 

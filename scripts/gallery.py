@@ -40,7 +40,7 @@ class Piece:
         """The command that paints it, from the repository's root."""
         photo, painting = (f"data/images/{file_of(name)}" for name in (self.content, self.style))
         words = ["python -m course_lib stylize", photo, painting, f"-o {self.content}.webp", f"--size {size}"]
-        return " ".join([*words, "--steps 60", *([self.options] if self.options else [])])
+        return " ".join([*words, *([self.options] if self.options else [])])
 
 
 PIECES = (

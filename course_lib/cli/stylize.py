@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
         "--steps",
         type=positive,
         metavar="N",
-        help="loss evaluations at each size, from coarse to fine (default: 100)",
+        help="loss evaluations at the final size; twice as many at each smaller one before it (default: 60)",
     )
     stylize.add_argument(
         "--style-weight", type=float, metavar="X", help="higher: closer to the painting; lower: closer to the photo"
@@ -105,7 +105,7 @@ def _optimize(options: argparse.Namespace) -> None:
 def configuration(options: argparse.Namespace) -> gatys.Config:
     """The method's settings for these options; what was not given is our best engine's, from the photo."""
     chosen = given(options, "style_weight", "start", "device", "seed")
-    return replace(gatys.Config.fast(), num_steps=options.steps or 100, **{"start": "content", **chosen})
+    return replace(gatys.Config.fast(), num_steps=options.steps or 60, **{"start": "content", **chosen})
 
 
 def _paint_folder(options: argparse.Namespace) -> None:

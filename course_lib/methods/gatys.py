@@ -44,7 +44,7 @@ OPTIMIZERS = ("lbfgs", "adam")
 class Config:
     """The paper's configuration; every field names its source."""
 
-    num_steps: int = 500  # one step = one evaluation; "within 500 iterations" (Wang 2019, Section 3); at each scale
+    num_steps: int = 500  # one step = one evaluation; "within 500 iterations" (Wang 2019, Section 3); see `scales`
     content_weight: float = 1.0  # α, Eq. 7, on the size-independent term
     style_weight: float = 150.0  # β, Eq. 7, on the size-independent term: chosen by eye, see chapter 4
     content_layers: tuple[str, ...] = (CONTENT_LAYER,)  # "conv4_2", Section 3
@@ -63,7 +63,7 @@ class Config:
     curvature: bool = False  # from noise, L-BFGS also divides by the curvature of each color and frequency, chapter 5
     project: bool = True  # keep x in [0, 1] after each step (Wang 2019; the authors' texture code bounds it too)
     tv_weight: float = 0.0  # total variation; "we do not regularise", Section 2
-    scales: tuple[int, ...] | None = None  # long sides to solve first (Gatys et al. 2017); chapter 4
+    scales: tuple[int, ...] | None = None  # long sides to solve first, with more steps (Gatys et al. 2017); ch. 4
     style_scale: float = 1.0  # style image's long side / content image's; 1: "the same size", Section 2
     style_blend: tuple[float, ...] | None = None  # weights of several style images; None: equal
     precision: str = "auto"  # of the convolutions: "float32", "bfloat16", or "auto": the faster one on this device
@@ -97,7 +97,7 @@ class Config:
     @classmethod
     def fast(cls) -> Config:
         """Our best engine: the same objective and start, from coarse to fine, with a preconditioned optimizer."""
-        return cls(precondition=0.4, curvature=True, num_steps=150, scales=(128, 256, 512))
+        return cls(precondition=0.4, curvature=True, num_steps=100, scales=(128, 256, 512))
 
     @classmethod
     def quick(cls) -> Config:
@@ -142,7 +142,8 @@ def stylize(
         callback: called after each step with a `runtime.Progress`; its picture has the final size at every scale.
 
     With ``config.scales``, the picture is solved at those of these long sides that are clearly smaller than its own,
-    then at its own, with ``config.num_steps`` at each. A run starts from the enlarged result of the one before.
+    then at its own, each time from the enlarged result of the size before. ``config.num_steps`` are taken at its own
+    size, and twice as many at each smaller one.
 
     Returns:
         A `Result`. Step k evaluates the picture and then changes it: the step's losses are those before the change,
@@ -168,16 +169,17 @@ def stylize(
     network = _checked_network(content, styles, config, full)  # too large is refused before smaller sizes are solved
     least = scales.least_side(network.min_size(network.layers[-1]), content, styles, full, config.style_scale)
     sizes = scales.sizes(*full, config.scales, least=least)
+    steps = scales.steps(config.num_steps, len(sizes))
     history: dict[str, list[float]] = {}
-    for size in sizes:
+    for size, count in zip(sizes, steps, strict=True):
         photo, paintings = scales.reduced(content, styles, size, full)
         goal = objective(photo, paintings, config)
         x = first_image(photo, paintings, config, None if start is None else scales.fitted(start, size))
         done = optimize_image(
             optimizer(x, config),
             goal,
-            num_steps=config.num_steps,
-            callback=scales.shifted(callback, full, history, config.num_steps * len(sizes)),
+            num_steps=count,
+            callback=scales.shifted(callback, full, history, sum(steps)),
             remedy=_remedy(config),
         )
         history = scales.joined(history, done.history, max(size)) if config.scales else done.history

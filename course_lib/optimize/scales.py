@@ -35,6 +35,17 @@ def sizes(height: int, width: int, scales: Sequence[int] | None, *, least: int =
     return (*((round(side * height / long), round(side * width / long)) for side in smaller), (height, width))
 
 
+def steps(num_steps: int, count: int) -> tuple[int, ...]:
+    """Steps at each of `count` sizes: `num_steps` at the last, and twice as many at each size before the next.
+
+    Half the side is a quarter of the work, so each smaller size takes half the time of the next.
+
+    >>> steps(60, 4)
+    (480, 240, 120, 60)
+    """
+    return tuple(num_steps * 2**k for k in reversed(range(count)))
+
+
 def least_side(
     least: int, content: Tensor | None, styles: Sequence[Tensor], full: tuple[int, int], style_scale: float = 1.0
 ) -> int:

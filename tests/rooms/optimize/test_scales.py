@@ -28,6 +28,11 @@ def test_a_size_that_is_too_small_is_left_out():
     assert scales.sizes(1000, 100, (199, 200, 400), least=200) == ((200, 20), (400, 40), (1000, 100))
 
 
+def test_a_smaller_size_takes_twice_the_steps():
+    assert scales.steps(7, 1) == (7,)
+    assert scales.steps(7, 3) == (28, 14, 7)
+
+
 def test_histories_are_joined():
     first = scales.joined({}, {"total": [3.0, 2.0], "seconds": [0.5, 1.0]}, 64)
     assert first == {"total": [3.0, 2.0], "seconds": [0.5, 1.0], "scale": [64, 64]}
