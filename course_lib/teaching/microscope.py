@@ -74,7 +74,7 @@ def examine(
     """Run `gatys.stylize` and compute the value and gradient of each term after these steps.
 
     Args:
-        content, style, config: as for `gatys.stylize`; the run ends after the last of `steps`.
+        content, style, config: as for `gatys.stylize`; the run ends after the last of `steps`, and has one size.
         steps: whole numbers from 1 up, in ascending order.
 
     Returns:
@@ -86,7 +86,7 @@ def examine(
         if progress.step in steps:
             kept[progress.step] = progress.image()
 
-    gatys.stylize(content, style, replace(config, num_steps=max(steps)), callback=watch)
+    gatys.stylize(content, style, replace(config, num_steps=max(steps), scales=None), callback=watch)
     for step, picture in kept.items():
         slides.add(step, picture, gatys.dissect(picture, content, style, config))
     return slides
