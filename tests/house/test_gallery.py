@@ -1,0 +1,148 @@
+"""The gallery: its page shows what scripts/gallery.py paints, and the command below a picture has made it."""
+
+import re
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import components
+import pytest
+import torch
+from docutils import nodes
+from docutils.parsers.rst import DirectiveError
+from docutils.statemachine import StringList
+from PIL import Image
+
+from course_lib.__main__ import main
+from course_lib.images import load_image
+from course_lib.samples import sample_image
+from course_lib.teaching import records
+from scripts import gallery
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "book" / "gallery.md").read_text(encoding="utf-8")
+LOOK = "The castle keeps its towers & walls."
+
+
+# --- the pieces
+def test_the_page_hangs_every_piece_once_and_in_order() -> None:
+    assert re.findall(r"^```\{painting\} (\S+)$", PAGE, re.MULTILINE) == [piece.name for piece in gallery.PIECES]
+
+
+@pytest.mark.parametrize("piece", gallery.PIECES, ids=lambda piece: piece.name)
+def test_a_command_is_understood_as_it_is_meant(piece: gallery.Piece) -> None:
+    config, size = gallery.settings(piece.command())
+    assert size == gallery.SIZE
+    assert config.start == ("noise" if "--start noise" in piece.options else "content")
+    assert config.scales is not None, "from coarse to fine, the page says"
+    assert max(config.scales) < size
+
+
+@pytest.mark.parametrize("piece", gallery.PIECES, ids=lambda piece: piece.name)
+def test_a_stored_picture_was_painted_by_its_command(piece: gallery.Piece) -> None:
+    record = records.load(piece.record, profile="laptop")
+    assert record.command == piece.command(), f"paint it again: python -m scripts.gallery {piece.name}"
+    assert (record.values["content"], record.values["style"]) == (piece.content, piece.style)
+    assert {piece.content, piece.style} == set(record.inputs)
+    with Image.open(components.picture_of(record)) as picture:
+        assert max(picture.size) == gallery.SIZE
+
+
+@pytest.mark.real_weights
+@pytest.mark.parametrize("start", ["noise", "content"])
+def test_a_command_paints(start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    piece = next(piece for piece in gallery.PIECES if gallery.settings(piece.command())[0].start == start)
+    monkeypatch.chdir(ROOT)
+    target = tmp_path / "painted.png"
+    words = shlex.split(piece.command(size=64))
+    assert words[:3] == ["python", "-m", "course_lib"]
+    assert main([*words[3:], "--steps", "2", "--device", "cpu", "-o", str(target)]) == 0
+    painted, photo = load_image(target), sample_image(piece.content, 64)
+    assert painted.shape == photo.shape
+    assert (painted - photo).abs().mean() > 0.02
+
+
+# --- the directive
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of records with one picture, 900 × 600 pixels."""
+    monkeypatch.setenv("COURSE_LIB_RESULTS", str(tmp_path / "results"))
+    with records.run("gallery_pagoda_wave", profile="laptop", seed=0, command="python -m x 'a b'") as run:
+        run.images["painted"] = torch.rand(1, 3, 600, 900)
+        run.values = {"content": "pagoda", "style": "great_wave", "seconds": 61.6}
+    return tmp_path / "results"
+
+
+def directive(name: str, *lines: str, **options: str) -> tuple[list[nodes.Node], list[str]]:
+    """What it puts on a page, and the files on which the page then depends."""
+    files: list[str] = []
+    page = SimpleNamespace(note_dependency=files.append)
+    state: Any = SimpleNamespace(document=SimpleNamespace(settings=SimpleNamespace(env=page)))
+    machine: Any = SimpleNamespace(reporter=None)
+    body = StringList(list(lines), "gallery.md")
+    return components.Painting("painting", [name], options, body, 1, 0, "", state, machine).run(), files
+
+
+def test_a_painting_hangs_with_what_it_was_made_from(stored: Path) -> None:
+    (before, command, after), files = directive("pagoda_wave", LOOK)
+    text = before.astext()
+    assert (
+        '<a class="full" href="../_static/gallery/pagoda_wave.webp"><img loading="lazy" width="640" height="427"'
+        in text
+    )
+    assert (
+        'alt="Summer Palace, Beijing, after The Great Wave off Kanagawa. The castle keeps its towers &amp; walls."'
+        in text
+    )
+    assert "Beijing, after <cite>The Great Wave off Kanagawa</cite> (Katsushika Hokusai, c. 1831)" in text
+    for thumbnail in ("content/pagoda_jpg.webp", "style/great_wave_jpg.webp"):
+        assert f'loading="lazy" src="../_static/credits/{thumbnail}"' in text
+    assert command.astext() == "python -m x 'a b'"
+    for words in ("62 seconds on ", '"../notebooks/03_gatys.html">chapter 3<', "danielbuechele", "licenses/by/2.0"):
+        assert words in after.astext()
+    assert (text + after.astext()).count("<figure") == (text + after.astext()).count("</figure>") == 1
+    assert str(stored / "gallery_pagoda_wave" / "record.json") in files
+
+
+def test_a_painting_may_name_its_photograph_and_its_chapter(stored: Path) -> None:
+    (before, _, after), _ = directive("pagoda_wave", LOOK, photo="A <pagoda>", chapter="05_what_it_costs")
+    assert '<p class="title">A &lt;pagoda&gt;, after' in before.astext()
+    assert "05_what_it_costs.html" in after.astext()
+    assert "chapter 5" in after.astext()
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "options", "says"),
+    [
+        ("pagoda_night", [LOOK], {}, r"no stored run gallery_pagoda_night.*python -m scripts\.gallery pagoda_night"),
+        ("pagoda_wave", [], {}, "pagoda_wave has no words: write one or two sentences"),
+        ("pagoda_wave", [LOOK], {"chapter": "3"}, r"no notebooks/3\.ipynb; name a chapter, for example 03_gatys"),
+    ],
+    ids=["no record", "no words", "no chapter"],
+)
+def test_its_errors_say_what_to_do(
+    stored: Path, name: str, lines: list[str], options: dict[str, str], says: str
+) -> None:
+    with pytest.raises(DirectiveError) as raised:
+        directive(name, *lines, **options)
+    assert re.search(says, raised.value.msg)
+
+
+def test_the_pictures_are_written_in_full_and_light(stored: Path, tmp_path: Path) -> None:
+    app: Any = SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=str(tmp_path / "html"))
+    components.hang(app, None)
+    folder = tmp_path / "html" / "_static" / "gallery"
+    full = (stored / "gallery_pagoda_wave" / "painted.webp").read_bytes()
+    assert (folder / "pagoda_wave.webp").read_bytes() == full
+    with Image.open(folder / "pagoda_wave_light.webp") as light:
+        assert light.size == (640, 427)
+
+
+def test_only_a_page_with_paintings_loads_the_script() -> None:
+    added: list[str] = []
+    app: Any = SimpleNamespace(add_js_file=lambda name, **_: added.append(name))
+    components.add_script(app, "book/map", "page.html", {"body": "<p>the word painting</p>"}, None)
+    assert added == []
+    components.add_script(app, "book/gallery", "page.html", {"body": '<figure class="painting" id="x">'}, None)
+    assert added == ["gallery.js"]
