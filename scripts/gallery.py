@@ -50,7 +50,7 @@ PIECES = (
     Piece("mont_saint_michel", "village_street_auvers", "--start noise"),
     Piece("chenonceau", "church_at_auvers", "--start noise"),
     Piece("golden_temple", "harvest", "--start noise"),
-    Piece("scarlet_macaw", "langlois_bridge", "--start noise"),
+    Piece("scarlet_macaw", "composition_viii", "--start noise"),
     Piece("rocamadour", "ejiri", "--start noise"),
     Piece("bison", "road_to_tarascon", "--start noise"),
     Piece("jaguar", "night_cafe", "--start noise"),
