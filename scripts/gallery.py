@@ -54,7 +54,7 @@ PIECES = (
     Piece("rocamadour", "ejiri", "--start noise"),
     Piece("bison", "road_to_tarascon", "--start noise"),
     Piece("jaguar", "night_cafe", "--start noise"),
-    Piece("astronaut", "librarian"),
+    Piece("pagoda", "poppies", "--start noise"),
     Piece("horse", "summertime", "--start noise"),
 )
 
