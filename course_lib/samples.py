@@ -55,13 +55,22 @@ def sample_image(name: str, size: Size | None = None, *, side: str = "long") -> 
     Raises:
         ImageError: an unknown name; the message lists similar names, then all of them by folder.
     """
+    image = load_image(sample_path(name), size, side=side)
+    for seen in _watchers:
+        seen.append((name, (image.shape[-2], image.shape[-1])))
+    return image
+
+
+def sample_path(name: str) -> Path:
+    """The file of one of the project's own pictures.
+
+    Raises:
+        ImageError: as `sample_image`.
+    """
     folders = _samples()
     for files in folders.values():
         if name in files:
-            image = load_image(files[name], size, side=side)
-            for seen in _watchers:
-                seen.append((name, (image.shape[-2], image.shape[-1])))
-            return image
+            return files[name]
     wanted = Path(str(name)).stem.replace(" ", "_").replace("-", "_")
     listing = "\n".join(f"  {folder}: {', '.join(files)}" for folder, files in folders.items())
     raise ImageError(f"No picture is named {name!r}.{did_you_mean(wanted, sample_names())} There are:\n{listing}")

@@ -38,7 +38,9 @@ class Piece:
 
     def command(self, size: int = SIZE) -> str:
         """The command that paints it, from the repository's root."""
-        photo, painting = (f"data/images/{file_of(name)}" for name in (self.content, self.style))
+        photo, painting = (
+            samples.sample_path(name).relative_to(ROOT).as_posix() for name in (self.content, self.style)
+        )
         words = ["python -m course_lib stylize", photo, painting, f"-o {self.content}.webp", f"--size {size}"]
         return " ".join([*words, *([self.options] if self.options else [])])
 
@@ -57,11 +59,6 @@ PIECES = (
     Piece("pagoda", "poppies", "--start noise"),
     Piece("horse", "summertime", "--start noise"),
 )
-
-
-def file_of(name: str) -> str:
-    """The file of a picture of the package, as the ledger has it."""
-    return next(row["file"] for row in samples.ledger() if Path(row["file"]).stem == name)
 
 
 def settings(command: str) -> tuple[gatys.Config, int]:

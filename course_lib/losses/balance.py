@@ -17,8 +17,9 @@ from pathlib import Path
 
 import torch
 
+from course_lib.images import load_image
 from course_lib.pretrained.vgg import cached_network
-from course_lib.samples import sample_image
+from course_lib.samples import sample_path
 
 BALANCES = ("balanced", "equal")
 PHOTOS = ("chenonceau", "coffee", "dahlia", "golden_temple", "mont_saint_michel", "panda")
@@ -46,7 +47,7 @@ def mean_activations(
     totals = dict.fromkeys(network.layers, 0.0)
     for name in PHOTOS:
         with torch.no_grad():
-            for layer, features in network(sample_image(name, PHOTO_SIZE)).items():
+            for layer, features in network(load_image(sample_path(name), PHOTO_SIZE)).items():
                 totals[layer] += features.abs().mean().item() / len(PHOTOS)
     return tuple(totals[layer] for layer in layers)
 

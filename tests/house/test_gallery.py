@@ -44,15 +44,14 @@ def test_a_stored_picture_was_painted_by_its_command(piece: gallery.Piece) -> No
     record = records.load(piece.record, profile="laptop")
     assert record.command == piece.command(), f"paint it again: python -m scripts.gallery {piece.name}"
     assert (record.values["content"], record.values["style"]) == (piece.content, piece.style)
-    assert {piece.content, piece.style} == set(record.inputs)
+    assert {piece.content, piece.style} <= set(record.inputs)
     with Image.open(components.picture_of(record)) as picture:
         assert max(picture.size) == gallery.SIZE
 
 
 @pytest.mark.real_weights
-@pytest.mark.parametrize("start", ["noise", "content"])
-def test_a_command_paints(start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    piece = next(piece for piece in gallery.PIECES if gallery.settings(piece.command())[0].start == start)
+@pytest.mark.parametrize("piece", [gallery.PIECES[0], gallery.PIECES[-1]], ids=lambda piece: piece.name)
+def test_a_command_paints(piece: gallery.Piece, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     target = tmp_path / "painted.png"
     words = shlex.split(piece.command(size=64))

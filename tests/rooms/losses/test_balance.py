@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from course_lib import VGGFeatures, gram_matrix, sample_image
+from course_lib import VGGFeatures, gram_matrix, sample_image, samples
 from course_lib.losses import balance
 from course_lib.losses.balance import layer_weights, mean_activations
 from course_lib.pretrained.vgg import STYLE_LAYERS
@@ -25,6 +25,14 @@ def test_means_are_those_of_the_photographs():
     photos = [sample_image(name, balance.PHOTO_SIZE) for name in balance.PHOTOS]
     expected = [sum(network(photo)[layer].mean().item() for photo in photos) / 6 for layer in layers]
     assert mean_activations(layers, weights=None) == pytest.approx(tuple(expected), rel=1e-5)  # in the order asked for
+
+
+def test_the_photographs_are_no_inputs_of_a_run():
+    seen = samples.watch()
+    mean_activations.cache_clear()
+    mean_activations(("relu1_1",), weights=None)
+    samples.unwatch(seen)
+    assert seen == []
 
 
 def test_the_sign_of_a_raw_convolution_does_not_matter():
