@@ -92,6 +92,6 @@ def test_a_stored_run_made_again_has_the_same_keys(notebook, tmp_path, real_netw
     for name in made_here:
         ours, again = read(RESULTS / name), read(folder / name)
         assert ours["command"].replace("book/execute.py", "-m scripts.execute") == again["command"], name
-        assert set(ours["config"]) == set(again["config"]), name
+        assert set(ours["config"]) <= set(again["config"]), name  # a setting may be newer than the run
         for part in ("values", "images", "claims"):
             assert keys(again[part]) == keys(ours.get(part, {})), f"{name}: {part}"
