@@ -81,7 +81,7 @@ def test_every_room_has_a_floor_and_a_name() -> None:
 
 
 def test_the_page_of_the_library_shows_every_public_module() -> None:
-    """book/api.md and api_teaching.md; a module that only its own folder uses is left out here, with a reason."""
+    """The pages book/api*.md; a module that only its own folder uses is left out here, with a reason."""
     inner = {
         "pretrained.catalog": "a table",
         "pretrained.formats": "read by weights alone",
