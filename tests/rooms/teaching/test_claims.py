@@ -53,6 +53,8 @@ def test_every_record_is_made_by_the_command_it_names():
     """The script exists, and the notebook or benchmark contains the line that writes a record of this name."""
     for path in records.results_folder().glob("*/record.json"):
         name = path.parent.name
+        if name.startswith("gallery_"):  # made by a command for readers, see tests/house/test_gallery.py
+            continue
         command = records.load(name).command
         # older records name a script by its file, which was a page's neighbor then
         script = re.match(
