@@ -71,6 +71,15 @@ def test_a_run_keeps_the_names_sizes_and_digests_of_its_pictures(folder):
     assert all(it["sha256"] == rows[it["file"]]["sha256"] for it in inputs.values())
 
 
+def test_a_run_that_read_nothing_before_its_block_stops_watching(folder):
+    before = len(samples._watchers)
+    assert records.missing("01_test", profile="laptop", seed=3)
+    with records.run("01_test", profile="laptop", seed=3):
+        sample_image("cat", 64)
+    assert list(records.load("01_test").inputs) == ["cat"]
+    assert len(samples._watchers) == before
+
+
 def test_a_run_that_fails_stops_watching(folder):
     before = len(samples._watchers)
     with pytest.raises(ZeroDivisionError), records.run("01_test", profile="laptop", seed=3):
