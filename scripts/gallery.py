@@ -22,11 +22,10 @@ SIZE = 768  # the long side, in pixels
 
 @dataclass(frozen=True)
 class Piece:
-    """One picture: a photograph and a painting of the package, and more options of ``stylize``."""
+    """One picture: a photograph and a painting of the package."""
 
     content: str
     style: str
-    options: str = ""
 
     @property
     def name(self) -> str:
@@ -38,26 +37,26 @@ class Piece:
 
     def command(self, size: int = SIZE) -> str:
         """The command that paints it, from the repository's root."""
-        photo, painting = (
-            samples.sample_path(name).relative_to(ROOT).as_posix() for name in (self.content, self.style)
-        )
-        words = ["python -m course_lib stylize", photo, painting, f"-o {self.content}.webp", f"--size {size}"]
-        return " ".join([*words, *([self.options] if self.options else [])])
+        files = [samples.sample_path(name).relative_to(ROOT).as_posix() for name in (self.content, self.style)]
+        return f"python -m course_lib stylize {' '.join(files)} -o {self.content}.webp --size {size} --start noise"
 
 
-PIECES = (
-    Piece("neuschwanstein", "cafe_terrace", "--start noise"),
-    Piece("eilean_donan", "great_wave", "--start noise"),
-    Piece("schwerin_palace", "composition_viii", "--start noise"),
-    Piece("mont_saint_michel", "village_street_auvers", "--start noise"),
-    Piece("chenonceau", "church_at_auvers", "--start noise"),
-    Piece("golden_temple", "harvest", "--start noise"),
-    Piece("scarlet_macaw", "composition_viii", "--start noise"),
-    Piece("rocamadour", "ejiri", "--start noise"),
-    Piece("bison", "road_to_tarascon", "--start noise"),
-    Piece("jaguar", "night_cafe", "--start noise"),
-    Piece("pagoda", "poppies", "--start noise"),
-    Piece("horse", "summertime", "--start noise"),
+PIECES = tuple(
+    Piece(*pair.split())
+    for pair in (
+        "neuschwanstein cafe_terrace",
+        "eilean_donan great_wave",
+        "schwerin_palace composition_viii",
+        "mont_saint_michel village_street_auvers",
+        "chenonceau church_at_auvers",
+        "golden_temple harvest",
+        "scarlet_macaw composition_viii",
+        "rocamadour ejiri",
+        "bison road_to_tarascon",
+        "jaguar night_cafe",
+        "pagoda poppies",
+        "horse summertime",
+    )
 )
 
 

@@ -34,7 +34,7 @@ def test_the_page_hangs_every_piece_once_and_in_order() -> None:
 def test_a_command_is_understood_as_it_is_meant(piece: gallery.Piece) -> None:
     config, size = gallery.settings(piece.command())
     assert size == gallery.SIZE
-    assert config.start == ("noise" if "--start noise" in piece.options else "content")
+    assert config.start == "noise", "from noise, the page says"
     assert config.scales is not None, "from coarse to fine, the page says"
     assert max(config.scales) < size
 
