@@ -2,7 +2,7 @@
 
 One style term grows with the *fourth* power of its layer's activations: G is a product of two, and Eq. 4 squares it.
 The published VGG-19 has a mean activation of one with max pooling. With average pooling, which the paper uses, less is
-passed on: 1.05 at relu1_1, but 0.26 at relu5_1. So "equal" weights are far from equal: relu5_1 counts about 1/255 of
+passed on: 1.05 at relu1_1, but 0.26 at relu5_1. So "equal" weights are far from equal: relu5_1 counts about 1/256 of
 relu1_1, and color and grain are matched long before strokes and shapes.
 
 The weights 1/a_l⁴, with a_l the mean activation, would undo that completely, and the picture loses its colors. The
