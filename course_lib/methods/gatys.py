@@ -90,7 +90,9 @@ class Config:
         if self.style_blend is not None:
             config_checks.check_shares("style_blend", self.style_blend, len(self.style_blend), "styles")
         if self.scales is not None and not (
-            all(isinstance(side, int) and side > 0 for side in self.scales) and [*self.scales] == sorted({*self.scales})
+            isinstance(self.scales, Sequence)
+            and all(isinstance(side, int) and side > 0 for side in self.scales)
+            and [*self.scales] == sorted({*self.scales})
         ):
             raise ValueError(f"scales must be long sides in pixels from small to large, got {self.scales!r}")
 

@@ -624,6 +624,7 @@ def test_zero_steps_are_refused(steps):
         ({"scales": (256, 128)}, r"scales must be long sides in pixels from small to large, got \(256, 128\)"),
         ({"scales": (0, 128)}, "scales must be long sides in pixels"),
         ({"scales": (64.5,)}, "scales must be long sides in pixels"),
+        ({"scales": 256}, "scales must be long sides in pixels from small to large, got 256"),
         ({"style_layer_weights": (1.0, 1.0)}, "style_layer_weights must be 5 numbers"),
         ({"style_layer_weights": (0.0,) * 5}, "not all 0"),
         ({"style_layer_weights": (1.0, 1.0, 1.0, 1.0, math.nan)}, "style_layer_weights must be 5 numbers"),
