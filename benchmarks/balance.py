@@ -14,7 +14,7 @@ the depth, and a style term with their fourth power. The study compares four bal
 
 Every run is one picture at --size px from noise or from the photograph, looked at after several numbers of steps.
 Scores of a picture: the relative Gram distance of each layer on the published network, SSIM to the photograph at 64 px,
-and the share of its variance above 0.35 cycles per pixel over that of the painting (speckle).
+and its speckle over that of the painting (`course_lib.evaluation.structure.speckle`).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from torch import Tensor
 
 from course_lib import VGGFeatures, load_image, metrics, runtime, sample_image, save_image
 from course_lib.atomic import atomic_write
+from course_lib.evaluation.structure import speckle
 from course_lib.images import resize
 from course_lib.losses import balance
 from course_lib.losses.perceptual import PerceptualLoss
@@ -119,21 +120,6 @@ def objective(content: Tensor, style: Tensor, case: Case, precision: torch.dtype
     loss.set_content(content)
     loss.set_style([resize(style, max(content.shape[-2:]))], None)
     return Objective([loss])
-
-
-def band(image: Tensor, low: float, high: float = 1.0) -> float:
-    """The share of a picture's variance between two frequencies, in cycles per pixel."""
-    luma = metrics.luma(image.double())[0, 0]
-    window = torch.outer(*(torch.hann_window(n, dtype=torch.float64) for n in luma.shape))
-    power = torch.fft.fft2((luma - luma.mean()) * window).abs().square()
-    down, across = (torch.fft.fftfreq(n) for n in luma.shape)
-    frequency = (down[:, None].square() + across.square()).sqrt()
-    return (power[(frequency >= low) & (frequency < high)].sum() / power.sum()).item()
-
-
-def speckle(image: Tensor) -> float:
-    """The share of a picture's variance above 0.35 cycles per pixel."""
-    return band(image, 0.35)
 
 
 def scores(image: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:

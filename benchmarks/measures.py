@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from benchmarks import measure, results, steps
 from course_lib import losses, runtime, sample_image
 from course_lib.evaluation import metrics
+from course_lib.pretrained.vgg import VGGFeatures
 
 MAPS = ((64, 512), (64, 1024), (128, 512))  # channels and side of relu1_1 and relu2_1 in pictures of 512 and 1024 px
 
@@ -29,7 +30,8 @@ class PlainLPIPS:
     """Zhang et al. 2018, Eq. 1, in float32, contiguous."""
 
     def __init__(self) -> None:
-        network, self.heads = metrics._lpips_network()
+        network, self.heads = metrics._lpips_network("vgg16")
+        assert isinstance(network, VGGFeatures)
         self.vgg = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
 
     def features(self, image: Tensor) -> list[Tensor]:

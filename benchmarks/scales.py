@@ -5,7 +5,7 @@ size; and at one size with equal weights, as the paper's text has it. The first 
 at after a quarter, half, three quarters and all of it.
 
 Scores: the loss of the balanced objective at the full size (content and style together), the Gram distance at each
-layer, and speckle, the share of the picture's variance above 0.35 cycles per pixel over the painting's.
+layer, and speckle (`course_lib.evaluation.structure.speckle`) over the painting's.
 
 The claim, stated before the run: *in the time that coarse to fine takes, one size reaches neither its loss nor its mean
 Gram distance at relu4_1 and relu5_1, and has more speckle.* One pair for which one of the three is false refutes it.
@@ -20,8 +20,8 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks.balance import speckle
 from course_lib import metrics, sample_image
+from course_lib.evaluation.structure import speckle
 from course_lib.images import resize
 from course_lib.methods import gatys
 from course_lib.runtime import Progress

@@ -1,8 +1,8 @@
 """What takes the speckle out of a picture: python -m benchmarks.speckle --record (ten minutes on one core).
 
 Average pooling hides the finest frequencies from every layer but the first, so grain that is in the start, or that a
-step leaves behind, costs little and stays. Speckle is the share of a picture's variance above 0.35 cycles per pixel
-over that of the painting; 1 is the painting's own grain. Five cures against the usual run at one size, from noise:
+step leaves behind, costs little and stays. Speckle (`course_lib.evaluation.structure.speckle`) is printed over that of
+the painting; 1 is the painting's own grain. Five cures against the usual run at one size, from noise:
 
 - *preconditioner 1*: the first guess of L-BFGS moves fine frequencies by less (p = 1 in place of 0.4, no curvature);
 - *smoothness*: a total variation term of weight 0.3;
@@ -23,8 +23,8 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks.balance import band
 from course_lib import metrics, sample_image
+from course_lib.evaluation import structure
 from course_lib.images import resize
 from course_lib.methods import gatys
 from course_lib.optimize.image import optimize_image
@@ -71,12 +71,16 @@ def painted(name: str, content: Tensor, style: Tensor, config: gatys.Config) -> 
     return optimize_image(optimizer, TwoLooks(content, style, config), num_steps=config.num_steps).image
 
 
+def sharpness(image: Tensor) -> float:
+    return structure.variance_share(image, 0.1, 0.25)
+
+
 def scores(image: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:
     painting = resize(style, max(content.shape[-2:]))
     loss = sum(value for value, _ in gatys.dissect(image, content, style, gatys.Config(precision="float32")).values())
     return {
-        "speckle": band(image, 0.35) / band(painting, 0.35),
-        "sharpness": band(image, 0.1, 0.25) / band(painting, 0.1, 0.25),
+        "speckle": structure.speckle(image) / structure.speckle(painting),
+        "sharpness": sharpness(image) / sharpness(painting),
         "loss": loss,
         "Gram distance": sum(metrics.gram_distance(image, painting).values()) / 5,
     }

@@ -4,7 +4,7 @@ None of these numbers measures quality. Each compares one aspect: PSNR the value
 structure of the luminance (Wang et al. 2004), LPIPS features weighted by human judgments (Zhang et al. 2018), and the
 Gram distance the statistics that this book calls style. Two pictures can be close in one measure and far apart in
 another; in style transfer they should be. `checkerboard` needs only one picture: it looks for a pattern with the period
-of a network's stride.
+of a network's stride. All refuse what is not a picture in [0, 1] (`course_lib.evaluation.inputs`).
 
 Papers on super-resolution compare values rounded to 8 bits, as a file would hold them. Nothing in this module rounds;
 where rounding matters, the caller does it with `images.from_pil(images.to_pil(image))`, one picture at a time.
@@ -19,16 +19,19 @@ from math import ceil
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from course_lib import losses
+from course_lib.evaluation.alexnet import MIN_SIZE, AlexNetFeatures
+from course_lib.evaluation.inputs import check
 from course_lib.pretrained import weights
 from course_lib.pretrained.vgg import STYLE_LAYERS, VGGFeatures
 
 _SSIM_WINDOW = 11
 _STEP = 64  # bins between two multiples of 1/stride in `checkerboard`
-_LPIPS_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
+_LPIPS_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")  # of VGG-16
+_LPIPS_LEAST = {"vgg16": 16, "alexnet": MIN_SIZE}  # network → smallest side in px
 
 
 def luma(image: Tensor) -> Tensor:
@@ -41,12 +44,12 @@ def luma(image: Tensor) -> Tensor:
         (N, 1, H, W) from 16/255 (black) to 235/255 (white), same dtype and device; gradients flow through.
 
     Raises:
-        ValueError: another shape, or an integer dtype.
+        ValueError: not pictures in [0, 1] (see `course_lib.evaluation.inputs.check`).
 
     >>> (255 * luma(torch.eye(3)[None, :, :, None])).squeeze()  # a column of red, green and blue
     tensor([ 81.4810, 144.5530,  40.9660])
     """
-    _check_picture(image)
+    check(image)
     weight = image.new_tensor([65.481, 128.553, 24.966]).reshape(1, 3, 1, 1)
     return ((image * weight).sum(1, keepdim=True) + 16) / 255
 
@@ -68,7 +71,8 @@ def psnr(a: Tensor, b: Tensor, *, crop: int = 0, luma: bool = False) -> float:
         any picture of `a` equals its partner in `b`.
 
     Raises:
-        ValueError: different shapes, an integer dtype, values on the scale 0..255, or a crop that leaves nothing.
+        ValueError: not two pictures of one shape in [0, 1] (see `course_lib.evaluation.inputs.check`), or a crop that
+            leaves nothing.
 
     >>> round(psnr(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.1)), 4)
     20.0
@@ -94,7 +98,8 @@ def ssim(a: Tensor, b: Tensor, *, crop: int = 0, luma: bool = False) -> float:
         1 for equal pictures, about 0 for pictures that share no local structure.
 
     Raises:
-        ValueError: different shapes, an integer dtype, values on the scale 0..255, or less than 11 px left of a side.
+        ValueError: not two pictures of one shape in [0, 1] (see `course_lib.evaluation.inputs.check`), or less than
+            11 px left of a side.
     """
     a, b = _compared(a, b, crop, luma, least=_SSIM_WINDOW)
     if luma:
@@ -106,26 +111,31 @@ def ssim(a: Tensor, b: Tensor, *, crop: int = 0, luma: bool = False) -> float:
     return value.item()
 
 
-def lpips(a: Tensor, b: Tensor) -> float:
-    """Learned perceptual distance, version 0.1 on VGG-16 (Zhang et al. 2018, Eq. 1), averaged over the batch.
+def lpips(a: Tensor, b: Tensor, network: str = "vgg16") -> float:
+    """Learned perceptual distance, version 0.1 (Zhang et al. 2018, Eq. 1), averaged over the batch.
 
     At five layers, the feature vector of every position is scaled to length one. The squared differences are weighted
     by one learned nonnegative number per channel, averaged over positions, and summed over layers.
 
     Args:
-        a, b: (N, 3, H, W) in [0, 1], with sides of at least 16 px.
+        a, b: (N, 3, H, W) in [0, 1], with sides of at least 16 px, with AlexNet 31 px.
+        network: ``"vgg16"``, or ``"alexnet"``, which the authors recommend for scores. Numbers of one network cannot be
+            compared with numbers of the other.
 
     Returns:
-        0 for equal pictures. A distance of 0.1 is hard to see; above 0.6, the pictures differ in content.
+        0 for equal pictures. With VGG-16, a distance of 0.1 is hard to see; above 0.6, the pictures differ in content.
 
     Raises:
-        ValueError: different shapes.
+        ValueError: an unknown network, or not two pictures of one shape in [0, 1] (see
+            `course_lib.evaluation.inputs.check`).
         course_lib.pretrained.weights.WeightsError: the weights cannot be loaded.
     """
-    _check_pair(a, b)
-    network, heads = _lpips_network()
+    if network not in _LPIPS_LEAST:
+        raise ValueError(f"unknown network {network!r}; LPIPS is available on {' and '.join(map(repr, _LPIPS_LEAST))}")
+    check(a, b, least=_LPIPS_LEAST[network], why=f"LPIPS on {network}")
+    features, heads = _lpips_network(network)
     with torch.no_grad():
-        layers = zip(network(a.float()).values(), network(b.float()).values(), heads, strict=True)
+        layers = zip(features(a.float()).values(), features(b.float()).values(), heads, strict=True)
         distances = [F.conv2d(_unit_(x).sub_(_unit_(y)).square_(), head).mean((1, 2, 3)) for x, y, head in layers]
     return torch.stack(distances).sum(0).mean().item()
 
@@ -136,13 +146,19 @@ def gram_distance(a: Tensor, b: Tensor, layers: Sequence[str] = STYLE_LAYERS) ->
     This is the style error of Gatys et al. (2016, Eq. 4) without its scale, so that layers can be compared.
 
     Args:
-        a, b: (1, 3, H, W) in [0, 1]; their sizes may differ.
+        a, b: (1, 3, H, W) in [0, 1]; their sizes may differ. The deepest layer sets the smallest side: 16 px for
+            relu5_1.
         layers: names of VGG-19 layers.
 
     Returns:
         layer → distance: 0 for equal statistics, about 1 for unrelated ones.
+
+    Raises:
+        ValueError: an unknown layer, or not pictures in [0, 1] (see `course_lib.evaluation.inputs.check`).
+        course_lib.pretrained.weights.WeightsError: the weights cannot be loaded.
     """
     network = _style_network(tuple(layers))
+    check(a, b, least=network.min_size(network.layers[-1]), why=network.layers[-1], same_shape=False, single=True)
     with torch.no_grad():
         first, second = network(a.float()), network(b.float())
     distances = {}
@@ -159,9 +175,9 @@ def change(a: Tensor, b: Tensor) -> float:
         a, b: (N, 3, H, W) in [0, 1].
 
     Raises:
-        ValueError: different shapes.
+        ValueError: not two pictures of one shape in [0, 1] (see `course_lib.evaluation.inputs.check`).
     """
-    _check_pair(a, b)
+    check(a, b)
     return 255 * (a - b).square().mean().sqrt().item()
 
 
@@ -180,7 +196,7 @@ def checkerboard(image: Tensor, stride: int = 2) -> float:
     horizontally or vertically.
 
     Args:
-        image: (N, 3, H, W), with sides of at least 8·stride px; scale and offset do not matter.
+        image: (N, 3, H, W) in [0, 1], with sides of at least 8·stride px; contrast and brightness do not matter.
         stride: s, from 2 up: the product of the strides of the upsampling layers.
 
     Returns:
@@ -189,9 +205,10 @@ def checkerboard(image: Tensor, stride: int = 2) -> float:
         1 + (tile / 3)² / (s² − 1) · m / v.
 
     Raises:
-        ValueError: another shape, an integer dtype, a stride below 2, or a picture that is too small for the stride.
+        ValueError: not pictures (see `course_lib.evaluation.inputs.check`), too small ones for the stride, or a stride
+            below 2.
     """
-    _check_picture(image)
+    check(image)
     if isinstance(stride, bool) or not isinstance(stride, int) or stride < 2:
         raise ValueError(f"stride must be a whole number from 2 up, the factor of an upsampling; got {stride!r}")
     tile = min(_STEP * stride, *image.shape[2:]) // stride * stride
@@ -212,15 +229,17 @@ def checkerboard(image: Tensor, stride: int = 2) -> float:
     return torch.stack(ratios).mean().item()
 
 
-@lru_cache(maxsize=1)
-def _lpips_network() -> tuple[VGGFeatures, list[Tensor]]:
-    heads = weights.load("lpips_vgg16").state_dict
-    network = VGGFeatures("vgg16", _LPIPS_LAYERS, pooling="max")
-    return network, [heads[f"heads.{k}.weight"] for k in range(len(_LPIPS_LAYERS))]
+@lru_cache(maxsize=2)
+def _lpips_network(name: str) -> tuple[VGGFeatures | AlexNetFeatures, list[Tensor]]:
+    loaded = weights.load(f"lpips_{name}")
+    heads = [loaded.state_dict[f"heads.{k}.weight"] for k in range(5)]
+    if name == "alexnet":
+        return AlexNetFeatures(loaded), heads
+    return VGGFeatures("vgg16", _LPIPS_LAYERS, pooling="max"), heads
 
 
 @lru_cache(maxsize=2)
-def _style_network(layers: tuple[str, ...]) -> nn.Module:
+def _style_network(layers: tuple[str, ...]) -> VGGFeatures:
     return VGGFeatures("vgg19", layers)
 
 
@@ -253,11 +272,7 @@ def _power(image: Tensor, tile: int) -> Tensor:
 
 def _compared(a: Tensor, b: Tensor, crop: int, in_luma: bool, least: int) -> tuple[Tensor, Tensor]:
     """Both pictures as float32, cropped, in color or as Y; refused if less than `least` px of a side are left."""
-    _check_pair(a, b)
-    _check_picture(a)
-    _check_picture(b)
-    if max(a.abs().max(), b.abs().max()) > 10:  # noise may overshoot [0, 1], but not this far
-        raise ValueError("values are far outside [0, 1]; if pictures are on the scale 0..255, divide them by 255 first")
+    check(a, b, least=least, why="one window" if least > 1 else "")
     if isinstance(crop, bool) or not isinstance(crop, int) or crop < 0:
         raise ValueError(f"crop must be a whole number of pixels from 0 up, got {crop!r}")
     height, width = (side - 2 * crop for side in a.shape[2:])
@@ -268,20 +283,3 @@ def _compared(a: Tensor, b: Tensor, crop: int, in_luma: bool, least: int) -> tup
         )
     a, b = (x[..., crop : crop + height, crop : crop + width].float() for x in (a, b))
     return (luma(a), luma(b)) if in_luma else (a, b)
-
-
-def _check_picture(image: Tensor) -> None:
-    if image.ndim != 4 or image.shape[1] != 3 or image.numel() == 0:
-        raise ValueError(
-            f"expected a picture (N, 3, H, W), got {tuple(image.shape)}; image[None] adds the batch dimension"
-        )
-    if not image.is_floating_point():
-        raise ValueError(f"expected floats in [0, 1], got {image.dtype}; for 0..255 use image.float() / 255")
-
-
-def _check_pair(a: Tensor, b: Tensor) -> None:
-    if a.shape != b.shape or a.ndim != 4 or a.shape[1] != 3:
-        raise ValueError(
-            f"expected two pictures of the same shape (N, 3, H, W), got {tuple(a.shape)} and {tuple(b.shape)}; "
-            "use course_lib.resize on one of them"
-        )

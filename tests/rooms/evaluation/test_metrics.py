@@ -291,24 +291,14 @@ def test_checkerboard_tells_a_transposed_convolution_from_a_resized_one(photos):
         assert max(resized[stride]) < 2
 
 
-@pytest.mark.parametrize("metric", [metrics.psnr, metrics.ssim, metrics.lpips, metrics.change])
-def test_different_sizes_are_refused(metric):
-    with pytest.raises(ValueError, match=r"two pictures of the same shape .*resize"):
-        metric(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 40))
-
-
 @pytest.mark.parametrize("metric", [metrics.psnr, metrics.ssim])
-def test_bad_pictures_and_crops_are_refused(metric):
+def test_bad_crops_are_refused(metric):
     image = torch.rand(1, 3, 24, 30)
     for crop in (-1, 1.0, True, "4"):
         with pytest.raises(ValueError, match=r"crop must be a whole number of pixels from 0 up, got "):
             metric(image, image, crop=crop)
     with pytest.raises(ValueError, match=r"crop of 12 px leaves 0 × 6 of \(1, 3, 24, 30\), .*crop less"):
         metric(image, image, crop=12)
-    with pytest.raises(ValueError, match=r"on the scale 0..255, divide them by 255"):
-        metric(image, 255 * image)
-    with pytest.raises(ValueError, match=r"expected floats .*got torch.uint8; .*/ 255"):
-        metric(image, image.to(torch.uint8))
 
 
 def test_ssim_needs_one_window():
@@ -317,15 +307,6 @@ def test_ssim_needs_one_window():
         with pytest.raises(ValueError, match=r"leaves 10 × 11 .*at least 11 px"):
             metrics.ssim(image, image, crop=1, luma=luma)
         assert metrics.ssim(image[..., :11, :11], image[..., :11, :11], luma=luma) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("metric", [metrics.luma, metrics.checkerboard])
-def test_tensors_that_are_not_pictures_are_refused(metric):
-    for shape in ((3, 32, 32), (1, 1, 32, 32), (0, 3, 32, 32)):
-        with pytest.raises(ValueError, match=r"expected a picture \(N, 3, H, W\), got \("):
-            metric(torch.zeros(shape))
-    with pytest.raises(ValueError, match=r"got torch.int64; .*/ 255"):
-        metric(torch.zeros(1, 3, 32, 32, dtype=torch.int64))
 
 
 def test_checkerboard_refuses_strides_and_sizes():
