@@ -73,7 +73,7 @@ class Convention:
 SIZE_INDEPENDENT = Convention("size-independent", 1 / 2, True, 1 / 4, "mean")  # ours
 GATYS = Convention("Gatys et al. 2016", 1 / 2, False, 1 / 4, "mean")  # Eqs. 1, 4 and 5 with w_l = 1/5
 JOHNSON = Convention("Johnson et al. 2016", 1.0, True, 1.0, "sum")  # Eqs. 2, 3 and 4
-PREMAMAYUDU = Convention("Premamayudu et al. 2019", 1 / 4, True, 1 / 4, "mean")  # Eqs. 1-3, λ_l = 1/5
+PREMAMAYUDU = Convention("Premamayudu et al. 2019", 1 / 4, True, 1 / 4, "mean")  # Eqs. 1-3; the mean is our reading
 CONVENTIONS = (SIZE_INDEPENDENT, GATYS, JOHNSON, PREMAMAYUDU)
 
 

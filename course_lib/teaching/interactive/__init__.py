@@ -217,7 +217,7 @@ def converter(*, caption: str, layer: str = CONTENT_LAYER) -> Figure:
         "layer": layer,
         "presets": {
             "the ratio printed by Gatys et al.": {"from": 1, "to": 0, "content": "1", "style": "1000"},
-            "α = 10, β = 40 of Premamayudu et al.": {"from": 3, "to": 1, "content": "10", "style": "40"},
+            "α = 10, β = 40, our fit to Premamayudu et al.": {"from": 3, "to": 1, "content": "10", "style": "40"},
             "this book's default": {
                 "from": 0,
                 "to": 1,

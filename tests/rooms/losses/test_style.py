@@ -198,9 +198,23 @@ def test_the_number_of_style_layers_matters():
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
+def test_ten_and_forty_fit_the_costs_that_premamayudu_et_al_print():
+    # total, content and style cost at iterations 0, 20, 40 and 60, six digits each; the document prints no weights
+    printed = (
+        (5.04752e9, 7865.72, 1.26186e8),
+        (9.44829e8, 15237.8, 2.36169e7),
+        (4.80348e8, 16714.2, 1.20045e7),
+        (3.10248e8, 17445.0, 7.75183e6),
+    )
+    for total, content, style in printed:
+        assert 10 * content + 40 * style == pytest.approx(total, rel=2e-6)
+    total, content, style = printed[-1]  # where the content's share is largest
+    assert (total - 40 * style) / content == pytest.approx(10, abs=0.05)
+
+
 def test_the_papers_weights_in_one_convention():
     at = {"channels": 512, "positions": 32 * 32}
-    # Premamayudu et al.: α = 10, β = 40, with the size in the divisors; in Gatys' convention a ratio of about 1e-7
+    # α = 10, β = 40, our fit to the costs that Premamayudu et al. print; in Gatys' convention a ratio of about 1e-7
     alpha, beta = convert_weights(10, 40, PREMAMAYUDU, GATYS, **at)
     assert alpha / beta == pytest.approx(10 / (2 * 512 * 32 * 32) / 40)
     assert 1e-7 < alpha / beta < 5e-7
