@@ -29,7 +29,8 @@ def structure_size(image: Tensor) -> float:
 
     Args:
         image: (N, 3, H, W) in [0, 1], with sides of at least 32 px. The measure depends on the size at which a picture
-            is looked at, so compare pictures of one size.
+            is looked at, so compare pictures of one size. It is meant for structures well below an eighth of the
+            shorter side: of larger ones, the part above the limit is missing.
 
     Returns:
         Mean over the batch, from 0.7 px to an eighth of the shorter side. 1.44 px for white noise, whatever its
@@ -37,7 +38,8 @@ def structure_size(image: Tensor) -> float:
         p px up and p px down. At 256 × 256 px the book's photographs have 5.6 to 15 px, its paintings 5.6 to 11 px.
 
     Raises:
-        ValueError: not pictures (see `course_lib.evaluation.inputs.check`), or one without any structure.
+        ValueError: not pictures (see `course_lib.evaluation.inputs.check`), or one without any structure of these
+            wavelengths.
 
     >>> noise = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     >>> texture, twice = (F.interpolate(noise, scale_factor=k, mode="bicubic").clamp(0, 1) for k in (6.0, 12.0))
@@ -47,7 +49,12 @@ def structure_size(image: Tensor) -> float:
     check(image, least=32, why="structure_size")
     power, frequency = _spectrum(image)
     counted = frequency >= 4 / min(image.shape[2:])
-    power, frequency = power[:, counted], frequency[counted]
+    total, power, frequency = power.sum((1, 2)), power[:, counted], frequency[counted]
+    if (power.sum(1) < 1e-9 * total).any():
+        raise ValueError(
+            f"no structure has a wavelength below {min(image.shape[2:]) / 4:g} px, a quarter of the shorter side; "
+            "the measure needs a picture with more than a slow change of brightness"
+        )
     return (torch.exp(-(power * frequency.log()).sum(1) / power.sum(1)) / 2).mean().item()
 
 

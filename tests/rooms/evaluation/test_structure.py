@@ -174,6 +174,12 @@ def test_one_color_has_no_structure(measure):
         MEASURES[measure](0.5 + orthogonal * noise(40))
 
 
+def test_a_slow_wave_alone_has_no_structure_to_measure():
+    wave = 0.5 + 0.3 * torch.sin(2 * math.pi * torch.arange(128) / 128)
+    with pytest.raises(ValueError, match=r"no structure has a wavelength below 32 px, a quarter of the shorter side"):
+        structure_size(wave.expand(1, 3, 128, 128))
+
+
 # --- edges ---
 
 
