@@ -12,7 +12,7 @@ export PYTHON
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install weights book html test outputs record models paper paper-pack paper-import assignments script repository release mirror links clean
+.PHONY: help install weights book html test outputs record verify models paper paper-pack paper-import assignments script repository release mirror links clean
 
 help:  ## this text
 	@echo "Painting with Networks: a book that re-runs the papers, and course_lib, the package it stands on."
@@ -46,6 +46,9 @@ outputs: install weights  ## execute every notebook in place at its defaults: ho
 
 record: install weights  ## make the stored runs of notebook NOTEBOOK=04 anew (PROFILE=paper; laptop without a GPU)
 	@$(PY) -m scripts.execute --again $(or $(NOTEBOOK),NOTEBOOK) -p PROFILE $(or $(PROFILE),paper)
+
+verify: install weights  ## measure one claim of the ledger on this machine (CLAIM=gatys.content_layer PROFILE=quick; laptop takes minutes)
+	@$(PY) -m scripts.verify $(or $(CLAIM),CLAIM) $(if $(PROFILE),--profile $(PROFILE)) $(ARGS)
 
 models: install weights  ## train the networks that come with the package anew (NAMES="great_wave …"; minutes each)
 	@$(PY) -m scripts.models $(NAMES)

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from course_lib.atomic import atomic_write
-from course_lib.teaching import records
+from course_lib.teaching import provenance
 
 FOLDER = Path(__file__).resolve().parent
 FILE, PAGE = FOLDER / "results.jsonl", FOLDER / "README.md"
@@ -54,11 +54,11 @@ def report(rows: Sequence[Row]) -> None:
 
 def save(rows: Sequence[Row], device: torch.device, file: Path = FILE) -> None:
     """Append rows, with device, versions and day, and write the table anew where `file` is the project's own."""
-    name = records.device_name() if device.type == "cuda" or not torch.cuda.is_available() else "CPU"
+    name = provenance.device_name() if device.type == "cuda" or not torch.cuda.is_available() else "CPU"
     about = {
         "device": name,
         "torch": torch.__version__.split("+")[0],
-        "commit": records.commit(),
+        "commit": provenance.commit(),
         "day": datetime.now(UTC).date().isoformat(),
     }
     old = file.read_bytes() if file.exists() else b""

@@ -152,12 +152,12 @@ def keep_cost(path: Path, seconds: float) -> None:
     """Write the chapter's run time to data/chapter_costs.json, from which the box at its top is generated."""
     import torch
 
-    from course_lib.teaching import records
+    from course_lib.teaching import provenance
     from scripts.chapter_costs import keep
 
     profile = declared_parameters(nbformat.read(path, as_version=4)).get("PROFILE", "quick")
     versions = {"torch": torch.__version__.split("+")[0]}
-    keep(profile, {path.name[:2]: seconds}, versions, records.device_name())
+    keep(profile, {path.name[:2]: seconds}, versions, provenance.device_name())
 
 
 def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, workers: int, again: bool = False) -> int:

@@ -1,54 +1,34 @@
 """The reproduction ledger: what the papers claim, what the book measured, and the verdict.
 
-``data/claims.yml`` lists the claims. A notebook checks its claims with `check`; a stored run keeps its measurements for
-a claim with `Record.claim`. The ledger page is generated from the list and the stored runs alone.
+`registry` holds the list of claims and their rules. A notebook checks its claims with `check`; a stored run keeps its
+measurements for a claim with `Record.claim`. The ledger page is generated from the list and the stored runs alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
 from statistics import mean, stdev
 from typing import Any
 
-import yaml
+from course_lib.teaching import figures, records
+from course_lib.teaching.registry import CERTAINTIES, Claim, ClaimError, Expression, claims_file, find, load
 
-from course_lib.paths import data_path
-from course_lib.teaching import records
-
-VERDICTS = ("reproduced", "same ordering", "not reproduced", "not attempted")
-CERTAINTIES = {"D": "read in the document", "T": "as commonly cited, not re-read"}
-
-
-class ClaimError(ValueError):
-    """An unknown or invalid claim; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One row of ``data/claims.yml``."""
-
-    id: str
-    paper: str  # key in book/references.bib
-    claim: str  # one sentence, in our own words
-    where: str  # section, figure or table
-    certainty: str  # "D" or "T", see CERTAINTIES
-    value: str = ""  # the paper's, as printed
-    setting: str = ""  # the paper's
-    chapter: str = ""  # number of the notebook that checks it, "04"
-    record: str = ""  # the stored run that measured it
-    measure: str = ""  # what our numbers are
-    quick: bool = True  # whether the quick run is expected to support it
-    note: str = ""  # why the verdict is what it is
-    not_attempted: str = ""  # the reason, if no notebook checks it
-
-    def __post_init__(self) -> None:
-        if self.certainty not in CERTAINTIES:
-            raise ClaimError(f"{self.id}: certainty must be one of {', '.join(CERTAINTIES)}, got {self.certainty!r}")
-        if bool(self.chapter) == bool(self.not_attempted):
-            raise ClaimError(f"{self.id}: give either the chapter that checks it or the reason why it is not attempted")
+VERDICTS = {
+    "reproduced": "measured at the paper's own scale, and every case supports it",
+    "same ordering": "every case supports it, at a smaller scale than the paper's",
+    "theorem": "it follows from definitions, so that no measurement can refute it",
+    "not reproduced": "at least one case does not support it",
+    "not measurable": "no measurement can decide it",
+    "not attempted": "nobody has measured it here",
+    "stale": "the stored run was made under another rule",
+}
+__all__ = ["CERTAINTIES", "VERDICTS", "Claim", "ClaimError", "Finding", "check", "claims_file", "find", "finding",
+           "ledger", "load", "table"]  # fmt: skip
+_DRAWS = 4000  # of the bootstrap
 
 
 @dataclass(frozen=True)
@@ -57,55 +37,34 @@ class Finding:
 
     claim: Claim
     verdict: str
-    value: str = ""  # ours, with its spread over seeds
+    value: str = ""  # our numbers, with their spread over the cases
+    effect: str = ""  # the effect with a 95 % interval, and how many cases support the claim
     line: str = ""  # where it comes from
     profile: str = ""  # of the run that decides the verdict: "paper" if there is one
-    smaller: str = ""  # value of the laptop run, if the run at the paper's scale decides
-    smaller_line: str = ""  # where that value comes from
+    registered: str = ""  # "before the run" or "after the run"
+    record: records.Record | None = None  # the run that decides
+    smaller: str = ""  # numbers of the laptop run, if the run at the paper's scale decides
+    smaller_line: str = ""  # where they come from
 
 
-def claims_file() -> Path:
-    """``data/claims.yml``, see `course_lib.paths`."""
-    return data_path("claims.yml")
-
-
-@lru_cache(maxsize=1)
-def load() -> dict[str, Claim]:
-    """All claims by id, in the order of the file.
-
-    Raises:
-        ClaimError: there is no list, or a row has an unknown or invalid field.
-    """
-    try:
-        text = claims_file().read_text(encoding="utf-8")
-    except OSError as error:
-        raise ClaimError(
-            f"the list of claims {claims_file()} could not be read; install course_lib again, or set COURSE_LIB_DATA "
-            "to the folder `data` of a clone of the repository"
-        ) from error
-    rows: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)
-    try:
-        return {name: Claim(id=name, **row) for name, row in rows.items()}
-    except TypeError as error:
-        raise ClaimError(f"{claims_file()}: {error}") from error
-
-
-def check(name: str, holds: object) -> None:
-    """Print one line that is the same on every machine, or stop the notebook if the result is unexpected.
+def check(name: str, numbers: Mapping[str, float | Sequence[float]]) -> None:
+    """Decide a claim for a live run by its registered rule: one line that is the same on every machine.
 
     Args:
         name: id of a claim.
-        holds: whether the paper's claim holds in this run.
+        numbers: what its rule needs, one number each, or one per case; every case must support the claim.
 
     Raises:
-        ClaimError: no such claim.
+        ClaimError: no such claim, or a number is missing.
         AssertionError: the claim holds although the list expects that it does not, or vice versa.
     """
-    known = load()
-    if name not in known:
-        raise ClaimError(f"there is no claim {name!r} in {claims_file().name}; there are: {', '.join(known)}")
-    claim = known[name]
-    if bool(holds) != claim.quick:
+    claim = find(name)
+    if claim.quick is None:
+        raise ClaimError(f"{name}: {claims_file().name} expects no live run; show the stored one with claims.table")
+    rule = Expression(claim.holds)
+    columns = {key: list(value) if isinstance(value, Sequence) else [value] for key, value in numbers.items()}
+    holds = all(rule(case) for case in _cases(columns))
+    if holds != claim.quick:
         result = "holds" if holds else "does not hold"
         raise AssertionError(f"{name} {result} here, contrary to what {claims_file().name} expects: {claim.claim}")
     print(f"✓ {name}: {claim.claim}" if holds else f"✗ {name}: does not hold here, as the ledger says: {claim.claim}")
@@ -114,28 +73,27 @@ def check(name: str, holds: object) -> None:
 def finding(claim: Claim) -> Finding:
     """The verdict on one claim, from its stored run alone; a run at the paper's scale takes precedence.
 
-    A claim is *reproduced* if it holds for every seed at the paper's own scale (the ``paper`` profile, not reduced). If
-    it holds for every seed at a smaller scale, the verdict is *same ordering*.
+    A claim is *reproduced* if every case supports it at the paper's own scale: the ``paper`` profile, not reduced, or
+    any profile where the conditions are the paper's own. If every case supports it at a smaller scale, the verdict is
+    *same ordering*. A run made under another rule, or with another number of cases, gives *stale*.
 
     Raises:
         ClaimError: the stored run has no measurement for this claim.
         records.RecordError: the stored run is missing or damaged.
     """
-    if claim.not_attempted or not claim.record:
-        return Finding(claim, "not attempted", line=claim.not_attempted or "no stored run yet")
+    if claim.reasons:
+        (verdict, reason), = claim.reasons.items()  # fmt: skip
+        return Finding(claim, verdict.replace("_", " "), line=reason)
     larger = records.at_paper_scale(claim.record)
     decides = larger is not None and claim.id in larger.claims
     smaller = _laptop(claim.record, needed=not decides)
     record = larger if decides else smaller
     if record is None or claim.id not in record.claims:
         raise ClaimError(f"stored run {claim.record!r} measured nothing for {claim.id}")
-    if not all(record.claims[claim.id]["holds"]):
-        verdict = "not reproduced"
-    else:
-        verdict = "reproduced" if record.profile == "paper" and not record.reduced else "same ordering"
     beside = smaller if decides and smaller is not None and claim.id in smaller.claims else None
     return Finding(
-        claim, verdict, numbers(record, claim.id), record.line, record.profile,
+        claim, _verdict(claim, record), numbers(record, claim.id), effect(claim, record), record.line, record.profile,
+        record.claims[claim.id].get("registered", "before the run"), record,
         numbers(beside, claim.id) if beside else "", beside.line if beside else "",
     )  # fmt: skip
 
@@ -145,10 +103,101 @@ def ledger() -> list[Finding]:
     return [finding(claim) for claim in load().values()]
 
 
+def machine_readable() -> str:
+    """The whole ledger as JSON: rules, verdicts, numbers and where each comes from."""
+    rows = []
+    for found in ledger():
+        claim = {key: value for key, value in asdict(found.claim).items() if value not in ("", {}, None, False)}
+        row = {**claim, "verdict": found.verdict}
+        if found.record is not None:
+            made = found.record
+            row |= {"rule": found.claim.digest, "numbers": made.claims[found.claim.id]["values"], "shown": found.value}
+            row |= {"found": found.effect, "registered": found.registered, "profile": made.profile}
+            row |= {"device": made.device, "versions": made.versions, "commit": made.commit, "seed": made.seed}
+            row |= {"minutes": round(made.minutes, 3), "reduced": made.reduced}
+        rows.append(row)
+    return json.dumps(rows, indent=1, ensure_ascii=False)
+
+
+def table(prefix: str, *, caption: str) -> figures.Figure:
+    """The ledger's rows whose id begins with `prefix`: the paper's value, ours from the stored run, and the verdict.
+
+    Raises:
+        ClaimError: there are none.
+    """
+    rows = [finding(claim) for name, claim in load().items() if name.startswith(prefix)]
+    if not rows:
+        raise ClaimError(f"no claim begins with {prefix!r}; there are: {', '.join(load())}")
+    cells = [
+        [found.claim.claim.rstrip("."), found.claim.value or "words", found.effect or found.value or "–", found.verdict]
+        for found in rows
+    ]
+    return figures.table(cells, header=["claim", "the paper", "here", "verdict"], caption=caption)
+
+
 def numbers(record: records.Record, name: str) -> str:
     """What a stored run measured for the claim `name`, with its spread: ``share 0.81 ± 0.02 (3 seeds)``."""
     measured = record.claims[name]
     return _spread(measured["values"], measured["over"])
+
+
+def interval(values: Sequence[float], shape: Sequence[int]) -> tuple[float, float]:
+    """A 95 % percentile bootstrap interval of the mean (Efron & Tibshirani 1993, Section 13.3).
+
+    Args:
+        values: one number per case, the last factor of `shape` running fastest.
+        shape: for example (3, 3) for three pairs with three seeds each; pairs are drawn first, then seeds within each.
+
+    Returns:
+        Its two ends; with a single case, that number twice.
+    """
+    draw = random.Random(0)  # the page must come out the same every time
+    size = shape[-1]
+    groups = [values[k : k + size] for k in range(0, len(values), size)]
+    means = []
+    for _ in range(_DRAWS):
+        chosen = draw.choices(groups, k=len(groups)) if len(groups) > 1 else groups
+        means.append(mean(mean(draw.choices(group, k=size)) for group in chosen))
+    means.sort()
+    return means[round(0.025 * (_DRAWS - 1))], means[round(0.975 * (_DRAWS - 1))]
+
+
+def _cases(columns: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+    """Columns of numbers as one dictionary per case."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def supports(claim: Claim, record: records.Record) -> list[bool]:
+    """For each case of a stored run, whether it supports the claim."""
+    rule = Expression(claim.holds)
+    return [bool(rule(case)) for case in _cases(record.claims[claim.id]["values"])]
+
+
+def _verdict(claim: Claim, record: records.Record) -> str:
+    held = supports(claim, record)
+    if record.claims[claim.id]["rule"] != claim.digest or len(held) != claim.count:
+        return "stale"
+    if not all(held):
+        return "not reproduced"
+    full = claim.exact or record.profile == "paper"
+    return "reproduced" if full and not record.reduced else "same ordering"
+
+
+def effect(claim: Claim, record: records.Record) -> str:
+    """``3.2 [2.9, 3.5] · 9 of 9 cases``: the mean effect with its interval, and how many cases support the claim."""
+    held = supports(claim, record)
+    count = f"{sum(held)} of {len(held)} cases" if len(held) > 1 else ("holds" if held[0] else "does not hold")
+    if not claim.effect:
+        return count
+    size = Expression(claim.effect)
+    values = [float(size(case)) for case in _cases(record.claims[claim.id]["values"])]
+    if not all(map(isfinite, values)):
+        return count
+    if len(values) == 1:
+        return f"{_short(values[0])} · {count}"
+    shape = list(claim.shape.values()) if len(values) == claim.count else [len(values)]
+    low, high = interval(values, shape)
+    return f"{_short(mean(values))} [{_short(low)}, {_short(high)}] · {count}"
 
 
 def _laptop(name: str, *, needed: bool) -> records.Record | None:
@@ -163,8 +212,18 @@ def _spread(values: Mapping[str, list[float]], over: str) -> str:
     parts, count = [], 0
     for name, numbers in values.items():
         count = len(numbers)
-        text = f"{mean(numbers):.3g}"
+        text = _short(mean(numbers))
         if count > 1:
             text += f" ± {float(f'{stdev(numbers):.1g}'):g}"  # 300 instead of 3e+02
         parts.append(f"{name} {text}")
     return f"{', '.join(parts)} ({count} {over if count > 1 else over.rstrip('s')})"
+
+
+def _short(value: float) -> str:
+    """Three digits, without an exponent where a number is large: 1205 instead of 1.2e+03."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def as_rows(found: Finding) -> list[Any]:
+    """Id, verdict and what was found: a line of ``python -m course_lib ledger``."""
+    return [found.claim.id, found.verdict, found.effect or found.value or found.line]

@@ -17,27 +17,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import platform
-import re
-import subprocess
-import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from course_lib import samples
 from course_lib.atomic import atomic_folder
 from course_lib.images import resize, to_pil
 from course_lib.paths import data_path
+from course_lib.teaching import provenance, registry
 from course_lib.teaching.figures import Figure, sheet
 
-_FOLDER = Path(__file__).resolve().parent
+_ROOT = Path(__file__).resolve().parents[2]
 _WEBP_QUALITY = 90
 _asked: dict[str, str] = {}  # name → profile in this process, set by `missing` and `run`
 _reading: dict[str, list[samples.Seen]] = {}  # name → the pictures read since `missing` asked for the run
@@ -66,27 +62,31 @@ class Record:
     claims: dict[str, Any] = field(default_factory=dict)  # measurements for the ledger, see `claim`
     reduced: str = ""  # how the run falls short of its profile, in words: "12,000 of 40,000 steps"
     inputs: dict[str, Any] = field(default_factory=dict)  # the package's pictures it read: name → file, sha256, sizes
+    seal: str = ""  # over all of this and the pictures, see `provenance.seal`
     digest: str = ""  # of the settings, networks and code of the queue item that made it
 
     def claim(
-        self, name: str, *, holds: Sequence[object], values: dict[str, Sequence[float]], over: str = "seeds"
+        self, name: str, values: Mapping[str, Sequence[float]], *, over: str = "seeds", cases: Sequence[str] = ()
     ) -> None:
-        """Store what this run measured for a claim of ``data/claims.yml``.
+        """Store what this run measured for a claim of ``data/claims.yml``, with the digest of the rule in force.
 
         Args:
             name: the claim's id.
-            holds: for each seed, whether the claim holds.
-            values: our numbers by name, one per seed.
-            over: what the numbers vary over if not seeds, for example "pairs" of pictures.
+            values: our numbers by name, one per case; its rule needs to find its own among them.
+            over: what the cases are, for example "pairs × seeds".
+            cases: what each case is, for example "cat, poppies, seed 0".
 
         Raises:
-            RecordError: no values, or not as many of each as verdicts.
+            RecordError: no values, or not as many under every name.
+            registry.ClaimError: no such claim, or a number that its rule needs is missing.
         """
-        lengths = {len(holds), *map(len, values.values())}
-        if len(lengths) != 1 or not values:
-            raise RecordError(f"claim {name!r} needs as many numbers under every name as verdicts, got {lengths}")
+        lengths = {*map(len, values.values()), *([len(cases)] if cases else [])}
+        if len(lengths) != 1 or lengths == {0}:
+            raise RecordError(f"claim {name!r} needs one number per case under every name, got {sorted(lengths)}")
+        claim = registry.find(name)
+        registry.Expression(claim.holds)({key: series[0] for key, series in values.items()})
         numbers = {key: [float(number) for number in series] for key, series in values.items()}
-        self.claims[name] = {"holds": [bool(held) for held in holds], "values": numbers, "over": over}
+        self.claims[name] = {"rule": claim.digest, "over": over, "cases": list(cases), "values": numbers}
 
     @property
     def line(self) -> str:
@@ -169,38 +169,27 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
         Its `inputs` are the pictures that `sample_image` reads in the block, or since `missing` was asked for the run.
 
     Raises:
-        RecordError: a picture is not a tensor.
+        RecordError: a picture is not a tensor; or the record would go into ``data/results`` of a checkout whose code
+            has changes that are not committed (``COURSE_LIB_DIRTY=1`` forces it, and pages then say so).
     """
     settings = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config or {})  # type: ignore[arg-type]
     record = Record(name, profile, seed, settings, command=command or _command(name, profile, seed))
     record.digest = os.environ.get("COURSE_LIB_DIGEST", "")
+    record.commit = _commit(folder_of(name, profile))
     seen = _reading.pop(name) if name in _reading else samples.watch()
-    _forget_peak_memory()
+    provenance.forget_peak_memory()
     began = time.perf_counter()
     try:
         yield record
     finally:
         samples.unwatch(seen)
-    record.inputs = _inputs(seen) | record.inputs
+    record.inputs = provenance.inputs(seen) | record.inputs
     record.minutes += (time.perf_counter() - began) / 60
-    record.peak_memory_gb = _peak_memory_gb()
-    record.device = device_name()
-    record.versions = {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
-    record.commit = commit()
+    record.peak_memory_gb = provenance.peak_memory_gb()
+    record.device = provenance.device_name()
+    record.versions = provenance.versions()
     _write(record)
     _asked[name] = profile
-
-
-def _inputs(seen: Sequence[samples.Seen]) -> dict[str, Any]:
-    """Which file each picture was read from, its digest, and the sizes (H, W) at which it was used."""
-    rows = {Path(row["file"]).stem: row for row in samples.ledger()} if seen else {}
-    inputs: dict[str, Any] = {}
-    for name, size in seen:
-        known = {"file": rows[name]["file"], "sha256": rows[name]["sha256"], "sizes": []}
-        sizes = inputs.setdefault(name, known)["sizes"]
-        if [*size] not in sizes:
-            sizes.append([*size])
-    return inputs
 
 
 def load(name: str, *, profile: str | None = None) -> Record:
@@ -282,6 +271,18 @@ def show(
     return sheet(pictures, titles=titles or names, caption=caption, alt=alt, columns=columns, size=size)
 
 
+def _commit(target: Path) -> str | None:
+    """The present commit, refused with changes if the record is to become part of the project."""
+    name = provenance.commit()
+    ours = target.is_relative_to(_ROOT) and not os.environ.get("COURSE_LIB_DIRTY")
+    if ours and name and name.endswith("-dirty"):
+        raise RecordError(
+            f"{target.name} would be stored from code that differs from commit {name.removesuffix('-dirty')}: nobody "
+            "could make it again; commit first, or set COURSE_LIB_DIRTY=1 for a run that pages mark as such"
+        )
+    return name
+
+
 def _write(record: Record) -> None:
     """Write the record's folder atomically: a failure leaves the old one as it was."""
     with atomic_folder(folder_of(record.name, record.profile)) as fresh:
@@ -292,8 +293,8 @@ def _write(record: Record) -> None:
             files[title] = _file_name(title, taken=files.values())
             pixels = image if max(image.shape[-2:]) <= 1024 else resize(image, 1024)
             to_pil(pixels.detach().clamp(0, 1)).save(fresh / files[title], quality=_WEBP_QUALITY, method=6)
-        stored = {**vars(record), "images": files}
-        text = json.dumps(stored, indent=1, ensure_ascii=False, default=_plain)
+        stored = json.loads(json.dumps({**vars(record), "images": files}, default=_plain))
+        text = json.dumps(stored | {"seal": provenance.seal(stored, fresh)}, indent=1, ensure_ascii=False)
         (fresh / "record.json").write_text(text + "\n", encoding="utf-8")
 
 
@@ -311,56 +312,3 @@ def _plain(value: object) -> object:
 
 def _command(name: str, profile: str, seed: int) -> str:
     return f"python -m scripts.execute {name[:2]} -p PROFILE {profile} -p SEED {seed}"
-
-
-def device_name() -> str:
-    """Name of the GPU, or of the CPU with the number of threads in use."""
-    if torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = (line for line in cpuinfo.read_text(errors="replace").splitlines() if "model name" in line)
-        model = next(lines, f": {model}").split(":", 1)[1].strip()
-    threads = torch.get_num_threads()
-    return f"{model}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def _forget_peak_memory() -> None:
-    """Reset the peak memory counter, where the system allows it."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    with suppress(OSError):  # Linux
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_memory_gb() -> float | None:
-    """Peak memory of the GPU in GB, or else of this process; None where the system does not record it."""
-    if torch.cuda.is_available():
-        return round(torch.cuda.max_memory_allocated() / 1e9, 3)
-    status = Path("/proc/self/status")
-    if status.exists():
-        peak = re.search(r"VmHWM:\s+(\d+)", status.read_text())
-        return round(int(peak[1]) * 1024 / 1e9, 3) if peak else None
-    if sys.platform != "darwin":
-        return None
-    import resource  # not on Windows
-
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9, 3)  # since the process started
-
-
-def commit() -> str | None:
-    """The present commit, ``-dirty`` after changes; ``COURSE_LIB_COMMIT`` says it for a folder without git."""
-    if named := os.environ.get("COURSE_LIB_COMMIT"):
-        return named
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=_FOLDER,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()

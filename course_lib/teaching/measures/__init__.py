@@ -1,0 +1,121 @@
+"""What decides the claims: one function a stored run, used by the live cell and by the stored run alike.
+
+Each function takes the pictures and the settings of *one case* and returns a `Measured`: numbers under the names that
+the rules in ``data/claims.yml`` use, and the pictures they were read from. `take` runs a function over all cases that
+the list of claims asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
+from itertools import product
+from typing import Any
+
+from course_lib import samples
+from course_lib.teaching import records, registry
+from course_lib.teaching.measures import choices, exact, iterations, painters
+from course_lib.teaching.measures.measured import Measured as Measured
+
+PREFIX = "measured_"  # of the stored runs' names
+MEASURES: dict[str, Callable[..., Measured]] = {
+    function.__name__: function
+    for function in (
+        *(choices.content_layer, choices.style_layers, choices.ratio, choices.strength, choices.starts, choices.prior),
+        *(choices.grid, iterations.long_run, iterations.printed_costs, iterations.transfer_learning),
+        *(exact.style_gradient, exact.rescaling, exact.unbounded, painters.survival),
+    )
+}
+PAIRS = (("eilean_donan", "great_wave"), ("schwerin_palace", "church_at_auvers"), ("cat", "cafe_terrace"))
+PHOTOGRAPHS = ("eilean_donan", "schwerin_palace", "cat")
+PAINTINGS = ("great_wave", "cafe_terrace", "composition_viii", "church_at_auvers", "harvest")
+PAINTERS = ("great_wave", "cafe_terrace", "composition_viii", "church_at_auvers", "poppies")
+
+
+def claims_of(name: str) -> list[registry.Claim]:
+    """The claims that a measure decides.
+
+    Raises:
+        ClaimError: there are none, or they differ in their cases or conditions.
+    """
+    found = [claim for claim in registry.load().values() if claim.record == PREFIX + name]
+    if not found:
+        raise registry.ClaimError(f"no claim is decided by {name!r}; measures: {', '.join(MEASURES)}")
+    if any((claim.cases, claim.conditions) != (found[0].cases, found[0].conditions) for claim in found):
+        raise registry.ClaimError(f"the claims of {PREFIX + name} differ in their cases or conditions")
+    return found
+
+
+def take(name: str, *, profile: str, seed: int = 0, say: Callable[[str], object] = print) -> records.Record:
+    """Measure every case that the claims of `name` ask for, and store the run as ``measured_NAME``.
+
+    Args:
+        name: of a function in `MEASURES`.
+        profile: ``"quick"``, ``"laptop"`` or ``"paper"``: which of the registered conditions; quick takes one case.
+        seed: the first of the seeds.
+        say: is told of each case.
+
+    Raises:
+        ClaimError: no such measure, no claim that it decides, or no conditions for this profile.
+    """
+    if name not in MEASURES:
+        raise registry.ClaimError(f"there is no measure {name!r}; there are: {', '.join(MEASURES)}")
+    claims = claims_of(name)
+    if profile not in claims[0].conditions:
+        profiles = ", ".join(claims[0].conditions)
+        raise registry.ClaimError(f"{PREFIX + name} has no conditions for the profile {profile!r}, only for {profiles}")
+    settings, measure = claims[0].conditions[profile], MEASURES[name]
+    known = signature(measure).parameters  # only some measures load their own pictures and need the size
+    options = [_options(kind, count, seed) for kind, count in claims[0].shape.items()]
+    cases = list(product(*options))[: 1 if profile == "quick" else None]
+    command = f"make verify CLAIM={claims[0].id} PROFILE={profile}"
+    with records.run(PREFIX + name, profile=profile, seed=seed, config=settings, command=command) as run:
+        columns: dict[str, list[float]] = {}
+        labels = []
+        for case in cases:
+            given = {key: value for part in case for key, value in _read(part, settings)}
+            found = measure(**given, **{key: value for key, value in settings.items() if key in known})
+            for key, value in found.numbers.items():
+                columns.setdefault(key, []).append(value)
+            labels.append(", ".join(_label(part) for part in case))
+            run.images = run.images or dict(found.images)
+            say(f"{labels[-1]}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.numbers.items()))
+        for claim in claims:
+            run.claim(claim.id, columns, over=" × ".join(claim.shape), cases=labels)
+    return run
+
+
+def _options(kind: str, count: int, seed: int) -> list[tuple[str, Any]]:
+    """The first `count` cases of a kind, each with the kind's name."""
+    known: Mapping[str, Sequence[Any]] = {
+        "pairs": PAIRS,
+        "photographs": PHOTOGRAPHS,
+        "paintings": PAINTINGS,
+        "painters": PAINTERS,
+        "seeds": range(seed, seed + count),
+    }
+    if kind not in known or count > len(known[kind]):
+        sizes = ", ".join(f"{name} ({len(values)})" for name, values in known.items() if name != "seeds")
+        raise registry.ClaimError(f"cases can be {sizes} and seeds; got {count} {kind}")
+    return [(kind, value) for value in known[kind][:count]]
+
+
+def _read(part: tuple[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The arguments that one part of a case stands for, pictures at ``settings["size"]``."""
+    kind, value = part
+    match kind:
+        case "pairs":
+            photo, painting = (samples.sample_image(name, settings["size"]) for name in value)
+            return [("photo", photo), ("painting", painting)]
+        case "photographs":
+            return [("photo", samples.sample_image(value, settings["size"]))]
+        case "paintings":
+            return [("painting", samples.sample_image(value, settings["size"]))]
+    return [(kind.removesuffix("s"), value)]
+
+
+def _label(part: tuple[str, Any]) -> str:
+    kind, value = part
+    if kind == "seeds":
+        return f"seed {value}"
+    return " and ".join(value) if kind == "pairs" else str(value)

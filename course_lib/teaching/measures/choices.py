@@ -1,0 +1,144 @@
+"""Measures of chapter 4 that compare pictures made with one choice changed: layers, weights, start, prior."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from statistics import mean, pvariance
+from typing import Any
+
+from torch import Tensor
+
+from course_lib import samples
+from course_lib.evaluation import metrics, structure
+from course_lib.images import resize
+from course_lib.methods import gatys
+from course_lib.pretrained.vgg import STYLE_LAYERS
+from course_lib.teaching.measures.measured import Measured
+
+RATIOS = (1, 10, 100, 1000)
+
+
+def engine(steps: int, seed: int, **change: Any) -> gatys.Config:
+    """Our fast engine at one scale: small pictures, and many of them."""
+    return replace(gatys.Config.fast(), scales=None, num_steps=steps, seed=seed, **change)
+
+
+def equal_share(photo: Tensor, painting: Tensor, config: gatys.Config, layer: str) -> gatys.Config:
+    """The configuration with another content layer, whose term weighs the same as before in the starting picture."""
+    first = [
+        gatys.stylize(photo, painting, replace(config, content_layers=(one,), num_steps=1)).history[f"content/{one}"][0]
+        for one in (config.content_layers[0], layer)
+    ]
+    return replace(config, content_layers=(layer,), content_weight=config.content_weight * first[0] / first[1])
+
+
+def content_layer(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
+    """What the content layer decides: relu2_2 against relu4_2, at an equal share of the loss and at equal weight.
+
+    LPIPS between relu4_1 and relu4_2 stands beside that between two noises under relu4_2.
+    """
+    usual = engine(steps, seed)
+    tasks = {
+        "relu4_2": usual,
+        "relu2_2": equal_share(photo, painting, usual, "relu2_2"),
+        "relu2_2, equal weight": replace(usual, content_layers=("relu2_2",)),
+        "relu4_1": equal_share(photo, painting, usual, "relu4_1"),
+        "another noise": replace(usual, seed=seed + 100),
+    }
+    images = {name: gatys.stylize(photo, painting, task).image for name, task in tasks.items()}
+    kept = ("relu4_2", "relu2_2", "relu2_2, equal weight")
+    numbers = {f"SSIM {name}": metrics.ssim(images[name], photo) for name in kept}
+    numbers |= {f"LPIPS {name}": metrics.lpips(images[name], photo) for name in kept}
+    numbers["relu4_1 to relu4_2"] = metrics.lpips(images["relu4_1"], images["relu4_2"])
+    numbers["two noises"] = metrics.lpips(images["another noise"], images["relu4_2"])
+    return Measured(numbers, images)
+
+
+def style_layers(painting: Tensor, *, steps: int, seed: int) -> Measured:
+    """How large the structures of a texture are, in pixels, with style layers up to relu1_1, relu3_1 and relu5_1."""
+    images = {
+        f"up to {STYLE_LAYERS[depth - 1]}": gatys.stylize(
+            None, painting, engine(steps, seed, style_layers=STYLE_LAYERS[:depth])
+        ).image
+        for depth in (1, 3, 5)
+    }
+    return Measured({name: structure.structure_size(image) for name, image in images.items()}, images)
+
+
+def ratio(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
+    """How much of the photograph is left at four weights of the style: SSIM at full size, and reduced to 64 px."""
+    images = {
+        str(weight): gatys.stylize(photo, painting, engine(steps, seed, style_weight=float(weight))).image
+        for weight in RATIOS
+    }
+    small = {weight: metrics.ssim(resize(image, 64), resize(photo, 64)) for weight, image in images.items()}
+    numbers = {f"SSIM at {weight}": metrics.ssim(image, photo) for weight, image in images.items()}
+    return Measured(numbers | {f"64 px at {weight}": value for weight, value in small.items()}, images)
+
+
+def strength(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
+    """A content weight of 1 against 0.0005: SSIM to the photograph, and how far the two pictures are apart (LPIPS)."""
+    tasks = {
+        "strength 1": engine(steps, seed),
+        "strength 0.0005": engine(steps, seed, content_weight=0.0005),
+        "another noise": engine(steps, seed + 100),
+    }
+    images = {name: gatys.stylize(photo, painting, task).image for name, task in tasks.items()}
+    strong, weak, other = images.values()
+    numbers = {"SSIM at 1": metrics.ssim(strong, photo), "SSIM at 0.0005": metrics.ssim(weak, photo)}
+    numbers |= {"apart": metrics.lpips(strong, weak), "two noises": metrics.lpips(strong, other)}
+    return Measured(numbers, {name: images[name] for name in ("strength 1", "strength 0.0005")})
+
+
+def starts(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
+    """LPIPS between results from three starts and between the starts; SSIM at 64 px from mixed and from pure noise."""
+    usual = engine(steps, seed)
+    kinds = ("noise", "content", "style")
+    images = {kind: gatys.stylize(photo, painting, replace(usual, start=kind)).image for kind in kinds}
+    first = {kind: gatys.first_image(photo, painting, replace(usual, start=kind)).detach().cpu() for kind in kinds}
+    numbers = {}
+    for a, b in combinations(kinds, 2):
+        numbers[f"results, {a} and {b}"] = metrics.lpips(images[a], images[b])
+        numbers[f"starts, {a} and {b}"] = metrics.lpips(first[a], first[b])
+    for share in (0.7, 1.0):
+        task = replace(usual, start="mixed", noise_ratio=share, noise_width=1.0)
+        images[f"noise ratio {share:g}"] = gatys.stylize(photo, painting, task).image
+        small = resize(images[f"noise ratio {share:g}"], 64)
+        numbers[f"SSIM from {share:g}"] = metrics.ssim(small, resize(photo, 64))
+    return Measured(numbers, images)
+
+
+def prior(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
+    """LPIPS between the pictures with and without a smoothness term, and between two noises."""
+    tasks = {
+        "no prior": engine(steps, seed),
+        "smoothness 1": engine(steps, seed, tv_weight=1.0),
+        "another noise": engine(steps, seed + 100),
+    }
+    images = {name: gatys.stylize(photo, painting, task).image for name, task in tasks.items()}
+    plain, smooth, other = images.values()
+    return Measured({"smoothed": metrics.lpips(plain, smooth), "two noises": metrics.lpips(plain, other)}, images)
+
+
+def grid(*, steps: int, seed: int, size: int) -> Measured:
+    """Three photographs in five styles: the worst distances, and what the paintings and photographs add to the spread.
+
+    The distance to the painting is the sum of the Gram distances at five layers, over that of the photograph.
+    """
+    from course_lib.teaching.measures import PAINTINGS, PHOTOGRAPHS  # the lists belong to all measures
+
+    moved, kept = [], []
+    paintings = [samples.sample_image(name, size) for name in PAINTINGS]
+    for name in PHOTOGRAPHS:
+        photo = samples.sample_image(name, size)
+        for painting in paintings:
+            image = gatys.stylize(photo, painting, engine(steps, seed)).image
+            before, after = (sum(metrics.gram_distance(x, painting).values()) for x in (photo, image))
+            moved.append(after / before)
+            kept.append(metrics.ssim(resize(image, 64), resize(photo, 64)))
+    rows = [kept[k : k + len(PAINTINGS)] for k in range(0, len(kept), len(PAINTINGS))]
+    numbers = {"largest distance": max(moved), "smallest SSIM": min(kept)}
+    numbers["variance over paintings"] = pvariance([mean(column) for column in zip(*rows, strict=True)])
+    numbers["variance over photographs"] = pvariance([mean(row) for row in rows])
+    return Measured(numbers)

@@ -1,0 +1,218 @@
+"""What the papers claim and how each claim will be decided: ``data/claims.yml``, written before a run.
+
+A claim that can be measured has a *rule*: what the numbers are, over how many cases, under which conditions, and an
+expression that says when the claim holds. Numbers stand in backticks:
+
+    holds: "`SSIM relu2_2` > 1.5 * `SSIM relu4_2`"
+
+The same expression decides the live run in a notebook and the stored run. `Claim.digest` is a short word for the whole
+rule; a stored run keeps the digest of the rule it was made under, so that a verdict under another rule is *stale*.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from course_lib.paths import data_path
+
+CERTAINTIES = {"D": "read in the document", "T": "as commonly cited, not re-read"}
+REASONS = ("not_attempted", "not_measurable", "theorem")
+
+_TWO = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+}  # fmt: skip
+_CALLS: dict[str, Callable[..., Any]] = {"min": min, "max": max, "abs": abs}
+
+
+class ClaimError(ValueError):
+    """An unknown or invalid claim; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Arithmetic and comparisons over numbers named in backticks; nothing else can be written in it.
+
+    >>> Expression("`low` > 1.5 * `high`")({"low": 3.0, "high": 1.0})
+    True
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _walk(self._tree(), dict.fromkeys(self.names, 1.0))  # an expression that cannot be evaluated is refused at once
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The numbers it needs, in the order of their first appearance."""
+        return tuple(dict.fromkeys(re.findall(r"`([^`]+)`", self.text)))
+
+    @property
+    def plain(self) -> str:
+        """The expression without differences of spacing."""
+        return ast.unparse(self._tree())
+
+    def __call__(self, numbers: Mapping[str, float]) -> Any:
+        """Its value: a number, or whether the comparison holds. A comparison with NaN does not hold.
+
+        Raises:
+            ClaimError: a number is missing.
+        """
+        if missing := [name for name in self.names if name not in numbers]:
+            raise ClaimError(f"the rule {self.text} needs {', '.join(missing)}; measured: {', '.join(numbers)}")
+        return _walk(self._tree(), numbers)
+
+    def _tree(self) -> ast.expr:
+        try:
+            return ast.parse(re.sub(r"`([^`]+)`", lambda found: repr(found[1]), self.text.strip()), mode="eval").body
+        except SyntaxError as error:
+            raise ClaimError(f"cannot read the rule {self.text!r}: {error.msg}") from error
+
+
+def _walk(node: ast.expr, numbers: Mapping[str, float]) -> Any:
+    match node:
+        case ast.Constant(value=str(name)):
+            return numbers[name]
+        case ast.Constant(value=int() | float() as number):
+            return number
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            return -_walk(inner, numbers)
+        case ast.BinOp() if type(node.op) in _TWO:
+            left, right = _walk(node.left, numbers), _walk(node.right, numbers)
+            if isinstance(node.op, ast.Div) and right == 0:
+                return float("nan") if left == 0 else float("inf")
+            return _TWO[type(node.op)](left, right)
+        case ast.BoolOp(op=ast.And()):
+            return all(_walk(value, numbers) for value in node.values)
+        case ast.Compare() if all(type(one) in _TWO for one in node.ops):
+            values = [_walk(value, numbers) for value in (node.left, *node.comparators)]
+            pairs = zip(node.ops, values, values[1:], strict=False)
+            return all(_TWO[type(one)](left, right) for one, left, right in pairs)
+        case ast.Call(func=ast.Name(id=name)) if name in _CALLS and not node.keywords:
+            return _CALLS[name](*(_walk(value, numbers) for value in node.args))
+    raise ClaimError(
+        f"a rule may hold numbers, `names`, + - * /, comparisons, and, {', '.join(_CALLS)}; got {ast.unparse(node)}"
+    )
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of ``data/claims.yml``."""
+
+    id: str
+    paper: str  # key in book/references.bib
+    claim: str  # one sentence, in our own words
+    where: str  # section, figure or table
+    certainty: str  # "D" or "T", see CERTAINTIES
+    value: str = ""  # the paper's, as printed
+    setting: str = ""  # the paper's
+    chapter: str = ""  # number of the notebook that treats it, "04"
+    record: str = ""  # the stored run that measures it
+    measure: str = ""  # what our numbers are, in words
+    holds: str = ""  # the rule: when one case supports the claim, an `Expression`
+    effect: str = ""  # the one number that says how far, an `Expression`
+    cases: str = ""  # of the stored run: "3 pairs × 3 seeds"; the claim holds if every case supports it
+    conditions: Mapping[str, Any] = field(default_factory=dict)  # of the stored run
+    refuted: str = ""  # what would refute it, in words
+    few: str = ""  # why fewer than 3 pairs × 3 seeds
+    exact: bool = False  # whether our conditions are the paper's own, at every profile
+    replaces: str = ""  # the row whose rule this one changes
+    quick: bool | None = True  # what the live run is expected to find; None: there is no live run
+    note: str = ""  # why the verdict is what it is
+    not_attempted: str = ""  # the reason, if nobody has measured it here
+    not_measurable: str = ""  # the reason, if no measurement can decide it
+    theorem: str = ""  # the reason, if no measurement can refute it
+
+    def __post_init__(self) -> None:
+        if self.certainty not in CERTAINTIES:
+            raise ClaimError(f"{self.id}: certainty must be one of {', '.join(CERTAINTIES)}, got {self.certainty!r}")
+        if len(self.reasons) + bool(self.record) != 1:
+            raise ClaimError(
+                f"{self.id}: give either the stored run that measures it (record) or one reason ({', '.join(REASONS)})"
+            )
+        if self.record and not (self.chapter and self.measure and self.holds and self.cases and self.refuted):
+            raise ClaimError(f"{self.id}: a measured claim needs chapter, measure, holds, cases and refuted")
+        if self.record:
+            assert self.count, self.cases
+            for text in filter(None, (self.holds, self.effect)):
+                Expression(text)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why there is no measurement: ``{"theorem": "…"}``; empty for a measured claim."""
+        return {name: getattr(self, name) for name in REASONS if getattr(self, name)}
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """``"3 pairs × 3 seeds"`` → ``{"pairs": 3, "seeds": 3}``.
+
+        Raises:
+            ClaimError: another form.
+        """
+        parts = [re.fullmatch(r"(\d+) ([a-z ]+)", part.strip()) for part in self.cases.split("×")]
+        if not all(parts):
+            raise ClaimError(f"{self.id}: cases must read like '3 pairs × 3 seeds', got {self.cases!r}")
+        return {part[2]: int(part[1]) for part in parts if part}
+
+    @property
+    def count(self) -> int:
+        """How many cases there must be."""
+        return prod(self.shape.values())
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits of the rule: its expressions, cases, conditions and stored run, not its prose."""
+        expressions = [Expression(text).plain if text else "" for text in (self.holds, self.effect)]
+        rule = [self.record, *expressions, self.shape, dict(self.conditions), self.exact]
+        text = json.dumps(rule, sort_keys=True, ensure_ascii=False, default=list)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def claims_file() -> Path:
+    """``data/claims.yml``, see `course_lib.paths`."""
+    return data_path("claims.yml")
+
+
+@lru_cache(maxsize=1)
+def load() -> dict[str, Claim]:
+    """All claims by id, in the order of the file.
+
+    Raises:
+        ClaimError: there is no list, or a row has an unknown or invalid field.
+    """
+    try:
+        text = claims_file().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ClaimError(
+            f"the list of claims {claims_file()} could not be read; install course_lib again, or set COURSE_LIB_DATA "
+            "to the folder `data` of a clone of the repository"
+        ) from error
+    rows: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)
+    try:
+        return {name: Claim(id=name, **row) for name, row in rows.items()}
+    except TypeError as error:
+        raise ClaimError(f"{claims_file()}: {error}") from error
+
+
+def find(name: str) -> Claim:
+    """One claim.
+
+    Raises:
+        ClaimError: no such claim; the message lists those that exist.
+    """
+    known = load()
+    if name not in known:
+        raise ClaimError(f"there is no claim {name!r} in {claims_file().name}; there are: {', '.join(known)}")
+    return known[name]

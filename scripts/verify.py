@@ -1,0 +1,89 @@
+"""Measure one claim again on this machine, and say whether it holds here.
+
+    make verify CLAIM=gatys.content_layer                  at the laptop profile, in minutes
+    make verify CLAIM=gatys.content_layer PROFILE=quick    one small case, in seconds
+    python -m scripts.verify gatys.content_layer --record  store the run in data/results, where the ledger reads it
+
+A claim that is decided in `course_lib.teaching.measures` is measured there; for another one the notebook runs that
+makes its stored run. Nothing in data/results changes without --record. Exit code: 0 if the claim comes out as in the
+ledger, 1 if it does not, 2 if there is nothing to measure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+
+from course_lib.teaching import claims, measures, records
+from course_lib.teaching.registry import Claim, ClaimError
+
+
+def measured(claim: Claim, profile: str, seed: int) -> records.Record:
+    """The run that decides the claim, made now.
+
+    Raises:
+        ClaimError: nothing here can make it.
+    """
+    if claim.record.startswith(measures.PREFIX):
+        return measures.take(claim.record.removeprefix(measures.PREFIX), profile=profile, seed=seed)
+    command = records.load(claim.record, profile="laptop").command
+    if "scripts.execute" not in command:
+        raise ClaimError(f"{claim.id}: its stored run is made by another command, with data of your own: {command}")
+    if profile == "quick":
+        raise ClaimError(f"{claim.id}: its quick run is a cell of notebook {claim.chapter}; ask for PROFILE=laptop")
+    os.environ["COURSE_LIB_RECORDS"] = claim.record  # see course_lib.teaching.records.missing
+    settings = ["-p", "PROFILE", profile, "-p", "SEED", str(seed)]
+    subprocess.run([sys.executable, "-m", "scripts.execute", claim.record[:2], *settings], check=True)
+    return records.load(claim.record, profile=profile)
+
+
+def report(claim: Claim, run: records.Record) -> bool:
+    """Print what came out here and what the ledger says; whether both agree."""
+    held = claims.supports(claim, run)
+    print(f"\n{claim.id}: {claim.claim}\n  rule:       {claim.holds}\n  holds here: {'yes' if all(held) else 'no'}")
+    print(f"  here:       {claims.effect(claim, run)} ({claims.numbers(run, claim.id)})")
+    try:
+        stored = claims.finding(claim)
+    except records.RecordError:
+        print("  the ledger: there is no stored run yet")
+        return True
+    assert stored.record is not None
+    print(f"  the ledger: {stored.verdict}, {stored.effect} ({stored.line})")
+    return all(held) == all(claims.supports(claim, stored.record))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("claim", help="its id, or the name of a measure: all the claims that it decides")
+    parser.add_argument("--profile", default="laptop", choices=("quick", "laptop", "paper"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--record", action="store_true", help="store the run in data/results")
+    options = parser.parse_args(arguments)
+    try:
+        named = options.claim in measures.MEASURES
+        wanted = measures.claims_of(options.claim) if named else [claims.find(options.claim)]
+        for kind, reason in wanted[0].reasons.items():
+            raise ClaimError(f"{wanted[0].id} is {kind.replace('_', ' ')}: {reason}")
+        if options.record and options.profile == "quick":
+            raise ClaimError("a quick run is not stored; ask for --profile laptop or paper")
+        with tempfile.TemporaryDirectory() as folder:
+            kept = os.environ.get("COURSE_LIB_RESULTS")
+            if not options.record:
+                os.environ["COURSE_LIB_RESULTS"] = folder
+            run = measured(wanted[0], options.profile, options.seed)
+            if not options.record:
+                os.environ.pop("COURSE_LIB_RESULTS")
+            if kept is not None:
+                os.environ["COURSE_LIB_RESULTS"] = kept
+            agreed = [report(claim, run) for claim in wanted]
+    except (ClaimError, records.RecordError) as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return 2
+    return 0 if all(agreed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
