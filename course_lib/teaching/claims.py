@@ -119,15 +119,20 @@ def machine_readable() -> str:
     return json.dumps(rows, indent=1, ensure_ascii=False)
 
 
-def table(prefix: str, *, caption: str) -> figures.Figure:
-    """The ledger's rows whose id begins with `prefix`: the paper's value, ours from the stored run, and the verdict.
+def table(*names: str, caption: str) -> figures.Figure:
+    """Rows of the ledger: the paper's value, ours from the stored run, and the verdict.
+
+    Args:
+        names: ids of claims, or what several ids begin with.
+        caption: of the table.
 
     Raises:
-        ClaimError: there are none.
+        ClaimError: no id begins so.
     """
-    rows = [finding(claim) for name, claim in load().items() if name.startswith(prefix)]
-    if not rows:
-        raise ClaimError(f"no claim begins with {prefix!r}; there are: {', '.join(load())}")
+    for name in names:
+        if not any(known.startswith(name) for known in load()):
+            raise ClaimError(f"no claim begins with {name!r}; there are: {', '.join(load())}")
+    rows = [finding(claim) for known, claim in load().items() if known.startswith(names)]
     cells = [
         [found.claim.claim.rstrip("."), found.claim.value or "words", found.effect or found.value or "–", found.verdict]
         for found in rows

@@ -173,9 +173,13 @@ class Claim:
 
     @property
     def digest(self) -> str:
-        """12 hexadecimal digits of the rule: its expressions, cases, conditions and stored run, not its prose."""
+        """12 hexadecimal digits of the rule: its expressions, cases, conditions and stored run, not its prose.
+
+        The conditions of the quick run do not count: it decides no verdict.
+        """
         expressions = [Expression(text).plain if text else "" for text in (self.holds, self.effect)]
-        rule = [self.record, *expressions, self.shape, dict(self.conditions), self.exact]
+        stored = {profile: about for profile, about in self.conditions.items() if profile != "quick"}
+        rule = [self.record, *expressions, self.shape, stored, self.exact]
         text = json.dumps(rule, sort_keys=True, ensure_ascii=False, default=list)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
