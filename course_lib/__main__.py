@@ -7,10 +7,10 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from course_lib.cli import fetch, grade, models, stylize, train_style, translate, upscale
+from course_lib.cli import fetch, grade, ledger, models, stylize, train_style, translate, upscale
 from course_lib.pretrained.weights import WeightsError
 
-COMMANDS = (fetch, stylize, train_style, upscale, translate, models, grade)
+COMMANDS = (fetch, stylize, train_style, upscale, translate, models, ledger, grade)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,6 @@ in them is typed by hand but `learn`, which is an estimate and says so.
 import html
 import json
 import re
-from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 from book_local import ROOT
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from ledger_rows import badges
 from paper_runs import anchor, on_a_processor, spell
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -125,11 +125,6 @@ def link(chapter: Chapter, page: str, text: str) -> str:
     return f'<a href="{up}{chapter.page}.html">{html.escape(text)}</a>'
 
 
-def verdicts(chapter: Chapter) -> str:
-    counts = Counter(finding.verdict for finding in chapter.findings)
-    return " · ".join(f"{counts[word]} {word}" for word in claims.VERDICTS if counts[word])
-
-
 def on_a_gpu(chapter: Chapter) -> str:
     """What the chapter's stored runs took on a GPU, and how to make those of the queue that are not there."""
     everything = paper_runs.of_chapter(chapter.number)
@@ -161,7 +156,11 @@ def head(chapter: Chapter, everything: dict[str, Chapter]) -> str:
         for finding in chapter.findings
     )
     count = f"{len(chapter.findings)} claim{'s'[: len(chapter.findings) != 1]}"
-    listed = f"<details><summary>{count}: {verdicts(chapter)}</summary><ul>{claimed}</ul></details>" if claimed else ""
+    listed = (
+        f"<details><summary>{count}: {badges(chapter.findings)}</summary><ul>{claimed}</ul></details>"
+        if claimed
+        else ""
+    )
     return f'<aside class="chapter-head" aria-label="This chapter in figures"><dl>{lines}</dl>{listed}</aside>'
 
 

@@ -4,21 +4,22 @@ import html
 import re
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
+import ledger_rows
 import paper_list
 import paper_runs
 from book_local import ROOT
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from paper_runs import anchor
-from pybtex.database import parse_file
 from sphinx.application import Sphinx
 
 from course_lib.teaching import claims, records
 
 PLACE = attrgetter("at")
-HERE = {"paper": "Here, at the paper's scale", "laptop": "Here, on a laptop"}
+LEDGER = "book/ledger"
 
 
 def cost(name: str) -> str:
@@ -36,7 +37,8 @@ def spent(run: dict[str, Any]) -> list[str]:
     minutes = run["minutes"]
     time = f"{minutes:.1f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
     memory = f", {run['peak_memory_gb']:.1f} GB" if run["peak_memory_gb"] else ""
-    return [f"<b>{time}{memory}</b>", html.escape(run["device"]), f"{run['profile']} profile, measured"]
+    dirty = ["from code with changes that no commit has"] if (run.get("commit") or "").endswith("-dirty") else []
+    return [f"<b>{time}{memory}</b>", html.escape(run["device"]), f"{run['profile']} profile, measured", *dirty]
 
 
 def box(name: str, told: list[str], left: str) -> str:
@@ -118,45 +120,6 @@ def add_anchors(app: Sphinx, tree: nodes.document) -> None:
             insert(cell, marks)
 
 
-def paper_names() -> dict[str, str]:
-    """``gatys2016style`` → ``Gatys, Ecker & Bethge 2016``, from the bibliography."""
-    found = {}
-    for key, entry in parse_file(ROOT / "book" / "references.bib", "bibtex").entries.items():
-        people = entry.persons["author"]
-        names = [" ".join(map(str, [*one.rich_prelast_names, *one.rich_last_names])) for one in people] or [key]
-        who = " & ".join(names) if len(names) <= 2 else f"{', '.join(names[:-1])} & {names[-1]}"
-        if len(names) > 3:
-            who = f"{names[0]} et al."
-        found[key] = f"{who} {entry.fields['year']}" if "year" in entry.fields else f"{who}, undated"
-    return found
-
-
-def claim_row(found: Any, chapters: dict[str, str]) -> str:
-    """One claim of the ledger: what is said, what we found, the verdict, and where to look."""
-    claim, word = found.claim, html.escape
-    place = (
-        f'<a href="../notebooks/{chapters[claim.chapter]}.html#{anchor(claim.id)}">the cell</a>'
-        if claim.chapter
-        else ""
-    )
-    theirs = f"{word(claim.value or 'an ordering')} <small>({word(claims.CERTAINTIES[claim.certainty])})</small>"
-    rows = [("Said in", word(claim.where)), ("Setting", word(claim.setting)), ("The paper", theirs)]
-    if found.value:
-        lines = "<br>".join(word(line) for line in (found.line, found.smaller_line) if line)
-        rows += [(HERE[found.profile], word(found.value))]
-        rows += [(HERE["laptop"], word(found.smaller))] if found.smaller else []
-        rows += [("Measured", word(claim.measure)), ("From", f"{lines} · {place}")]
-    rows += [("At the paper's scale", paper_runs.not_run_yet([claim.record]))]
-    rows += [("Why", word(claim.note or claim.not_attempted))]
-    lines = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in rows if text)
-    kind = found.verdict.replace(" ", "-")
-    return (
-        f'<section class="claim {kind}" id="{anchor(claim.id)}"><p class="claim-head">'
-        f'<span class="verdict">{word(found.verdict)}</span> {word(claim.claim)}</p>'
-        f"<dl><dt>Claim</dt><dd><code>{word(claim.id)}</code></dd>{lines}</dl></section>"
-    )
-
-
 class Ledger(Directive):
     """`{ledger}`: every claim with its verdict, from data/claims.yml and the stored runs alone."""
 
@@ -166,17 +129,29 @@ class Ledger(Directive):
         for record in (ROOT / "data" / "results").rglob("record.json"):
             page.note_dependency(str(record))
         chapters = {path.name[:2]: path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
-        findings, names = claims.ledger(), paper_names()
-        counts = [(word, sum(found.verdict == word for found in findings)) for word in claims.VERDICTS]
-        parts = ['<p class="ledger-sum">' + " · ".join(f"<b>{count}</b> {word}" for word, count in counts) + "</p>"]
-        nodes_: list[nodes.Node] = []
+        findings, names = claims.ledger(), ledger_rows.paper_names()
+        nodes_: list[nodes.Node] = [nodes.raw("", ledger_rows.summary(findings), format="html")]
         for paper in dict.fromkeys(found.claim.paper for found in findings):
+            own = [found for found in findings if found.claim.paper == paper]
             section = nodes.section(ids=[f"ledger-{paper}"])
             section += nodes.title("", names[paper])
-            rows = "".join(claim_row(found, chapters) for found in findings if found.claim.paper == paper)
-            section += nodes.raw("", rows, format="html")
+            rows = "".join(ledger_rows.row(found, chapters) for found in own)
+            section += nodes.raw("", ledger_rows.counts(own) + rows, format="html")
             nodes_.append(section)
-        return [nodes.raw("", "".join(parts), format="html"), *nodes_]
+        return nodes_
+
+
+def add_script(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None) -> None:
+    """The filter, on the ledger page alone."""
+    if page == LEDGER:
+        app.add_js_file("ledger.js", loading_method="defer")
+
+
+def write_json(app: Sphinx, error: Exception | None) -> None:
+    """The ledger for machines, beside the page."""
+    folder = Path(app.outdir) / "book"
+    if error is None and folder.is_dir():
+        (folder / "ledger.json").write_text(claims.machine_readable() + "\n", encoding="utf-8")
 
 
 class PaperQueue(Directive):
@@ -204,6 +179,8 @@ class PaperQueue(Directive):
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("ledger", Ledger)
     app.add_directive("paper-queue", PaperQueue)
+    app.connect("html-page-context", add_script)
+    app.connect("build-finished", write_json)
     app.connect("doctree-read", add_costs)
     app.connect("doctree-read", add_paper_runs)
     app.connect("doctree-read", add_anchors)

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from statistics import mean, stdev
-from typing import Any
 
 from course_lib.teaching import figures, records
 from course_lib.teaching.registry import CERTAINTIES, Claim, ClaimError, Expression, claims_file, find, load
@@ -227,8 +226,3 @@ def _spread(values: Mapping[str, list[float]], over: str) -> str:
 def _short(value: float) -> str:
     """Three digits, without an exponent where a number is large: 1205 instead of 1.2e+03."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
-
-
-def as_rows(found: Finding) -> list[Any]:
-    """Id, verdict and what was found: a line of ``python -m course_lib ledger``."""
-    return [found.claim.id, found.verdict, found.effect or found.value or found.line]
