@@ -14,7 +14,7 @@ from typing import Any
 
 from course_lib import samples
 from course_lib.teaching import records, registry
-from course_lib.teaching.measures import choices, exact, iterations, painters
+from course_lib.teaching.measures import choices, domain, exact, iterations, painters
 from course_lib.teaching.measures.measured import Measured as Measured
 
 PREFIX = "measured_"  # of the stored runs' names
@@ -23,7 +23,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
     for function in (
         *(choices.content_layer, choices.style_layers, choices.ratio, choices.strength, choices.starts, choices.prior),
         *(choices.grid, iterations.long_run, iterations.printed_costs, iterations.transfer_learning),
-        *(exact.style_gradient, exact.rescaling, exact.unbounded, painters.survival),
+        *(exact.style_gradient, exact.rescaling, exact.unbounded, painters.survival, domain.domain),
     )
 }
 PAIRS = (("eilean_donan", "great_wave"), ("schwerin_palace", "church_at_auvers"), ("cat", "cafe_terrace"))
