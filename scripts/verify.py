@@ -4,44 +4,68 @@
     make verify CLAIM=gatys.content_layer PROFILE=quick    one small case, in seconds
     python -m scripts.verify gatys.content_layer --record  store the run in data/results, where the ledger reads it
 
-A claim that is decided in `course_lib.teaching.measures` is measured there; for another one the notebook runs that
-makes its stored run. Nothing in data/results changes without --record. Exit code: 0 if the claim comes out as in the
-ledger, 1 if it does not, 2 if there is nothing to measure.
+A claim that is decided in `course_lib.teaching.measures` is measured there; for another one the notebook's code runs
+that makes its stored run. Nothing in data/results changes without --record. Exit code: 0 if the claim comes out as in
+the ledger, 1 if it does not, 2 if there is nothing to measure.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import subprocess
+import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from course_lib.teaching import claims, measures, records
 from course_lib.teaching.registry import Claim, ClaimError
+from scripts.notebook_script import find_notebooks, script_of
+from scripts.paper_queue import cells
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
 def measured(claim: Claim, profile: str, seed: int) -> records.Record:
     """The run that decides the claim, made now.
 
     Raises:
-        ClaimError: nothing here can make it.
+        ClaimError: nothing here can make it, or its notebook ended without it.
     """
     if claim.record.startswith(measures.PREFIX):
         return measures.take(claim.record.removeprefix(measures.PREFIX), profile=profile, seed=seed)
     command = records.load(claim.record, profile="laptop").command
-    if "scripts.execute" not in command:
+    if not re.search(r"\bexecute(\.py)? \d\d\b", command):
         raise ClaimError(f"{claim.id}: its stored run is made by another command, with data of your own: {command}")
     if profile == "quick":
         raise ClaimError(f"{claim.id}: its quick run is a cell of notebook {claim.chapter}; ask for PROFILE=laptop")
-    os.environ["COURSE_LIB_RECORDS"] = claim.record  # see course_lib.teaching.records.missing
-    settings = ["-p", "PROFILE", profile, "-p", "SEED", str(seed)]
-    subprocess.run([sys.executable, "-m", "scripts.execute", claim.record[:2], *settings], check=True)
-    return records.load(claim.record, profile=profile)
+    return by_notebook(claim.record, profile, seed)
+
+
+def by_notebook(name: str, profile: str, seed: int) -> records.Record:
+    """The stored run `name`, made now by the code of the notebook whose number begins its name.
+
+    Raises:
+        ClaimError: the code ended without it.
+    """
+    file = records.folder_of(name, profile) / "record.json"
+    before = file.stat().st_mtime_ns if file.exists() else None
+    (notebook,) = find_notebooks([name[:2]], NOTEBOOKS)
+    with environment(COURSE_LIB_RECORDS=f"again,{name}"):
+        notes = cells.run(script_of(notebook, {"PROFILE": profile, "SEED": seed}))
+    if not file.exists() or file.stat().st_mtime_ns == before:
+        first = f"; first: {notes[0].splitlines()[0]}" if notes else ""
+        raise ClaimError(f"notebook {name[:2]} ended without its stored run {name}{first}")
+    return records.load(name, profile=profile)
 
 
 def report(claim: Claim, run: records.Record) -> bool:
-    """Print what came out here and what the ledger says; whether both agree."""
+    """Print what came out here and what the ledger says; whether both agree.
+
+    There is nothing to disagree with where no run is stored, or only one under another rule.
+    """
     held = claims.supports(claim, run)
     print(f"\n{claim.id}: {claim.claim}\n  rule:       {claim.holds}\n  holds here: {'yes' if all(held) else 'no'}")
     print(f"  here:       {claims.effect(claim, run)} ({claims.numbers(run, claim.id)})")
@@ -51,8 +75,21 @@ def report(claim: Claim, run: records.Record) -> bool:
         print("  the ledger: there is no stored run yet")
         return True
     assert stored.record is not None
-    print(f"  the ledger: {stored.verdict}, {stored.effect} ({stored.line})")
-    return all(held) == all(claims.supports(claim, stored.record))
+    print(f"  the ledger: {', '.join(filter(None, (stored.verdict, stored.effect)))} ({stored.line})")
+    return stored.verdict == "stale" or all(held) == all(claims.supports(claim, stored.record))
+
+
+@contextmanager
+def environment(**changed: str) -> Iterator[None]:
+    """Variables of the environment that have other values in the block."""
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,14 +107,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.record and options.profile == "quick":
             raise ClaimError("a quick run is not stored; ask for --profile laptop or paper")
         with tempfile.TemporaryDirectory() as folder:
-            kept = os.environ.get("COURSE_LIB_RESULTS")
-            if not options.record:
-                os.environ["COURSE_LIB_RESULTS"] = folder
-            run = measured(wanted[0], options.profile, options.seed)
-            if not options.record:
-                os.environ.pop("COURSE_LIB_RESULTS")
-            if kept is not None:
-                os.environ["COURSE_LIB_RESULTS"] = kept
+            with nullcontext() if options.record else environment(COURSE_LIB_RESULTS=folder):
+                run = measured(wanted[0], options.profile, options.seed)
             agreed = [report(claim, run) for claim in wanted]
     except (ClaimError, records.RecordError) as error:
         print(f"verify: {error}", file=sys.stderr)

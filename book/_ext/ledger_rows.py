@@ -96,19 +96,23 @@ def _measured(found: Finding, chapters: dict[str, str]) -> list[tuple[str, str]]
     place = cell or f'<a href="{page}">its chapter</a>'
     lines = "<br>".join(word(line) for line in (found.line, found.smaller_line) if line)
     dirty = "; from code with changes that no commit has" if (run.commit or "").endswith("-dirty") else ""
-    changed = [*([link(claims.find(claim.replaces))] if claim.replaces else [])]
+    made_under = run.claims[claim.id].get("rule", "")
+    other = f"; the run was made under <code>{word(made_under)}</code>" if made_under != claim.digest else ""
     return [
         ("Measure", word(claim.measure)),
         ("Holds if", f"{rule(claim.holds)}, in every one of {word(claim.cases)}"),
         ("Refuted by", word(claim.refuted)),
         ("Few cases", word(claim.few)),
-        ("Changes the rule of", ", ".join(changed)),
+        ("Changes the rule of", link(claims.find(claim.replaces)) if claim.replaces else ""),
         ("Changed in", ", ".join(map(link, replaced_by(claim)))),
-        ("Found", f"{word(found.effect)}" + (f" <small>({rule(claim.effect)})</small>" if claim.effect else "")),
+        (
+            "Found",
+            word(found.effect) + (f" <small>({rule(claim.effect)})</small>" if claim.effect and found.effect else ""),
+        ),
         (HERE[found.profile], word(found.value)),
         (HERE["laptop"] if found.smaller else "", word(found.smaller)),
         ("From", f"{lines}{dirty} · {place}"),
-        ("Rule", f"written {found.registered}, <code>{claim.digest}</code>"),
+        ("Rule", f"written {word(found.registered)}, <code>{claim.digest}</code>{other}"),
         ("Again", f"<code>make verify CLAIM={word(claim.id)}</code>"),
         ("At the paper's scale", paper_runs.not_run_yet([claim.record])),
     ]

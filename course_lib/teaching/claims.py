@@ -54,7 +54,7 @@ def check(name: str, numbers: Mapping[str, float | Sequence[float]]) -> None:
         numbers: what its rule needs, one number each, or one per case; every case must support the claim.
 
     Raises:
-        ClaimError: no such claim, or a number is missing.
+        ClaimError: no such claim, a number is missing, or not as many under every name.
         AssertionError: the claim holds although the list expects that it does not, or vice versa.
     """
     claim = find(name)
@@ -62,7 +62,10 @@ def check(name: str, numbers: Mapping[str, float | Sequence[float]]) -> None:
         raise ClaimError(f"{name}: {claims_file().name} expects no live run; show the stored one with claims.table")
     rule = Expression(claim.holds)
     columns = {key: list(value) if isinstance(value, Sequence) else [value] for key, value in numbers.items()}
-    holds = all(rule(case) for case in _cases(columns))
+    if len(set(map(len, columns.values()))) != 1 or not (cases := _cases(columns)):
+        lengths = ", ".join(f"{key} ({len(series)})" for key, series in columns.items())
+        raise ClaimError(f"{name}: give one number per case under every name, got {lengths or 'none'}")
+    holds = all(rule(case) for case in cases)
     if holds != claim.quick:
         result = "holds" if holds else "does not hold"
         raise AssertionError(f"{name} {result} here, contrary to what {claims_file().name} expects: {claim.claim}")
@@ -91,7 +94,8 @@ def finding(claim: Claim) -> Finding:
         raise ClaimError(f"stored run {claim.record!r} measured nothing for {claim.id}")
     beside = smaller if decides and smaller is not None and claim.id in smaller.claims else None
     return Finding(
-        claim, _verdict(claim, record), numbers(record, claim.id), effect(claim, record), record.line, record.profile,
+        claim, _verdict(claim, record), numbers(record, claim.id),
+        "" if is_stale(claim, record) else effect(claim, record), record.line, record.profile,
         record.claims[claim.id].get("registered", "before the run"), record,
         numbers(beside, claim.id) if beside else "", beside.line if beside else "",
     )  # fmt: skip
@@ -106,16 +110,22 @@ def machine_readable() -> str:
     """The whole ledger as JSON: rules, verdicts, numbers and where each comes from."""
     rows = []
     for found in ledger():
-        claim = {key: value for key, value in asdict(found.claim).items() if value not in ("", {}, None, False)}
-        row = {**claim, "verdict": found.verdict}
+        row = {
+            key: value for key, value in asdict(found.claim).items() if key != "quick" and value not in ("", {}, False)
+        }
+        row |= {"verdict": found.verdict}
         if found.record is not None:
             made = found.record
-            row |= {"rule": found.claim.digest, "numbers": made.claims[found.claim.id]["values"], "shown": found.value}
-            row |= {"found": found.effect, "registered": found.registered, "profile": made.profile}
+            row |= {"quick": found.claim.quick}
+            measured = made.claims[found.claim.id]
+            row |= {"rule": found.claim.digest, "measured_under": measured.get("rule", "")}
+            row |= {"numbers": _finite(measured["values"]), "cases_measured": measured.get("cases", [])}
+            row |= {"shown": found.value, "found": found.effect, "registered": found.registered}
+            row |= {"profile": made.profile}
             row |= {"device": made.device, "versions": made.versions, "commit": made.commit, "seed": made.seed}
             row |= {"minutes": round(made.minutes, 3), "reduced": made.reduced}
         rows.append(row)
-    return json.dumps(rows, indent=1, ensure_ascii=False)
+    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def table(*names: str, caption: str) -> figures.Figure:
@@ -172,16 +182,26 @@ def _cases(columns: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
 
 
 def supports(claim: Claim, record: records.Record) -> list[bool]:
-    """For each case of a stored run, whether it supports the claim."""
+    """For each case of a stored run, whether it supports the claim.
+
+    Raises:
+        ClaimError: the run does not have a number that the rule needs.
+    """
     rule = Expression(claim.holds)
     return [bool(rule(case)) for case in _cases(record.claims[claim.id]["values"])]
 
 
+def is_stale(claim: Claim, record: records.Record) -> bool:
+    """Whether a stored run was made under another rule, or with another number of cases."""
+    measured = record.claims[claim.id]
+    counts = {len(series) for series in measured["values"].values()}
+    return measured.get("rule") != claim.digest or counts != {claim.count}
+
+
 def _verdict(claim: Claim, record: records.Record) -> str:
-    held = supports(claim, record)
-    if record.claims[claim.id]["rule"] != claim.digest or len(held) != claim.count:
+    if is_stale(claim, record):
         return "stale"
-    if not all(held):
+    if not all(supports(claim, record)):
         return "not reproduced"
     full = claim.exact or record.profile == "paper"
     return "reproduced" if full and not record.reduced else "same ordering"
@@ -202,6 +222,11 @@ def effect(claim: Claim, record: records.Record) -> str:
     shape = list(claim.shape.values()) if len(values) == claim.count else [len(values)]
     low, high = interval(values, shape)
     return f"{_short(mean(values))} [{_short(low)}, {_short(high)}] · {count}"
+
+
+def _finite(values: Mapping[str, Sequence[float]]) -> dict[str, list[float | None]]:
+    """Numbers as JSON knows them: what is not finite becomes null."""
+    return {name: [x if isfinite(x) else None for x in series] for name, series in values.items()}
 
 
 def _laptop(name: str, *, needed: bool) -> records.Record | None:

@@ -119,8 +119,8 @@ def missing(name: str, *, profile: str, seed: int) -> bool:
     At the ``quick`` profile it never is. Otherwise it is if there is no intact record of this profile and seed yet, so
     a long notebook that was interrupted resumes where it stopped. The environment variable ``COURSE_LIB_RECORDS``
     overrides this: ``again`` makes every run anew (`make record`); names separated by commas restrict the runs to
-    these (a queue). Afterwards, this process shows the run at this profile; a ``quick`` notebook shows the ``laptop``
-    run.
+    these (a queue); ``again,NAME`` makes this one anew and no other. Afterwards, this process shows the run at this
+    profile; a ``quick`` notebook shows the ``laptop`` run.
 
     Args:
         name: of the run.
@@ -138,11 +138,12 @@ def missing(name: str, *, profile: str, seed: int) -> bool:
 
 def _wanted(name: str, profile: str, seed: int) -> bool:
     """Whether `missing` says yes at a profile other than ``quick``."""
-    wanted = os.environ.get("COURSE_LIB_RECORDS", "")
-    if wanted == "again":
-        return True
-    if wanted and name not in wanted.split(","):
+    words = [word for word in os.environ.get("COURSE_LIB_RECORDS", "").split(",") if word]
+    names = [word for word in words if word != "again"]
+    if names and name not in names:
         return False
+    if "again" in words:
+        return True
     try:
         stored = load(name, profile=profile)
     except RecordError:

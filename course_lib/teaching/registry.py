@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import prod
+from math import isnan, nan, prod
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ _TWO = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
 }  # fmt: skip
 _CALLS: dict[str, Callable[..., Any]] = {"min": min, "max": max, "abs": abs}
+_LEAST = {"min": 2, "max": 2, "abs": 1}  # numbers that a call takes
 
 
 class ClaimError(ValueError):
@@ -44,6 +45,8 @@ class ClaimError(ValueError):
 @dataclass(frozen=True)
 class Expression:
     """Arithmetic and comparisons over numbers named in backticks; nothing else can be written in it.
+
+    What is not a number decides nothing: NaN stays NaN in ``min`` and ``max``, and so does a division by zero.
 
     >>> Expression("`low` > 1.5 * `high`")({"low": 3.0, "high": 1.0})
     True
@@ -58,6 +61,11 @@ class Expression:
     def names(self) -> tuple[str, ...]:
         """The numbers it needs, in the order of their first appearance."""
         return tuple(dict.fromkeys(re.findall(r"`([^`]+)`", self.text)))
+
+    @property
+    def decides(self) -> bool:
+        """Whether it is a comparison of named numbers, and so true or false."""
+        return bool(self.names) and _is_comparison(self._tree())
 
     @property
     def plain(self) -> str:
@@ -81,19 +89,23 @@ class Expression:
             raise ClaimError(f"cannot read the rule {self.text!r}: {error.msg}") from error
 
 
+def _is_comparison(node: ast.expr) -> bool:
+    if isinstance(node, ast.BoolOp):
+        return all(map(_is_comparison, node.values))
+    return isinstance(node, ast.Compare)
+
+
 def _walk(node: ast.expr, numbers: Mapping[str, float]) -> Any:
     match node:
-        case ast.Constant(value=str(name)):
+        case ast.Constant(value=str(name)) if name in numbers:
             return numbers[name]
-        case ast.Constant(value=int() | float() as number):
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return number
         case ast.UnaryOp(op=ast.USub(), operand=inner):
             return -_walk(inner, numbers)
         case ast.BinOp() if type(node.op) in _TWO:
             left, right = _walk(node.left, numbers), _walk(node.right, numbers)
-            if isinstance(node.op, ast.Div) and right == 0:
-                return float("nan") if left == 0 else float("inf")
-            return _TWO[type(node.op)](left, right)
+            return nan if isinstance(node.op, ast.Div) and right == 0 else _TWO[type(node.op)](left, right)
         case ast.BoolOp(op=ast.And()):
             return all(_walk(value, numbers) for value in node.values)
         case ast.Compare() if all(type(one) in _TWO for one in node.ops):
@@ -101,7 +113,9 @@ def _walk(node: ast.expr, numbers: Mapping[str, float]) -> Any:
             pairs = zip(node.ops, values, values[1:], strict=False)
             return all(_TWO[type(one)](left, right) for one, left, right in pairs)
         case ast.Call(func=ast.Name(id=name)) if name in _CALLS and not node.keywords:
-            return _CALLS[name](*(_walk(value, numbers) for value in node.args))
+            values = [_walk(value, numbers) for value in node.args]
+            if len(values) >= _LEAST[name] and (name != "abs" or len(values) == 1):
+                return nan if any(map(isnan, values)) else _CALLS[name](*values)  # max(0.1, nan) would be 0.1
     raise ClaimError(
         f"a rule may hold numbers, `names`, + - * /, comparisons, and, {', '.join(_CALLS)}; got {ast.unparse(node)}"
     )
@@ -144,10 +158,12 @@ class Claim:
             )
         if self.record and not (self.chapter and self.measure and self.holds and self.cases and self.refuted):
             raise ClaimError(f"{self.id}: a measured claim needs chapter, measure, holds, cases and refuted")
-        if self.record:
-            assert self.count, self.cases
-            for text in filter(None, (self.holds, self.effect)):
-                Expression(text)
+        if self.record and not self.count:
+            raise ClaimError(f"{self.id}: there must be at least one case, got {self.cases!r}")
+        if self.record and not Expression(self.holds).decides:
+            raise ClaimError(f"{self.id}: holds must compare numbers in backticks, got {self.holds!r}")
+        if self.effect and (not Expression(self.effect).names or Expression(self.effect).decides):
+            raise ClaimError(f"{self.id}: effect must be a number made of numbers in backticks, got {self.effect!r}")
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -162,9 +178,10 @@ class Claim:
             ClaimError: another form.
         """
         parts = [re.fullmatch(r"(\d+) ([a-z ]+)", part.strip()) for part in self.cases.split("×")]
-        if not all(parts):
+        shape = {part[2]: int(part[1]) for part in parts if part}
+        if len(shape) != len(parts):
             raise ClaimError(f"{self.id}: cases must read like '3 pairs × 3 seeds', got {self.cases!r}")
-        return {part[2]: int(part[1]) for part in parts if part}
+        return shape
 
     @property
     def count(self) -> int:

@@ -63,6 +63,7 @@ def check_record(folder: Path, name: str, prefix: str = "") -> dict[str, Any]:
     Raises:
         Unfit: the message names the first fault.
     """
+    from course_lib.teaching.provenance import seal
     from course_lib.teaching.records import Record
 
     found = read_record(folder)
@@ -81,7 +82,7 @@ def check_record(folder: Path, name: str, prefix: str = "") -> dict[str, Any]:
     need(type(found["seed"]) is int, "seed", "a whole number")
     for field in ("config", "values", "images", "claims", "versions"):
         need(isinstance(found.get(field, {}), dict), field, "an object")
-    for field in ("command", "reduced", "digest", "device"):
+    for field in ("command", "reduced", "digest", "device", "seal"):
         need(isinstance(found.get(field, ""), str), field, "a text")
     need(bool(found.get("device")), "device", "the name of what computed it")
     need(bool(re.fullmatch(f"{prefix}[0-9a-f]{{16}}", found.get("digest", ""))), "digest", "16 hexadecimal digits")
@@ -98,6 +99,8 @@ def check_record(folder: Path, name: str, prefix: str = "") -> dict[str, Any]:
         raise Unfit(f"stored run {name}: its pictures and its list of them differ by {odd}")
     for file in pictures:
         _check_picture(folder / file, name)
+    if found.get("seal") and found["seal"] != seal(found, folder):  # older runs have none
+        raise Unfit(f"stored run {name} does not match its seal: it was changed after it was written")
     return found
 
 

@@ -56,7 +56,8 @@ def take(name: str, *, profile: str, seed: int = 0, say: Callable[[str], object]
         say: is told of each case.
 
     Raises:
-        ClaimError: no such measure, no claim that it decides, or no conditions for this profile.
+        ClaimError: no such measure, no claim that it decides, or no conditions for this profile; or a quick run would
+            become part of the project.
     """
     if name not in MEASURES:
         raise registry.ClaimError(f"there is no measure {name!r}; there are: {', '.join(MEASURES)}")
@@ -64,6 +65,8 @@ def take(name: str, *, profile: str, seed: int = 0, say: Callable[[str], object]
     if profile not in claims[0].conditions:
         profiles = ", ".join(claims[0].conditions)
         raise registry.ClaimError(f"{PREFIX + name} has no conditions for the profile {profile!r}, only for {profiles}")
+    if profile == "quick" and records.folder_of(PREFIX + name, profile).is_relative_to(records.results_folder()):
+        raise registry.ClaimError("a quick run takes one case and decides nothing: set COURSE_LIB_RESULTS to a folder")
     settings, measure = claims[0].conditions[profile], MEASURES[name]
     known = signature(measure).parameters  # only some measures load their own pictures and need the size
     options = [_options(kind, count, seed) for kind, count in claims[0].shape.items()]
