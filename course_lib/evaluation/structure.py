@@ -112,7 +112,7 @@ def speckle(image: Tensor) -> float:
 def edge_agreement(image: Tensor, photo: Tensor) -> float:
     """How much of a photograph's edges a picture keeps: the correlation of their gradients' magnitudes.
 
-    The luminance of both is blurred by a Gaussian of σ = 1 px. Then g = |∇ luminance| is taken by central differences,
+    The luminance of both is blurred by a Gaussian of σ = 1 px. Then g = ‖∇ luminance‖ is taken by central differences,
     and Pearson's correlation of g over all pixels but the outermost five. It does not matter which side of an edge is
     brighter, which colors are on both sides, or how strong all edges are together.
 
