@@ -242,7 +242,7 @@ def _spread(values: Mapping[str, list[float]], over: str) -> str:
     for name, numbers in values.items():
         count = len(numbers)
         text = _short(mean(numbers))
-        if count > 1:
+        if count > 1 and all(map(isfinite, numbers)):
             text += f" ± {float(f'{stdev(numbers):.1g}'):g}"  # 300 instead of 3e+02
         parts.append(f"{name} {text}")
     return f"{', '.join(parts)} ({count} {over if count > 1 else over.rstrip('s')})"

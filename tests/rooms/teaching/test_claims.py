@@ -1,52 +1,121 @@
-"""The ledger: the list of claims, which notebook checks each, and verdicts that come from records alone."""
+"""The ledger: which notebook checks a claim, and verdicts that come from stored runs and registered rules alone."""
 
+import ast
+import json
 import re
+from dataclasses import replace
+from functools import cache
+from math import inf, nan
 from pathlib import Path
+from statistics import mean
 
 import nbformat
 import pytest
 
-from course_lib.teaching import claims, records
+from course_lib.teaching import claims, measures, records, registry
 from course_lib.teaching.claims import Claim, ClaimError
 
 ROOT = Path(__file__).resolve().parents[3]
 NOTEBOOKS = {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
 
 
-def checked_in(path):
-    cells = nbformat.read(path, as_version=4).cells
-    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-    return re.findall(r"claims\.check\(\s*[\"']([^\"']+)", code)
-
-
-# --- the list itself ---
-
-
-def test_every_claim_is_checked_by_exactly_one_notebook_or_has_a_reason():
-    places = {name: [] for name in claims.load()}
+# --- notebooks
+@cache
+def texts_given_to(function):
+    """By notebook: every text in the arguments of the calls of ``claims.check`` or ``claims.table``."""
+    found = {}
     for number, path in NOTEBOOKS.items():
-        for name in checked_in(path):
-            assert name in places, f"{path.name} checks {name}, which is not in claims.yml"
+        cells = nbformat.read(path, as_version=4).cells
+        sources = [cell.source for cell in cells if cell.cell_type == "code"]
+        plain = [re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE) for source in sources]
+        calls = [node for source in plain for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+        found[number] = [
+            node.value
+            for call in calls
+            if ast.unparse(call.func) == f"claims.{function}"
+            for argument in (call.args[:1] if function == "check" else call.args)  # its second one: numbers
+            for node in ast.walk(argument)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+    return found
+
+
+def test_every_claim_with_a_live_run_is_checked_by_exactly_one_notebook():
+    known = claims.load()
+    places = {name: [] for name in known}
+    for number, texts in texts_given_to("check").items():
+        for name in texts:
+            assert name in known, f"notebook {number} checks {name}, which is not in claims.yml"
             places[name].append(number)
-    for name, claim in claims.load().items():
-        assert places[name] == ([claim.chapter] if claim.chapter else []), name
+    wrong = {}
+    for name, claim in known.items():
+        expected = [claim.chapter] if claim.record and claim.quick is not None else []
+        if places[name] != expected:
+            wrong[name] = f"checked in {places[name]}, expected {expected}"
+    assert not wrong
 
 
-def test_every_claim_has_its_source_and_a_sentence():
-    known = set(re.findall(r"@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(encoding="utf-8")))
-    for name, claim in claims.load().items():
-        assert claim.paper in known, name
-        assert claim.claim.endswith("."), name
-        assert claim.where, name
-        assert not claim.record or claim.measure, f"{name}: say what our numbers measure"
+def test_every_measured_claim_without_a_live_run_is_shown_in_its_chapter():
+    shown = texts_given_to("table")
+    wrong = [
+        f"{claim.id} in notebook {claim.chapter}"
+        for claim in claims.load().values()
+        if claim.record and claim.quick is None and not claim.id.startswith(tuple(shown[claim.chapter]))
+    ]
+    assert not wrong
 
 
-def test_every_claim_with_a_record_was_measured_in_it():
-    for finding in claims.ledger():
-        assert finding.verdict in claims.VERDICTS
-        assert bool(finding.value) == (finding.verdict != "not attempted"), finding.claim.id
-        if finding.verdict == "not reproduced":
-            assert finding.claim.note, f"{finding.claim.id}: give the reason"
+# --- the stored runs as they are committed
+def stored_findings():
+    """The finding of every measured claim whose stored run is there."""
+    found = []
+    for claim in claims.load().values():
+        try:
+            found += [claims.finding(claim)] if claim.record else []
+        except records.RecordError:  # see the next test
+            continue
+    return found
+
+
+def test_every_measured_claim_has_a_stored_run():
+    absent = {}
+    for claim in claims.load().values():
+        try:
+            claims.finding(claim)
+        except (records.RecordError, ClaimError) as error:
+            absent.setdefault(claim.record, str(error))
+    assert not absent, f"make them: {', '.join(absent)}"
+
+
+def test_every_stored_run_has_the_numbers_of_its_rule_and_of_its_effect():
+    for found in stored_findings():
+        columns = found.record.claims[found.claim.id]["values"]
+        for text in filter(None, (found.claim.holds, found.claim.effect)):
+            assert set(registry.Expression(text).names) <= set(columns), found.claim.id
+
+
+def test_no_verdict_was_made_under_another_rule():
+    stale = {}
+    for found in stored_findings():
+        kept = found.record.claims[found.claim.id]["rule"]
+        assert (kept == found.claim.digest) or found.verdict == "stale", found.claim.id
+        if found.verdict == "stale":
+            stale[found.claim.id] = f"rule {kept}, now {found.claim.digest}"
+    assert not stale, "a changed rule is a new row that names the old one (replaces)"
+
+
+def test_a_claim_that_is_not_reproduced_has_a_reason():
+    unexplained = [f.claim.id for f in stored_findings() if f.verdict == "not reproduced" and not f.claim.note]
+    assert not unexplained, "give a note"
+
+
+def test_every_stored_run_of_a_claim_that_is_in_no_list_is_gone():
+    """A measurement whose claim was renamed or dropped would be shown by nobody."""
+    for path in records.results_folder().rglob("record.json"):
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        for name in stored.get("claims", {}):
+            assert name in claims.load(), f"{path}: {name}"
+            assert claims.find(name).record == stored["name"], f"{path}: {name}"
 
 
 def test_every_record_is_made_by_the_command_it_names():
@@ -56,6 +125,11 @@ def test_every_record_is_made_by_the_command_it_names():
         if name.startswith("gallery_"):  # made by a command for readers, see tests/house/test_gallery.py
             continue
         command = records.load(name).command
+        if name.startswith(measures.PREFIX):
+            asked = re.fullmatch(r"make verify CLAIM=(\S+) PROFILE=laptop", command)
+            assert asked, command
+            assert claims.find(asked[1]).record == name
+            continue
         # older records name a script by its file, which was a page's neighbor then
         script = re.match(
             r"python (?:-m (?:scripts|benchmarks)\.|book/|benchmarks/)(\w+)(?:\.py)?(?: (\d\d))?", command
@@ -70,143 +144,296 @@ def test_every_record_is_made_by_the_command_it_names():
         assert name in text or re.sub(r"_\d+$", "_", name) in text or several, f"{source.name} makes no {name}"
 
 
-# --- checking ---
+# --- two claims of a list of their own
+def claim(name="a.holds", **changed):
+    about = {
+        "paper": "p", "claim": "It falls.", "where": "Fig. 1", "certainty": "D", "chapter": "04", "record": "r",
+        "measure": "two losses", "holds": "`low` < `high`", "effect": "`high` - `low`", "cases": "3 seeds",
+        "refuted": "one seed",
+    }  # fmt: skip
+    return Claim(name, **{**about, **changed})
 
 
 @pytest.fixture
 def known(monkeypatch):
-    """Two claims: one is expected to hold, the other is not."""
-    rows = {
-        "a.holds": Claim("a.holds", "p", "It falls.", "Fig. 1", "D", chapter="04", record="r", measure="m"),
-        "a.fails": Claim(
-            "a.fails", "p", "It rises.", "Fig. 2", "T", chapter="04", record="r", measure="m", quick=False
-        ),
-    }
-    monkeypatch.setattr(claims, "load", lambda: rows)
+    """The list of claims: one is expected to hold in a live run, the other is not. A test may change it."""
+    rows = {"a.holds": claim(), "a.fails": claim("a.fails", claim="It rises.", quick=False, cases="1 seeds")}
+    for module in (claims, registry):
+        monkeypatch.setattr(module, "load", lambda: rows)
     return rows
 
 
+@pytest.fixture
+def stored(known, tmp_path, monkeypatch):
+    """Makes a stored run of two losses by seed; the project has no other runs."""
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    monkeypatch.setattr(records, "_asked", {})
+    for name in ("RECORDS", "RESULTS", "DIGEST", "COMMIT", "DIRTY"):
+        monkeypatch.delenv(f"COURSE_LIB_{name}", raising=False)
+
+    def make(low, high, *, profile="laptop", reduced="", name="a.holds"):
+        with records.run("r", profile=profile, seed=0) as run:
+            run.claim(name, {"low": low, "high": high})
+            run.reduced = reduced
+
+    return make
+
+
+# --- a live run
 def test_a_check_prints_the_same_line_on_every_machine(known, capsys):
-    claims.check("a.holds", True)
-    claims.check("a.fails", False)
-    assert capsys.readouterr().out == (
-        "✓ a.holds: It falls.\n✗ a.fails: does not hold here, as the ledger says: It rises.\n"
-    )
+    claims.check("a.holds", {"low": 1.0, "high": 2.0})
+    claims.check("a.holds", {"low": [1.0, 0.5], "high": (2.0, 0.6)})
+    claims.check("a.fails", {"low": 2.0, "high": 1.0})
+    assert capsys.readouterr().out.splitlines() == [
+        "✓ a.holds: It falls.",
+        "✓ a.holds: It falls.",
+        "✗ a.fails: does not hold here, as the ledger says: It rises.",
+    ]
 
 
 def test_a_check_raises_if_the_result_is_unexpected(known):
-    with pytest.raises(
-        AssertionError, match="a.holds does not hold here, contrary to what claims.yml expects: It falls"
-    ):
-        claims.check("a.holds", False)
+    with pytest.raises(AssertionError, match="a.holds does not hold here, contrary to what claims.yml expects: It f"):
+        claims.check("a.holds", {"low": [1.0, 3.0], "high": [2.0, 2.0]})  # one case of two
+    with pytest.raises(AssertionError, match="a.holds does not hold here"):
+        claims.check("a.holds", {"low": nan, "high": 2.0})
     with pytest.raises(AssertionError, match="a.fails holds here, contrary to"):
-        claims.check("a.fails", True)
-    with pytest.raises(ClaimError, match=r"no claim 'b' in claims.yml; there are: a.holds, a.fails"):
-        claims.check("b", True)
-
-
-def test_a_claim_has_either_a_chapter_or_a_reason():
-    with pytest.raises(ClaimError, match="give either the chapter that checks it or the reason"):
-        Claim("x", "p", "c.", "w", "D")
-    with pytest.raises(ClaimError, match="give either the chapter that checks it or the reason"):
-        Claim("x", "p", "c.", "w", "D", chapter="04", not_attempted="no time")
-    with pytest.raises(ClaimError, match="certainty must be one of D, T, got 'X'"):
-        Claim("x", "p", "c.", "w", "X", chapter="04")
-
-
-# --- verdicts ---
-
-
-def stored(tmp_path, monkeypatch, *, profile, holds, values, reduced=""):
-    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
-    monkeypatch.setattr(records, "_asked", {})
-    with records.run("r", profile=profile, seed=0) as run:
-        run.claim("a.holds", holds=holds, values=values)
-        run.reduced = reduced
+        claims.check("a.fails", {"low": 1.0, "high": 2.0})
 
 
 @pytest.mark.parametrize(
-    ("profile", "holds", "verdict"),
+    ("name", "numbers", "words"),
     [
-        ("paper", (1, 1, 1), "reproduced"),
-        ("laptop", (1, 1, 1), "same ordering"),
-        ("paper", (1, 0, 1), "not reproduced"),
-        ("laptop", (0, 0, 0), "not reproduced"),
+        ("b", {}, r"no claim 'b' in claims.yml; there are: a.holds, a.fails"),
+        ("a.holds", {"low": 1.0}, "needs high; measured: low"),
+        ("a.holds", {}, r"one number per case under every name, got none"),
+        ("a.holds", {"low": [], "high": []}, r"one number per case under every name, got low \(0\), high \(0\)"),
+        ("a.holds", {"low": [1.0], "high": [2.0, 3.0]}, r"got low \(1\), high \(2\)"),
     ],
 )
-def test_the_verdict_comes_from_the_record(known, tmp_path, monkeypatch, profile, holds, verdict):
-    stored(tmp_path, monkeypatch, profile=profile, holds=holds, values={"low": (0.5, 0.6, 0.7), "high": (1, 2, 3)})
-    finding = claims.finding(known["a.holds"])
-    assert finding.verdict == verdict
-    assert finding.value == "low 0.6 ± 0.1, high 2 ± 1 (3 seeds)"
-    assert f"{profile} profile" in finding.line
+def test_a_check_without_the_numbers_of_the_rule_is_refused(known, name, numbers, words):
+    """No numbers at all would support every claim."""
+    with pytest.raises(ClaimError, match=words):
+        claims.check(name, numbers)
 
 
-@pytest.mark.parametrize(("larger", "verdict"), [((1, 1), "reproduced"), ((1, 0), "not reproduced")])
-def test_the_run_at_the_papers_scale_decides(known, tmp_path, monkeypatch, larger, verdict):
-    values = {"low": (0.5, 0.6), "high": (1, 2)}
-    stored(tmp_path, monkeypatch, profile="paper", holds=larger, values=values)
-    for held in ((1, 1), (0, 0)):  # whatever a more recent laptop run says
-        stored(tmp_path, monkeypatch, profile="laptop", holds=held, values=values)
-        finding = claims.finding(known["a.holds"])
-        assert finding.verdict == verdict
-        assert "paper profile" in finding.line
+def test_a_claim_without_a_live_run_cannot_be_checked(known):
+    known["a.holds"] = claim(quick=None)
+    with pytest.raises(ClaimError, match="a.holds: claims.yml expects no live run; show the stored one"):
+        claims.check("a.holds", {"low": 1.0, "high": 2.0})
 
 
-def test_both_values_are_shown_if_both_runs_measured_the_claim(known, tmp_path, monkeypatch):
-    stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"low": [0.25]})
-    finding = claims.finding(known["a.holds"])
-    assert (finding.profile, finding.value, finding.smaller) == ("laptop", "low 0.25 (1 seed)", "")
-    stored(tmp_path, monkeypatch, profile="paper", holds=[True], values={"low": [0.5]})
-    finding = claims.finding(known["a.holds"])
-    assert (finding.profile, finding.value, finding.smaller) == ("paper", "low 0.5 (1 seed)", "low 0.25 (1 seed)")
-    assert "paper profile" in finding.line
-    assert "laptop profile" in finding.smaller_line
+# --- verdicts
+@pytest.mark.parametrize(
+    ("profile", "exact", "reduced", "low", "verdict"),
+    [
+        ("paper", False, "", (1, 2, 3), "reproduced"),
+        ("laptop", False, "", (1, 2, 3), "same ordering"),
+        ("laptop", True, "", (1, 2, 3), "reproduced"),
+        ("paper", False, "100 of 500 steps", (1, 2, 3), "same ordering"),
+        ("paper", True, "100 of 500 steps", (1, 2, 3), "same ordering"),
+        ("paper", False, "", (1, 9, 3), "not reproduced"),
+        ("laptop", True, "", (9, 9, 9), "not reproduced"),
+        ("laptop", False, "", (1, 4, 3), "not reproduced"),  # as much is not less
+        ("paper", False, "", (1, nan, 3), "not reproduced"),
+        ("paper", True, "", (1, 2), "stale"),  # a case too few
+    ],
+)
+def test_the_verdict_follows_from_the_rule_and_the_stored_numbers(known, stored, profile, exact, reduced, low, verdict):
+    known["a.holds"] = claim(exact=exact)
+    stored(low, (4,) * len(low), profile=profile, reduced=reduced)
+    found = claims.finding(known["a.holds"])
+    assert found.verdict == verdict
+    assert found.verdict in claims.VERDICTS
+    assert f"{profile} profile{', reduced: ' if reduced else ''}{reduced}" in found.line
+    assert (found.profile, found.registered) == (profile, "before the run")
 
 
-def test_a_paper_run_without_the_measurement_leaves_the_verdict_to_the_laptop_run(known, tmp_path, monkeypatch):
-    stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"low": [0.25]})
+@pytest.mark.parametrize("reason", registry.REASONS)
+def test_a_reason_is_a_verdict(reason):
+    empty = dict.fromkeys(("record", "chapter", "measure", "holds", "effect", "cases", "refuted"), "")
+    found = claims.finding(claim(**empty, **{reason: "because"}))
+    assert (found.verdict, found.line, found.record, found.effect) == (reason.replace("_", " "), "because", None, "")
+    assert found.verdict in claims.VERDICTS
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"holds": "`low` < 2 * `high`"},
+        {"holds": "`low` < `other`"},  # a number that the run does not have
+        {"effect": "`high` / `low`"},
+        {"cases": "1 seeds"},
+        {"cases": "3 pairs × 1 seeds"},
+        {"conditions": {"laptop": {"size": 64}}},
+        {"exact": True},
+    ],
+)
+def test_a_verdict_under_another_rule_is_stale_and_shows_no_effect(known, stored, changed):
+    stored((1, 2, 3), (4, 4, 4), profile="paper")
+    assert claims.finding(known["a.holds"]).verdict == "reproduced"
+    found = claims.finding(claim(**changed))
+    assert (found.verdict, found.effect) == ("stale", "")
+    assert found.value == "low 2 ± 1, high 4 ± 0 (3 seeds)", "what was measured stays to be seen"
+
+
+def test_a_measurement_without_a_rule_is_stale(known, stored, tmp_path):
+    stored((1, 2, 3), (4, 4, 4))
+    file = tmp_path / "r" / "record.json"
+    kept = json.loads(file.read_text())
+    del kept["claims"]["a.holds"]["rule"]
+    file.write_text(json.dumps(kept))
+    assert claims.finding(known["a.holds"]).verdict == "stale"
+
+
+def test_when_the_rule_was_written_comes_from_the_run(known, stored, tmp_path):
+    stored((1, 2, 3), (4, 4, 4))
+    file = tmp_path / "r" / "record.json"
+    kept = json.loads(file.read_text())
+    kept["claims"]["a.holds"]["registered"] = "after the run"
+    file.write_text(json.dumps(kept))
+    assert claims.finding(known["a.holds"]).registered == "after the run"
+
+
+@pytest.mark.parametrize(("low", "verdict"), [((1, 2, 3), "reproduced"), ((1, 9, 3), "not reproduced")])
+def test_the_run_at_the_papers_scale_decides(known, stored, low, verdict):
+    stored(low, (4, 4, 4), profile="paper")
+    for smaller in ((1, 1, 1), (9, 9, 9)):  # whatever a more recent laptop run says
+        stored(smaller, (4, 4, 4), profile="laptop")
+        found = claims.finding(known["a.holds"])
+        assert (found.verdict, found.profile) == (verdict, "paper")
+        assert found.smaller == f"low {smaller[0]} ± 0, high 4 ± 0 (3 seeds)"
+        assert "paper profile" in found.line
+        assert "laptop profile" in found.smaller_line
+
+
+def test_a_laptop_run_alone_has_nothing_beside_it(known, stored):
+    stored((1, 2, 3), (4, 4, 4))
+    found = claims.finding(known["a.holds"])
+    assert (found.profile, found.smaller, found.smaller_line) == ("laptop", "", "")
+
+
+def test_a_paper_run_without_the_measurement_leaves_the_verdict_to_the_laptop_run(known, stored):
+    stored((1, 2, 3), (4, 4, 4))
     with records.run("r", profile="paper", seed=0):
         pass
-    finding = claims.finding(known["a.holds"])
-    assert (finding.profile, finding.verdict, finding.smaller) == ("laptop", "same ordering", "")
+    found = claims.finding(known["a.holds"])
+    assert (found.profile, found.verdict, found.smaller) == ("laptop", "same ordering", "")
 
 
-def test_a_damaged_run_raises_an_error(known, tmp_path, monkeypatch):
-    stored(tmp_path, monkeypatch, profile="paper", holds=[True], values={"low": [0.5]})
+def test_a_damaged_run_raises_an_error(known, stored, tmp_path):
+    stored((1, 2, 3), (4, 4, 4), profile="paper")
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "record.json").write_text("{")
     with pytest.raises(records.RecordError, match="damaged"):
         claims.finding(known["a.holds"])
 
 
-def test_a_reduced_run_cannot_reproduce_a_claim(known, tmp_path, monkeypatch):
-    cut = "100 of 500 steps"
-    stored(tmp_path, monkeypatch, profile="paper", holds=[1], values={"low": [0.5]}, reduced=cut)
-    finding = claims.finding(known["a.holds"])
-    assert finding.verdict == "same ordering"
-    assert cut in finding.line
-
-
-def test_a_single_number_has_no_spread(known, tmp_path, monkeypatch):
-    stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"share": [0.8123]})
-    assert claims.finding(known["a.holds"]).value == "share 0.812 (1 seed)"
-
-
-def test_a_record_without_the_measurement_gives_no_verdict(known, tmp_path, monkeypatch):
-    stored(tmp_path, monkeypatch, profile="laptop", holds=[True], values={"share": [0.8]})
+def test_a_run_that_is_not_there_is_named(known, stored):
+    with pytest.raises(records.RecordError, match="no stored run 'r'"):
+        claims.finding(known["a.holds"])
+    stored((1, 2, 3), (4, 4, 4))
     with pytest.raises(ClaimError, match="stored run 'r' measured nothing for a.fails"):
         claims.finding(known["a.fails"])
 
 
-def test_there_must_be_as_many_numbers_as_verdicts(tmp_path, monkeypatch):
-    run = records.Record("r", "laptop", 0, {})
-    with pytest.raises(records.RecordError, match="as many numbers under every name"):
-        run.claim("a.holds", holds=[True, True], values={"x": [1.0]})
-    with pytest.raises(records.RecordError, match="as many numbers under every name"):
-        run.claim("a.holds", holds=[True], values={})
+# --- effects
+def test_the_effect_is_its_mean_with_an_interval_and_a_count(known, stored):
+    stored((1, 2, 5), (3, 4, 7))
+    assert claims.finding(known["a.holds"]).effect == "2 [2, 2] · 3 of 3 cases"
+    stored((1, 2, 5), (3, 4, 1))
+    assert re.fullmatch(r"0 \[-4, 2\] · 2 of 3 cases", claims.finding(known["a.holds"]).effect)
+    known["a.holds"] = claim(cases="1 seeds")
+    stored((1,), (3.5,))
+    assert claims.finding(known["a.holds"]).effect == "2.5 · holds"
+    stored((5,), (3.5,))
+    assert claims.finding(known["a.holds"]).effect == "-1.5 · does not hold"
+
+
+def test_without_an_effect_cases_are_counted(known, stored):
+    known["a.holds"] = claim(effect="")
+    stored((1, 2, 5), (3, 4, 1))
+    assert claims.finding(known["a.holds"]).effect == "2 of 3 cases"
+    known["a.holds"] = claim(effect="`high` / `low`")
+    stored((0, 1, 1), (3, 4, 5))
+    assert claims.finding(known["a.holds"]).effect == "3 of 3 cases", "one ratio is no number"
+
+
+def test_the_interval_of_a_single_number_is_that_number():
+    assert claims.interval([0.3], [1]) == (0.3, 0.3)
+
+
+def test_the_interval_comes_out_the_same_every_time():
+    values = [0.1, 0.5, 0.2, 0.9, 0.4, 0.3]
+    assert claims.interval(values, [2, 3]) == claims.interval(values, [2, 3])
+
+
+def test_the_interval_of_many_numbers_is_that_of_the_normal_distribution():
+    """0 to 99: σ = 28.87, so that the mean 49.5 has a standard error of 2.887, and 1.96 of them are 5.66."""
+    low, high = claims.interval(list(range(100)), [100])
+    assert low == pytest.approx(49.5 - 5.66, abs=0.5)
+    assert high == pytest.approx(49.5 + 5.66, abs=0.5)
+
+
+def test_less_spread_makes_a_narrower_interval_and_the_mean_is_inside():
+    base = [0.0, 1.0, 4.0, 2.0, 7.0, 3.0, 5.0, 9.0, 5.0]
+    widths = []
+    for scale in (1.0, 0.5, 0.0):
+        values = [4 + scale * (value - 4) for value in base]
+        low, high = claims.interval(values, [3, 3])
+        assert low <= mean(values) <= high
+        widths.append(high - low)
+    assert widths[1] == pytest.approx(widths[0] / 2)
+    assert widths[2] == 0
+
+
+def test_pairs_are_drawn_before_seeds():
+    """Two pairs whose seeds agree: half of the draws take one pair twice. Six seeds of one kind would agree more."""
+    values = [0.0, 0.0, 0.0, 10.0, 10.0, 10.0]
+    assert claims.interval(values, [2, 3]) == (0, 10)
+    low, high = claims.interval(values, [6])
+    assert low > 0
+    assert high < 10
+    assert claims.interval([0.0, 10.0] * 2, [2, 2]) == (0, 10), "seeds spread, pairs agree"
 
 
 def test_a_large_spread_is_written_without_an_exponent():
     assert claims._spread({"ratio": [1205.0, 969.0, 670.0]}, "sizes") == "ratio 948 ± 300 (3 sizes)"
     assert claims._spread({"share": [0.0471, 0.0481]}, "pairs") == "share 0.0476 ± 0.0007 (2 pairs)"
+    assert claims._spread({"share": [0.8123]}, "seeds") == "share 0.812 (1 seed)"
+
+
+# --- the whole ledger
+def test_the_ledger_for_machines_is_plain_json(known, stored):
+    known["a.open"] = Claim("a.open", "p", "It is so.", "w", "T", not_attempted="no time")
+    stored((1, nan, 3), (4, inf, 4))
+    with records.run("r2", profile="paper", seed=7) as run:
+        run.claim("a.fails", {"low": [2], "high": [1]}, cases=["seed 7"])
+    known["a.fails"] = replace(known["a.fails"], record="r2")
+    with records.run("r2", profile="paper", seed=7) as run:
+        run.claim("a.fails", {"low": [2], "high": [1]}, cases=["seed 7"])
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    rows = {row["id"]: row for row in json.loads(claims.machine_readable(), parse_constant=refuse)}
+    assert list(rows) == list(known)
+    assert rows["a.holds"]["numbers"] == {"low": [1, None, 3], "high": [4, None, 4]}
+    assert (rows["a.holds"]["verdict"], rows["a.holds"]["quick"]) == ("not reproduced", True)
+    assert rows["a.open"]["not_attempted"] == "no time"
+    assert "numbers" not in rows["a.open"]
+    row = rows["a.fails"]
+    assert (row["rule"], row["measured_under"]) == (known["a.fails"].digest,) * 2
+    assert (row["seed"], row["profile"], row["cases_measured"]) == (7, "paper", ["seed 7"])
+    assert row["holds"] == "`low` < `high`"
+    assert {"device", "versions", "commit", "minutes", "refuted", "measure", "found", "registered"} <= set(row)
+
+
+def test_a_table_shows_rows_by_what_their_names_begin_with(known, stored):
+    stored((1, 2, 3), (4, 4, 4))
+    html = claims.table("a.h", caption="The claim.")._repr_html_()
+    assert "It falls" in html
+    assert "2 [1, 3] · 3 of 3 cases" in html
+    assert "same ordering" in html
+    assert "It rises" not in html
+    with pytest.raises(ClaimError, match="no claim begins with 'b'; there are: a.holds, a.fails"):
+        claims.table("a.holds", "b", caption="Nothing.")

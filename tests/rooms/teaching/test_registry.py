@@ -121,7 +121,7 @@ def row(**changed):
     about = {
         "id": "a.falls", "paper": "p", "claim": "It falls.", "where": "Fig. 1", "certainty": "D", "chapter": "04",
         "record": "measured_x", "measure": "two losses", "holds": "`low` < `high`", "effect": "`high` - `low`",
-        "cases": "3 pairs × 2 seeds", "conditions": {"laptop": {"size": 64}, "quick": {"size": 9}}, "refuted": "one case",
+        "cases": "3 pairs × 2 seeds", "conditions": {"laptop": {"size": 64}, "quick": {"size": 9}}, "refuted": "one",
     }  # fmt: skip
     return Claim(**{**about, **changed})
 
