@@ -176,11 +176,11 @@ def run(name: str, *, profile: str, seed: int, config: Any = None, command: str 
     settings = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config or {})  # type: ignore[arg-type]
     record = Record(name, profile, seed, settings, command=command or _command(name, profile, seed))
     record.digest = os.environ.get("COURSE_LIB_DIGEST", "")
-    record.commit = _commit(folder_of(name, profile))
     seen = _reading.pop(name) if name in _reading else samples.watch()
-    provenance.forget_peak_memory()
-    began = time.perf_counter()
     try:
+        record.commit = _commit(folder_of(name, profile))
+        provenance.forget_peak_memory()
+        began = time.perf_counter()
         yield record
     finally:
         samples.unwatch(seen)

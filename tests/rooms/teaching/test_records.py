@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from PIL import Image
 from course_lib import sample_image, samples
 from course_lib.methods import gatys
 from course_lib.samples import ledger
-from course_lib.teaching import records
+from course_lib.teaching import provenance, records, registry
 from course_lib.teaching.records import RecordError
 
 
@@ -22,7 +21,7 @@ def folder(tmp_path, monkeypatch):
     place = tmp_path / "data" / "results"
     monkeypatch.setattr(records, "results_folder", lambda: place)
     monkeypatch.setattr(records, "_asked", {})
-    for name in ("RECORDS", "RESULTS", "DIGEST", "COMMIT"):
+    for name in ("RECORDS", "RESULTS", "DIGEST", "COMMIT", "DIRTY"):
         monkeypatch.delenv(f"COURSE_LIB_{name}", raising=False)
     return place
 
@@ -245,6 +244,15 @@ def test_a_queue_collects_its_runs_elsewhere_and_compares_digests(folder, tmp_pa
     assert records.load("01_test", profile="paper").values["loss"] == 1.0, "the older record is untouched"
 
 
+def test_some_runs_can_be_made_again_and_no_others(folder, monkeypatch):
+    for name in ("01_test", "01_other"):
+        store(name)
+    for asked, made in (("again", ["01_test", "01_other"]), ("again,01_test", ["01_test"]), ("01_test", [])):
+        monkeypatch.setenv("COURSE_LIB_RECORDS", asked)
+        found = [name for name in ("01_test", "01_other") if records.missing(name, profile="laptop", seed=3)]
+        assert found == made, asked
+
+
 def test_a_reduced_run_says_so(folder):
     with records.run("01_test", profile="paper", seed=0) as run:
         run.reduced = "12,000 of 40,000 steps"
@@ -315,35 +323,30 @@ def test_the_config_may_be_a_dict_or_nothing(folder):
     assert records.load("01_b").config == {}
 
 
-def test_without_git_there_is_no_commit(monkeypatch):
-    def no_git(*arguments, **options):
-        raise FileNotFoundError("git")
-
-    monkeypatch.setattr(subprocess, "run", no_git)
-    assert records.commit() is None
-
-
 def test_the_folder_is_the_repositorys():
     assert records.results_folder().parts[-2:] in (("data", "results"), ("_data", "results"))
 
 
 def test_every_committed_record_can_be_shown():
     """Every record in data/results has all the fields and WebP pictures that `run` writes."""
-    for path in records.results_folder().glob("*/record.json"):
+    for path in records.results_folder().rglob("record.json"):
         stored = json.loads(path.read_text(encoding="utf-8"))
         optional = {"claims", "reduced", "digest", "inputs"}  # newer than the first records
         assert set(stored) | optional == set(records.Record.__dataclass_fields__), path
         assert stored["name"] == path.parent.name
-        record = records.load(path.parent.name)
+        record = records.load(path.parent.name, profile=stored["profile"])
+        assert (path.parents[1].name == "paper") == (record.profile == "paper"), path
+        assert record.profile in ("laptop", "paper"), f"{path}: a quick run decides nothing"
         if record.images:
-            assert "data:image/webp" in records.show(record.name, caption="c", alt="a")._repr_html_()
+            shown = records.show(record.name, profile=record.profile, caption="c", alt="a")
+            assert "data:image/webp" in shown._repr_html_()
         assert {file.name for file in path.parent.iterdir()} == {"record.json", *stored["images"].values()}
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can reset the peak")
 def test_peak_memory_is_that_of_the_run_alone(folder):
     large = torch.ones(100_000_000)  # 0.4 GB, freed again
-    before = records._peak_memory_gb()
+    before = provenance.peak_memory_gb()
     del large
     with records.run("01_x", profile="laptop", seed=0) as run:
         held = torch.ones(25_000_000)
@@ -354,9 +357,61 @@ def test_peak_memory_is_that_of_the_run_alone(folder):
     assert len(held) < len(larger)
 
 
-def test_the_device_is_named_after_the_gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A Large One")
-    assert records.device_name() == "A Large One"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert records.device_name().endswith(("thread", "threads"))
+# --- measurements for the ledger
+@pytest.fixture
+def claim(monkeypatch):
+    """The one claim of the list."""
+    row = registry.Claim(
+        "a.b", "p", "It falls.", "w", "D", chapter="04", record="01_test", measure="m", holds="`low` < `high`",
+        cases="2 seeds", refuted="r",
+    )  # fmt: skip
+    monkeypatch.setattr(registry, "load", lambda: {"a.b": row})
+    return row
+
+
+def test_a_run_keeps_its_measurements_with_the_digest_of_the_rule(folder, claim):
+    with records.run("01_test", profile="laptop", seed=0) as run:
+        low = [torch.tensor(0.25), 1]
+        run.claim("a.b", {"low": low, "high": (2, 3), "beside": [7, 8]}, over="pairs", cases=("seed 0", "seed 1"))
+    assert records.load("01_test").claims == {
+        "a.b": {
+            "rule": claim.digest,
+            "over": "pairs",
+            "cases": ["seed 0", "seed 1"],
+            "values": {"low": [0.25, 1.0], "high": [2.0, 3.0], "beside": [7.0, 8.0]},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "cases"),
+    [
+        ({}, ()),
+        ({"low": [], "high": []}, ()),
+        ({"low": [1.0, 2.0], "high": [2.0]}, ()),
+        ({"low": [1.0, 2.0], "high": [2.0, 3.0]}, ("seed 0",)),
+        ({}, ("seed 0",)),
+    ],
+)
+def test_there_must_be_one_number_per_case_under_every_name(claim, values, cases):
+    run = records.Record("01_test", "laptop", 0, {})
+    with pytest.raises(
+        (RecordError, registry.ClaimError), match="one number per case under every name|needs low, high"
+    ):
+        run.claim("a.b", values, cases=cases)
+    assert run.claims == {}
+
+
+def test_a_measurement_needs_a_claim_and_the_numbers_of_its_rule(claim):
+    run = records.Record("01_test", "laptop", 0, {})
+    with pytest.raises(registry.ClaimError, match="there is no claim 'a.c'"):
+        run.claim("a.c", {"low": [1.0], "high": [2.0]})
+    with pytest.raises(registry.ClaimError, match="needs high; measured: low, hihg"):
+        run.claim("a.b", {"low": [1.0], "hihg": [2.0]})
+    assert run.claims == {}
+
+
+def test_a_run_stores_a_measurement_that_does_not_support_the_claim_all_the_same(folder, claim):
+    with records.run("01_test", profile="laptop", seed=0) as run:
+        run.claim("a.b", {"low": [3.0, 3.0], "high": [1.0, 2.0]})
+    assert records.load("01_test").claims["a.b"]["values"]["low"] == [3.0, 3.0]
