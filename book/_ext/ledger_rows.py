@@ -62,8 +62,11 @@ def counts(findings: Sequence[Finding]) -> str:
 
 def rule(text: str) -> str:
     """An expression as a reader writes it: names in italics."""
-    parts = re.split(r"`([^`]+)`", text.replace("*", "·"))
-    return "".join(f"<i>{html.escape(part)}</i>" if k % 2 else html.escape(part) for k, part in enumerate(parts))
+    parts = re.split(r"`([^`]+)`", text)
+    signs = str.maketrans({"*": "·", "-": "−"})
+    return "".join(
+        f"<i>{html.escape(p)}</i>" if k % 2 else html.escape(p.translate(signs)) for k, p in enumerate(parts)
+    )
 
 
 def pictures(found: Finding) -> str:

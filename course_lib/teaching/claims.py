@@ -151,8 +151,10 @@ def table(*names: str, caption: str) -> figures.Figure:
 
 def numbers(record: records.Record, name: str) -> str:
     """What a stored run measured for the claim `name`, with its spread: ``share 0.81 ± 0.02 (3 seeds)``."""
-    measured = record.claims[name]
-    return _spread(measured["values"], measured["over"])
+    claim, measured = find(name), record.claims[name]["values"]
+    asked = [key for text in filter(None, (claim.holds, claim.effect)) for key in Expression(text).names]
+    values = {key: measured[key] for key in dict.fromkeys(asked)}
+    return _spread(values, _over(claim, len(next(iter(values.values())))))
 
 
 def interval(values: Sequence[float], shape: Sequence[int]) -> tuple[float, float]:
@@ -238,14 +240,20 @@ def _laptop(name: str, *, needed: bool) -> records.Record | None:
 
 def _spread(values: Mapping[str, list[float]], over: str) -> str:
     """``low 0.61 ± 0.02, high 0.34 ± 0.01 (3 seeds)``: mean and standard deviation."""
-    parts, count = [], 0
+    parts = []
     for name, numbers in values.items():
-        count = len(numbers)
         text = _short(mean(numbers))
-        if count > 1 and all(map(isfinite, numbers)):
+        if len(numbers) > 1 and all(map(isfinite, numbers)):
             text += f" ± {float(f'{stdev(numbers):.1g}'):g}"  # 300 instead of 3e+02
         parts.append(f"{name} {text}")
-    return f"{', '.join(parts)} ({count} {over if count > 1 else over.rstrip('s')})"
+    return f"{', '.join(parts)} ({over})"
+
+
+def _over(claim: Claim, count: int) -> str:
+    """``3 pairs × 1 seed``, or only how many cases there are where that is not what the rule asks for."""
+    if count != claim.count:
+        return f"{count} case{'s'[: count != 1]}"
+    return " × ".join(f"{n} {kind if n > 1 else kind.removesuffix('s')}" for kind, n in claim.shape.items())
 
 
 def _short(value: float) -> str:

@@ -397,9 +397,9 @@ def test_pairs_are_drawn_before_seeds():
 
 
 def test_a_large_spread_is_written_without_an_exponent():
-    assert claims._spread({"ratio": [1205.0, 969.0, 670.0]}, "sizes") == "ratio 948 ± 300 (3 sizes)"
-    assert claims._spread({"share": [0.0471, 0.0481]}, "pairs") == "share 0.0476 ± 0.0007 (2 pairs)"
-    assert claims._spread({"share": [0.8123]}, "seeds") == "share 0.812 (1 seed)"
+    assert claims._spread({"ratio": [1205.0, 969.0, 670.0]}, "3 sizes") == "ratio 948 ± 300 (3 sizes)"
+    assert claims._spread({"share": [0.0471, 0.0481]}, "2 pairs") == "share 0.0476 ± 0.0007 (2 pairs)"
+    assert claims._spread({"share": [0.8123]}, "1 seed") == "share 0.812 (1 seed)"
 
 
 # --- the whole ledger
