@@ -14,7 +14,7 @@ the depth, and a style term with their fourth power. The study compares four bal
 
 Every run is one picture at --size px from noise or from the photograph, looked at after several numbers of steps.
 Scores of a picture: the relative Gram distance of each layer on the published network, SSIM to the photograph at 64 px,
-and its speckle over that of the painting (`course_lib.evaluation.structure.speckle`).
+and its speckle and the size of its structures over those of the painting (`course_lib.evaluation.structure`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from torch import Tensor
 
 from course_lib import VGGFeatures, load_image, metrics, runtime, sample_image, save_image
 from course_lib.atomic import atomic_write
-from course_lib.evaluation.structure import speckle
+from course_lib.evaluation.structure import speckle, structure_size
 from course_lib.images import resize
 from course_lib.losses import balance
 from course_lib.losses.perceptual import PerceptualLoss
@@ -133,7 +133,7 @@ def scores(image: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:
 
 def paint(case: Case, options: argparse.Namespace, file: Path) -> None:
     """Run one case; write its pictures and, at the end, its scores."""
-    device = runtime.pick_device("cpu")
+    began, device = time.perf_counter(), runtime.pick_device("cpu")
     content, style = sample_image(case.content, options.size), sample_image(case.style, options.size)
     config = replace(gatys.Config.fast(), start=case.start, num_steps=options.marks[-1], device="cpu")
     found: dict[str, dict[str, float]] = {}
@@ -151,7 +151,17 @@ def paint(case: Case, options: argparse.Namespace, file: Path) -> None:
         callback=look,
     )
     with atomic_write(file) as stream:
-        stream.write(json.dumps(found).encode())
+        stream.write(json.dumps({"seconds": time.perf_counter() - began, "scores": found}).encode())
+
+
+def stored(case: Case, options: argparse.Namespace) -> tuple[float, dict[str, dict[str, float]]]:
+    """Seconds and scores of a finished case; the structure size is read from its pictures."""
+    file = options.into / f"{case.key}.json"
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    style = structure_size(resize(sample_image(case.style), options.size))
+    for mark, row in kept["scores"].items():
+        row["structure"] = structure_size(load_image(file.with_suffix(f".{mark}.png"))) / style
+    return kept["seconds"], kept["scores"]
 
 
 def record(options: argparse.Namespace) -> None:
@@ -162,11 +172,10 @@ def record(options: argparse.Namespace) -> None:
         run.values["mean activations"] = dict(zip(STYLE_LAYERS, balance.mean_activations(STYLE_LAYERS), strict=True))
         run.values["scores"] = {}
         for case in cases(options):
-            file = options.into / f"{case.key}.json"
-            run.values["scores"][case.key] = json.loads(file.read_text(encoding="utf-8"))
-            last = file.with_suffix(f".{options.marks[-1]}.png")
+            seconds, run.values["scores"][case.key] = stored(case, options)
+            run.minutes += seconds / 60
             if (case.content, case.style) in PAIRS[:SHOWN]:
-                run.images[case.key] = load_image(last)
+                run.images[case.key] = load_image(options.into / f"{case.key}.{options.marks[-1]}.png")
         for name in {name for pair in PAIRS for name in pair}:
             sample_image(name, options.size)  # noted among the inputs
 
@@ -177,7 +186,7 @@ def table(options: argparse.Namespace) -> None:
     for case in cases(options):
         file = options.into / f"{case.key}.json"
         if file.exists():
-            found = json.loads(file.read_text(encoding="utf-8"))[str(options.marks[-1])]
+            found = stored(case, options)[1][str(options.marks[-1])]
             rows.setdefault((case.start, case.balance, case.weight), []).append(found)
     for (start, name, weight), found in rows.items():
         means = {key: sum(row[key] for row in found) / len(found) for key in found[0]}
