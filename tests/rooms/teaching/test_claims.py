@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from course_lib.teaching import claims, measures, records, registry
-from course_lib.teaching.claims import Claim, ClaimError
+from course_lib.teaching.claims import ClaimError
 
 ROOT = Path(__file__).resolve().parents[3]
 NOTEBOOKS = {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
@@ -144,43 +144,8 @@ def test_every_record_is_made_by_the_command_it_names():
         assert name in text or re.sub(r"_\d+$", "_", name) in text or several, f"{source.name} makes no {name}"
 
 
-# --- two claims of a list of their own
-def claim(name="a.holds", **changed):
-    about = {
-        "paper": "p", "claim": "It falls.", "where": "Fig. 1", "certainty": "D", "chapter": "04", "record": "r",
-        "measure": "two losses", "holds": "`low` < `high`", "effect": "`high` - `low`", "cases": "3 seeds",
-        "refuted": "one seed",
-    }  # fmt: skip
-    return Claim(name, **{**about, **changed})
-
-
-@pytest.fixture
-def known(monkeypatch):
-    """The list of claims: one is expected to hold in a live run, the other is not. A test may change it."""
-    rows = {"a.holds": claim(), "a.fails": claim("a.fails", claim="It rises.", quick=False, cases="1 seeds")}
-    for module in (claims, registry):
-        monkeypatch.setattr(module, "load", lambda: rows)
-    return rows
-
-
-@pytest.fixture
-def stored(known, tmp_path, monkeypatch):
-    """Makes a stored run of two losses by seed; the project has no other runs."""
-    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
-    monkeypatch.setattr(records, "_asked", {})
-    for name in ("RECORDS", "RESULTS", "DIGEST", "COMMIT", "DIRTY"):
-        monkeypatch.delenv(f"COURSE_LIB_{name}", raising=False)
-
-    def make(low, high, *, profile="laptop", reduced="", name="a.holds"):
-        with records.run("r", profile=profile, seed=0) as run:
-            run.claim(name, {"low": low, "high": high})
-            run.reduced = reduced
-
-    return make
-
-
 # --- a live run
-def test_a_check_prints_the_same_line_on_every_machine(known, capsys):
+def test_a_check_prints_the_same_line_on_every_machine(ledger, capsys):
     claims.check("a.holds", {"low": 1.0, "high": 2.0})
     claims.check("a.holds", {"low": [1.0, 0.5], "high": (2.0, 0.6)})
     claims.check("a.fails", {"low": 2.0, "high": 1.0})
@@ -191,7 +156,7 @@ def test_a_check_prints_the_same_line_on_every_machine(known, capsys):
     ]
 
 
-def test_a_check_raises_if_the_result_is_unexpected(known):
+def test_a_check_raises_if_the_result_is_unexpected(ledger):
     with pytest.raises(AssertionError, match="a.holds does not hold here, contrary to what claims.yml expects: It f"):
         claims.check("a.holds", {"low": [1.0, 3.0], "high": [2.0, 2.0]})  # one case of two
     with pytest.raises(AssertionError, match="a.holds does not hold here"):
@@ -210,14 +175,14 @@ def test_a_check_raises_if_the_result_is_unexpected(known):
         ("a.holds", {"low": [1.0], "high": [2.0, 3.0]}, r"got low \(1\), high \(2\)"),
     ],
 )
-def test_a_check_without_the_numbers_of_the_rule_is_refused(known, name, numbers, words):
+def test_a_check_without_the_numbers_of_the_rule_is_refused(ledger, name, numbers, words):
     """No numbers at all would support every claim."""
     with pytest.raises(ClaimError, match=words):
         claims.check(name, numbers)
 
 
-def test_a_claim_without_a_live_run_cannot_be_checked(known):
-    known["a.holds"] = claim(quick=None)
+def test_a_claim_without_a_live_run_cannot_be_checked(ledger):
+    ledger.rows["a.holds"] = ledger.claim(quick=None)
     with pytest.raises(ClaimError, match="a.holds: claims.yml expects no live run; show the stored one"):
         claims.check("a.holds", {"low": 1.0, "high": 2.0})
 
@@ -238,10 +203,10 @@ def test_a_claim_without_a_live_run_cannot_be_checked(known):
         ("paper", True, "", (1, 2), "stale"),  # a case too few
     ],
 )
-def test_the_verdict_follows_from_the_rule_and_the_stored_numbers(known, stored, profile, exact, reduced, low, verdict):
-    known["a.holds"] = claim(exact=exact)
-    stored(low, (4,) * len(low), profile=profile, reduced=reduced)
-    found = claims.finding(known["a.holds"])
+def test_the_verdict_follows_from_the_rule_and_the_stored_numbers(ledger, profile, exact, reduced, low, verdict):
+    ledger.rows["a.holds"] = ledger.claim(exact=exact)
+    ledger.store(low, (4,) * len(low), profile=profile, reduced=reduced)
+    found = claims.finding(ledger.rows["a.holds"])
     assert found.verdict == verdict
     assert found.verdict in claims.VERDICTS
     assert f"{profile} profile{', reduced: ' if reduced else ''}{reduced}" in found.line
@@ -249,9 +214,8 @@ def test_the_verdict_follows_from_the_rule_and_the_stored_numbers(known, stored,
 
 
 @pytest.mark.parametrize("reason", registry.REASONS)
-def test_a_reason_is_a_verdict(reason):
-    empty = dict.fromkeys(("record", "chapter", "measure", "holds", "effect", "cases", "refuted"), "")
-    found = claims.finding(claim(**empty, **{reason: "because"}))
+def test_a_reason_is_a_verdict(ledger, reason):
+    found = claims.finding(ledger.reason("a.open", reason, "because"))
     assert (found.verdict, found.line, found.record, found.effect) == (reason.replace("_", " "), "because", None, "")
     assert found.verdict in claims.VERDICTS
 
@@ -268,94 +232,94 @@ def test_a_reason_is_a_verdict(reason):
         {"exact": True},
     ],
 )
-def test_a_verdict_under_another_rule_is_stale_and_shows_no_effect(known, stored, changed):
-    stored((1, 2, 3), (4, 4, 4), profile="paper")
-    assert claims.finding(known["a.holds"]).verdict == "reproduced"
-    found = claims.finding(claim(**changed))
+def test_a_verdict_under_another_rule_is_stale_and_shows_no_effect(ledger, changed):
+    ledger.store((1, 2, 3), (4, 4, 4), profile="paper")
+    assert claims.finding(ledger.rows["a.holds"]).verdict == "reproduced"
+    found = claims.finding(ledger.claim(**changed))
     assert (found.verdict, found.effect) == ("stale", "")
     assert found.value == "low 2 ± 1, high 4 ± 0 (3 seeds)", "what was measured stays to be seen"
 
 
-def test_a_measurement_without_a_rule_is_stale(known, stored, tmp_path):
-    stored((1, 2, 3), (4, 4, 4))
-    file = tmp_path / "r" / "record.json"
+def test_a_measurement_without_a_rule_is_stale(ledger):
+    ledger.store((1, 2, 3), (4, 4, 4))
+    file = ledger.folder / "04_x" / "record.json"
     kept = json.loads(file.read_text())
     del kept["claims"]["a.holds"]["rule"]
     file.write_text(json.dumps(kept))
-    assert claims.finding(known["a.holds"]).verdict == "stale"
+    assert claims.finding(ledger.rows["a.holds"]).verdict == "stale"
 
 
-def test_when_the_rule_was_written_comes_from_the_run(known, stored, tmp_path):
-    stored((1, 2, 3), (4, 4, 4))
-    file = tmp_path / "r" / "record.json"
+def test_when_the_rule_was_written_comes_from_the_run(ledger):
+    ledger.store((1, 2, 3), (4, 4, 4))
+    file = ledger.folder / "04_x" / "record.json"
     kept = json.loads(file.read_text())
     kept["claims"]["a.holds"]["registered"] = "after the run"
     file.write_text(json.dumps(kept))
-    assert claims.finding(known["a.holds"]).registered == "after the run"
+    assert claims.finding(ledger.rows["a.holds"]).registered == "after the run"
 
 
 @pytest.mark.parametrize(("low", "verdict"), [((1, 2, 3), "reproduced"), ((1, 9, 3), "not reproduced")])
-def test_the_run_at_the_papers_scale_decides(known, stored, low, verdict):
-    stored(low, (4, 4, 4), profile="paper")
+def test_the_run_at_the_papers_scale_decides(ledger, low, verdict):
+    ledger.store(low, (4, 4, 4), profile="paper")
     for smaller in ((1, 1, 1), (9, 9, 9)):  # whatever a more recent laptop run says
-        stored(smaller, (4, 4, 4), profile="laptop")
-        found = claims.finding(known["a.holds"])
+        ledger.store(smaller, (4, 4, 4), profile="laptop")
+        found = claims.finding(ledger.rows["a.holds"])
         assert (found.verdict, found.profile) == (verdict, "paper")
         assert found.smaller == f"low {smaller[0]} ± 0, high 4 ± 0 (3 seeds)"
         assert "paper profile" in found.line
         assert "laptop profile" in found.smaller_line
 
 
-def test_a_laptop_run_alone_has_nothing_beside_it(known, stored):
-    stored((1, 2, 3), (4, 4, 4))
-    found = claims.finding(known["a.holds"])
+def test_a_laptop_run_alone_has_nothing_beside_it(ledger):
+    ledger.store((1, 2, 3), (4, 4, 4))
+    found = claims.finding(ledger.rows["a.holds"])
     assert (found.profile, found.smaller, found.smaller_line) == ("laptop", "", "")
 
 
-def test_a_paper_run_without_the_measurement_leaves_the_verdict_to_the_laptop_run(known, stored):
-    stored((1, 2, 3), (4, 4, 4))
-    with records.run("r", profile="paper", seed=0):
+def test_a_paper_run_without_the_measurement_leaves_the_verdict_to_the_laptop_run(ledger):
+    ledger.store((1, 2, 3), (4, 4, 4))
+    with records.run("04_x", profile="paper", seed=0):
         pass
-    found = claims.finding(known["a.holds"])
+    found = claims.finding(ledger.rows["a.holds"])
     assert (found.profile, found.verdict, found.smaller) == ("laptop", "same ordering", "")
 
 
-def test_a_damaged_run_raises_an_error(known, stored, tmp_path):
-    stored((1, 2, 3), (4, 4, 4), profile="paper")
-    (tmp_path / "r").mkdir()
-    (tmp_path / "r" / "record.json").write_text("{")
+def test_a_damaged_run_raises_an_error(ledger):
+    ledger.store((1, 2, 3), (4, 4, 4), profile="paper")
+    (ledger.folder / "04_x").mkdir()
+    (ledger.folder / "04_x" / "record.json").write_text("{")
     with pytest.raises(records.RecordError, match="damaged"):
-        claims.finding(known["a.holds"])
+        claims.finding(ledger.rows["a.holds"])
 
 
-def test_a_run_that_is_not_there_is_named(known, stored):
-    with pytest.raises(records.RecordError, match="no stored run 'r'"):
-        claims.finding(known["a.holds"])
-    stored((1, 2, 3), (4, 4, 4))
-    with pytest.raises(ClaimError, match="stored run 'r' measured nothing for a.fails"):
-        claims.finding(known["a.fails"])
+def test_a_run_that_is_not_there_is_named(ledger):
+    with pytest.raises(records.RecordError, match="no stored run '04_x'"):
+        claims.finding(ledger.rows["a.holds"])
+    ledger.store((1, 2, 3), (4, 4, 4))
+    with pytest.raises(ClaimError, match="stored run '04_x' measured nothing for a.fails"):
+        claims.finding(ledger.rows["a.fails"])
 
 
 # --- effects
-def test_the_effect_is_its_mean_with_an_interval_and_a_count(known, stored):
-    stored((1, 2, 5), (3, 4, 7))
-    assert claims.finding(known["a.holds"]).effect == "2 [2, 2] · 3 of 3 cases"
-    stored((1, 2, 5), (3, 4, 1))
-    assert re.fullmatch(r"0 \[-4, 2\] · 2 of 3 cases", claims.finding(known["a.holds"]).effect)
-    known["a.holds"] = claim(cases="1 seeds")
-    stored((1,), (3.5,))
-    assert claims.finding(known["a.holds"]).effect == "2.5 · holds"
-    stored((5,), (3.5,))
-    assert claims.finding(known["a.holds"]).effect == "-1.5 · does not hold"
+def test_the_effect_is_its_mean_with_an_interval_and_a_count(ledger):
+    ledger.store((1, 2, 5), (3, 4, 7))
+    assert claims.finding(ledger.rows["a.holds"]).effect == "2 [2, 2] · 3 of 3 cases"
+    ledger.store((1, 2, 5), (3, 4, 1))
+    assert re.fullmatch(r"0 \[-4, 2\] · 2 of 3 cases", claims.finding(ledger.rows["a.holds"]).effect)
+    ledger.rows["a.holds"] = ledger.claim(cases="1 seeds")
+    ledger.store((1,), (3.5,))
+    assert claims.finding(ledger.rows["a.holds"]).effect == "2.5 · holds"
+    ledger.store((5,), (3.5,))
+    assert claims.finding(ledger.rows["a.holds"]).effect == "-1.5 · does not hold"
 
 
-def test_without_an_effect_cases_are_counted(known, stored):
-    known["a.holds"] = claim(effect="")
-    stored((1, 2, 5), (3, 4, 1))
-    assert claims.finding(known["a.holds"]).effect == "2 of 3 cases"
-    known["a.holds"] = claim(effect="`high` / `low`")
-    stored((0, 1, 1), (3, 4, 5))
-    assert claims.finding(known["a.holds"]).effect == "3 of 3 cases", "one ratio is no number"
+def test_without_an_effect_cases_are_counted(ledger):
+    ledger.rows["a.holds"] = ledger.claim(effect="")
+    ledger.store((1, 2, 5), (3, 4, 1))
+    assert claims.finding(ledger.rows["a.holds"]).effect == "2 of 3 cases"
+    ledger.rows["a.holds"] = ledger.claim(effect="`high` / `low`")
+    ledger.store((0, 1, 1), (3, 4, 5))
+    assert claims.finding(ledger.rows["a.holds"]).effect == "3 of 3 cases", "one ratio is no number"
 
 
 def test_the_interval_of_a_single_number_is_that_number():
@@ -403,33 +367,31 @@ def test_a_large_spread_is_written_without_an_exponent():
 
 
 # --- the whole ledger
-def test_the_ledger_for_machines_is_plain_json(known, stored):
-    known["a.open"] = Claim("a.open", "p", "It is so.", "w", "T", not_attempted="no time")
-    stored((1, nan, 3), (4, inf, 4))
-    with records.run("r2", profile="paper", seed=7) as run:
-        run.claim("a.fails", {"low": [2], "high": [1]}, cases=["seed 7"])
-    known["a.fails"] = replace(known["a.fails"], record="r2")
-    with records.run("r2", profile="paper", seed=7) as run:
+def test_the_ledger_for_machines_is_plain_json(ledger):
+    ledger.rows["a.open"] = ledger.reason("a.open")
+    ledger.store((1, nan, 3), (4, inf, 4))
+    ledger.rows["a.fails"] = replace(ledger.rows["a.fails"], record="04_y")
+    with records.run("04_y", profile="paper", seed=7) as run:
         run.claim("a.fails", {"low": [2], "high": [1]}, cases=["seed 7"])
 
     def refuse(word):
         raise AssertionError(f"{word} is no JSON")
 
     rows = {row["id"]: row for row in json.loads(claims.machine_readable(), parse_constant=refuse)}
-    assert list(rows) == list(known)
+    assert list(rows) == list(ledger.rows)
     assert rows["a.holds"]["numbers"] == {"low": [1, None, 3], "high": [4, None, 4]}
     assert (rows["a.holds"]["verdict"], rows["a.holds"]["quick"]) == ("not reproduced", True)
     assert rows["a.open"]["not_attempted"] == "no time"
     assert "numbers" not in rows["a.open"]
     row = rows["a.fails"]
-    assert (row["rule"], row["measured_under"]) == (known["a.fails"].digest,) * 2
+    assert (row["rule"], row["measured_under"]) == (ledger.rows["a.fails"].digest,) * 2
     assert (row["seed"], row["profile"], row["cases_measured"]) == (7, "paper", ["seed 7"])
     assert row["holds"] == "`low` < `high`"
     assert {"device", "versions", "commit", "minutes", "refuted", "measure", "found", "registered"} <= set(row)
 
 
-def test_a_table_shows_rows_by_what_their_names_begin_with(known, stored):
-    stored((1, 2, 3), (4, 4, 4))
+def test_a_table_shows_rows_by_what_their_names_begin_with(ledger):
+    ledger.store((1, 2, 3), (4, 4, 4))
     html = claims.table("a.h", caption="The claim.")._repr_html_()
     assert "It falls" in html
     assert "2 [1, 3] · 3 of 3 cases" in html
