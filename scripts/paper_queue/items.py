@@ -84,6 +84,11 @@ def _chapter(number: str, title: str, seconds: float, *records: str, suffix: str
     return Item(f"chapter_{number}{suffix}", "chapter", title, seconds, records, settings=settings, **more)
 
 
+def _measure(name: str, seconds: float, **more: Any) -> Item:
+    title = f"the ledger's {name.replace('_', ' ')}, three pairs and three seeds at the paper's size"
+    return Item(f"measure_{name}", "measure", title, seconds, (f"measured_{name}",), settings={"measure": name}, **more)
+
+
 def _painter(style: str) -> Item:
     title = f"a painter of {style.replace('_', ' ')}, the paper's network and batches"
     return Item(
@@ -137,9 +142,12 @@ QUEUE: tuple[Item, ...] = (
              told={"painters": "untrained"}),
     _chapter("03", "chapter 3 at 512 px", 30, "castle", "noise", "paintings", "noise_width"),
     _chapter("04", "chapter 4 at 512 px", 180,
-             "grid", "style_layers", "ratio", "strength", "five_thousand", "costs"),
-    _chapter("04", "chapter 4 at 512 px, what is measured by LPIPS", 90, "content_layer", "starts", "prior",
-             suffix="_lpips", needs=("vgg16",)),
+             "grid", "style_layers", "content_layer", "strength", "prior", "five_thousand", "costs"),
+    _chapter("04", "chapter 4 at 512 px: three starts", 30, "starts", suffix="_lpips", needs=("vgg16",)),
+    _measure("ratio", 55), _measure("style_layers", 40), _measure("grid", 65), _measure("transfer_learning", 40),
+    _measure("printed_costs", 20), _measure("unbounded", 35), _measure("long_run", 85),
+    *(_measure(name, seconds, needs=("vgg16",))
+      for name, seconds in (("content_layer", 70), ("starts", 70), ("strength", 45), ("prior", 45))),
     *(_painter(style) for style in STYLES),
     _translator("labels", 1.0),
     _translator("labels", 0.5),

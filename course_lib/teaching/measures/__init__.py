@@ -46,7 +46,16 @@ def claims_of(name: str) -> list[registry.Claim]:
     return found
 
 
-def take(name: str, *, profile: str, seed: int = 0, say: Callable[[str], object] = print) -> records.Record:
+def take(
+    name: str,
+    *,
+    profile: str,
+    seed: int = 0,
+    say: Callable[[str], object] = print,
+    changed: Mapping[str, Any] | None = None,
+    reduced: str = "",
+    command: str = "",
+) -> records.Record:
     """Measure every case that the claims of `name` ask for, and store the run as ``measured_NAME``.
 
     Args:
@@ -54,6 +63,9 @@ def take(name: str, *, profile: str, seed: int = 0, say: Callable[[str], object]
         profile: ``"quick"``, ``"laptop"`` or ``"paper"``: which of the registered conditions; quick takes one case.
         seed: the first of the seeds.
         say: is told of each case.
+        changed: conditions to change, for a rehearsal; `reduced` must say so.
+        reduced: how the run falls short of its profile, in words.
+        command: the command that makes this run; by default ``make verify``.
 
     Raises:
         ClaimError: no such measure, no claim that it decides, or no conditions for this profile; or a quick run would
@@ -67,11 +79,11 @@ def take(name: str, *, profile: str, seed: int = 0, say: Callable[[str], object]
         raise registry.ClaimError(f"{PREFIX + name} has no conditions for the profile {profile!r}, only for {profiles}")
     if profile == "quick" and records.folder_of(PREFIX + name, profile).is_relative_to(records.results_folder()):
         raise registry.ClaimError("a quick run takes one case and decides nothing: set COURSE_LIB_RESULTS to a folder")
-    settings, measure = claims[0].conditions[profile], MEASURES[name]
+    settings, measure = {**claims[0].conditions[profile], **(changed or {})}, MEASURES[name]
     known = signature(measure).parameters  # only some measures load their own pictures and need the size
     options = [_options(kind, count, seed) for kind, count in claims[0].shape.items()]
     cases = list(product(*options))[: 1 if profile == "quick" else None]
-    command = f"make verify CLAIM={claims[0].id} PROFILE={profile}"
+    command = command or f"make verify CLAIM={claims[0].id} PROFILE={profile}"
     with records.run(PREFIX + name, profile=profile, seed=seed, config=settings, command=command) as run:
         columns: dict[str, list[float]] = {}
         labels = []
@@ -85,6 +97,7 @@ def take(name: str, *, profile: str, seed: int = 0, say: Callable[[str], object]
             say(f"{labels[-1]}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.numbers.items()))
         for claim in claims:
             run.claim(claim.id, columns, over=" × ".join(claim.shape), cases=labels)
+        run.reduced = reduced
     return run
 
 

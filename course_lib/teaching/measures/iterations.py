@@ -37,18 +37,19 @@ def long_run(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measu
     """
     numbers: dict[str, float] = {}
     images: dict[str, Tensor] = {}
+    early = max(1, steps // 10)
     for name in ("adam", "lbfgs"):
         seen: dict[int, Tensor] = {}
 
         def watch(progress: runtime.Progress, seen: dict[int, Tensor] = seen) -> None:
-            if progress.step == 1 or progress.step % (steps // 50) == 0:
+            if progress.step == 1 or progress.step % max(1, steps // 50) == 0:
                 seen[progress.step] = progress.image()
 
         config = gatys.Config(num_steps=steps, start="mixed", optimizer=name, seed=seed)
         total = gatys.stylize(photo, painting, config, callback=watch).history["total"]
         numbers[f"{name}, share"] = first_fifth(list(seen.values()))
-        numbers |= {f"{name}, loss at a tenth": total[steps // 10 - 1], f"{name}, loss at the end": total[-1]}
-        images |= {f"{name}, {step}": seen[step] for step in (steps // 10, steps)}
+        numbers |= {f"{name}, loss at a tenth": total[early - 1], f"{name}, loss at the end": total[-1]}
+        images |= {f"{name}, {step}": seen[step] for step in (early, steps)}
     return Measured(numbers, images)
 
 
@@ -88,7 +89,8 @@ def transfer_learning(photo: Tensor, painting: Tensor, *, steps: int, seed: int)
     Style is judged at layers that no loss asked for (relu1_2, relu2_2, relu3_2, relu4_2), as the mean Gram distance.
     """
     ours = recipe(photo, painting, steps=steps, seed=seed)
-    marks = {"at a tenth": steps // 10, "halfway": steps // 2, "at the end": steps}
+    early = max(1, steps // 10)
+    marks = {"at a tenth": early, "halfway": max(1, steps // 2), "at the end": steps}
     seen: dict[int, Tensor] = {}
 
     def watch(progress: runtime.Progress) -> None:
@@ -96,7 +98,7 @@ def transfer_learning(photo: Tensor, painting: Tensor, *, steps: int, seed: int)
             seen[progress.step] = progress.image()
 
     mixed = gatys.stylize(photo, painting, ours, callback=watch)
-    noise = gatys.stylize(photo, painting, replace(ours, start="noise", noise_width=1.0, num_steps=steps // 10))
+    noise = gatys.stylize(photo, painting, replace(ours, start="noise", noise_width=1.0, num_steps=early))
     plain = gatys.Config(style_layer_weights="equal", style_weight=100.0, num_steps=steps, seed=seed)
     gatys_image = gatys.stylize(photo, painting, plain).image
     numbers = {f"style {name}": _style(seen[step], painting) for name, step in marks.items()}
@@ -104,7 +106,7 @@ def transfer_learning(photo: Tensor, painting: Tensor, *, steps: int, seed: int)
         "edges, theirs": structure.edge_agreement(mixed.image, photo),
         "edges, Gatys": structure.edge_agreement(gatys_image, photo),
         "style, Gatys": _style(gatys_image, painting),
-        "content from the mixture": mixed.history["content/relu4_2"][steps // 10 - 1] / ours.content_weight,
+        "content from the mixture": mixed.history["content/relu4_2"][early - 1] / ours.content_weight,
         "content from noise": noise.history["content/relu4_2"][-1] / ours.content_weight,
     }
     images = {"theirs": mixed.image, "Gatys": gatys_image}
