@@ -10,8 +10,9 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from math import isfinite
-from statistics import mean, stdev
+from statistics import fmean, mean, stdev
 
 from course_lib.teaching import figures, records
 from course_lib.teaching.registry import CERTAINTIES, Claim, ClaimError, Expression, claims_file, find, load
@@ -167,13 +168,17 @@ def interval(values: Sequence[float], shape: Sequence[int]) -> tuple[float, floa
     Returns:
         Its two ends; with a single case, that number twice.
     """
+    return _interval(tuple(values), shape[-1])
+
+
+@lru_cache(maxsize=512)  # a page shows the same interval in several places
+def _interval(values: tuple[float, ...], size: int) -> tuple[float, float]:
     draw = random.Random(0)  # the page must come out the same every time
-    size = shape[-1]
     groups = [values[k : k + size] for k in range(0, len(values), size)]
     means = []
     for _ in range(_DRAWS):
         chosen = draw.choices(groups, k=len(groups)) if len(groups) > 1 else groups
-        means.append(mean(mean(draw.choices(group, k=size)) for group in chosen))
+        means.append(fmean([fmean(draw.choices(group, k=size)) for group in chosen]))
     means.sort()
     return means[round(0.025 * (_DRAWS - 1))], means[round(0.975 * (_DRAWS - 1))]
 
