@@ -80,8 +80,9 @@ class Ledger:
 def ledger(tmp_path, monkeypatch):
     """A ledger to play with: two claims, no stored runs."""
     monkeypatch.setattr(records, "_asked", {})
-    for name in ("RECORDS", "RESULTS", "DIGEST", "COMMIT", "DIRTY"):
+    for name in ("RECORDS", "RESULTS", "DIGEST", "DIRTY"):
         monkeypatch.delenv(f"COURSE_LIB_{name}", raising=False)
+    monkeypatch.setenv("COURSE_LIB_COMMIT", "1234567")
     found = Ledger(tmp_path / "results")
     found.folder.mkdir()
     monkeypatch.setattr(records, "results_folder", lambda: found.folder)

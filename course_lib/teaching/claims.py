@@ -154,7 +154,7 @@ def numbers(record: records.Record, name: str) -> str:
     """What a stored run measured for the claim `name`, with its spread: ``share 0.81 ± 0.02 (3 seeds)``."""
     claim, measured = find(name), record.claims[name]["values"]
     asked = [key for text in filter(None, (claim.holds, claim.effect)) for key in Expression(text).names]
-    values = {key: measured[key] for key in dict.fromkeys(asked)}
+    values = {key: measured[key] for key in dict.fromkeys(asked) if key in measured} or measured  # another rule's run
     return _spread(values, _over(claim, len(next(iter(values.values())))))
 
 

@@ -6,15 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import book_heads as heads
-import book_ledger as ledger
+import book_ledger
 import paper_list as listed
 import paper_runs as runs
 import pytest
 import torch
 from docutils import nodes
 
-from course_lib.teaching import claims, records
-from course_lib.teaching.claims import Claim
+from course_lib.teaching import records
 
 ROOT = Path(__file__).resolve().parents[2]
 Item = runs.Item
@@ -34,12 +33,12 @@ SHOWN = """records.show(
 
 
 @pytest.fixture
-def stored(tmp_path, monkeypatch):
-    """Makes a record in a folder of its own; the book and the queue know no others."""
-    results = tmp_path / "results"
-    results.mkdir()
-    monkeypatch.setattr(records, "results_folder", lambda: results)
-    monkeypatch.setattr(records, "_asked", {})
+def stored(ledger, monkeypatch):
+    """Makes a record in a folder of its own; the book and the queue know no others, and the ledger one claim."""
+    ledger.rows.clear()
+    ledger.rows["a.b"] = ledger.claim(
+        "a.b", chapter="03", record="03_noise", holds="`share` > 0", effect="", cases="2 seeds"
+    )
     queue = (
         Item("gpu_tests", "gpu_tests", "the tests that need a GPU", 90, ("gpu_tests",)),
         Item("chapter_03", "chapter", "chapter 3 at 512 px", 60, ("03_castle", "03_noise")),
@@ -53,8 +52,8 @@ def stored(tmp_path, monkeypatch):
             run.images = {title: torch.rand(1, 3, 8, 12) for title in pictures}
             run.values, run.reduced = values or {}, reduced
             if claim:
-                run.claim(claim, holds=[True, True], values={"share": [0.5, 0.7]})
-        place = results / ("paper" if profile == "paper" else "") / name / "record.json"
+                run.claim(claim, {"share": [0.5, 0.7]})
+        place = ledger.folder / ("paper" if profile == "paper" else "") / name / "record.json"
         larger = profile == "paper"
         facts = {"device": CARD if larger else PROCESSOR, "minutes": 0.5 if larger else 12.0, "peak_memory_gb": 6.25}
         place.write_text(json.dumps({**json.loads(place.read_text()), **facts}))
@@ -79,8 +78,8 @@ def page(*sources, between=()):
 
 def on(name, tree):
     app = SimpleNamespace(env=SimpleNamespace(docname=name))
-    ledger.add_costs(app, tree)
-    ledger.add_paper_runs(app, tree)
+    book_ledger.add_costs(app, tree)
+    book_ledger.add_paper_runs(app, tree)
     return [(type(one).__name__, one.astext()) for one in next(tree.findall(nodes.section)).children[1:]]
 
 
@@ -106,7 +105,7 @@ def test_of_a_run_that_is_in_no_queue_a_page_says_nothing(stored):
 
 def test_a_larger_run_stands_below_the_cell_that_shows_the_laptops(stored):
     stored("03_noise", "laptop")
-    stored("03_noise", "paper", reduced="9 of 10 steps", claim="gatys.separable")
+    stored("03_noise", "paper", reduced="9 of 10 steps", claim="a.b")
     found = on("notebooks/03_gatys", page(MADE, SHOWN, 'records.load("03_noise")'))
     assert [kind for kind, _ in found] == ["raw", "container", "container", "raw", "container"]
     box, text = found[0][1], found[3][1]
@@ -121,7 +120,7 @@ def test_a_larger_run_stands_below_the_cell_that_shows_the_laptops(stored):
     assert re.search(
         rf"Stored run · paper profile, reduced: 9 of 10 steps · {CARD} · torch \S+ · seed 0 · 0.5 min", text
     )
-    assert 'ledger.html#claim-gatys-separable"><code>gatys.separable</code></a>: share 0.6 ± 0.1 (2 seeds)' in text
+    assert 'ledger.html#claim-a-b"><code>a.b</code></a>: share 0.6 ± 0.1 (2 seeds)' in text
 
 
 def test_its_pictures_are_the_files_of_the_record(stored):
@@ -200,7 +199,8 @@ def test_the_head_says_what_a_gpu_took_and_what_is_left(stored):
     assert f"on a GPU: 60 s ({CARD})</dd>" in heads.head(chapter(1.0, (CARD,)), {})
 
 
-def test_a_chapters_gpu_minutes_come_from_records_made_on_one(tmp_path, monkeypatch):
+def test_a_chapters_gpu_minutes_come_from_records_made_on_one(ledger, tmp_path):
+    ledger.rows.clear()
     (tmp_path / "notebooks").mkdir()
     cells = [{"cell_type": "markdown", "metadata": {}, "source": ["# 3. A"]}]
     (tmp_path / "notebooks" / "03_a.ipynb").write_text(json.dumps({"cells": cells}))
@@ -214,27 +214,6 @@ def test_a_chapters_gpu_minutes_come_from_records_made_on_one(tmp_path, monkeypa
     found = heads.chapters(tmp_path)["03"]
     heads.chapters.cache_clear()
     assert (found.laptop, found.gpu, found.cards) == (12, 2, (CARD,))
-
-
-# --- the ledger
-@pytest.fixture
-def claim():
-    return Claim("a.b", "p", "It falls.", "Fig. 1", "D", chapter="03", record="03_noise", measure="the share")
-
-
-def test_the_ledgers_row_has_both_values_and_the_larger_runs_verdict(stored, claim):
-    stored("03_noise", "laptop", claim="a.b")
-    before = ledger.claim_row(claims.finding(claim), {"03": "03_gatys"})
-    assert "<dt>Here, on a laptop</dt><dd>share 0.6" in before
-    assert "<dt>At the paper's scale</dt><dd><a" in before
-    assert "make paper ONLY=03_noise" in before
-    assert ">same ordering</span>" in before
-    stored("03_noise", "paper", claim="a.b")
-    after = ledger.claim_row(claims.finding(claim), {"03": "03_gatys"})
-    assert ">reproduced</span>" in after
-    assert re.search(r"<dt>Here, at the paper's scale</dt><dd>share.*<dt>Here, on a laptop</dt><dd>share", after)
-    assert re.search(r"paper profile .*<br>.*laptop profile", after)
-    assert "make paper" not in after
 
 
 # --- the list

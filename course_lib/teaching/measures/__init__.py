@@ -63,13 +63,13 @@ def take(
         profile: ``"quick"``, ``"laptop"`` or ``"paper"``: which of the registered conditions; quick takes one case.
         seed: the first of the seeds.
         say: is told of each case.
-        changed: conditions to change, for a rehearsal; `reduced` must say so.
+        changed: conditions to change, for a rehearsal; `reduced` must then say so.
         reduced: how the run falls short of its profile, in words.
         command: the command that makes this run; by default ``make verify``.
 
     Raises:
-        ClaimError: no such measure, no claim that it decides, or no conditions for this profile; or a quick run would
-            become part of the project.
+        ClaimError: no such measure, no claim that it decides, or no conditions for this profile; conditions are
+            changed and nothing says so; or a quick run would become part of the project.
     """
     if name not in MEASURES:
         raise registry.ClaimError(f"there is no measure {name!r}; there are: {', '.join(MEASURES)}")
@@ -77,9 +77,12 @@ def take(
     if profile not in claims[0].conditions:
         profiles = ", ".join(claims[0].conditions)
         raise registry.ClaimError(f"{PREFIX + name} has no conditions for the profile {profile!r}, only for {profiles}")
+    settings = {**claims[0].conditions[profile], **(changed or {})}
+    if settings != claims[0].conditions[profile] and not reduced:
+        raise registry.ClaimError(f"{PREFIX + name} under changed conditions must say how it is reduced")
     if profile == "quick" and records.folder_of(PREFIX + name, profile).is_relative_to(records.results_folder()):
         raise registry.ClaimError("a quick run takes one case and decides nothing: set COURSE_LIB_RESULTS to a folder")
-    settings, measure = {**claims[0].conditions[profile], **(changed or {})}, MEASURES[name]
+    measure = MEASURES[name]
     known = signature(measure).parameters  # only some measures load their own pictures and need the size
     options = [_options(kind, count, seed) for kind, count in claims[0].shape.items()]
     cases = list(product(*options))[: 1 if profile == "quick" else None]

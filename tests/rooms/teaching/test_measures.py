@@ -126,6 +126,16 @@ def test_a_measure_without_a_number_of_its_rule_stores_nothing(called, rows, fol
     assert not list(folder.iterdir())
 
 
+def test_changed_conditions_must_be_said(called, folder):
+    with pytest.raises(ClaimError, match="measured_toy under changed conditions must say how it is reduced"):
+        measures.take("toy", profile="laptop", say=str, changed={"steps": 4})
+    assert not called
+    same = measures.take("toy", profile="laptop", say=str, changed={"steps": 5}, command="make paper ONLY=toy")
+    assert (same.config["steps"], same.reduced, same.command) == (5, "", "make paper ONLY=toy")
+    cut = measures.take("toy", profile="laptop", say=str, changed={"steps": 4}, reduced="4 of 5 steps")
+    assert (cut.config["steps"], cut.reduced) == (4, "4 of 5 steps")
+
+
 def test_only_a_measure_that_asks_for_the_size_is_told(rows, monkeypatch):
     rows.clear()
     rows["a.toy"] = row(holds="`size` > 0", cases="2 seeds")
