@@ -55,8 +55,9 @@ DRAWING = {
 def digest(item: Item, root: Path, tasks: Path | None = None) -> str:
     """16 hexadecimal digits that change when a run of `item` might come out differently.
 
-    They cover the item's kind, settings, records and models; the fingerprints of the pretrained networks; every default
-    of the methods' configurations; and the code: the task of this kind, for a chapter the notebook's cells, and all
+    They cover the item's kind, settings, records and models; for a measure of the ledger the rules of its claims, which
+    hold its conditions; the fingerprints of the pretrained networks; every default of the methods' configurations; and
+    the code: the task of this kind, for a chapter the notebook's cells, and all
     modules of `course_lib`, of ``benchmarks`` and ``scripts/models.py`` that these import, directly or through others.
 
     Args:
@@ -83,7 +84,15 @@ def digest(item: Item, root: Path, tasks: Path | None = None) -> str:
         "cells": [canonical(_parsed(source)) for source in cells],
         "code": code_of(task, root, tasks, also=cells),
     }
+    if item.kind == "measure":  # a run under another rule would only be stale
+        about["rules"] = _rules(item)
     return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _rules(item: Item) -> dict[str, str]:
+    from course_lib.teaching import registry
+
+    return {claim.id: claim.digest for claim in registry.load().values() if claim.record in item.records}
 
 
 # --- networks and defaults

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from course_lib.methods import johnson
+from course_lib.teaching import provenance
 from course_lib.training import model_files
 from scripts import paper_import
 from scripts.paper_queue import archives, intake
@@ -318,6 +319,7 @@ def test_archives_of_two_runs_are_not_mixed(made, root, tmp_path, capsys):
         ({"digest": ""}, "digest"),
         ({"digest": "toy-0123456789abcdef"}, "digest"),
         ({"seed": "0"}, "seed"),
+        ({"seal": 5}, "seal"),
         ({"images": {"a": "../a.webp"}}, "images"),
         ({"images": {}}, "differ by a.webp"),
         ({"images": {"a": "a.webp", "b": "b.webp"}}, "differ by b.webp"),
@@ -331,6 +333,57 @@ def test_a_stored_run_that_cannot_be_believed_is_refused(tmp_path, changed, word
     write_record(tmp_path, "03_castle", **changed)
     with pytest.raises(Unfit, match=words.replace("(", r"\(")):
         check_record(folder, "03_castle")
+
+
+def set_seal(folder, **changed):
+    """Seal a stored run, and change it afterwards."""
+    stored = json.loads((folder / "record.json").read_text())
+    stored["seal"] = provenance.seal(stored, folder)
+    (folder / "record.json").write_text(json.dumps({**stored, **changed}))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"values": {"loss": 1.5000001}},
+        {"claims": {"a.b": {"values": {"x": [0.5]}}}},
+        {"minutes": 0.2},
+        {"reduced": "1 of 9 steps"},
+        {"commit": "abd"},
+        {"seal": "0123456789abcdef"},
+    ],
+)
+def test_a_stored_run_that_was_changed_after_it_was_written_is_refused(made, changed):
+    folder = made / "results" / "paper" / "03_castle"
+    set_seal(folder)
+    assert check_record(folder, "03_castle")["seal"]
+    set_seal(folder, **changed)
+    with pytest.raises(Unfit, match="03_castle does not match its seal: it was changed after it was written"):
+        check_record(folder, "03_castle")
+    _, book = pack(made)
+    assert "does not match its seal" in book.left_out["results/paper/03_castle"]
+
+
+def test_a_changed_picture_breaks_the_seal_of_an_archive_too(made, root, capsys, monkeypatch):
+    folder = made / "results" / "paper" / "03_castle"
+    set_seal(folder)
+    assert bring(root, *pack(made)[0]) == 0
+    kept = tree(root / "data" / "results" / "paper")
+    Image.new("RGB", (20, 10), "red").save(folder / "a.webp")
+    with monkeypatch.context() as patch:  # packed by somebody who did not look
+        patch.setattr(archives, "check_record", lambda folder, *_: json.loads((folder / "record.json").read_text()))
+        paths, _ = pack(made)
+    capsys.readouterr()
+    assert bring(root, *paths) == 2
+    assert "03_castle does not match its seal" in capsys.readouterr().err
+    assert tree(root / "data" / "results" / "paper") == kept
+
+
+def test_an_older_stored_run_has_no_seal_and_is_taken(made, root):
+    for seal in ({}, {"seal": ""}):
+        write_record(made, "03_castle", **seal)
+        assert check_record(made / "results" / "paper" / "03_castle", "03_castle").get("seal", "") == ""
+    assert bring(root, *pack(made)[0]) == 0
 
 
 def test_pictures_are_webp_and_not_too_large(tmp_path):
