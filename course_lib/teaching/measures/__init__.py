@@ -1,8 +1,11 @@
-"""What decides the claims: one function a stored run, used by the live cell and by the stored run alike.
+"""What decides the claims: one function for each stored run. Live cells and stored runs call the same one.
 
-Each function takes the pictures and the settings of *one case* and returns a `Measured`: numbers under the names that
-the rules in ``data/claims.yml`` use, and the pictures they were read from. `take` runs a function over all cases that
-the list of claims asks for.
+Each function takes *one case* and returns a `Measured`: numbers under the names that the rules in ``data/claims.yml``
+use, and the pictures they were read from. `take` calls a function for all cases that the list of claims asks for.
+
+The functions share their arguments. ``photo`` and ``painting`` are pictures (1, 3, H, W) in [0, 1]; ``size`` is the
+long side, in pixels, of pictures that a function loads itself; ``steps`` is the number of iterations, one evaluation of
+loss and gradient each; ``seed`` is the seed of the noise.
 """
 
 from __future__ import annotations
@@ -33,7 +36,10 @@ PAINTERS = ("great_wave", "cafe_terrace", "composition_viii", "church_at_auvers"
 
 
 def claims_of(name: str) -> list[registry.Claim]:
-    """The claims that a measure decides.
+    """The claims that a measure decides, in the order of the list.
+
+    Args:
+        name: of a function in `MEASURES`.
 
     Raises:
         ClaimError: there are none, or they differ in their cases or conditions.
@@ -61,11 +67,14 @@ def take(
     Args:
         name: of a function in `MEASURES`.
         profile: ``"quick"``, ``"laptop"`` or ``"paper"``: which of the registered conditions; quick takes one case.
-        seed: the first of the seeds.
-        say: is told of each case.
+        seed: the first of the seeds; the others follow it.
+        say: is called after each case with a line of its numbers.
         changed: conditions to change, for a rehearsal; `reduced` must then say so.
         reduced: how the run falls short of its profile, in words.
         command: the command that makes this run; by default ``make verify``.
+
+    Returns:
+        The record, as it was stored.
 
     Raises:
         ClaimError: no such measure, no claim that it decides, or no conditions for this profile; conditions are
@@ -105,7 +114,11 @@ def take(
 
 
 def _options(kind: str, count: int, seed: int) -> list[tuple[str, Any]]:
-    """The first `count` cases of a kind, each with the kind's name."""
+    """The first `count` values of a kind, each with the kind's name.
+
+    Raises:
+        ClaimError: an unknown kind, or more than there are.
+    """
     known: Mapping[str, Sequence[Any]] = {
         "pairs": PAIRS,
         "photographs": PHOTOGRAPHS,
@@ -120,7 +133,7 @@ def _options(kind: str, count: int, seed: int) -> list[tuple[str, Any]]:
 
 
 def _read(part: tuple[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The arguments that one part of a case stands for, pictures at ``settings["size"]``."""
+    """The arguments that one part of a case stands for; pictures have a long side of ``settings["size"]`` pixels."""
     kind, value = part
     match kind:
         case "pairs":

@@ -20,12 +20,12 @@ RATIOS = (1, 10, 100, 1000)
 
 
 def engine(steps: int, seed: int, **change: Any) -> gatys.Config:
-    """Our fast engine at one scale: small pictures, and many of them."""
+    """Our fast engine without coarse scales: a measure makes many pictures, and they are small."""
     return replace(gatys.Config.fast(), scales=None, num_steps=steps, seed=seed, **change)
 
 
 def equal_share(photo: Tensor, painting: Tensor, config: gatys.Config, layer: str) -> gatys.Config:
-    """The configuration with another content layer, whose term weighs the same as before in the starting picture."""
+    """The configuration with `layer` as its content layer, and a weight at which the content loss begins as before."""
     first = [
         gatys.stylize(photo, painting, replace(config, content_layers=(one,), num_steps=1)).history[f"content/{one}"][0]
         for one in (config.content_layers[0], layer)
@@ -34,9 +34,9 @@ def equal_share(photo: Tensor, painting: Tensor, config: gatys.Config, layer: st
 
 
 def content_layer(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
-    """What the content layer decides: relu2_2 against relu4_2, at an equal share of the loss and at equal weight.
+    """SSIM and LPIPS to the photograph with relu4_2 and relu2_2, at an equal share of the loss and at equal weight.
 
-    LPIPS between relu4_1 and relu4_2 stands beside that between two noises under relu4_2.
+    Also LPIPS between the pictures with relu4_1 and relu4_2, and between two with relu4_2 from different noises.
     """
     usual = engine(steps, seed)
     tasks = {
@@ -56,7 +56,7 @@ def content_layer(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> 
 
 
 def style_layers(painting: Tensor, *, steps: int, seed: int) -> Measured:
-    """How large the structures of a texture are, in pixels, with style layers up to relu1_1, relu3_1 and relu5_1."""
+    """Structure size of a texture, in pixels, with the style layers up to relu1_1, up to relu3_1 and up to relu5_1."""
     images = {
         f"up to {STYLE_LAYERS[depth - 1]}": gatys.stylize(
             None, painting, engine(steps, seed, style_layers=STYLE_LAYERS[:depth])
@@ -67,7 +67,7 @@ def style_layers(painting: Tensor, *, steps: int, seed: int) -> Measured:
 
 
 def ratio(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
-    """How much of the photograph is left at four weights of the style: SSIM at full size, and reduced to 64 px."""
+    """SSIM to the photograph at four style weights: at full size, and after both pictures are reduced to 64 px."""
     images = {
         str(weight): gatys.stylize(photo, painting, engine(steps, seed, style_weight=float(weight))).image
         for weight in RATIOS
@@ -78,7 +78,7 @@ def ratio(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured
 
 
 def strength(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
-    """A content weight of 1 against 0.0005: SSIM to the photograph, and how far the two pictures are apart (LPIPS)."""
+    """Content weights 1 and 0.0005: SSIM to the photograph, LPIPS between the two pictures, and between two noises."""
     tasks = {
         "strength 1": engine(steps, seed),
         "strength 0.0005": engine(steps, seed, content_weight=0.0005),
@@ -92,7 +92,7 @@ def strength(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measu
 
 
 def starts(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
-    """LPIPS between results from three starts and between the starts; SSIM at 64 px from mixed and from pure noise."""
+    """LPIPS between results of three starts and between the starts; SSIM at 64 px from mixed and from pure noise."""
     usual = engine(steps, seed)
     kinds = ("noise", "content", "style")
     images = {kind: gatys.stylize(photo, painting, replace(usual, start=kind)).image for kind in kinds}
@@ -110,7 +110,7 @@ def starts(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measure
 
 
 def prior(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
-    """LPIPS between the pictures with and without a smoothness term, and between two noises."""
+    """LPIPS between the pictures with and without a smoothness term, and between two pictures from different noises."""
     tasks = {
         "no prior": engine(steps, seed),
         "smoothness 1": engine(steps, seed, tv_weight=1.0),
@@ -122,9 +122,11 @@ def prior(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured
 
 
 def grid(*, steps: int, seed: int, size: int) -> Measured:
-    """Three photographs in five styles: the worst distances, and what the paintings and photographs add to the spread.
+    """Three photographs in five styles: the worst distance and SSIM; how SSIM varies over paintings and photographs.
 
-    The distance to the painting is the sum of the Gram distances at five layers, over that of the photograph.
+    The distance to the painting is the sum of the Gram distances at five layers, divided by the photograph's own sum.
+    SSIM to the photograph is taken at 64 px; its variances are those of the means of five paintings and of the means of
+    three photographs.
     """
     from course_lib.teaching.measures import PAINTINGS, PHOTOGRAPHS  # the lists belong to all measures
 

@@ -1,4 +1,4 @@
-"""Measures whose conditions are the paper's own at any size: gradients, rescaled networks, bounds."""
+"""Two identities, which hold at any size (a gradient, a rescaled network), and the range that pixels leave."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ def style_gradient(*, seed: int, size: int) -> Measured:
     """Equation 6 of Gatys et al. against automatic differentiation of Equations 3 and 4, in double precision.
 
     ∂E/∂F = 1/(N²M²) (Fᵀ(G − A))ᵀ where F > 0, else 0: the gradient with respect to the values before the ReLU.
+
+    Args:
+        seed: of the random features.
+        size: the number of filters N; there are M = N² positions.
     """
     draw = torch.Generator().manual_seed(seed)
     before = torch.randn(size, size * size, generator=draw, dtype=torch.float64, requires_grad=True)  # (N, M)
@@ -32,9 +36,10 @@ def style_gradient(*, seed: int, size: int) -> Measured:
 
 
 def rescaling(photo: Tensor) -> Measured:
-    """VGG-16 with every filter scaled to a mean activation of one on `photo`: max pooling, double precision.
+    """VGG-16 with every filter scaled to a mean activation of one on `photo` (Gatys et al. 2016, Section 2).
 
-    The next layer divides by the same factors. Up to those factors, the features must not change.
+    The next layer's weights are multiplied by the same factors, so that up to these factors no feature may change. Max
+    pooling, double precision. A filter that does not respond to `photo` anywhere keeps a mean of zero.
     """
     state = {name: value.double() for name, value in weights.load("vgg16_torchvision").state_dict.items()}
     network = VGGFeatures("vgg16", ("relu5_3",), pooling="max")  # for its mean, standard deviation and names
@@ -62,7 +67,10 @@ def rescaling(photo: Tensor) -> Measured:
 
 
 def unbounded(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
-    """Share of the numbers outside [0, 1] after L-BFGS without bounds, and with a projection after every step."""
+    """Share of a picture's numbers outside [0, 1] after L-BFGS without bounds, and with a projection at every step.
+
+    Source: Wang 2019, Section 4.2.
+    """
     shares = {}
     for name, project in (("without bounds", False), ("with projection", True)):
         config = gatys.Config(num_steps=steps, seed=seed, project=project)

@@ -1,4 +1,4 @@
-"""Measures of what happens over many iterations: the long run, printed costs, and the recipe of Premamayudu et al."""
+"""Measures over many iterations: 5000 of Adam and of L-BFGS, printed costs, and the recipe of Premamayudu et al."""
 
 from __future__ import annotations
 
@@ -25,15 +25,19 @@ HELD_OUT = ("relu1_2", "relu2_2", "relu3_2", "relu4_2")  # no style loss asks fo
 
 
 def first_fifth(pictures: Sequence[Tensor]) -> float:
-    """Of all change from picture to picture (root mean square), the share in the first fifth of the moves."""
+    """The sum of root mean square changes from picture to picture: the share of its first fifth, from 0 to 1.
+
+    Args:
+        pictures: at least six, (1, 3, H, W) in [0, 1], in order.
+    """
     moves = [metrics.change(before, after) for before, after in pairwise(pictures)]
     return sum(moves[: len(moves) // 5]) / sum(moves)
 
 
 def long_run(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
-    """Adam and L-BFGS from one mixed start: the change in the first fifth, and the loss at a tenth and at the end.
+    """Adam and L-BFGS from one mixed start: the change in the first fifth, and the loss after a tenth and at the end.
 
-    Pictures are compared every fiftieth of the run, which is every 100 of 5000 iterations.
+    The change is measured between pictures a fiftieth of the run apart: 100 of 5000 iterations, as in Peng et al.
     """
     numbers: dict[str, float] = {}
     images: dict[str, Tensor] = {}
@@ -54,10 +58,11 @@ def long_run(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measu
 
 
 def recipe(photo: Tensor, painting: Tensor, *, steps: int, seed: int, start: str = "mixed") -> gatys.Config:
-    """Adam at 2.0 on pixels of 0–255 from a mixed start, with the share of the content in the total that was printed.
+    """Adam at 2.0 on pixels of 0–255 from a mixed start; the content begins with its share of the total in their print.
 
-    Their α and β mean nothing on another network: the content cost grows with the square of the features and the style
-    cost with their fourth power. The share carries over.
+    Premamayudu et al. 2019, Section 4. We do not copy α and β, which are not printed and would mean something else on
+    another network: the content cost grows with the square of the features and the style cost with their fourth power.
+    The share (`SHARE`, from the printed costs and our fit) carries over.
     """
     mixed = gatys.Config(optimizer="adam", start="mixed", style_layer_weights="equal", style_weight=1.0, seed=seed)
     first = gatys.stylize(photo, painting, replace(mixed, num_steps=1)).history
@@ -67,14 +72,14 @@ def recipe(photo: Tensor, painting: Tensor, *, steps: int, seed: int, start: str
 
 
 def costs(history: dict[str, list[float]], every: int = 20) -> dict[str, list[float]]:
-    """Total, content and style cost at iterations 0, `every`, …, as the paper prints them."""
+    """Total, content and style cost at iterations 0, `every`, 2 · `every`, …, as Premamayudu et al. print them."""
     content = history["content/relu4_2"]
     style = [total - part for total, part in zip(history["total"], content, strict=True)]
     return {"total": history["total"][::every], "content": content[::every], "style": style[::every]}
 
 
 def printed_costs(photo: Tensor, painting: Tensor, *, seed: int) -> Measured:
-    """The costs at 0, 20, 40 and 60 iterations, each as a factor of the one printed before, and over the whole run."""
+    """Costs at 0, 20, 40 and 60 iterations: the extreme factors from print to print, and those since the start."""
     found = costs(gatys.stylize(photo, painting, recipe(photo, painting, steps=61, seed=seed)).history)
     numbers = {f"largest step of {name}": max(b / a for a, b in pairwise(found[name])) for name in ("total", "style")}
     numbers["smallest step of content"] = min(b / a for a, b in pairwise(found["content"]))
@@ -84,9 +89,9 @@ def printed_costs(photo: Tensor, painting: Tensor, *, seed: int) -> Measured:
 
 
 def transfer_learning(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
-    """Their recipe against plain Gatys: edges kept, how the picture improves, the mixed start, several style layers.
+    """The recipe of Premamayudu et al.: edges kept (and by Gatys et al.), iterations, the mixed start, style layers.
 
-    Style is judged at layers that no loss asked for (relu1_2, relu2_2, relu3_2, relu4_2), as the mean Gram distance.
+    The style is measured at layers that are in no loss (relu1_2, relu2_2, relu3_2, relu4_2), as the mean Gram distance.
     """
     ours = recipe(photo, painting, steps=steps, seed=seed)
     early = max(1, steps // 10)
