@@ -103,7 +103,7 @@ def transfer_learning(photo: Tensor, painting: Tensor, *, steps: int, seed: int)
             seen[progress.step] = progress.image()
 
     mixed = gatys.stylize(photo, painting, ours, callback=watch)
-    noise = gatys.stylize(photo, painting, replace(ours, start="noise", noise_width=1.0, num_steps=early))
+    noise = gatys.stylize(photo, painting, replace(ours, start="noise", num_steps=early))
     plain = gatys.Config(style_layer_weights="equal", style_weight=100.0, num_steps=steps, seed=seed)
     gatys_image = gatys.stylize(photo, painting, plain).image
     numbers = {f"style {name}": _style(seen[step], painting) for name, step in marks.items()}
