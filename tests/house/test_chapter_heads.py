@@ -1,6 +1,7 @@
 """The box at the top of a chapter and the overview: every chapter has its row, and nothing is left out."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -84,6 +85,9 @@ def test_the_box_shows_all_claims_with_their_verdicts_and_every_chapter_it_needs
         for finding in own:
             mark = text.index(f'ledger.html#{heads.anchor(finding.claim.id)}"')
             assert f">{finding.verdict}</span>" in text[:mark].rpartition("<li")[2]
+        counted = [int(count) for count in re.findall(r'data-verdict="[^"]+"><b>(\d+)</b>', text)]
+        assert sum(counted) == len(own)
+        assert len(counted) == len({finding.verdict for finding in own})
         shown += len(own)
         assert text.count("<li") == len(own)
         assert all(f"{everything[need].page}.html" in text for need in chapter.needs)
