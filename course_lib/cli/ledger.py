@@ -38,7 +38,8 @@ def run(options: argparse.Namespace) -> None:
     for found in rows:
         print(in_full(found) if named else f"{found.verdict:15} {found.claim.id:36} {found.effect}".rstrip())
     counts = {word: sum(found.verdict == word for found in rows) for word in claims.VERDICTS}
-    print(f"{len(rows)} claims: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count))
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    print(f"{len(rows)} claim{'s'[: len(rows) != 1]}{': ' if told else ''}{told}")
 
 
 def in_full(found: Any) -> str:

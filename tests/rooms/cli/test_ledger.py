@@ -37,9 +37,9 @@ def test_a_verdict_chooses_rows(filled, capsys):
     assert main(["ledger", "--verdict", "not reproduced"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[2] for line in lines[:-1]] == ["a.fails"]
-    assert lines[-1] == "1 claims: 1 not reproduced"
+    assert lines[-1] == "1 claim: 1 not reproduced"
     assert main(["ledger", "--verdict", "stale"]) == 0
-    assert capsys.readouterr().out == "0 claims: \n"
+    assert capsys.readouterr().out == "0 claims\n"
 
 
 def test_a_beginning_of_an_id_shows_claims_in_full(filled, capsys):
