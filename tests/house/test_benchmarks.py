@@ -5,10 +5,11 @@ import argparse
 import pytest
 import torch
 
-from benchmarks import engine, fast_style, measure, participants, results, sizes
+from benchmarks import engine, fast_style, measure, participants, results, sizes, translation_scores
 from course_lib import sample_image
 from course_lib.data.crops import Crops
 from course_lib.methods import gatys, johnson
+from course_lib.teaching import records, registry
 from course_lib.training.batches import order
 
 
@@ -35,6 +36,23 @@ def test_all_participants_have_the_same_objective(real_network, options):
     ours = gatys.objective(content, style, config)
     assert ours.with_gradient(content)[0].sum().item() == pytest.approx(first, rel=1e-4)
     torch.testing.assert_close(plain.x.grad, ours.with_gradient(content)[1], rtol=1e-3, atol=1e-5)
+
+
+def test_the_scores_of_translators_have_the_numbers_of_their_rules():
+    """The benchmark takes an hour; its last step must not fail."""
+    scale = translation_scores.LAPTOP
+    accuracy = {name: [0.1 * k, 0.2 * k, 0.3] for k, name in enumerate(translation_scores.runs_of(scale))}
+    run = records.Record("09_scores", "laptop", 0, {})
+    translation_scores.claim(run, accuracy, scale)
+    decided = {claim.id: claim for claim in registry.load().values() if claim.record == "09_scores"}
+    assert set(run.claims) == set(decided)
+    for name, claim in decided.items():
+        values = run.claims[name]["values"]
+        needed = registry.Expression(claim.holds).names + registry.Expression(claim.effect).names
+        assert set(needed) <= set(values), name
+        assert {len(series) for series in values.values()} == {claim.count}
+    best = run.claims["pix2pix.patch"]["values"]["best other patch"]
+    assert best == [max(accuracy[f"{patch} px"][seed] for patch in (1, 34, 70)) for seed in range(3)]
 
 
 def test_first_below_returns_the_first_evaluation_that_reaches_the_goal():
