@@ -211,7 +211,7 @@ def load() -> dict[str, Claim]:
     """All claims by id, in the order of the file.
 
     Raises:
-        ClaimError: there is no list, or a row has an unknown or invalid field.
+        ClaimError: there is no list, it is no YAML, or a row has an unknown or invalid field.
     """
     try:
         text = claims_file().read_text(encoding="utf-8")
@@ -220,11 +220,11 @@ def load() -> dict[str, Claim]:
             f"the list of claims {claims_file()} could not be read; install course_lib again, or set COURSE_LIB_DATA "
             "to the folder `data` of a clone of the repository"
         ) from error
-    rows: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)
     try:
+        rows: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)
         return {name: Claim(id=name, **row) for name, row in rows.items()}
-    except TypeError as error:
-        raise ClaimError(f"{claims_file()}: {error}") from error
+    except (TypeError, AttributeError, yaml.YAMLError) as error:
+        raise ClaimError(f"{claims_file()}: {' '.join(str(error).split())}") from error
 
 
 def find(name: str) -> Claim:

@@ -229,6 +229,10 @@ def test_the_list_is_read_from_the_file(tmp_path, monkeypatch):
         registry.load.cache_clear()
         with pytest.raises(ClaimError, match="unexpected keyword argument 'claims'"):
             registry.load()
+        for text in ("", "a.b: [1, 2]", "a.b: {note: two: colons}", "a.b:\n  note: two: colons\n"):
+            (tmp_path / "claims.yml").write_text(text)
+            with pytest.raises(ClaimError, match=r"^\S+claims.yml: [^\n]+$"):
+                registry.load()
     finally:
         registry.load.cache_clear()
 
