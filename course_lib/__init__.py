@@ -44,6 +44,9 @@ if TYPE_CHECKING:
         interactive as interactive,
     )
     from course_lib.teaching import (
+        measures as measures,
+    )
+    from course_lib.teaching import (
         microscope as microscope,
     )
     from course_lib.teaching import (
@@ -59,7 +62,18 @@ _LAZY = {
     "layers": "networks",
     "metrics": "evaluation",
     **dict.fromkeys(
-        ("assignments", "checks", "claims", "figures", "grading", "interactive", "microscope", "records", "widgets"),
+        (
+            "assignments",
+            "checks",
+            "claims",
+            "figures",
+            "grading",
+            "interactive",
+            "measures",
+            "microscope",
+            "records",
+            "widgets",
+        ),
         "teaching",
     ),
 }
