@@ -25,7 +25,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
     function.__name__: function
     for function in (
         *(choices.content_layer, choices.style_layers, choices.ratio, choices.strength, choices.starts, choices.prior),
-        *(choices.grid, iterations.long_run, iterations.printed_costs, iterations.transfer_learning),
+        *(choices.grid, choices.own_pair, iterations.long_run, iterations.printed_costs, iterations.transfer_learning),
         *(exact.style_gradient, exact.rescaling, exact.unbounded, painters.survival, domain.domain),
     )
 }
