@@ -164,7 +164,7 @@ def own_pair(*, steps: int, seed: int, size: int) -> Measured:
         to_style = [sum(metrics.gram_distance(image, other).values()) for other in paintings]
         with torch.no_grad():
             own = network(image)[CONTENT_LAYER]
-            seen = [network(resize(other, image.shape[-2:]))[CONTENT_LAYER] for other in photos]
+            seen = [network(resize(other, (image.shape[-2], image.shape[-1])))[CONTENT_LAYER] for other in photos]
         to_content = [((own - other).norm() / other.norm()).item() for other in seen]
         right["painting"] += to_style.index(min(to_style)) == k
         right["photograph"] += to_content.index(min(to_content)) == i
