@@ -62,7 +62,7 @@ def counts(findings: Sequence[Finding]) -> str:
 
 def rule(text: str) -> str:
     """An expression as a reader writes it: names in italics."""
-    parts = re.split(r"`([^`]+)`", text)
+    parts = re.split(r"`([^`]+)`", text.replace(">=", "≥").replace("<=", "≤"))
     signs = str.maketrans({"*": "·", "-": "−"})
     return "".join(
         f"<i>{html.escape(p)}</i>" if k % 2 else html.escape(p.translate(signs)) for k, p in enumerate(parts)
