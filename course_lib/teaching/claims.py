@@ -50,6 +50,8 @@ class Finding:
 def check(name: str, numbers: Mapping[str, float | Sequence[float]]) -> None:
     """Decide a claim for a live run by its registered rule: one line that is the same on every machine.
 
+    The line ends with the verdict of the stored run, which has more cases than a live one.
+
     Args:
         name: id of a claim.
         numbers: what its rule needs, one number each, or one per case; every case must support the claim.
@@ -70,7 +72,20 @@ def check(name: str, numbers: Mapping[str, float | Sequence[float]]) -> None:
     if holds != claim.quick:
         result = "holds" if holds else "does not hold"
         raise AssertionError(f"{name} {result} here, contrary to what {claims_file().name} expects: {claim.claim}")
-    print(f"✓ {name}: {claim.claim}" if holds else f"✗ {name}: does not hold here, as the ledger says: {claim.claim}")
+    here = f"✓ {name}: {claim.claim}" if holds else f"✗ {name} does not hold here: {claim.claim}"
+    print(f"{here} The ledger: {_stored(claim)}.")
+
+
+def _stored(claim: Claim) -> str:
+    """``not reproduced, 8 of 9 cases``: what the stored run says, which a reader sees beside the live result."""
+    try:
+        found = finding(claim)
+    except (ClaimError, records.RecordError):
+        return "no stored run yet"
+    if found.record is None or claim.count == 1 or found.verdict == "stale":
+        return found.verdict
+    held = supports(claim, found.record)
+    return f"{found.verdict}, {sum(held)} of {len(held)} cases"
 
 
 def finding(claim: Claim) -> Finding:

@@ -60,7 +60,7 @@ def test_a_row_opens_to_its_rule_its_numbers_and_the_command(ledger):
     assert found["Setting"] == "512 px"
     assert found["The paper"] == "3.5 <small>(read in the document)</small>"
     assert found["Measure"] == "two losses"
-    assert found["Holds if"] == "<i>low</i> · 2 &lt;= <i>high</i>, in every one of 3 seeds"
+    assert found["Holds if"] == "<i>low</i> · 2 ≤ <i>high</i>, in every one of 3 seeds"
     assert found["Refuted by"] == "one seed in which it rises"
     assert found["Few cases"] == "time is short"
     assert found["Found"] == "3 [2, 4] · 3 of 3 cases <small>(<i>high</i> − <i>low</i>)</small>"

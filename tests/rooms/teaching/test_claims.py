@@ -18,10 +18,16 @@ def test_a_check_prints_the_same_line_on_every_machine(ledger, capsys):
     claims.check("a.holds", {"low": [1.0, 0.5], "high": (2.0, 0.6)})
     claims.check("a.fails", {"low": 2.0, "high": 1.0})
     assert capsys.readouterr().out.splitlines() == [
-        "✓ a.holds: It falls.",
-        "✓ a.holds: It falls.",
-        "✗ a.fails: does not hold here, as the ledger says: It rises.",
+        "✓ a.holds: It falls. The ledger: no stored run yet.",
+        "✓ a.holds: It falls. The ledger: no stored run yet.",
+        "✗ a.fails does not hold here: It rises. The ledger: no stored run yet.",
     ]
+
+
+def test_a_live_line_ends_with_the_verdict_of_the_stored_run(ledger, capsys):
+    ledger.store((1, 2, 9), (4, 4, 7))
+    claims.check("a.holds", {"low": 1.0, "high": 2.0})
+    assert capsys.readouterr().out == "✓ a.holds: It falls. The ledger: not reproduced, 2 of 3 cases.\n"
 
 
 def test_a_check_raises_if_the_result_is_unexpected(ledger):
