@@ -73,9 +73,10 @@ def pictures(found: Finding) -> str:
     """The pictures that the deciding measure kept, small."""
     if found.record is None or not found.record.name.startswith(PREFIX):
         return ""
+    what = found.record.name.removeprefix(PREFIX).replace("_", " ")
     kept = [(title, path) for title, path in found.record.images.items() if isinstance(path, Path)][:MOST]
     return "".join(
-        f"<figure>{figures.picture(path, title, size=THUMBNAIL, quality=70)}"
+        f"<figure>{figures.picture(path, f'{what}: {title}', size=THUMBNAIL, quality=70)}"
         f"<figcaption>{html.escape(title)}</figcaption></figure>"
         for title, path in kept
     )

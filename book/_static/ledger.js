@@ -43,4 +43,5 @@
   };
   addEventListener("hashchange", open);
   open();
+  addEventListener("load", open);  // pictures and fonts have moved the row by then
 })();
