@@ -39,7 +39,7 @@
     if (!claim || !claim.matches("section.claim")) return;
     show("");
     claim.querySelector("details").open = true;
-    claim.scrollIntoView();
+    claim.scrollIntoView({behavior: "instant"});
   };
   addEventListener("hashchange", open);
   open();

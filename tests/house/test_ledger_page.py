@@ -152,7 +152,7 @@ def test_the_pictures_of_a_measure_are_shown_small(ledger):
     ledger.store((1, 2, 3), (4, 4, 4), images={f'up to "{k}"': torch.rand(1, 3, 200, 160) for k in range(7)})
     elements = Elements(row(ledger)).found
     shown = [attributes for tag, attributes in elements if tag == "img"]
-    assert [one["alt"] for one in shown] == [f'up to "{k}"' for k in range(ledger_rows.MOST)]
+    assert [one["alt"] for one in shown] == [f'x: up to "{k}"' for k in range(ledger_rows.MOST)]
     assert all(max(int(one["width"]), int(one["height"])) == ledger_rows.THUMBNAIL for one in shown)
     ledger.rows["a.holds"] = ledger.claim()
     ledger.store((1, 2, 3), (4, 4, 4), images={"x": torch.rand(1, 3, 8, 8)})
