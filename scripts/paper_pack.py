@@ -35,8 +35,8 @@ from scripts.paper_queue.items import QUEUE
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 56_000_000  # bytes, without --full and --datasets: what a queue of jobs lets one carry along
 CODE = (
-    "course_lib", "scripts/__init__.py", "scripts/paper.py", "scripts/notebook_script.py", "scripts/models.py",
-    "scripts/paper_queue", "benchmarks", "tests/gpu", "data/claims.yml", "LICENSE",
+    "course_lib", "scripts/__init__.py", "scripts/environment.py", "scripts/paper.py", "scripts/notebook_script.py",
+    "scripts/models.py", "scripts/paper_queue", "benchmarks", "tests/gpu", "data/claims.yml", "LICENSE",
 )  # fmt: skip
 ENTRY = '''"""Runs the queue of this pack: python paper.py --minutes 12. See README.txt."""
 

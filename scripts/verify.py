@@ -6,22 +6,22 @@
 
 A claim that is decided in `course_lib.teaching.measures` is measured there; for another one the notebook's code runs
 that makes its stored run. Nothing in data/results changes without --record. Exit code: 0 if the claim comes out as in
-the ledger, 1 if it does not, 2 if there is nothing to measure.
+the ledger, 1 if it does not, 2 if it cannot be measured (one sentence says why), 130 after Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
+from course_lib.pretrained.weights import WeightsError
 from course_lib.teaching import claims, measures, records
 from course_lib.teaching.registry import Claim, ClaimError
+from scripts.environment import changed
 from scripts.notebook_script import find_notebooks, script_of
 from scripts.paper_queue import cells
 
@@ -53,7 +53,7 @@ def by_notebook(name: str, profile: str, seed: int) -> records.Record:
     file = records.folder_of(name, profile) / "record.json"
     before = file.stat().st_mtime_ns if file.exists() else None
     (notebook,) = find_notebooks([name[:2]], NOTEBOOKS)
-    with environment(COURSE_LIB_RECORDS=f"again,{name}"):
+    with changed({"COURSE_LIB_RECORDS": f"again,{name}"}):
         notes = cells.run(script_of(notebook, {"PROFILE": profile, "SEED": seed}))
     if not file.exists() or file.stat().st_mtime_ns == before:
         first = f"; first: {notes[0].splitlines()[0]}" if notes else ""
@@ -79,19 +79,6 @@ def report(claim: Claim, run: records.Record) -> bool:
     return stored.verdict == "stale" or all(held) == all(claims.supports(claim, stored.record))
 
 
-@contextmanager
-def environment(**changed: str) -> Iterator[None]:
-    """Variables of the environment that have other values in the block."""
-    before = {name: os.environ.get(name) for name in changed}
-    os.environ.update(changed)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            os.environ.update({} if value is None else {name: value})
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("claim", help="its id, or the name of a measure: all the claims that it decides")
@@ -107,12 +94,15 @@ def main(arguments: list[str] | None = None) -> int:
         if options.record and options.profile == "quick":
             raise ClaimError("a quick run is not stored; ask for --profile laptop or paper")
         with tempfile.TemporaryDirectory() as folder:
-            with nullcontext() if options.record else environment(COURSE_LIB_RESULTS=folder):
+            with nullcontext() if options.record else changed({"COURSE_LIB_RESULTS": folder}):
                 run = measured(wanted[0], options.profile, options.seed)
             agreed = [report(claim, run) for claim in wanted]
-    except (ClaimError, records.RecordError) as error:
+    except (WeightsError, ValueError, MemoryError, OSError) as error:  # no network, no such claim, a full disk
         print(f"verify: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("verify: stopped; nothing was stored.", file=sys.stderr)
+        return 130
     return 0 if all(agreed) else 1
 
 

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.environment import changed
+
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 _LOOK = 0.05  # seconds between two looks at the child
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -89,7 +91,7 @@ def run(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     child = context.Process(target=_child, args=(list(arguments), str(log), dict(environment), str(folder)))
-    with _told(environment):  # the server is started by the first child
+    with changed(_told(environment)):  # the server is started by the first child
         child.start()
     assert child.pid is not None
     how = "by itself"
@@ -126,20 +128,9 @@ def _child(arguments: list[str], log: str, environment: dict[str, str], folder: 
     sys.exit(main(arguments))
 
 
-@contextmanager
-def _told(environment: Mapping[str, str]) -> Iterator[None]:
+def _told(environment: Mapping[str, str]) -> dict[str, str]:
     """What the server must know before it imports anything: where the package lies, and to leave the GPU alone."""
-    wanted = {"PYTHONPATH": environment.get("PYTHONPATH", ""), "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-    kept = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in kept.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    return {"PYTHONPATH": environment.get("PYTHONPATH", ""), "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -6,9 +6,11 @@ import os
 import nbformat
 import pytest
 
+from course_lib.pretrained.weights import WeightsError
 from course_lib.teaching import records, registry
 from course_lib.teaching.measures import MEASURES, Measured
 from scripts import verify
+from scripts.environment import changed
 
 
 def tree(folder):
@@ -202,3 +204,36 @@ def test_every_measured_claim_of_the_project_is_made_by_a_measure_or_by_a_comman
             assert claim.record.removeprefix("measured_") in MEASURES
         elif claim.record:
             assert records.load(claim.record, profile="laptop").command
+
+
+# --- how it ends when it cannot go on
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (WeightsError("the network is not here; python -m course_lib fetch"), 2, "the network is not here"),
+        (OSError(28, "No space left on device"), 2, "No space left on device"),
+        (MemoryError("448 px is the largest size that fits"), 2, "448 px is the largest"),
+        (KeyboardInterrupt(), 130, "stopped; nothing was stored"),
+    ],
+)
+def test_what_stops_a_measure_is_one_sentence(toy, ledger, monkeypatch, capsys, error, code, words):
+    def fails(*, seed, steps):
+        raise error
+
+    monkeypatch.setitem(MEASURES, "toy", fails)
+    before = tree(ledger.folder)
+    assert verify.main(["a.toy", "--record"]) == code
+    said = capsys.readouterr().err
+    assert said.startswith("verify: ")
+    assert words in said
+    assert said.count("\n") == 1
+    assert tree(ledger.folder) == before
+
+
+def test_a_changed_variable_is_as_it_was_afterwards(monkeypatch):
+    monkeypatch.setenv("COURSE_LIB_A", "old")
+    monkeypatch.delenv("COURSE_LIB_B", raising=False)
+    with changed({"COURSE_LIB_A": "new", "COURSE_LIB_B": "new"}):
+        assert os.environ["COURSE_LIB_A"] == os.environ["COURSE_LIB_B"] == "new"
+    assert os.environ["COURSE_LIB_A"] == "old"
+    assert "COURSE_LIB_B" not in os.environ

@@ -18,6 +18,7 @@ from typing import Any
 from course_lib import samples
 from course_lib.teaching import records, registry
 from course_lib.teaching.measures import choices, domain, exact, iterations, painters
+from course_lib.teaching.measures.cases import PAINTERS, PAINTINGS, PAIRS, PHOTOGRAPHS
 from course_lib.teaching.measures.measured import Measured as Measured
 
 PREFIX = "measured_"  # of the stored runs' names
@@ -29,10 +30,6 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(exact.style_gradient, exact.rescaling, exact.unbounded, painters.survival, domain.domain),
     )
 }
-PAIRS = (("eilean_donan", "great_wave"), ("schwerin_palace", "church_at_auvers"), ("cat", "cafe_terrace"))
-PHOTOGRAPHS = ("eilean_donan", "schwerin_palace", "cat")
-PAINTINGS = ("great_wave", "cafe_terrace", "composition_viii", "church_at_auvers", "harvest")
-PAINTERS = ("great_wave", "cafe_terrace", "composition_viii", "church_at_auvers", "poppies")
 
 
 def claims_of(name: str) -> list[registry.Claim]:

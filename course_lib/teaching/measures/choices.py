@@ -15,6 +15,7 @@ from course_lib.evaluation import metrics, structure
 from course_lib.images import resize
 from course_lib.methods import gatys
 from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, cached_network
+from course_lib.teaching.measures.cases import PAINTINGS, PHOTOGRAPHS
 from course_lib.teaching.measures.measured import Measured
 
 RATIOS = (1, 10, 100, 1000)
@@ -32,6 +33,12 @@ def equal_share(photo: Tensor, painting: Tensor, config: gatys.Config, layer: st
         for one in (config.content_layers[0], layer)
     ]
     return replace(config, content_layers=(layer,), content_weight=config.content_weight * first[0] / first[1])
+
+
+def _beside_noise(photo: Tensor, painting: Tensor, steps: int, seed: int, **change: float) -> list[Tensor]:
+    """Three pictures: as usual, with one setting changed, and as usual from another noise."""
+    tasks = (engine(steps, seed), engine(steps, seed, **change), engine(steps, seed + 100))
+    return [gatys.stylize(photo, painting, task).image for task in tasks]
 
 
 def content_layer(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
@@ -80,16 +87,10 @@ def ratio(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured
 
 def strength(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
     """Content weights 1 and 0.0005: SSIM to the photograph, LPIPS between the two pictures, and between two noises."""
-    tasks = {
-        "strength 1": engine(steps, seed),
-        "strength 0.0005": engine(steps, seed, content_weight=0.0005),
-        "another noise": engine(steps, seed + 100),
-    }
-    images = {name: gatys.stylize(photo, painting, task).image for name, task in tasks.items()}
-    strong, weak, other = images.values()
+    strong, weak, other = _beside_noise(photo, painting, steps, seed, content_weight=0.0005)
     numbers = {"SSIM at 1": metrics.ssim(strong, photo), "SSIM at 0.0005": metrics.ssim(weak, photo)}
     numbers |= {"apart": metrics.lpips(strong, weak), "two noises": metrics.lpips(strong, other)}
-    return Measured(numbers, {name: images[name] for name in ("strength 1", "strength 0.0005")})
+    return Measured(numbers, {"strength 1": strong, "strength 0.0005": weak})
 
 
 def starts(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
@@ -112,14 +113,9 @@ def starts(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measure
 
 def prior(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measured:
     """LPIPS between the pictures with and without a smoothness term, and between two pictures from different noises."""
-    tasks = {
-        "no prior": engine(steps, seed),
-        "smoothness 1": engine(steps, seed, tv_weight=1.0),
-        "another noise": engine(steps, seed + 100),
-    }
-    images = {name: gatys.stylize(photo, painting, task).image for name, task in tasks.items()}
-    plain, smooth, other = images.values()
-    return Measured({"smoothed": metrics.lpips(plain, smooth), "two noises": metrics.lpips(plain, other)}, images)
+    plain, smooth, other = _beside_noise(photo, painting, steps, seed, tv_weight=1.0)
+    numbers = {"smoothed": metrics.lpips(plain, smooth), "two noises": metrics.lpips(plain, other)}
+    return Measured(numbers, {"no prior": plain, "smoothness 1": smooth, "another noise": other})
 
 
 def grid(*, steps: int, seed: int, size: int) -> Measured:
@@ -129,8 +125,6 @@ def grid(*, steps: int, seed: int, size: int) -> Measured:
     SSIM to the photograph is taken at 64 px; its variances are those of the means of five paintings and of the means of
     three photographs.
     """
-    from course_lib.teaching.measures import PAINTINGS, PHOTOGRAPHS  # the lists belong to all measures
-
     moved, kept = [], []
     paintings = [samples.sample_image(name, size) for name in PAINTINGS]
     for name in PHOTOGRAPHS:
@@ -153,8 +147,6 @@ def own_pair(*, steps: int, seed: int, size: int) -> Measured:
     Nearness to a painting is the sum of the Gram distances at five layers; nearness to a photograph, resized to the
     picture's size, is ‖F − P‖ / ‖P‖ at relu4_2.
     """
-    from course_lib.teaching.measures import PAINTINGS, PHOTOGRAPHS  # the lists belong to all measures
-
     network = cached_network("vgg19", (CONTENT_LAYER,), "average", "default", torch.float32, torch.device("cpu"))
     paintings = [samples.sample_image(name, size) for name in PAINTINGS]
     photos = [samples.sample_image(name, size) for name in PHOTOGRAPHS]
@@ -168,4 +160,5 @@ def own_pair(*, steps: int, seed: int, size: int) -> Measured:
         to_content = [((own - other).norm() / other.norm()).item() for other in seen]
         right["painting"] += to_style.index(min(to_style)) == k
         right["photograph"] += to_content.index(min(to_content)) == i
-    return Measured({f"own {kind} is nearest": count / 15 for kind, count in right.items()})
+    every = len(photos) * len(paintings)
+    return Measured({f"own {kind} is nearest": count / every for kind, count in right.items()})

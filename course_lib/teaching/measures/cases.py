@@ -1,0 +1,6 @@
+"""What cases are taken from: a rule that asks for three pairs means the first three of these."""
+
+PAIRS = (("eilean_donan", "great_wave"), ("schwerin_palace", "church_at_auvers"), ("cat", "cafe_terrace"))
+PHOTOGRAPHS = ("eilean_donan", "schwerin_palace", "cat")
+PAINTINGS = ("great_wave", "cafe_terrace", "composition_viii", "church_at_auvers", "harvest")
+PAINTERS = ("great_wave", "cafe_terrace", "composition_viii", "church_at_auvers", "poppies")
