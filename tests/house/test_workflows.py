@@ -1,14 +1,11 @@
 """The workflows: they parse, their shell parses, and what they call exists. GitHub itself is not here to try them."""
 
-import importlib.util
 import re
 import shutil
 import subprocess
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import nbformat
 import pytest
 import yaml
 
@@ -129,27 +126,3 @@ def test_red_opens_or_comments_and_green_closes(gh: Path, result: str, already: 
     log = gh.with_name("gh.log")
     lines = log.read_text().splitlines() if log.exists() else []
     assert [" ".join(line.split()[:2]) for line in lines] == asked
-
-
-def colab() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("colab", ROOT / ".github" / "colab.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_every_chapter_can_be_run_as_on_colab() -> None:
-    """The bootstrap cell of each takes the clone, and the cells before it stay."""
-    for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"):
-        notebook = nbformat.read(path, as_version=4)
-        fresh = colab().as_on_colab(notebook, ROOT)
-        changed = [
-            (a.source, b.source) for a, b in zip(notebook.cells, fresh.cells, strict=True) if a.source != b.source
-        ]
-        ((before, after),) = changed
-        assert "github.com" in before
-        assert after.startswith("import google.colab")
-        assert f"git+file://{ROOT}" in after
-        assert "github.com" not in after
