@@ -21,15 +21,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.atomic import atomic_write
+from course_lib.image_checks import ImageError, check_tensor
+from course_lib.image_checks import check_pictures as check_pictures  # part of this module's interface
 
 MAX_PIXELS = 80_000_000  # 0.96 GB as float32 RGB, and below the size at which Pillow warns
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 HALF_LEVEL = 0.5 / 255  # an overshoot this small rounds to the same 8-bit value
 Size = int | tuple[int, int]  # pixels of one side, or (H, W)
-
-
-class ImageError(ValueError):
-    """A picture that cannot be read, converted or written; the message says what to do."""
 
 
 def load_image(path: str | Path, size: Size | None = None, *, side: str = "long") -> Tensor:
@@ -120,7 +118,7 @@ def to_pil(image: Tensor) -> Image.Image:
     >>> to_pil(torch.full((3, 4, 6), 0.5)).getpixel((0, 0))
     (128, 128, 128)
     """
-    _check_tensor(image[None] if isinstance(image, Tensor) and image.ndim == 3 else image)
+    check_tensor(image[None] if isinstance(image, Tensor) and image.ndim == 3 else image)
     if image.ndim == 4 and len(image) != 1:
         raise ImageError(f"This tensor holds {len(image)} pictures; pass one of them, for example image[0].")
     image = image.detach().float().cpu()
@@ -156,7 +154,7 @@ def resize(image: Tensor, size: Size, *, side: str = "long") -> Tensor:
     >>> resize(torch.zeros(1, 3, 20, 40), 10).shape
     torch.Size([1, 3, 5, 10])
     """
-    _check_tensor(image)
+    check_tensor(image)
     if image.detach().abs().max() > 10:  # an optimizer may overshoot [0, 1], but not this far
         raise ImageError("Values are far outside [0, 1]; divide a picture on the scale 0..255 by 255 first.")
     if side not in ("long", "short"):
@@ -196,7 +194,7 @@ def center_crop(image: Tensor, size: Size) -> Tensor:
     Raises:
         ImageError: a wrong shape or dtype, a size below 1, or a crop larger than the picture.
     """
-    _check_tensor(image)
+    check_tensor(image)
     height, width = _height_width(size)
     top, left = (image.shape[2] - height) // 2, (image.shape[3] - width) // 2
     if top < 0 or left < 0:
@@ -259,23 +257,6 @@ def check_writable(path: str | Path) -> Path:
     return target
 
 
-def check_pictures(images: Tensor) -> None:
-    """Check that a tensor is a batch of pictures: (N, 3, H, W), floating point, in [0, 1] up to rounding (0.001).
-
-    Raises:
-        ImageError: it is not; the message says what is wrong and what to do.
-
-    >>> check_pictures(torch.rand(2, 3, 8, 8))
-    """
-    _check_tensor(images)
-    low, high = (value.item() for value in images.detach().aminmax())
-    if not (low >= -1e-3 and high <= 1 + 1e-3):  # also false for NaN
-        raise ImageError(
-            f"Values run from {low:.3g} to {high:.3g}, expected [0, 1]. Read files with load_image, "
-            "or divide a picture on the scale 0..255 by 255."
-        )
-
-
 def did_you_mean(name: str, names: list[str]) -> str:
     """A question for the end of an error message, ``" Did you mean 'great_wave'?"``; empty if no name is similar."""
     spelled = {n.lower(): n for n in names}
@@ -330,17 +311,6 @@ def _deep_gray(pil: Image.Image) -> Tensor:
     clear = array == pil.info.get("transparency")  # in 16-bit gray, one value may stand for "transparent"
     gray = torch.from_numpy(np.where(clear, 1, array / top).astype(np.float32))
     return gray.expand(1, 3, -1, -1).contiguous()
-
-
-def _check_tensor(image: Tensor) -> None:
-    if not isinstance(image, Tensor):
-        raise ImageError(f"Expected a torch.Tensor, got {type(image).__name__}; from_pil makes one.")
-    if image.ndim != 4 or image.shape[1] != 3 or image.numel() == 0:
-        last = image.ndim == 4 and image.shape[-1] == 3
-        advice = " The channels come last: use image.movedim(-1, -3)." if last else ""
-        raise ImageError(f"Got shape {tuple(image.shape)}, expected (N, 3, H, W), no side of it 0.{advice}")
-    if not image.is_floating_point():
-        raise ImageError(f"Got {image.dtype}, expected floats in [0, 1]; for 0..255 use image.float() / 255.")
 
 
 def _height_width(size: Size) -> tuple[int, int]:

@@ -18,18 +18,20 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from course_lib import arguments
 from course_lib.cuda_graphs import CapturedStep
 
 _GROUP = Path("/sys/fs/cgroup")  # a container may be given less memory than the machine has
 DEVICES = ("auto", "cuda", "mps", "xpu", "cpu")
 
 
-def pick_device(name: str = "auto") -> torch.device:
+def pick_device(name: str | int | torch.device = "auto") -> torch.device:
     """Choose a device by name.
 
     Args:
         name: ``"cuda"``, ``"mps"``, ``"xpu"`` or ``"cpu"``, or ``"auto"`` for the first of these that is available. A
-            kind may be followed by a number: ``"cuda:1"``.
+            kind may be followed by a number: ``"cuda:1"``. A `torch.device`, or PyTorch's number of an accelerator,
+            means the same.
 
     Returns:
         A device of a kind that is available here.
@@ -46,22 +48,47 @@ def pick_device(name: str = "auto") -> torch.device:
         "xpu": hasattr(torch, "xpu") and torch.xpu.is_available(),
         "cpu": True,
     }
+    name = device_name(name)
     if name == "auto":
         kind = next(kind for kind, available in here.items() if available)
         local = os.environ.get("LOCAL_RANK")  # torchrun starts one process for each GPU
         return torch.device(kind, int(local)) if kind == "cuda" and local else torch.device(kind)
-    kind, colon, number = name.partition(":")
-    if kind not in here or (colon and not number.isdecimal()):
-        raise ValueError(f"unknown device {name!r}; use one of {', '.join(DEVICES)}")
-    if not here[kind]:
-        available = ", ".join(kind for kind, ok in here.items() if ok)
+    kind, _, number = name.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" and here[kind] else 0
+    if not here[kind] or (count and int(number or 0) >= count):
+        available = f"cuda:0 to cuda:{count - 1}" if count else ", ".join(kind for kind, ok in here.items() if ok)
         raise ValueError(f"device {name!r} is not available here; available: {available}. Use device='auto'.")
     return torch.device(name)
 
 
+def device_name(device: str | int | torch.device) -> str:
+    """The name of a device as `pick_device` takes it, whether or not it is available here.
+
+    Raises:
+        ValueError: no name of a kind of device, optionally with a number, and no number of an accelerator.
+
+    >>> device_name(torch.device("cpu")), device_name("cuda:1")
+    ('cpu', 'cuda:1')
+    """
+    given = arguments.plain(device)
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:  # what PyTorch means by a bare number
+        accelerator = torch.accelerator.current_accelerator() if hasattr(torch, "accelerator") else None
+        given = f"{accelerator.type if accelerator else 'cuda'}:{given}"
+    name = str(given) if isinstance(given, str | torch.device) else ""
+    kind, colon, number = name.partition(":")
+    if kind not in DEVICES or (colon and (kind == "auto" or not number.isdecimal() or not number.isascii())):
+        raise ValueError(f"unknown device {device!r}; use one of {', '.join(DEVICES)}")
+    return "cpu" if name == "cpu:0" else name
+
+
 def seeded_generator(seed: int) -> torch.Generator:
     """A CPU random generator with its own state: the same noise for every device, and global seeds stay untouched."""
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator().manual_seed(_seed_of_torch(seed))
+
+
+def _seed_of_torch(seed: int) -> int:
+    """The seed as PyTorch takes it: methods derive seeds from a caller's, such as seed + 1 or seed · epochs."""
+    return arguments.whole("seed", seed, -(2**63), 2**64 - 1)
 
 
 @contextmanager
@@ -71,7 +98,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     Afterwards, the states of the CPU and of CUDA devices are restored. `torch.manual_seed` would seed every accelerator
     permanently.
     """
-    kind = device.type
+    kind, seed = device.type, _seed_of_torch(seed)
     with torch.random.fork_rng([device] if kind == "cuda" else []):
         torch.default_generator.manual_seed(seed)
         if kind == "cuda":
@@ -96,34 +123,48 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return False
 
 
-def pick_precision(precision: str, device: torch.device) -> torch.dtype:
+def pick_precision(precision: str | torch.dtype, device: torch.device) -> torch.dtype:
     """Choose the number format of a network's convolutions.
 
     Args:
-        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"`` for bfloat16 if the device has fast units for it.
+        precision: ``"float32"``, ``"bfloat16"`` or the dtype itself, or ``"auto"`` for bfloat16 if the device has fast
+            units for it.
         device: where the network will run.
 
     Raises:
         ValueError: an unknown precision.
     """
-    if precision == "auto":
+    name = precision_name(precision)
+    if name == "auto":
         return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
-    named = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if precision not in named:
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def precision_name(precision: str | torch.dtype) -> str:
+    """``"auto"``, ``"float32"`` or ``"bfloat16"``, also for a dtype.
+
+    Raises:
+        ValueError: an unknown precision.
+
+    >>> precision_name(torch.bfloat16)
+    'bfloat16'
+    """
+    name = str(precision).removeprefix("torch.") if isinstance(precision, torch.dtype) else precision
+    if not isinstance(name, str) or name not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"unknown precision {precision!r}; use 'auto', 'float32' or 'bfloat16'")
-    return named[precision]
+    return name
 
 
 @contextmanager
 def inference(
-    network: nn.Module, *, device: str = "auto", precision: str = "float32",
+    network: nn.Module, *, device: str | int | torch.device = "auto", precision: str | torch.dtype = "float32",
     layout: torch.memory_format = torch.channels_last, repeats: bool = False,
 ) -> Iterator[Callable[..., Tensor]]:  # fmt: skip
     """Inside the ``with``, a function that computes ``network(*tensors)`` without gradients.
 
-    It takes tensors from any device and returns the result on the CPU. The network moves to `device` and is in
-    evaluation mode: no dropout, and the statistics collected in training. Afterwards every module is in the mode that
-    it was in before. Weights are converted to a lower precision once, at their first use.
+    It takes tensors from any device, floats of any precision, and returns the result on the CPU. The network moves to
+    `device` and is in evaluation mode: no dropout, and the statistics collected in training. Afterwards every module is
+    in the mode that it was in before. Weights are converted to a lower precision once, at their first use.
 
     Args:
         network: one tensor out; None among its arguments is passed on.
@@ -144,10 +185,12 @@ def inference(
     modes = [(module, module.training) for module in network.modules()]
     steps: dict[tuple[torch.Size, ...], CapturedStep] = {}
 
+    weight = next(network.parameters(), torch.zeros(0))
+
     def moved(x: Tensor | None) -> Tensor | None:
         if x is None:
             return None
-        x = x.to(place)
+        x = x.to(place, weight.dtype if x.is_floating_point() else None)
         return x.contiguous(memory_format=layout) if x.ndim == 4 else x
 
     def compute(*tensors: Tensor | None) -> Tensor:
@@ -242,8 +285,7 @@ def use_threads(count: int | None = None) -> int:
     if count is None:
         available = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         count = len(available)
-    if count < 1:
-        raise ValueError(f"thread count must be at least 1, got {count}")
+    count = arguments.whole("count", count, 1)
     torch.set_num_threads(count)
     return count
 

@@ -1,0 +1,91 @@
+"""What counts as a picture: a tensor (N, 3, H, W), floating point, finite, in [0, 1].
+
+Everything in this package that takes pictures asks here, with one set of sentences. A picture on another scale would
+not fail anywhere: a network would train on it, and a measure would return a number.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NoReturn
+
+from torch import Tensor, stack
+
+
+class ImageError(ValueError):
+    """A picture that cannot be read, converted or written; the message says what to do."""
+
+
+def check_pictures(
+    images: Tensor, what: str = "", *, single: bool = False, least: int = 1, why: str = "", overshoot: float = 1e-3
+) -> None:
+    """Check that a tensor is a batch of pictures: (N, 3, H, W), floating point, finite, in [0, 1].
+
+    Args:
+        images: what the caller passed.
+        what: its name in the message: "the style image".
+        single: whether N must be 1.
+        least: the smallest side allowed, in pixels.
+        why: what needs that side, for the message: "the network".
+        overshoot: how far values may lie outside [0, 1]. What an optimizer made, or noise, may do so; only a picture
+            that fills [-1, 1] is then still recognized as being on another scale.
+
+    Raises:
+        ImageError: it is not; the message says what is wrong and what to do.
+
+    >>> import torch
+    >>> check_pictures(torch.rand(2, 3, 8, 8))
+    """
+    check_tensor(images, what, single=single)
+    if min(images.shape[2:]) < least:
+        needs = f" by {why}" if why else ""
+        sides = " × ".join(map(str, images.shape[2:]))
+        _refuse(what, f"sides of at least {least} px are needed{needs}, got {sides}; use a larger picture.")
+    low, high = stack(images.detach().aminmax()).tolist()  # one wait for the device
+    if not (math.isfinite(low) and math.isfinite(high)):
+        bad = int((~images.detach().isfinite()).sum())
+        _refuse(
+            what,
+            f"{bad:,} of {images.numel():,} values are NaN or infinite, expected [0, 1]. Read files with load_image; "
+            "if a run made this picture, it diverged, so take the last picture before that.",
+        )
+    centered = -1.001 <= low < -0.5 and high <= 1.001
+    if low < -overshoot or high > 1 + overshoot or centered:
+        remedy = (
+            "use (x + 1) / 2 for a picture in [-1, 1]" if centered else "or divide a picture on the scale 0..255 by 255"
+        )
+        far = "far outside" if overshoot > 1 and not centered else "expected"
+        _refuse(what, f"values run from {low:.3g} to {high:.3g}, {far} [0, 1]. Read files with load_image, {remedy}.")
+
+
+def check_tensor(image: Tensor, what: str = "", *, single: bool = False) -> None:
+    """The part of `check_pictures` that reads no values: type, shape and dtype.
+
+    Raises:
+        ImageError: no tensor, another shape, or whole numbers.
+    """
+    if not isinstance(image, Tensor):
+        got = "None" if image is None else type(image).__name__
+        makers = "load_image reads a file, from_pil converts a PIL picture"
+        _refuse(what, f"expected a torch.Tensor, got {got}; {makers}.")
+    shape = tuple(image.shape)
+    if len(shape) != 4 or shape[1] != 3 or image.numel() == 0 or (single and shape[0] != 1):
+        advice = ""
+        if len(shape) == 4 and shape[-1] == 3:
+            advice = " The channels come last: use image.movedim(-1, -3)."
+        elif len(shape) == 3 and shape[0] == 3:
+            advice = " Use image[None] to add the batch dimension."
+        elif len(shape) == 4 and shape[1] == 1:
+            advice = " Use image.expand(-1, 3, -1, -1) to make three equal colors of one gray channel."
+        elif len(shape) == 4 and shape[1] == 4:
+            advice = " Use image[:, :3] to leave out the alpha channel."
+        elif single and len(shape) == 4 and shape[0] > 1:
+            advice = " Use image[k : k + 1] for the k-th picture."
+        expected = "(1, 3, H, W)" if single else "(N, 3, H, W)"
+        _refuse(what, f"got shape {shape}, expected {expected}, no side of it 0.{advice}")
+    if not image.is_floating_point():
+        _refuse(what, f"got {image.dtype}, expected floats in [0, 1]; for 0..255 use image.float() / 255.")
+
+
+def _refuse(what: str, problem: str) -> NoReturn:
+    raise ImageError(f"{what}: {problem}" if what else problem[0].upper() + problem[1:])
