@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+os.environ["COURSE_LIB_STRICT"] = "1"  # a false statement of the book is an error, see course_lib.teaching.checks.holds
 LEFT_OUT = pytest.StashKey[int]()
 
 

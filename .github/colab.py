@@ -12,6 +12,7 @@ Not tried yet inside the image: needs GitHub.
 
 import copy
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -112,6 +113,7 @@ def main(arguments: list[str]) -> int:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
+    os.environ["COURSE_LIB_STRICT"] = "1"  # a false statement of the book is an error here, not a finding
     repository, names = Path(arguments[0]), arguments[1:]
     before, failed = installed(), []
     for difference in changed(listed(), before):

@@ -184,6 +184,7 @@ def execute(paths: list[Path], parameters: dict[str, Any], *, in_place: bool, wo
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see course_lib/__init__.py
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    os.environ["COURSE_LIB_STRICT"] = "1"  # a false statement stops a notebook, see course_lib.teaching.checks.holds
     if again:
         os.environ["COURSE_LIB_RECORDS"] = "again"  # see course_lib.teaching.records.missing
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")

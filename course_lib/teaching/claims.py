@@ -15,6 +15,7 @@ from math import isfinite
 from statistics import fmean, mean, stdev
 
 from course_lib.teaching import figures, records
+from course_lib.teaching.checks.statements import book_checks_itself
 from course_lib.teaching.registry import CERTAINTIES, Claim, ClaimError, Expression, claims_file, find, load
 
 VERDICTS = {
@@ -58,7 +59,8 @@ def check(name: str, numbers: Mapping[str, float | Sequence[float]]) -> None:
 
     Raises:
         ClaimError: no such claim, a number is missing, or not as many under every name.
-        AssertionError: the claim holds although the list expects that it does not, or vice versa.
+        AssertionError: the book checks itself (`checks.statements.book_checks_itself`), and the claim holds although
+            the list expects that it does not, or vice versa. Otherwise the line says so, with the numbers.
     """
     claim = find(name)
     if claim.quick is None:
@@ -69,10 +71,16 @@ def check(name: str, numbers: Mapping[str, float | Sequence[float]]) -> None:
         lengths = ", ".join(f"{key} ({len(series)})" for key, series in columns.items())
         raise ClaimError(f"{name}: give one number per case under every name, got {lengths or 'none'}")
     holds = all(rule(case) for case in cases)
+    here = f"✓ {name}: {claim.claim}" if holds else f"✗ {name} does not hold here: {claim.claim}"
     if holds != claim.quick:
         result = "holds" if holds else "does not hold"
-        raise AssertionError(f"{name} {result} here, contrary to what {claims_file().name} expects: {claim.claim}")
-    here = f"✓ {name}: {claim.claim}" if holds else f"✗ {name} does not hold here: {claim.claim}"
+        measured = "; ".join(
+            f"{key} = {', '.join(_short(float(x)) for x in column)}" for key, column in columns.items()
+        )
+        if book_checks_itself():
+            expected = f"contrary to what {claims_file().name} expects"
+            raise AssertionError(f"{name} {result} here, {expected}: {claim.claim} ({measured})")
+        here = f"{'✓' if holds else '✗'} {name} {result} here, unlike in the book ({measured}): {claim.claim}"
     print(f"{here} The ledger: {_stored(claim)}.")
 
 

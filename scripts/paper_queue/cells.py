@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -33,6 +34,7 @@ def run(script: str | Path, names: dict[str, Any] | None = None) -> list[str]:
     Raises:
         Exception: whatever the script's header raises; without it no cell can run.
     """
+    os.environ["COURSE_LIB_STRICT"] = "1"  # so that a false statement is noted, see course_lib.teaching.checks.holds
     path = script if isinstance(script, Path) else Path("notebook.py")
     header, cells = split_script(script.read_text(encoding="utf-8") if isinstance(script, Path) else script)
     if names is None:

@@ -3,10 +3,10 @@
     checks.check_gram_matrix(my_gram_matrix)
 
 Each check calls your function on small inputs. It raises `CheckFailed` with what the function returned, what was
-expected, and where to look. `holds` checks the book's own statements.
+expected, and where to look. `holds` is for the book's own statements.
 """
 
-from course_lib.teaching.checks.base import CheckFailed, holds
+from course_lib.teaching.checks.base import CheckFailed
 from course_lib.teaching.checks.experiments import (
     check_figure,
     check_measurements,
@@ -24,6 +24,7 @@ from course_lib.teaching.checks.networks import (
     check_transformer_net,
     check_upsampling,
 )
+from course_lib.teaching.checks.statements import holds
 from course_lib.teaching.checks.statistics import (
     check_adain,
     check_channel_statistics,

@@ -15,24 +15,6 @@ class CheckFailed(AssertionError):
     """A student's answer lacks a property; the message names it."""
 
 
-def holds(statement: str, condition: bool | Tensor) -> None:
-    """Print a statement of the book if it holds on this machine and with this seed; otherwise stop the notebook.
-
-    Args:
-        statement: the sentence to print, the same on every machine.
-        condition: whether it holds; a tensor must have a single element.
-
-    Raises:
-        AssertionError: the statement does not hold.
-
-    >>> holds("two is less than three", 2 < 3)
-    ✓ two is less than three
-    """
-    if not bool(condition):
-        raise AssertionError(f"does not hold here: {statement}")
-    print(f"✓ {statement}")
-
-
 def need(condition: bool, message: str) -> None:
     """Raise `CheckFailed` with `message` unless `condition`."""
     if not condition:

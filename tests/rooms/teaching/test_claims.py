@@ -39,6 +39,17 @@ def test_a_check_raises_if_the_result_is_unexpected(ledger):
         claims.check("a.fails", {"low": 1.0, "high": 2.0})
 
 
+def test_a_reader_who_changed_a_setting_sees_the_numbers_and_goes_on(ledger, capsys, monkeypatch):
+    monkeypatch.delenv("COURSE_LIB_STRICT")
+    claims.check("a.holds", {"low": [1.0, 3.0], "high": [2.0, 2.25]})
+    claims.check("a.fails", {"low": 1.0, "high": 2.0})
+    assert capsys.readouterr().out.splitlines() == [
+        "✗ a.holds does not hold here, unlike in the book (low = 1, 3; high = 2, 2.25): It falls. "
+        "The ledger: no stored run yet.",
+        "✓ a.fails holds here, unlike in the book (low = 1; high = 2): It rises. The ledger: no stored run yet.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "numbers", "words"),
     [
