@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from course_lib import runtime
+from course_lib import arguments, runtime
 from course_lib.data.augment import crop_and_flip, floating, item_generator, squeezed
+from course_lib.data.checked import checked, item_number
 from course_lib.images import load_image, resize
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -29,7 +30,7 @@ class PairedImages(Dataset[Tensor]):
 
     - ``A/`` and ``B/`` with files of the same names (suffixes may differ);
     - ``NAME_labels.png`` or ``NAME_sketch.png`` (A) next to ``NAME_photo.jpg`` (B);
-    - one file per pair, A in its left half and B in its right, as in the data sets of pix2pix.
+    - one file per pair, twice as wide as high: A in its left half and B in its right, as in the data sets of pix2pix.
 
     Args:
         folder: holds the pairs.
@@ -39,7 +40,8 @@ class PairedImages(Dataset[Tensor]):
         label_maps: the A side holds label maps, which are resized without mixing colors, since a color is a class.
 
     Raises:
-        ValueError: no folder, no pair, or a picture without its partner; when an item is read: two sizes in one pair.
+        ValueError: no folder, no pair, or a picture without its partner; when an item is read: two sizes in one
+            pair, or one file whose width is not twice its height.
         ImageError: when an item is read: a file that is not a picture.
     """
 
@@ -47,7 +49,10 @@ class PairedImages(Dataset[Tensor]):
         self, folder: str | Path, split: str | None = None, *, size: int | None = 256, reverse: bool = False,
         label_maps: bool = False,
     ) -> None:  # fmt: skip
-        self.folder, self.size, self.reverse, self.label_maps = Path(folder), size, reverse, label_maps
+        self.folder, self.reverse, self.label_maps = arguments.path(folder, "a folder of pairs"), reverse, label_maps
+        self.size = None if size is None else arguments.whole("size", size, 1)
+        if split is not None and not isinstance(split, str):
+            raise ValueError(f"split must be the name of a folder or None, got {split!r}")
         self.files = _pairs(self.folder, split)
         self._kept: dict[int, Tensor] = {}
         self._room = _CACHE
@@ -62,8 +67,7 @@ class PairedImages(Dataset[Tensor]):
         return len(self.files)
 
     def __getitem__(self, k: int) -> Tensor:
-        if not 0 <= k < len(self):
-            raise IndexError(f"pair {k} of {len(self)}")
+        k = item_number(k, len(self), "pair")
         if k not in self._kept:
             pair = self._read(k).mul(255).round().to(torch.uint8)
             if pair.numel() > self._room:
@@ -75,10 +79,13 @@ class PairedImages(Dataset[Tensor]):
         files = self.files[k]
         images = [load_image(file) for file in files]
         if len(images) == 1:
-            width = images[0].shape[-1]
-            if width % 2:
-                raise ValueError(f"{files[0]} should hold two pictures side by side, but is {width} px wide")
-            images = list(images[0].split(width // 2, -1))
+            height, width = images[0].shape[-2:]
+            if width != 2 * height:
+                raise ValueError(
+                    f"{files[0]} is {width}×{height} px; two pictures side by side are twice as wide as high. "
+                    "If these are single pictures, put those of a pair into the folders A/ and B/ under one name"
+                )
+            images = list(images[0].split(height, -1))
         if images[0].shape != images[1].shape:
             sizes = " and ".join(f"{image.shape[-1]}×{image.shape[-2]}" for image in images)
             raise ValueError(f"{files[0]} and {files[1].name} are one pair but differ in size: {sizes} px")
@@ -97,7 +104,7 @@ class Jitter(Dataset[Tensor]):
     (seed, epoch, k), and ``jitter[k]`` is ``item(0, k)``.
 
     Args:
-        pairs: a map-style data set of (2, 3, H, W) in [0, 1].
+        pairs: a map-style data set of (2, 3, H, W) in [0, 1]; each pair is checked when it is first used.
         load_size: side in px to which both pictures are resized first.
         size: side in px of the crop.
         mirror: mirror half of the pairs.
@@ -105,6 +112,7 @@ class Jitter(Dataset[Tensor]):
 
     Raises:
         ValueError: no pairs, or a `size` outside 1 to `load_size`.
+        ImageError: pairs that are no data set; when an item is used: a pair of another shape or range.
 
     >>> pairs = [torch.rand(2, 3, 20, 20)]
     >>> a, b = Jitter(pairs, load_size=36, size=32).item(epoch=4, k=0)
@@ -115,12 +123,13 @@ class Jitter(Dataset[Tensor]):
     def __init__(
         self, pairs: Any, *, load_size: int = 286, size: int = 256, mirror: bool = True, seed: int = 0
     ) -> None:
-        if not 1 <= size <= load_size or len(pairs) < 1:
-            raise ValueError(
-                "expected at least one pair and 1 ≤ size ≤ load_size, "
-                f"got {len(pairs)} pairs, size {size} and load_size {load_size}"
-            )
-        self.pairs, self.load_size, self.size, self.mirror, self.seed = pairs, load_size, size, mirror, seed
+        self.pairs = checked(pairs, (2, 3), "pair", same_size=False)
+        self.load_size, self.mirror, self.seed = (
+            arguments.whole("load_size", load_size, 1),
+            mirror,
+            arguments.seed(seed),
+        )
+        self.size = size = arguments.whole("size", size, 1, self.load_size)
         self.augment = crop_and_flip(size, mirror)
         self.device = torch.device("cpu")  # of the pairs; see `near`
         self._near: Tensor | None = None
@@ -155,8 +164,7 @@ class Jitter(Dataset[Tensor]):
         Raises:
             IndexError: a number outside 0 to len − 1.
         """
-        if not 0 <= k < len(self):
-            raise IndexError(f"pair {k} of {len(self)}")
+        k = item_number(k, len(self), "pair")
         pair = self._loaded(k) if self._near is None else self._near[k]
         return floating(self.augment(pair, item_generator(self.seed, epoch * len(self) + k)))
 

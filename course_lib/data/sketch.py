@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib.images import check_pictures
+from course_lib import arguments
+from course_lib.image_checks import check_pictures
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -38,12 +39,9 @@ def pencil(photos: Tensor, *, sigma: float = 1.0, threshold: float = 0.015, cont
     >>> bool(drawing[..., 7].max() < 0.2), bool(drawing[..., 0].min() == 1)  # a line at the edge, paper elsewhere
     (True, True)
     """
-    check_pictures(photos)
-    if not (sigma > 0 and threshold >= 0 and contrast > 0):
-        raise ValueError(
-            "expected sigma and contrast above 0 and a threshold of at least 0, "
-            f"got {sigma}, {contrast} and {threshold}"
-        )
+    check_pictures(photos, "the photos")
+    sigma, contrast = arguments.positive("sigma", sigma), arguments.positive("contrast", contrast)
+    threshold = arguments.nonnegative("threshold", threshold)
     luma = (photos * photos.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)  # (N, 1, H, W)
     edge = _gaussian(luma, sigma) - _gaussian(luma, 1.6 * sigma)
     paper = 1 + torch.tanh(contrast * (edge + threshold).clamp(max=0))

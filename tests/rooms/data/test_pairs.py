@@ -49,7 +49,7 @@ def write(folder, layout, images, split=None, suffix=".png"):
     return folder
 
 
-def numbered(*names, size=(16, 20)):
+def numbered(*names, size=(16, 16)):
     """Pairs by name; the blue channel counts them in the given order."""
     return {name: pair_of(*size, 10 * k).split(1) for k, name in enumerate(names)}
 
@@ -64,11 +64,12 @@ def colors(image):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_same_pairs_in_order_of_names(tmp_path, layout):
-    images = numbered("c", "a_b", "b")
+    width = 16 if layout == "halves" else 20
+    images = numbered("c", "a_b", "b", size=(16, width))
     ours = PairedImages(write(tmp_path, layout, images), size=None)
     assert len(ours) == 3
     for pair, name in zip([*ours], ("a_b", "b", "c"), strict=True):
-        assert pair.shape == (2, 3, 16, 20)
+        assert pair.shape == (2, 3, 16, width)
         assert pair.dtype == torch.float32
         assert torch.equal(pair, torch.cat(images[name]))  # PNG and 8 bits: exact
 
@@ -94,7 +95,7 @@ def test_a_split_may_hold_the_two_folders_itself(tmp_path):
 @pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".webp"])
 def test_photos_may_be_of_another_format(tmp_path, layout, suffix):
     """A JPEG is not exact, but close enough to tell the photos apart."""
-    images = {name: (map_of(16, 20), torch.full((1, 3, 16, 20), value)) for name, value in (("a", 0.25), ("b", 0.75))}
+    images = {name: (map_of(16, 16), torch.full((1, 3, 16, 16), value)) for name, value in (("a", 0.25), ("b", 0.75))}
     (tmp_path / "notes.txt").write_text("not a picture")
     ours = PairedImages(write(tmp_path, layout, images, suffix=suffix), size=None)
     assert [pair[1].mean().item() for pair in ours] == pytest.approx([0.25, 0.75], abs=0.02)
@@ -216,9 +217,12 @@ def test_two_sizes_in_one_pair_are_named(tmp_path):
         ours[1]
 
 
-def test_halves_need_an_even_width(tmp_path):
-    save_image(map_of(16, 41), tmp_path / "x.png")
-    with pytest.raises(ValueError, match=r"x\.png should hold two pictures side by side, but is 41 px wide"):
+@pytest.mark.parametrize(("height", "width"), [(16, 41), (40, 60), (16, 16), (32, 16), (16, 30)])
+def test_a_photograph_is_not_cut_into_halves(tmp_path, height, width):
+    """Any photograph of even width would pass for a pair and train."""
+    save_image(map_of(height, width), tmp_path / "x.png")
+    expected = rf"x\.png is {width}×{height} px; .* twice as wide as high.*folders A/ and B/"
+    with pytest.raises(ValueError, match=expected):
         PairedImages(tmp_path)[0]
 
 
@@ -349,15 +353,17 @@ def test_a_fingerprint_tells_pairs_and_settings_of_a_jitter_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("images", "options", "got"),
+    ("images", "options", "message"),
     [
-        ([], {}, "0 pairs, size 16 and load_size 20"),
-        (None, {"size": 0}, "size 0 and load_size 20"),
-        (None, {"size": 21}, "size 21 and load_size 20"),
+        ([], {}, r"expected pairs \(2, 3, H, W\) in \[0, 1\], got none"),
+        ("facades", {}, "expected a data set of pairs .*, got str"),
+        (None, {"size": 0}, "size must be a whole number from 1 to 20, got 0"),
+        (None, {"size": 21}, "size must be a whole number from 1 to 20, got 21"),
+        (None, {"seed": 1.5}, "seed must be a whole number"),
     ],
 )
-def test_invalid_jitter_is_refused(images, options, got):
-    with pytest.raises(ValueError, match=f"at least one pair and 1 ≤ size ≤ load_size, got .*{got}"):
+def test_invalid_jitter_is_refused(images, options, message):
+    with pytest.raises(ValueError, match=message):
         jitter(images, **options)
 
 

@@ -116,12 +116,21 @@ def test_invalid_domains_are_refused(tmp_path):
     with pytest.raises(ValueError, match="there are no pictures"):
         UnpairedImages([], domain(1))
     with pytest.raises(ImageError, match=r"expected \[0, 1\]"):
-        UnpairedImages([255 * map_of(16, 16)], domain(1))[0]
+        UnpairedImages([255 * map_of(16, 16)], domain(1))
+    with pytest.raises(ValueError, match="b must be a folder or a list of pictures .*, got int"):
+        UnpairedImages(domain(1), 3)
 
 
-@pytest.mark.parametrize("options", [{"size": 0}, {"size": 16, "load_size": 15}, {"mirror": True}])
+def test_a_batch_and_a_generator_are_lists_of_pictures():
+    pictures = domain(3)
+    expected = [*UnpairedImages(pictures, pictures, size=16)]
+    for given in (torch.cat(pictures), (picture for picture in pictures), [picture.double() for picture in pictures]):
+        torch.testing.assert_close([*UnpairedImages(given, pictures, size=16)], expected)
+
+
+@pytest.mark.parametrize("options", [{"size": 16, "load_size": 15}, {"mirror": True}])
 def test_invalid_settings_are_refused(options):
-    with pytest.raises(ValueError, match="a load_size of at least that or None, and mirror=True only with a load_size"):
+    with pytest.raises(ValueError, match="a load_size of at least the size, or None, and mirror=True only with a load"):
         UnpairedImages(domain(1), domain(1), **options)
 
 
