@@ -216,7 +216,7 @@ def test_a_finger_moves_the_edge(opened):
 
 
 def test_a_small_picture_is_not_blown_up(opened):
-    """At most three by three for a pixel; a handle stays long enough to be held."""
+    """At most two by two for a pixel; a handle stays long enough to be held."""
     wide = {"height": 120, "width": 160}
     one = interactive.frames([plain(0, **wide), plain(1, **wide)], labels=["1", "2"], axis="one", at=0, **WORDS)
     pairs = [[plain(k, **wide)] * 2 for k in (0, 1)]
@@ -225,11 +225,54 @@ def test_a_small_picture_is_not_blown_up(opened):
     page = opened(one, two, edge)
     shown = "[...document.querySelectorAll('img')].filter(i => i.checkVisibility()).map(i => Math.round(i.width))"
     single, left, right, *over = page.evaluate(shown)
-    assert single == 480
-    assert left == right <= 480
-    assert over == [480, 480]
+    assert single == 320
+    assert left == right <= 320
+    assert over == [320, 320]
     tiny = opened(interactive.frames([plain(0), plain(1)], labels=["1", "2"], axis="s", at=0, **WORDS))
+    assert tiny.evaluate(shown) == [192]
     assert tiny.get_by_role("slider").bounding_box()["width"] > 100
+
+
+@pytest.mark.parametrize("screen", [(1280, 720), (1300, 900), (390, 844)], ids=str)
+def test_picture_slider_and_caption_fit_one_screen(opened, screen):
+    """Tall pictures, several handles, a long caption; above stand a program's own bars."""
+    words = {"caption": "What to notice, in a few lines. " * 6, "alt": "Squares"}
+    tall, square = {"height": 400, "width": 300}, {"height": 512, "width": 512}
+    figures = (
+        interactive.frames([plain(k / 7, **tall) for k in range(7)], labels=list("abcdefg"), axis="way", **words),
+        interactive.compare([plain(k / 3, **square) for k in range(3)], titles=["a", "b", "c"], **words),
+        interactive.lens([plain(0, **square), plain(1, **square)], titles=["a", "b"], **words),
+        interactive.receptive_field(plain(0.5, **square), {"one": (3, 1), "two": (70, 8)}, **words),
+        interactive.grid(
+            [[plain((3 * r + c) / 9, **square) for c in range(3)] for r in range(2)],
+            rows=("depth", ["1", "2"]),
+            columns=("weight", ["a", "b", "c"]),
+            **words,
+        ),
+    )
+    page = opened(*figures)
+    page.set_viewport_size({"width": screen[0], "height": screen[1]})
+    for figure in page.locator("figure").all():
+        box = figure.bounding_box()
+        kind = figure.get_attribute("class")
+        assert box["height"] < screen[1] - 60, kind
+        images = [image for image in figure.locator("img").all() if image.is_visible()]
+        assert images[0].bounding_box()["height"] > 0.12 * screen[1], f"{kind}: nothing is left of the picture"
+
+
+def test_every_control_keeps_its_keys_in_jupyterlab(opened):
+    """Its shortcuts look at the focused element alone: an attribute on the container does not count."""
+    page = opened(
+        interactive.frames([plain(k / 7) for k in range(7)], labels=list("abcdefg"), axis="way", **WORDS),
+        interactive.compare([plain(k / 3) for k in range(3)], titles=["a", "b", "c"], **WORDS),
+        interactive.lens([plain(0), plain(1)], titles=["a", "b"], **WORDS),
+        interactive.receptive_field(plain(0.5), {"one": (3, 1), "two": (7, 2)}, **WORDS),
+        interactive.converter(caption="Weights."),
+    )
+    controls = page.locator(".play").locator("input, select, button")
+    marks = [control.get_attribute("data-lm-suppress-shortcuts") for control in controls.all()]
+    assert len(marks) > 18
+    assert set(marks) == {"true"}
 
 
 def test_settings_survive_quotes_and_tags(opened):

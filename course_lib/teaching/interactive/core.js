@@ -10,12 +10,28 @@ const start = (kind, build) => {
   for (const root of document.querySelectorAll(`.play[data-kind="${kind}"]:not([data-ready])`)) {
     root.dataset.ready = "yes";
     build(root, JSON.parse(root.dataset.settings || "{}"));
-    const strip = root.querySelector(".strip");
-    if (!strip) continue;
-    const tiles = strip.classList.contains("over") ? 1 : strip.querySelectorAll(".tile").length;
-    const width = 3 * tiles * strip.querySelector("img").getAttribute("width");  // no pixel larger than three by three
-    root.style.maxWidth = `max(min(20em, 100%), min(${width}px, 100%))`;
+    fit(root);
+    // JupyterLab takes the arrow keys for its own commands unless the focused element says this itself.
+    for (const one of root.querySelectorAll("input, select, button")) one.dataset.lmSuppressShortcuts = "true";
   }
+};
+
+// Limits the width: pictures at most twice their size, and the figure with its controls and caption on one screen.
+const fit = (root) => {
+  const strip = root.querySelector(".strip");
+  if (!strip) return;
+  const tiles = strip.classList.contains("over") ? 1 : strip.querySelectorAll(".tile").length;
+  const [width, height] = ["width", "height"].map((side) => Number(strip.querySelector("img").getAttribute(side)));
+  const tall = Math.max(...[...strip.querySelectorAll(".tile")].map((tile) =>
+    (tile.querySelector("img") ? height / width : 0) + (tile.querySelector("canvas") ? 1 : 0)));
+  const count = (what) => root.querySelectorAll(what).length;
+  // In em: the program's own bars, margins and names, a caption of four lines, controls, a chart above, a map.
+  const rest = 14 + 2.4 * count(".controls > :is(input, select, button)")
+    + (count(".bars") ? 6 : 0) + (count(".map") ? 1.3 * Math.ceil(count(".frame") / 6) : 0);
+  // A frame inside a page, as on Colab, is as high as what it holds: there the screen is the measure.
+  const screenful = window === window.top ? "100vh" : `${Math.max(400, screen.availHeight - 220)}px`;
+  const most = `min(${2 * tiles * width}px, max(${8 * tiles}em, (${screenful} - ${rest}em) * ${(tiles / tall).toFixed(4)}))`;
+  root.style.setProperty("--most", most);
 };
 
 // A row of the controls: a name, a range and its value in words. `moved` hears every change.
