@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -22,7 +23,7 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: the file cannot be written.
     """
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(_temporary_name(target))
     try:
         with open(temporary, "xb") as stream:
             yield stream
@@ -32,6 +33,37 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def obstacle(target: Path) -> str | None:
+    """Why `atomic_write` could not write `target` now, or None: to be asked before hours of work.
+
+    An empty file under a temporary name is written and deleted again. So this finds what permissions do not say: a file
+    system that is read-only, a disk without any room.
+
+    Returns:
+        The end of a sentence that begins with the file's name.
+    """
+    folder = target.parent
+    if len(os.fsencode(target.name)) > (most := _longest_name(folder)):
+        return f"has a name of {len(os.fsencode(target.name))} bytes, and {most} are allowed; use a shorter one"
+    if target.is_dir():
+        return "is a folder; give the name of a file"
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        return f"cannot be written, because {folder} {what}"
+    if target.exists() and not target.stat().st_mode & 0o222:
+        return "is write-protected; choose another name, or make it writable"
+    try:
+        probe = target.with_name(_temporary_name(target))
+        probe.open("xb").close()
+        probe.unlink()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return "has too long a name; use a shorter one"
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
+        return f"cannot be written ({error.strerror}); {'make room there' if full else 'choose another folder'}"
+    return None
 
 
 @contextmanager
@@ -61,3 +93,19 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
         if target.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _temporary_name(target: Path) -> str:
+    """``.NAME.xxxxxxxx.tmp``; of a very long name only the beginning, so that it is no longer than the target."""
+    name = target.name
+    while len(os.fsencode(name)) > _longest_name(target.parent) - 14:
+        name = name[:-1]
+    return f".{name}.{secrets.token_hex(4)}.tmp"
+
+
+def _longest_name(folder: Path) -> int:
+    """How many bytes the name of a file in `folder` may have."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):  # Windows, a folder that does not exist
+        return 255

@@ -9,7 +9,18 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "course_lib"
 BOOK = Path(__file__).resolve().parents[2] / "book"
 FLOORS = [
-    {"arguments", "image_checks", "images", "samples", "runtime", "atomic", "paths", "cuda_graphs"},
+    {
+        "arguments",
+        "image_checks",
+        "images",
+        "picture_files",
+        "pixels",
+        "samples",
+        "runtime",
+        "atomic",
+        "paths",
+        "cuda_graphs",
+    },
     {"pretrained", "training", "optimize"},
     {"networks", "losses", "data"},
     {"methods", "evaluation"},

@@ -9,8 +9,18 @@ import pytest
 import torch
 from PIL import Image, ImageFile
 
-from course_lib import images
-from course_lib.images import ImageError, center_crop, check_pictures, from_pil, load_image, resize, save_image, to_pil
+from course_lib.images import (
+    ImageError,
+    center_crop,
+    check_pictures,
+    check_writable,
+    from_pil,
+    load_image,
+    load_with_alpha,
+    resize,
+    save_image,
+    to_pil,
+)
 
 
 def pixel(image, row=0, column=0):
@@ -222,7 +232,7 @@ def test_missing_folder(tmp_path):
 
 def test_folder(tmp_path):
     saved(Image.new("RGB", (1, 1)), tmp_path / "one.png")
-    with pytest.raises(ImageError, match=r"is a folder with 1 pictures, for example 'one\.png'"):
+    with pytest.raises(ImageError, match=r"is a folder with 1 picture, for example 'one\.png'"):
         load_image(tmp_path)
 
 
@@ -513,7 +523,7 @@ def test_read_only_file_stays(tmp_path):
     path = saved(Image.new("RGB", (1, 1), (1, 2, 3)), tmp_path / "old.png")
     before = path.read_bytes()
     path.chmod(0o444)
-    with pytest.raises(ImageError, match="read-only and stays as it is"):
+    with pytest.raises(ImageError, match="is write-protected; choose another name, or make it writable"):
         save_image(torch.zeros(1, 3, 2, 2), path)
     assert path.read_bytes() == before
 
@@ -552,16 +562,33 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     def refuse(source, target):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(images.os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(ImageError, match="Permission denied"):
         save_image(torch.zeros(1, 3, 2, 2), tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_too_wide_for_its_format(tmp_path):
-    with pytest.raises(ImageError, match=r"picture.s size, or choose another name or format"):
-        save_image(torch.zeros(1, 3, 1, 70_000), tmp_path / "wide.jpg")
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(("suffix", "most"), [(".webp", 16_383), (".jpg", 65_500)])
+def test_a_picture_too_wide_for_its_format(tmp_path, suffix, most):
+    save_image(torch.zeros(1, 3, 1, most), tmp_path / f"just{suffix}")
+    assert load_image(tmp_path / f"just{suffix}").shape == (1, 3, 1, most)
+    for size in ((1, most + 1), (most + 1, 1)):
+        with pytest.raises(ImageError, match=f"can hold at most {most:,} pixels on a side. Use .png"):
+            check_writable(tmp_path / f"wide{suffix}", size)
+        with pytest.raises(ImageError, match=f"can hold at most {most:,} pixels on a side"):
+            save_image(torch.zeros(1, 3, *size), tmp_path / f"wide{suffix}")
+    check_writable(tmp_path / "wide.png", (1, most + 1))
+    assert [path.name for path in tmp_path.iterdir()] == [f"just{suffix}"]
+
+
+def test_the_longest_name_can_be_written_and_a_longer_one_is_refused_before(tmp_path):
+    longest = "ä" * 125 + "x.png"  # 255 bytes: the temporary file's name has to be shorter than this one's and 14
+    save_image(torch.zeros(1, 3, 2, 2), tmp_path / longest)
+    assert os.listdir(tmp_path) == [longest]
+    with pytest.raises(ImageError, match="has a name of 256 bytes, and 255 are allowed; use a shorter one"):
+        check_writable(tmp_path / f"x{longest}")
+    with pytest.raises(ImageError, match="cannot be read: File name too long"):
+        load_image(tmp_path / f"x{longest}")
 
 
 def test_saving_through_a_link_replaces_the_file_it_points_to(tmp_path):
@@ -570,3 +597,97 @@ def test_saving_through_a_link_replaces_the_file_it_points_to(tmp_path):
     save_image(torch.ones(1, 3, 2, 2), tmp_path / "link.png")
     assert (tmp_path / "link.png").is_symlink()
     assert load_image(path).shape == (1, 3, 2, 2)
+
+
+# --- opacity apart from color ---
+
+
+def with_alpha(path, rows, **options):
+    """An RGBA picture from a list of rows of (R, G, B, A)."""
+    return saved(Image.fromarray(np.array(rows, dtype=np.uint8)), path, **options)
+
+
+RED, CLEAR, FAINT = (255, 0, 0, 255), (0, 0, 0, 0), (0, 0, 255, 51)  # opaque red; nothing, in black; blue at 0.2
+
+
+def test_color_and_opacity_apart(tmp_path):
+    color, alpha = load_with_alpha(with_alpha(tmp_path / "a.png", [[RED, CLEAR, FAINT, FAINT]]))
+    assert alpha[0, 0, 0].tolist() == pytest.approx([1, 0, 0.2, 0.2])
+    assert pixel(color, 0, 0) == [1, 0, 0]
+    assert pixel(color, 0, 1) == [1, 0, 0]  # the color of its neighbor, not black: its square of two pixels is 0 and 1
+    assert pixel(color, 0, 2) == [0, 0, 1]  # not blended with anything
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_an_opaque_picture_has_no_opacity_and_the_colors_of_load_image(tmp_path, mode):
+    path = saved(Image.new(mode, (3, 2), 77), tmp_path / "plain.png")
+    opaque = with_alpha(tmp_path / "opaque.png", [[(77, 77, 77, 255)] * 3] * 2)
+    for file in (path, opaque):
+        for size in (None, 5):
+            color, alpha = load_with_alpha(file, size)
+            assert alpha is None
+            assert torch.equal(color, load_image(file, size))
+
+
+def test_a_picture_without_anything_visible_is_white(tmp_path):
+    color, alpha = load_with_alpha(with_alpha(tmp_path / "a.png", [[CLEAR] * 3] * 3))
+    assert color.min() == 1
+    assert alpha.max() == 0
+
+
+def test_opacity_is_resized_with_the_colors_weighted_by_it(tmp_path):
+    rows = [[RED] * 8 + [CLEAR] * 8] * 16  # the right half is black, but nobody sees it
+    path = with_alpha(tmp_path / "half.png", rows)
+    for size in (5, 40, (7, 9)):
+        color, alpha = load_with_alpha(path, size)
+        torch.testing.assert_close(color, torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1).expand_as(color))
+        assert alpha[..., 0].min() > 0.95
+        assert alpha[..., -1].max() < 0.05
+        on_white = color * alpha + 1 - alpha
+        assert (on_white - load_image(path, size)).abs().max() < 0.01
+
+
+def test_sixteen_bit_gray_with_a_transparent_value(tmp_path):
+    path = saved(Image.fromarray(np.array([[0, 300]], dtype=np.uint16)), tmp_path / "key.png", transparency=300)
+    color, alpha = load_with_alpha(path)
+    assert alpha[0, 0, 0].tolist() == [1, 0]
+    assert color.max() == 0
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_opacity_is_written_and_read_again(tmp_path, suffix):
+    generator = torch.Generator().manual_seed(0)
+    alpha = torch.linspace(0, 1, 16).expand(1, 1, 16, 16).contiguous()
+    image = torch.rand(1, 3, 16, 16, generator=generator) if suffix == ".png" else torch.full((1, 3, 16, 16), 0.3)
+    save_image(image, tmp_path / f"a{suffix}", alpha=alpha)
+    with Image.open(tmp_path / f"a{suffix}") as pil:
+        assert pil.mode == "RGBA"
+    color, back = load_with_alpha(tmp_path / f"a{suffix}")
+    assert (back - alpha).abs().max() <= 0.5 / 255 + 1e-6
+    assert (color - image)[..., 1:].abs().max() <= (0.5 / 255 + 1e-6 if suffix == ".png" else 0.03)
+
+
+def test_a_jpeg_has_no_opacity_and_is_laid_on_white(tmp_path):
+    alpha = torch.tensor([1.0, 0.0]).repeat_interleave(16).expand(1, 1, 32, 32)
+    save_image(torch.zeros(1, 3, 32, 32), tmp_path / "a.jpg", alpha=alpha)
+    color, back = load_with_alpha(tmp_path / "a.jpg")
+    assert back is None
+    assert color[..., :12].max() < 0.05
+    assert color[..., 20:].min() > 0.95
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize(
+    ("alpha", "message"),
+    [
+        (torch.ones(1, 1, 3, 4), r"alpha must be a tensor \(1, 1, 4, 4\) for this picture, got \(1, 1, 3, 4\)"),
+        (torch.ones(1, 3, 4, 4), r"alpha must be a tensor \(1, 1, 4, 4\)"),
+        (np.ones((1, 1, 4, 4)), "got ndarray"),
+        (torch.full((1, 1, 4, 4), 255.0), "Values run from 255 to 255"),
+        (torch.full((1, 1, 4, 4), float("nan")), "NaN or infinite"),
+    ],
+)
+def test_an_opacity_that_does_not_fit_is_refused(tmp_path, suffix, alpha, message):
+    with pytest.raises(ImageError, match=message):
+        save_image(torch.zeros(1, 3, 4, 4), tmp_path / f"a{suffix}", alpha=alpha)
+    assert list(tmp_path.iterdir()) == []
