@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from tqdm.std import tqdm
 
+from course_lib.arguments import path
 from course_lib.cli.arguments import add_command, positive
 
 
@@ -18,9 +18,15 @@ def add(commands: Any) -> None:
     grade.add_argument("folder", metavar="FOLDER", help="student/NN_name.ipynb, or flat files")
     grade.add_argument("-o", "--output", default="grades.csv", metavar="OUT", help="the table (default: grades.csv)")
     grade.add_argument("--masters", metavar="DIR", help="the notebooks with solutions (default: the repository's)")
-    grade.add_argument("--timeout", type=float, default=300.0, metavar="S", help="seconds per notebook (default: 300)")
     grade.add_argument(
-        "--memory", type=float, default=4.0, metavar="GB", help="memory limit of a notebook (default: 4)"
+        "--timeout", type=float, default=300.0, metavar="S", help="seconds per notebook, from 1 to a day (default: 300)"
+    )
+    grade.add_argument(
+        "--memory",
+        type=float,
+        default=4.0,
+        metavar="GB",
+        help="memory limit of a notebook, from 0.5 to 1000 (default: 4)",
     )
     grade.add_argument(
         "--jobs", type=positive, default=1, metavar="N", help="notebooks that run at the same time (default: 1)"
@@ -32,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     from course_lib.teaching import grading  # here: it needs IPython, from the extra `notebook`
 
     limits = grading.Limits(options.timeout, options.memory)
-    masters = Path(options.masters or grading.MASTERS)
+    masters = path(options.masters, "a folder") if options.masters else grading.MASTERS
     with tqdm(unit="notebook", disable=None, leave=False) as bar:
-        folder, output = Path(options.folder), Path(options.output)
+        folder, output = path(options.folder, "a folder"), path(options.output, "a table")
         print(grading.grade_into(folder, output, masters, limits, options.jobs, lambda row: bar.update()))

@@ -55,9 +55,11 @@ def read(path: Path) -> Notebook:
         NotebookError: the file cannot be read, is too large, or is not a notebook of format 4 in UTF-8.
     """
     try:
+        if not path.is_file():
+            raise NotebookError("this is not a file" if path.exists() else "there is no such file")
         if path.stat().st_size > LARGEST:
             raise NotebookError(f"the file is larger than {LARGEST / 1e6:.0f} MB; clear the outputs and save it again")
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise NotebookError("the file is not text in UTF-8; was it opened and saved by another program?") from None
     except OSError as error:
@@ -69,6 +71,8 @@ def read(path: Path) -> Notebook:
     except (ValueError, RecursionError):
         raise NotebookError("the file is not a notebook (its JSON is broken); save it again from Jupyter") from None
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if isinstance(notebook, dict) and isinstance(notebook.get("worksheets"), list):
+        raise NotebookError("the notebook has the old format 3; open it in Jupyter and save it again")
     if not isinstance(cells, list) or not all(_is_cell(cell) for cell in cells):
         raise NotebookError("the file is not a notebook of format 4 (it has no list of cells)")
     return notebook
@@ -218,6 +222,6 @@ def _defined(code: str) -> frozenset[str]:
     """The functions and classes that a cell defines."""
     try:
         body = ast.parse(code).body
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # MemoryError: brackets nested too deeply
         return frozenset()
     return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef))

@@ -5,7 +5,8 @@
     write_feedback(rows, Path("grades_feedback"))
 
 A submission is ``FOLDER/ada/01_gram_matrix.ipynb`` or ``FOLDER/ada_01_gram_matrix.ipynb``. Every file gets a row that
-says what happened. Students' code runs with the permissions of the user who grades; limits are not a sandbox.
+says what happened. Before any submission, each master must get full points on this machine, within the same limits.
+Students' code runs with the permissions of the user who grades; limits are not a sandbox.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
+from course_lib.arguments import whole
 from course_lib.teaching import assignments
 from course_lib.teaching.assignments import Notebook, NotebookError
 from course_lib.teaching.grading.process import Limits, run
@@ -68,7 +70,7 @@ def grade(
         folder: contains ``student/NN_name.ipynb``, or files whose names hold both the student and the assignment.
         masters: the folder of the masters.
         limits: on time and memory of one submission.
-        jobs: how many submissions run at the same time.
+        jobs: how many submissions run at the same time, from 1 to 64.
         progress: called with each row when it is done.
 
     Returns:
@@ -76,8 +78,11 @@ def grade(
         belongs to no assignment.
 
     Raises:
-        NotebookError: the folder does not exist, there are no masters, or there are no submissions.
+        NotebookError: the folder does not exist, there are no masters, there are no submissions, or a master does not
+            get full points here.
+        ValueError: `jobs` is out of range.
     """
+    jobs, limits = whole("jobs", jobs, 1, 64), limits or Limits()
     if not folder.is_dir():
         raise NotebookError(f"{folder} is not a folder; give the one that holds the submissions")
     known = load_masters(masters)
@@ -92,20 +97,22 @@ def grade(
     def one(item: tuple[str, str]) -> Row:
         student, name = item
         files = submissions.get(item, [])
-        row = Row(student, name, assignments.tasks(known[name]))
-        row.points = {task.grade_id: 0.0 for task in row.tasks}
+        row = _empty(student, name, known[name])
         if not files:
             row.note = "no submission"
         else:
-            _grade_file(row, files[0], known[name], limits or Limits(), stop)
+            _grade_file(row, files[0], known[name], limits, stop)
             if len(files) > 1:
                 row.note = f"{len(files)} files, the newest counts: {files[0].name}. {row.note}".strip()
         if progress is not None:
             progress(row)
         return row
 
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         try:
+            for problem in pool.map(lambda name: _problem(name, known[name], limits, stop), sorted(handed_in)):
+                if problem:
+                    raise NotebookError(problem)
             return [*pool.map(one, todo), *rows]
         except BaseException:  # Ctrl-C: end running processes, start no others
             stop.set()
@@ -127,14 +134,24 @@ def grade_into(
         A sentence that says what was written.
 
     Raises:
-        NotebookError: as for `grade`, or, before any work, a table that could not be written.
+        NotebookError: as for `grade`, or, before any work, a table or feedback that could not be written.
     """
-    if output.suffix != ".csv":
+    if output.suffix.lower() != ".csv" or output.is_dir():
         raise NotebookError(f"the table of grades must be a .csv file, got {output}")
-    if not os.access(output.resolve().parent, os.W_OK):
-        raise NotebookError(f"{output}: its folder does not exist or is read-only; choose another")
-    rows = grade(folder, masters, limits=limits, jobs=jobs, progress=progress)
     pages = output.with_name(f"{output.stem}_feedback")
+    if pages.exists() and not pages.is_dir():
+        raise NotebookError(
+            f"{pages} is a file, but the feedback goes into a folder of that name; choose another table"
+        )
+    for place in (output.resolve().parent, *([pages] if pages.exists() else [])):
+        if not os.access(place, os.W_OK):
+            raise NotebookError(f"{place} does not exist or is read-only; choose another place for the table")
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise NotebookError(
+            f"{output} is inside {folder}, where the next run would take its feedback for a student's folder; choose "
+            "another place for the table"
+        )
+    rows = grade(folder, masters, limits=limits, jobs=jobs, progress=progress)
     write_table(rows, output)
     write_feedback(rows, pages)
     noted = sum(bool(row.note) for row in rows)
@@ -150,8 +167,7 @@ def _submissions(folder: Path, known: Iterable[str]) -> tuple[dict[tuple[str, st
         if any(part.startswith((".", "__MACOSX")) for part in inside.parts):
             continue
         name = _assignment_of(path, known)
-        rest = re.sub(r"[\s_\-.]*\(?\d*\)?$", "", path.stem.replace(name, "", 1).strip(" _-.")) if name else path.stem
-        student = inside.parts[0] if len(inside.parts) > 1 else rest.strip(" _-.") or "(no name)"
+        student = inside.parts[0] if len(inside.parts) > 1 else _student_of(path.stem, name)
         if name:
             submissions.setdefault((student, name), []).append(path)
         else:
@@ -160,6 +176,24 @@ def _submissions(folder: Path, known: Iterable[str]) -> tuple[dict[tuple[str, st
     for files in submissions.values():
         files.sort(key=lambda path: (path.lstat().st_mtime, path.name), reverse=True)
     return submissions, others
+
+
+def _student_of(stem: str, name: str) -> str:
+    """The student in the name of a flat file: what is left of it without the assignment and without marks of a copy.
+
+    Numbers may be a student's: only ``(2)``, ``Copy1`` and, after a name, ``-1`` are marks of a copy, and only behind
+    the assignment.
+
+    >>> [_student_of(stem, "01_gram") for stem in ("1234_01_gram", "01_gram_1234", "ada_01_Gram-1", "ada_01 gram (2)")]
+    ['1234', '1234', 'ada', 'ada']
+    """
+    found = re.search(re.escape(name).replace("_", "[ _]"), stem, re.IGNORECASE) if name else None
+    before, after = (stem[: found.start()], stem[found.end() :]) if found else (stem, "")
+    before = before.strip(" _-.")
+    after = re.sub(r"[ _-]*(\(\d+\)|-? ?copy[ _-]?\d*)$", "", after, flags=re.IGNORECASE).strip(" _-.")
+    if before and re.fullmatch(r"\d{1,2}", after):  # learning platforms number what is handed in again
+        after = ""
+    return "_".join(filter(None, (before, after))) or "(no name)"
 
 
 def _people(folder: Path) -> set[str]:
@@ -178,6 +212,25 @@ def _assignment_of(path: Path, known: Iterable[str]) -> str:
     return ""
 
 
+def _empty(student: str, name: str, master: Notebook) -> Row:
+    row = Row(student, name, assignments.tasks(master))
+    row.points = {task.grade_id: 0.0 for task in row.tasks}
+    return row
+
+
+def _problem(name: str, master: Notebook, limits: Limits, stop: Event) -> str:
+    """Why an assignment cannot be graded here: its own solution does not get full points within the limits."""
+    row = _empty("", name, master)
+    _run_into(row, assignments.for_grading(master, master), limits, stop)
+    if row.total == row.maximum:
+        return ""
+    why = "; ".join(dict.fromkeys(filter(None, (row.note, *row.messages.values())))) or "no test was reached"
+    return (
+        f"{name} cannot be graded here: its own solution gets {row.total:g} of {row.maximum:g} points ({why}). Give it "
+        "more time or memory, fetch the networks (python -m course_lib fetch), or repair the master"
+    )
+
+
 def _grade_file(row: Row, path: Path, master: Notebook, limits: Limits, stop: Event) -> None:
     """Run one file and fill in its row; nothing in the file may raise an exception here."""
     if path.is_symlink():
@@ -188,6 +241,11 @@ def _grade_file(row: Row, path: Path, master: Notebook, limits: Limits, stop: Ev
     except NotebookError as error:
         row.note = str(error)
         return
+    _run_into(row, cells, limits, stop)
+
+
+def _run_into(row: Row, cells: list[tuple[str, str, str]], limits: Limits, stop: Event) -> None:
+    """Run cells and fill in the points, messages, time and note of a row."""
     began = time.monotonic()
     reports, ending = run(cells, limits, stop)
     row.seconds = time.monotonic() - began

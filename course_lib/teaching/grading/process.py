@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,24 +24,37 @@ from typing import Any
 
 import psutil
 
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "XDG_CACHE_HOME")
+from course_lib.arguments import is_number, plain
+
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "XDG_CACHE_HOME")
 _RUNNER = Path(__file__).with_name("runner.py")
 _START = 120.0  # seconds allowed for the imports of the assignment, on a slow disk
 _GRACE = 5.0  # seconds between the limit of the notebook and the end of the process
 _LONGEST = 20_000_000  # bytes of reports
 _SHARED = 1.25  # resident memory may exceed private memory by this factor, because of shared libraries
+_MOST_PROCESSES = 64  # of one submission at the same time
+_MARK = "COURSE_LIB_GRADING"  # in the environment of every process that a submission starts
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one submission."""
+    """Limits of one submission.
 
-    seconds: float = 300.0  # for the whole notebook; a single cell gets a third of it
-    memory: float = 4.0  # GB of private memory
+    Raises:
+        ValueError: not a number, or outside the range in which a notebook with PyTorch can be run and ended.
+    """
+
+    seconds: float = 300.0  # for the whole notebook, from 1 to a day; a single cell gets a third of it
+    memory: float = 4.0  # GB of private memory, from 0.5 to 1000
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0 or not self.memory > 0:
-            raise ValueError(f"limits must be greater than 0, got {self.seconds:g} s and {self.memory:g} GB")
+        for name, value, least, most in (
+            ("the time limit (seconds)", self.seconds, 1, 86_400),
+            ("the memory limit (GB)", self.memory, 0.5, 1000),
+        ):
+            number = plain(value)
+            if not is_number(number) or not least <= number <= most:
+                raise ValueError(f"{name} must be a number from {least:g} to {most:,}, got {value!r}")
 
 
 def run(
@@ -70,7 +84,8 @@ def run(
     reading, writing = os.pipe()
     said = bytearray()
     with tempfile.TemporaryDirectory(prefix="grade_", ignore_cleanup_errors=True) as place:
-        environment |= {"IPYTHONDIR": place, "COURSE_LIB_GRADING": "1"}
+        mark = secrets.token_hex(8)
+        environment |= {"IPYTHONDIR": place, "TMPDIR": place, _MARK: mark}  # TMPDIR: its temporary files end with it
         process = subprocess.Popen(
             [sys.executable, "-P", str(_RUNNER)],
             stdin=subprocess.PIPE,
@@ -91,11 +106,12 @@ def run(
                 process.stdin.close()
             ending = _watch(process, limits, stop or Event(), said)
         finally:
-            _end(process)
+            _end(process, mark)
         reader.join(_GRACE)
     reports = [report for report in map(_parsed, bytes(said).splitlines()) if report.get("token") == token]
     if not any(report.get("started") for report in reports):
-        why = "do the assignment's own imports work here, within this memory, and is IPython installed?"
+        why = next((report["failed"] for report in reports if "failed" in report), "")
+        why = why or "do the assignment's own imports work here, within this memory, and is IPython installed?"
         return [], ending or f"the run could not be started: {why}"
     if not ending and not any(report.get("finished") for report in reports):
         code = process.returncode
@@ -131,6 +147,8 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits, stop: Event, said: 
             return f"stopped after {limits.seconds if started else _START:g} s; cells before that count"
         if _memory(process.pid) > _SHARED * 1e9 * limits.memory:
             return f"stopped at {limits.memory:g} GB of memory; cells before that count"
+        if len(_family(process.pid)) > _MOST_PROCESSES:
+            return f"stopped at {_MOST_PROCESSES} processes; cells before that count"
 
 
 def _family(number: int) -> list[psutil.Process]:
@@ -148,15 +166,26 @@ def _memory(number: int) -> float:
     return total
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process, its group, and children that have left the group."""
+def _end(process: subprocess.Popen[bytes], mark: str) -> None:
+    """Kill the process, its group, and whatever else carries its mark: daemons leave the group and the family."""
     family = _family(process.pid)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    for member in family:
-        with suppress(psutil.Error):
-            member.kill()
-    process.wait()
+    for _ in range(5):  # a process may have started another one in the meantime
+        for member in family:
+            with suppress(psutil.Error):
+                member.kill()
+        process.wait()
+        if not (family := list(_marked(mark))):
+            return
+
+
+def _marked(mark: str) -> Iterator[psutil.Process]:
+    """Living processes with this mark in their environment, which children inherit."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(_MARK) == mark:
+                yield process
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

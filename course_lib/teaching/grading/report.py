@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +54,18 @@ def write_table(rows: Sequence[Row], target: Path) -> None:
 
 
 def write_feedback(rows: Sequence[Row], folder: Path) -> None:
-    """Write a text file for each submission, ``FOLDER/student/assignment.txt``, with points and messages."""
+    """Write a text file for each row, ``FOLDER/student/assignment.txt``, with points and messages.
+
+    Two names that a file system could take for the same get different files: ``assignment (2).txt``.
+    """
+    taken: set[str] = set()
     for row in rows:
-        name = row.assignment or "other files"
-        target = folder / _safe(row.submission) / f"{_safe(name)}.txt"
+        name = _safe(row.assignment or "other files")
+        places = (
+            folder / _safe(row.submission) / f"{name}{end}.txt" for end in chain([""], map(" ({})".format, count(2)))
+        )
+        target = next(place for place in places if unicodedata.normalize("NFC", str(place)).casefold() not in taken)
+        taken.add(unicodedata.normalize("NFC", str(target)).casefold())
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(target) as stream:
             stream.write(feedback(row).encode(errors="replace"))

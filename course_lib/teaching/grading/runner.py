@@ -3,7 +3,8 @@
 This script is never imported, so that nothing is loaded except what the assignment imports. It reads the cells from its
 standard input and reports each one as a line of JSON on a pipe.
 
-A test runs on a copy of the student's namespace in which the master's imports and the built-in names are restored.
+A test runs on a copy of the student's namespace in which the master's imports and the built-in names are restored. What
+a given cell has defined is restored in the student's namespace as well, and so are PyTorch's own settings.
 Before each test, the functions of the library, of PyTorch and of Python are restored to what they were before the
 student's first cell. A test does not count if they are changed while it runs. That stops accidents and obvious tricks,
 but it is not a sandbox: code can reach everything in its own process.
@@ -27,6 +28,9 @@ from typing import Any
 _LONGEST = 1500  # characters of a message
 
 
+_absent = object()
+
+
 class _OutOfTime(BaseException):
     """A cell took too long; not an Exception, so that ``except Exception`` in the cell does not catch it."""
 
@@ -48,10 +52,16 @@ def main() -> None:
         shell.history_manager.enabled = False
     namespace = shell.user_ns
     imports = _imports([code for kind, _, code in job["cells"] if kind != "student"])
-    exec(imports, {})  # before the student's first cell, so that it can be restored
+    try:
+        exec(imports, {})  # before the student's first cell, so that it can be restored
+    except Exception as error:
+        report.write(json.dumps({"token": job["token"], "failed": _sentence(error, 0)}) + "\n")
+        report.flush()
+        os._exit(1)
     put_back = _snapshot()
     token, words = job["token"], frozenset(vars(builtins))
     compiled, execute, clock = compile, exec, time.monotonic  # students may redefine these names
+    given: dict[str, Any] = {}  # what given cells have defined; `_absent` where one stopped with an error
 
     def say(**fields: Any) -> None:
         report.write(json.dumps({"token": token, **fields}) + "\n")
@@ -63,6 +73,10 @@ def main() -> None:
         try:
             if kind == "test":
                 put_back()
+                _usual_settings()
+                namespace.update(given)
+                for key in [key for key, value in given.items() if value is _absent]:
+                    del namespace[key]
                 names = {key: value for key, value in namespace.items() if key not in words}
                 names["__builtins__"] = builtins
                 execute(imports, names)
@@ -77,6 +91,8 @@ def main() -> None:
                     result = shell.run_cell(code, store_history=False)
                 error = result.error_before_exec or result.error_in_exec
                 message = _sentence(error, job["cell_seconds"]) if error is not None else ""
+                if kind == "given":
+                    given |= {key: _absent if message else namespace.get(key, _absent) for key in _defined(code)}
         except BaseException as error:
             message = _sentence(error, job["cell_seconds"])
         finally:
@@ -136,6 +152,29 @@ def _imports(cells: list[str]) -> types.CodeType:
         with suppress(SyntaxError):
             statements += [node for node in ast.parse(code).body if isinstance(node, ast.Import | ast.ImportFrom)]
     return compile(ast.Module(statements, []), "<imports of the assignment>", "exec")
+
+
+def _defined(code: str) -> set[str]:
+    """The names that a given cell assigns, or defines as functions and classes; none for a cell with a magic."""
+    try:
+        body = ast.parse(code).body
+    except SyntaxError:
+        return set()
+    names = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in filter(None, targets):
+            names |= {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return names
+
+
+def _usual_settings() -> None:
+    """What a student's cell may have set for all of PyTorch, as it is at the start."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_grad_enabled(True)
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
 
 
 def _snapshot() -> Callable[[], list[str]]:

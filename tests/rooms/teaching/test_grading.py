@@ -74,6 +74,14 @@ STUBBORN = """while True:
         pass"""
 SHADOW = "class math:\n    isclose = staticmethod(lambda *a: True)\n\n\n"
 CHILD = "import subprocess\nsubprocess.Popen(['sleep', '98765'])"
+DAEMON = """import os
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execvp("sleep", ["sleep", "98765"])
+    os._exit(0)
+os.wait()"""
+MANY = "import subprocess, time\n[subprocess.Popen(['sleep', '98765']) for _ in range(80)]\ntime.sleep(60)"
 FORGED = """import json, os
 for number in range(3, 40):
     for name in ("test_double", "test_area"):
@@ -82,6 +90,12 @@ for number in range(3, 40):
         except OSError:
             pass
 """
+NO_ALARM = "import signal, time\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\ntime.sleep(60)"
+THREAD = """import threading, time
+def busy():
+    while True:
+        time.sleep(0.1)
+threading.Thread(target=busy).start()"""
 # name → (submission, points, pattern in the note or a message)
 CASES = {
     "right": (answer(), FULL, ""),
@@ -120,6 +134,14 @@ CASES = {
         [2, 0], "replaced math.isclose"),
     "report forged": (answer(WRONG.format("double"), WRONG.format("area"), FORGED), [0, 0], ""),
     "leaves a child": (answer(RIGHT_DOUBLE, RIGHT_AREA, CHILD), FULL, ""),
+    "leaves a daemon": (answer(RIGHT_DOUBLE, RIGHT_AREA, DAEMON), FULL, ""),
+    "a crowd": (answer(RIGHT_DOUBLE, MANY), [2, 0], "at 64 processes|does not end"),
+    "closes its pipes": (answer(RIGHT_DOUBLE, "import os\nos.closerange(0, 256)"), [2, 0], "ended its own process"),
+    "no more alarms": (answer(RIGHT_DOUBLE, NO_ALARM), [2, 0], "stopped after 6 s"),
+    "a thread that goes on": (answer(RIGHT_DOUBLE, RIGHT_AREA, THREAD), FULL, ""),
+    "a huge number": (answer(RIGHT_DOUBLE, f"x = {'9' * 5000}"), [2, 0], "SyntaxError"),
+    "brackets": (answer(RIGHT_DOUBLE, "x = " + "(" * 5000), [2, 0], "Error|memory"),
+    "json patched": (answer(RIGHT_DOUBLE, "import json\njson.dumps = lambda *a: '{}'"), [2, 0], "NameError"),
 }  # fmt: skip
 FILES = {
     "empty file": (b"", "the file is empty"),
@@ -128,7 +150,7 @@ FILES = {
     "latin": ("Größe".encode("latin-1"), "not text in UTF-8"),
     "a list": (b"[1, 2]", "no list of cells"),
     "odd cells": (b'{"cells": [{"cell_type": "code", "source": 7}]}', "no list of cells"),
-    "old format": (b'{"worksheets": [], "nbformat": 3}', "no list of cells"),
+    "old format": (b'{"worksheets": [], "nbformat": 3}', "the old format 3; open it in Jupyter"),
 }
 
 
@@ -150,6 +172,15 @@ def graded(masters, tmp_path_factory):
         (folder / name).mkdir()
         (folder / name / "01_small.ipynb").write_bytes(data)
     (folder / "nothing").mkdir()
+    (folder / "a folder" / "01_small.ipynb").mkdir(parents=True)
+    (folder / "a pipe").mkdir()
+    os.mkfifo(folder / "a pipe" / "01_small.ipynb")
+    for hidden in (".DS_Store", "._ada", ".git/x", "__MACOSX/ada"):  # what archives and editors leave behind
+        (folder / hidden).mkdir(parents=True)
+        (folder / hidden / "01_small.ipynb").write_text(json.dumps(answer()))
+    (folder / "right" / "._01_small.ipynb").write_bytes(b"\0\1")
+    (folder / "right" / ".ipynb_checkpoints").mkdir()
+    (folder / "right" / ".ipynb_checkpoints" / "01_small-checkpoint.ipynb").write_text(json.dumps(COPY))
     (folder / "link").mkdir()
     (folder / "link" / "01_small.ipynb").symlink_to(masters / "01_small.ipynb")
     (folder / "=cmd()").mkdir()
@@ -182,6 +213,12 @@ def test_no_submission_a_link_and_an_odd_name(graded):
     assert "link" in graded["link"].note
     assert graded["link"].total == 0
     assert graded["=cmd()"].total == 5
+
+
+def test_what_is_not_a_file_is_not_read_and_hidden_files_do_not_count(graded):
+    assert [graded[name].note for name in ("a folder", "a pipe")] == ["this is not a file"] * 2
+    assert set(graded) == {*CASES, *FILES, "nothing", "a folder", "a pipe", "link", "=cmd()"}
+    assert graded["right"].note == ""
 
 
 def test_no_child_process_is_left(graded):
@@ -247,13 +284,15 @@ TRICKS = {
     "other function, late": (MODULE + "def gram(f):\n    s.need = lambda *a: None\n    return torch.zeros(2, 3, 3)", 0),
     "other code": (
         MODULE + "for f in (s.need, s.check_gram_matrix): f.__code__ = (lambda *a: 0).__code__" + EMPTY, 0),
+    "settings": ("torch.set_grad_enabled(False)\ntorch.set_default_dtype(torch.float64)\n"
+                 "def gram(f):\n    return f.flatten(2) @ f.flatten(2).mT", 2),
     "other module": ("import sys\nclass checks:\n    check_gram_matrix = print\n"
                      "sys.modules['course_lib.teaching.checks'] = checks" + EMPTY, 0),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "names", [("right", "other code"), pytest.param(tuple(TRICKS), marks=pytest.mark.slow)], ids=["two", "all"]
+    "names", [("settings", "other code"), pytest.param(tuple(TRICKS), marks=pytest.mark.slow)], ids=["two", "all"]
 )
 def test_tampering_with_checks_gives_no_points(tmp_path, names):
     (tmp_path / "masters").mkdir()
@@ -267,6 +306,109 @@ def test_tampering_with_checks_gives_no_points(tmp_path, names):
     assert {row.submission: row.total for row in rows} == {name: TRICKS[name][1] for name in names}
 
 
+GIVEN = notebook(
+    solution("double", DOUBLE),
+    cell("runs", "TURNS = 3\nruns = [double(turn) for turn in range(TURNS)]"),
+    cell("test_runs", "assert runs[:TURNS] == [0, 2, 4], 'wrong runs'", grade=True, points=2),
+)
+OWN_RUNS = "runs = [0, 2, 4]"
+
+
+@pytest.mark.parametrize(
+    ("double", "points"),
+    [
+        (RIGHT_DOUBLE, 2),
+        (WRONG.format("double"), 0),
+        ("def double(x):\n    raise ValueError", 0),  # the given cell stops, but `runs` is there all the same
+    ],
+)
+def test_what_a_given_cell_makes_cannot_be_replaced(double, points):
+    """A student may try things with the same names; the test sees what the master's cells made."""
+    given, test = GIVEN["cells"][1:]
+    book = notebook(solution("double", double), given, own(OWN_RUNS + "\nTURNS = 1"), test)
+    row = grading.Row("ada", "runs", assignments.tasks(GIVEN), {"test_runs": 0.0})
+    grading._run_into(row, assignments.for_grading(GIVEN, book), Limits(20, 2), process.Event())
+    assert row.total == points, row.messages
+
+
+@pytest.mark.parametrize(
+    ("code", "limits", "said"),
+    [
+        ("import time\ntime.sleep(9)", Limits(1, 2), "stopped after 1 s"),
+        ("x = bytearray(10**9)", Limits(20, 0.5), "more memory"),
+        ("import a_module_that_is_not_there", Limits(20, 2), "No module named"),
+    ],
+)
+def test_nobody_gets_nothing_because_the_machine_is_too_small(tmp_path, code, limits, said):
+    """The master itself must get full points within the limits, before any submission is run."""
+    (tmp_path / "masters").mkdir()
+    (tmp_path / "in" / "ada").mkdir(parents=True)
+    slow = notebook(cell("wait", code), *MASTER["cells"][1:])
+    (tmp_path / "masters" / "01_small.ipynb").write_bytes(assignments.write(slow))
+    (tmp_path / "in" / "ada" / "01_small.ipynb").write_bytes(assignments.write(slow))
+    rows = []
+    with pytest.raises(assignments.NotebookError, match="01_small cannot be graded here: its own solution") as caught:
+        grading.grade(tmp_path / "in", tmp_path / "masters", limits=limits, progress=rows.append)
+    assert said in str(caught.value)
+    assert rows == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [0, -1, float("inf"), float("nan"), 1e300, 1e6, 10**400, True, "300", None, [300]], ids=str
+)
+def test_a_limit_that_could_not_be_kept_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"the time limit \(seconds\) must be a number from 1 to 86,400, got "):
+        Limits(seconds=wrong)
+    with pytest.raises(ValueError, match=r"the memory limit \(GB\) must be a number from 0.5 to 1,?000, got "):
+        Limits(memory=wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, -3, 65, 1.5, "2", True])
+def test_a_number_of_jobs_that_makes_no_sense_is_refused(masters, tmp_path, wrong):
+    with pytest.raises(ValueError, match="jobs must be a whole number from 1 to 64, got "):
+        grading.grade(tmp_path, masters, jobs=wrong)
+
+
+@pytest.mark.parametrize(
+    ("file", "student"),
+    [
+        ("s1234567_01_small.ipynb", "s1234567"),
+        ("1234567_01_small.ipynb", "1234567"),
+        ("01_small_7654321.ipynb", "7654321"),
+        ("01_small.ipynb", "(no name)"),
+        ("01_small (2).ipynb", "(no name)"),
+        ("ada_01_small (2).ipynb", "ada"),
+        ("ada_01_small-Copy1.ipynb", "ada"),
+        ("ada_01_small - Copy.ipynb", "ada"),
+        ("ada_01_small-1.ipynb", "ada"),
+        ("ada lovelace_01 Small.ipynb", "ada lovelace"),
+        ("Ada Lovelace_77_assignsubmission_file_01_small.ipynb", "Ada Lovelace_77_assignsubmission_file"),
+        ("lovelaceada_LATE_12_345_01_small-2.ipynb", "lovelaceada_LATE_12_345"),
+        ("Ada_01_SMALL.ipynb", "Ada"),
+        ("müller_01_small.ipynb", "müller"),
+    ],
+)
+def test_the_student_of_a_flat_file(tmp_path, file, student):
+    """Two students whose names differ in digits only must not become one."""
+    (tmp_path / file).write_bytes(b"")
+    submissions, others = grading._submissions(tmp_path, ["01_small"])
+    assert [name for name, _ in submissions] == [student]
+    assert others == []
+
+
+def test_a_notebook_saved_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / "a.ipynb").write_bytes(b"\xef\xbb\xbf" + assignments.write(answer()))
+    assert assignments.read(tmp_path / "a.ipynb") == json.loads(assignments.write(answer()))
+
+
+def test_each_row_has_a_feedback_file_of_its_own(tmp_path):
+    rows = [grading.Row(name, "", note=f"note {k}") for k, name in enumerate(["a?b", "a*b", "A_b", "ada", "ada"])]
+    grading.write_feedback(rows, tmp_path)
+    texts = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.txt")]
+    assert sorted(re.findall(r"note \d", " ".join(texts))) == [f"note {k}" for k in range(5)]
+    assert len({str(path).casefold() for path in tmp_path.rglob("*.txt")}) == 5
+
+
 def test_the_parent_watches_memory(monkeypatch):
     class Child:
         pid = os.getpid()
@@ -274,7 +416,8 @@ def test_the_parent_watches_memory(monkeypatch):
         def wait(self, seconds):
             raise process.subprocess.TimeoutExpired("child", seconds)
 
-    assert "GB of memory" in process._watch(Child(), Limits(60, 1e-4), process.Event(), bytearray())
+    monkeypatch.setattr(process, "_memory", lambda number: 0.7e9)
+    assert "GB of memory" in process._watch(Child(), Limits(60, 0.5), process.Event(), bytearray())
 
 
 def test_a_flood_of_reports_is_cut_off(monkeypatch):
@@ -310,6 +453,8 @@ def test_the_command(masters, tmp_path, capsys, monkeypatch):
     (tmp_path / "in" / "ada").mkdir(parents=True)
     (tmp_path / "in" / "ada" / "01_small.ipynb").write_text(json.dumps(answer()))
     monkeypatch.chdir(tmp_path)
+    Path("taken_feedback").touch()
+    Path("folder.csv").mkdir()
     assert main(["grade", "in", "--masters", str(masters), "-o", "out.csv"]) == 0
     assert "1 rows, 0 with a note" in capsys.readouterr().out
     assert Path("out.csv").read_text(encoding="utf-8-sig").splitlines()[1].startswith("ada,01_small,5,5,2,3,")
@@ -319,7 +464,28 @@ def test_the_command(masters, tmp_path, capsys, monkeypatch):
         (["grade", "in", "--masters", "nowhere"], "no master notebook"),
         (["grade", "in", "-o", "grades.xls"], ".csv file"),
         (["grade", "in", "-o", "no/where.csv"], "does not exist"),
-        (["grade", "in", "--timeout", "0"], "greater than 0"),
+        (["grade", "in", "-o", "in/grades.csv"], "would take its feedback for a student's folder"),
+        (["grade", "in", "-o", "taken.csv"], "taken_feedback is a file"),
+        (["grade", "in", "-o", "folder.csv"], "must be a .csv file"),
+        (["grade", "in", "--timeout", "0"], "from 1 to 86,400, got 0.0"),
+        (["grade", "in", "--timeout", "inf"], "from 1 to 86,400, got inf"),
+        (["grade", "in", "--timeout", "1e300"], "from 1 to 86,400, got 1e+300"),
+        (["grade", "in", "--timeout", "nan"], "from 1 to 86,400, got nan"),
+        (["grade", "in", "--memory", "inf"], "from 0.5 to 1,000, got inf"),
+        (["grade", "in", "--memory", "-4"], "from 0.5 to 1,000, got -4.0"),
+        (["grade", "in", "--jobs", "65"], "from 1 to 64, got 65"),
     ):
-        assert main(words) == 2
+        assert main([*words, "--masters", str(masters)] if "--masters" not in words else words) == 2
         assert said in capsys.readouterr().err
+    for wrong in (["--jobs", "0"], ["--jobs", "-1"], ["--jobs", "1.5"], ["--timeout", "long"], ["--memory", ""]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["grade", "in", *wrong])
+        assert f"argument {wrong[0]}: " in capsys.readouterr().err
+
+
+def test_the_command_finds_the_home_folder(masters, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "in" / "ada").mkdir(parents=True)
+    (tmp_path / "in" / "ada" / "01_small.ipynb").write_text(json.dumps(answer()))
+    assert main(["grade", "~/in", "--masters", str(masters), "--output=~/out.csv"]) == 0
+    assert (tmp_path / "out.csv").exists()
