@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from course_lib import arguments, runtime
+
+K = TypeVar("K")
 
 
 def check(
@@ -57,35 +59,50 @@ def check(
         object.__setattr__(config, name, value)  # the dataclass is frozen
 
 
-def check_shares(name: str, shares: object, count: int | None, what: str) -> tuple[float, ...]:
-    """Refuse weights that cannot be scaled to sum to one.
+def check_shares(config: object, name: str, count: int | None, what: str) -> None:
+    """Refuse weights that cannot be scaled to sum to one; make a tuple of a list.
 
     Args:
+        config: the frozen dataclass.
         name: of the field that holds the weights.
-        shares: the weights.
         count: how many weights are expected; None: any number of them.
         what: what is weighted, for the message: "style layers".
-
-    Returns:
-        The weights as a tuple.
 
     Raises:
         ValueError: not `count` weights, a negative or non-finite one, or only zeros.
     """
+    given = getattr(config, name)
+    shares = given.tolist() if hasattr(given, "tolist") else given
+    listed = isinstance(shares, tuple | list)
     refused = ValueError(
-        f"{name} must be {'' if count is None else f'{count} '}numbers of at least 0 for the {what}, not all 0; "
-        f"got {shares!r}"
+        f"{name} must be {f'{count} ' if count else f'{len(shares)} ' if listed else ''}numbers of at least 0 for the "
+        f"{what}, not all 0; got {given!r}"
     )
-    given = shares.tolist() if hasattr(shares, "tolist") else shares
-    if not isinstance(given, tuple | list) or len(given) != (count or len(given)):
+    if not listed or len(shares) != (count or len(shares)):
         raise refused
     try:
-        weights = tuple(arguments.nonnegative(name, share) for share in given)
+        weights = tuple(arguments.nonnegative(name, share) for share in shares)
     except ValueError:
         raise refused from None
     if sum(weights) <= 0:
         raise refused
-    return weights
+    object.__setattr__(config, name, weights)
+
+
+def check_sides(config: object, name: str) -> None:
+    """Refuse what is not a tuple of growing whole numbers; make a tuple of a list.
+
+    Raises:
+        ValueError: anything else.
+    """
+    given = getattr(config, name)
+    try:
+        sides = tuple(arguments.whole(name, side, 1) for side in given)
+    except (TypeError, ValueError):
+        sides = ()
+    if not sides or list(sides) != sorted({*sides}):
+        raise ValueError(f"{name} must be long sides in pixels from small to large, got {given!r}")
+    object.__setattr__(config, name, sides)
 
 
 def check_same(a: object, b: object, names: Sequence[str]) -> None:
@@ -104,20 +121,41 @@ def check_same(a: object, b: object, names: Sequence[str]) -> None:
             raise ValueError(f"the model to start from has {name}={getattr(a, name)!r}, not {getattr(b, name)!r}")
 
 
-def check_kind(name: str, value: object, kind: type, made_by: str) -> None:
+def check_kind(name: str, value: object, kind: type[K]) -> K:
     """Refuse what is not a method's own ``Config`` or ``Model``.
 
     Args:
         name: of the argument, for the message.
         value: what the caller passed.
         kind: the class expected.
-        made_by: what makes one, for the message: "johnson.train or johnson.load".
+
+    Returns:
+        The value.
 
     Raises:
-        ValueError: an object of another class.
+        TypeError: an object of another class.
     """
-    if not isinstance(value, kind):
-        module = type(value).__module__.removeprefix("course_lib.methods.")
-        got = "a class, without ()" if isinstance(value, type) else f"{type(value).__name__} of {module}"
-        got = got.removesuffix(" of builtins")
-        raise ValueError(f"{name} must be what {made_by} returns, got {got}")
+    if isinstance(value, kind):
+        return value
+    method = kind.__module__.rpartition(".")[2]
+    made_by = f"what {method}.train or {method}.load returns" if kind.__name__ == "Model" else f"a {method}.Config(...)"
+    if isinstance(value, type):
+        got = f"the class {value.__name__}; write {value.__name__}()"
+    else:
+        got = "None" if value is None else type(value).__name__
+        if type(value).__name__ == kind.__name__:  # another method's
+            got = f"a {type(value).__module__.rpartition('.')[2]}.{got}"
+        elif isinstance(value, str) and kind.__name__ == "Model":
+            got = f"the text {value!r}; {method}.load reads a file"
+    raise TypeError(f"{name} must be {made_by}, got {got}")
+
+
+def given(config: K | None, kind: type[K], *, callback: object = None) -> K:
+    """What a method's verb or `train` was given: the configuration, or the default one.
+
+    Raises:
+        TypeError: a configuration of another method, or a callback that is no function.
+    """
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a function of one Progress, or None, got {callback!r}")
+    return kind() if config is None else check_kind("config", config, kind)

@@ -14,14 +14,15 @@ features (their Fig. 1, top), ``stylize(None, style)`` makes a texture (Fig. 1, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from course_lib import losses, runtime
+from course_lib import arguments, losses, runtime
+from course_lib.image_checks import check_pictures
 from course_lib.images import resize
 from course_lib.losses.balance import BALANCES, layer_weights
 from course_lib.losses.perceptual import PerceptualLoss
@@ -32,7 +33,7 @@ from course_lib.optimize.image import STALL_STEPS, Adam, is_stalled, optimize_im
 from course_lib.optimize.lbfgs import LBFGS
 from course_lib.optimize.objective import Objective, Term
 from course_lib.optimize.preconditioners import color_preconditioner, fourier_preconditioner
-from course_lib.optimize.start import STARTS, check_image, check_memory, start_image
+from course_lib.optimize.start import STARTS, check_memory, checked_images, start_image
 from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures, cached_network
 
 _MARGIN = 1.1  # for the workspace of convolutions and gaps between tensors
@@ -78,23 +79,21 @@ class Config:
             nonnegative=("content_weight", "style_weight", "tv_weight"),
             fractions=("noise_ratio", "noise_width", "precondition"),
             layers=("content_layers", "style_layers"),
-            choices={"start": STARTS, "optimizer": OPTIMIZERS, "curvature": (False, True)},
-        )
+            choices={
+                "start": STARTS, "optimizer": OPTIMIZERS, "curvature": (False, True), "project": (False, True),
+                "pooling": ("average", "max"), "arch": ("vgg19", "vgg16"),
+            },
+        )  # fmt: skip
         if self.content_weight == self.style_weight == 0:
             raise ValueError("content_weight and style_weight are both 0: there is nothing to match; raise one")
         if isinstance(self.style_layer_weights, str):
             config_checks.check(self, choices={"style_layer_weights": BALANCES})
         else:
-            count = len(self.style_layers)
-            config_checks.check_shares("style_layer_weights", self.style_layer_weights, count, "style layers")
+            config_checks.check_shares(self, "style_layer_weights", len(self.style_layers), "style layers")
         if self.style_blend is not None:
-            config_checks.check_shares("style_blend", self.style_blend, len(self.style_blend), "styles")
-        if self.scales is not None and not (
-            isinstance(self.scales, Sequence)
-            and all(isinstance(side, int) and side > 0 for side in self.scales)
-            and [*self.scales] == sorted({*self.scales})
-        ):
-            raise ValueError(f"scales must be long sides in pixels from small to large, got {self.scales!r}")
+            config_checks.check_shares(self, "style_blend", None, "styles")
+        if self.scales is not None:
+            config_checks.check_sides(self, "scales")
 
     @classmethod
     def fast(cls) -> Config:
@@ -127,7 +126,7 @@ class Result:
 @runtime.with_gradients()
 def stylize(
     content: Tensor | None,
-    style: Tensor | Sequence[Tensor] | None,
+    style: Tensor | Iterable[Tensor] | None,
     config: Config | None = None,
     *,
     initial: Tensor | None = None,
@@ -164,9 +163,9 @@ def stylize(
     >>> result.history["total"][-1] < result.history["total"][0]
     True
     """
-    config = config or Config()
-    styles = _check_images(content, style, config)
-    start = None if initial is None else first_image(content, style, config, initial)
+    config = config_checks.given(config, Config, callback=callback)
+    content, styles = _check_images(content, style, config)
+    start = None if initial is None else first_image(content, styles or None, config, initial)
     full = _size(content, styles, start)
     network = _checked_network(content, styles, config, full)  # too large is refused before smaller sizes are solved
     least = scales.least_side(network.min_size(network.layers[-1]), content, styles, full, config.style_scale)
@@ -175,8 +174,8 @@ def stylize(
     history: dict[str, list[float]] = {}
     for size, count in zip(sizes, steps, strict=True):
         photo, paintings = scales.reduced(content, styles, size, full)
-        goal = objective(photo, paintings, config)
-        x = first_image(photo, paintings, config, None if start is None else scales.fitted(start, size))
+        goal = objective(photo, paintings or None, config)
+        x = first_image(photo, paintings or None, config, None if start is None else scales.fitted(start, size))
         done = optimize_image(
             optimizer(x, config),
             goal,
@@ -200,8 +199,9 @@ def stylize(
     return Result(scales.fitted(done.image, full), history, config, done.stopped, advice, extra)
 
 
+@runtime.with_gradients()
 def dissect(
-    image: Tensor, content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config | None = None
+    image: Tensor, content: Tensor | None, style: Tensor | Iterable[Tensor] | None, config: Config | None = None
 ) -> dict[str, tuple[float, Tensor]]:
     """The value and the gradient of each term of the loss for one picture.
 
@@ -221,8 +221,8 @@ def dissect(
     >>> terms["content/relu4_2"][0]  # the photograph's own content matches exactly
     0.0
     """
-    config = config or Config()
-    check_image("dissected", image)
+    config = config_checks.given(config, Config)
+    check_pictures(image, "the dissected image", single=True)
     goal = objective(content, style, config)
     return goal.dissect(image.to(_loss_network(goal).mean.device, torch.float32))
 
@@ -243,7 +243,8 @@ def memory_needed(height: int, width: int, config: Config | None = None) -> int:
     >>> round(memory_needed(128, 128, config) / memory_needed(64, 64, config), 2)
     4.0
     """
-    config = config or Config()
+    config = config_checks.given(config, Config)
+    height, width = arguments.whole("height", height, 1), arguments.whole("width", width, 1)
     return _memory_needed(_network(config, (*config.content_layers, *config.style_layers)), height, width, config)
 
 
@@ -252,7 +253,8 @@ def _memory_needed(network: VGGFeatures, height: int, width: int, config: Config
     return int(_MARGIN * (network.memory_needed(height, width) + pictures * 4 * 3 * height * width))
 
 
-def objective(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config) -> Objective:
+@runtime.with_gradients()  # targets that were computed in inference mode could not be differentiated
+def objective(content: Tensor | None, style: Tensor | Iterable[Tensor] | None, config: Config) -> Objective:
     """The loss of Eq. 7 as named terms; its targets are computed here, once.
 
     Args:
@@ -261,7 +263,7 @@ def objective(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, c
     Raises:
         ValueError, MemoryError, WeightsError: as `stylize`.
     """
-    styles = _check_images(content, style, config)
+    content, styles = _check_images(content, style, config)
     content_layers, style_layers = _layers(content, styles, config)
     network = _checked_network(content, styles, config, _size(content, styles))
     device = network.mean.device
@@ -280,7 +282,7 @@ def objective(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, c
 
 def first_image(
     content: Tensor | None,
-    style: Tensor | Sequence[Tensor] | None,
+    style: Tensor | Iterable[Tensor] | None,
     config: Config,
     initial: Tensor | None = None,
 ) -> Tensor:
@@ -294,14 +296,14 @@ def first_image(
             None.
     """
     device = runtime.pick_device(config.device)
+    content, styles = _check_images(content, style, config)
     if initial is not None:
-        check_image("initial", initial)
+        check_pictures(initial, "the initial image", single=True)
         if content is not None and initial.shape != content.shape:
             shapes = f"{tuple(initial.shape)} and {tuple(content.shape)}"
             raise ValueError(f"the initial image must have the size of the content image, got {shapes}")
         return initial.detach().to(device, torch.float32).clone()
-    first_style = style if style is None or isinstance(style, Tensor) else next(iter(style), None)
-    frames = [None if image is None else image.detach().to(device, torch.float32) for image in (content, first_style)]
+    frames = [None if image is None else image.to(device) for image in (content, next(iter(styles), None))]
     return start_image(
         config.start, *frames, noise_width=config.noise_width, noise_ratio=config.noise_ratio, seed=config.seed
     )
@@ -320,21 +322,18 @@ def optimizer(x: Tensor, config: Config) -> LBFGS | Adam:
     return LBFGS(x, history_size=config.history_size, project=project, precondition=first_guess, average=curvature)
 
 
-def _check_images(content: Tensor | None, style: Tensor | Sequence[Tensor] | None, config: Config) -> list[Tensor]:
-    """Check the images against each other and the configuration; return the style images as a list."""
-    styles = [] if style is None else [style] if isinstance(style, Tensor) else list(style)
-    if content is None and not styles:
-        raise ValueError("give a content image, a style image, or both; got neither")
-    for name, image in (("content", content), *(("style", image) for image in styles)):
-        if name == "style" or image is not None:
-            check_image(name, image)  # type: ignore[arg-type]
+def _check_images(
+    content: Tensor | None, style: Tensor | Iterable[Tensor] | None, config: Config
+) -> tuple[Tensor | None, list[Tensor]]:
+    """Check the images and the configuration against each other; return them as `checked_images` does."""
+    content, styles = checked_images(content, style)
     if content is not None and not styles and config.content_weight == 0:
         raise ValueError("reconstruction (no style image) needs a content_weight greater than 0, got 0")
     if styles and content is None and config.style_weight == 0:
         raise ValueError("texture synthesis (no content image) needs a style_weight greater than 0, got 0")
     if config.style_blend is not None and len(config.style_blend) != len(styles):
         raise ValueError(f"style_blend has {len(config.style_blend)} weights for {len(styles)} style images")
-    return styles
+    return content, styles
 
 
 def _set_style(loss: PerceptualLoss, content: Tensor | None, styles: list[Tensor], config: Config) -> None:

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from course_lib import runtime
+from course_lib.image_checks import check_pictures
 from course_lib.images import resize
 
 STARTS = ("noise", "content", "style", "mixed")
 
 
-def check_image(name: str, image: Tensor) -> None:
-    """Refuse what is not one picture (1, 3, H, W) in [0, 1], and say how to make one.
+def checked_images(
+    content: Tensor | None, style: Tensor | Iterable[Tensor] | None
+) -> tuple[Tensor | None, list[Tensor]]:
+    """Refuse what are not pictures (1, 3, H, W) in [0, 1]; return them as float32 without gradients.
 
     Args:
-        name: what the picture is called in the message: "content", "style".
+        content: a content image, or None.
+        style: a style image, several of them (a list, a generator), or None.
+
+    Returns:
+        The content image or None, and the list of style images.
 
     Raises:
-        ValueError: no tensor, another shape, whole numbers, values outside [0, 1] or NaN.
+        ValueError: no image at all, an empty list, or an `ImageError` for one that is not a picture.
     """
-    if not isinstance(image, Tensor):
-        what = type(image).__name__
-        raise ValueError(f"the {name} image must be a tensor, got {what}; course_lib.load_image makes one of a file")
-    if image.ndim != 4 or image.shape[:2] != (1, 3) or image.numel() == 0:
-        shape = tuple(image.shape)
-        raise ValueError(f"the {name} image must have shape (1, 3, H, W), no side of it 0, got {shape}")
-    if not image.is_floating_point():
-        raise ValueError(f"the {name} image must be floats in [0, 1], got {image.dtype}; use image.float() / 255")
-    low, high = (value.item() for value in image.detach().aminmax())
-    if not (low >= -1e-3 and high <= 1 + 1e-3):  # also false for NaN
-        raise ValueError(
-            f"the {name} image must lie in [0, 1], got [{low:.4g}, {high:.4g}]; "
-            "load it with course_lib.load_image, or divide 0–255 values by 255"
-        )
+    if content is None and style is None:
+        raise ValueError("give a content image, a style image, or both; got neither")
+    several = isinstance(style, Iterable) and not isinstance(style, Tensor | str | np.ndarray)
+    styles: list[Any] = [] if style is None else list(style) if several else [style]
+    if style is not None and not styles:
+        raise ValueError("the list of style images is empty; give at least one, or None in place of the list")
+    if content is not None:
+        check_pictures(content, "the content image", single=True)
+        content = content.detach().float()
+    for image in styles:
+        check_pictures(image, "the style image", single=True)
+    return content, [image.detach().float() for image in styles]
 
 
 def start_image(

@@ -18,7 +18,7 @@ from course_lib.images import resize
 from course_lib.losses.balance import layer_weights
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import gatys
-from course_lib.methods.gatys import Config, stylize
+from course_lib.methods.gatys import Config, dissect, stylize
 from course_lib.optimize.lbfgs import LBFGS
 from course_lib.optimize.objective import Objective
 from course_lib.pretrained.vgg import STYLE_LAYERS, cached_network
@@ -641,9 +641,42 @@ def test_invalid_settings_are_refused(settings, message):
 
 
 def test_a_call_without_images_is_refused():
-    for nothing in (None, []):
-        with pytest.raises(ValueError, match="a content image, a style image, or both; got neither"):
-            stylize(None, nothing, small())
+    with pytest.raises(ValueError, match="a content image, a style image, or both; got neither"):
+        stylize(None, None, small())
+
+
+@pytest.mark.parametrize("nothing", [[], (), iter([])])
+def test_an_empty_list_of_styles_is_no_style(content, nothing):
+    """It would paint without a style, and nobody would notice."""
+    with pytest.raises(ValueError, match="the list of style images is empty"):
+        stylize(content, nothing, small())
+
+
+def test_several_styles_may_come_from_a_generator(content, style):
+    config = small(num_steps=2)
+    ours = stylize(content, (image for image in (style, style)), config)
+    assert torch.equal(ours.image, stylize(content, [style, style], config).image)
+
+
+@pytest.mark.parametrize("switched_off", [torch.no_grad, torch.inference_mode])
+def test_pictures_that_were_made_without_gradients(content, style, switched_off):
+    config = small(num_steps=2)
+    ours, terms = stylize(content, style, config), dissect(content, content, style, config)
+    with switched_off(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        inside = stylize(content.clone(), style.clone(), config)
+        again = dissect(content.clone(), content.clone(), style.clone(), config)
+    assert torch.equal(inside.image, ours.image)
+    assert {name: value for name, (value, _) in again.items()} == {name: value for name, (value, _) in terms.items()}
+
+
+def test_pictures_that_require_a_gradient_are_detached(content, style):
+    config = small(num_steps=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ours = stylize(content.clone().requires_grad_(), style.clone().requires_grad_(), config)
+    assert not ours.image.requires_grad
+    assert torch.equal(ours.image, stylize(content, style, config).image)
 
 
 def test_an_image_too_small_for_the_deepest_layer_is_refused(content, style, picture):
@@ -662,15 +695,15 @@ def test_an_unknown_layer_is_refused(content, style):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda image: image * 255, r"must lie in \[0, 1\], got .*divide 0–255 values by 255"),
-        (lambda image: image * 2 - 1, r"must lie in \[0, 1\], got \[-"),
-        (lambda image: image / 0 * 0, r"must lie in \[0, 1\], got \[nan, nan\]"),
-        (lambda image: image[0], r"must have shape \(1, 3, H, W\), .*got \(3, "),
-        (lambda image: image.repeat(2, 1, 1, 1), r"must have shape \(1, 3, H, W\), .*got \(2, 3"),
-        (lambda image: image[:, :1], r"must have shape \(1, 3, H, W\), .*got \(1, 1"),
-        (lambda image: (image * 0).byte(), r"must be floats in \[0, 1\], got torch.uint8"),
-        (lambda image: image.numpy(), "must be a tensor, got ndarray; course_lib.load_image"),
-        (lambda image: image[..., :0], r"must have shape \(1, 3, H, W\), no side of it 0"),
+        (lambda image: image * 255, r"values run from .*, expected \[0, 1\].*by 255"),
+        (lambda image: image * 2 - 1, r"values run from -.*, expected \[0, 1\].*use \(x \+ 1\) / 2"),
+        (lambda image: image / 0 * 0, r"3,840 of 3,840 values are NaN or infinite"),
+        (lambda image: image[0], r"got shape \(3, .*, expected \(1, 3, H, W\)"),
+        (lambda image: image.repeat(2, 1, 1, 1), r"got shape \(2, 3, .*, expected \(1, 3, H, W\)"),
+        (lambda image: image[:, :1], r"got shape \(1, 1, .*, expected \(1, 3, H, W\)"),
+        (lambda image: (image * 0).byte(), r"got torch.uint8, expected floats in \[0, 1\]"),
+        (lambda image: image.numpy(), "expected a torch.Tensor, got ndarray; load_image"),
+        (lambda image: image[..., :0], r".* expected \(1, 3, H, W\), no side of it 0"),
     ],
     ids=["0–255", "-1–1", "nan", "3 dims", "batch", "gray", "bytes", "numpy", "empty"],
 )
@@ -678,14 +711,14 @@ def test_an_invalid_image_is_named(content, style, which, spoil, message):
     images = {"content": content, "style": style, "initial": content}
     images[which] = spoil(images[which])
     images["style"] = [images["style"]]
-    with pytest.raises(ValueError, match=f"the {which} image {message}"):
+    with pytest.raises(ValueError, match=f"the {which} image: {message}"):
         stylize(images["content"], images["style"], small(), initial=images["initial"])
 
 
 def test_a_path_instead_of_an_image_is_refused(content):
-    with pytest.raises(ValueError, match="the content image must be a tensor, got str"):
+    with pytest.raises(ValueError, match="the content image: expected a torch.Tensor, got str"):
         stylize("photo.jpg", content, small())
-    with pytest.raises(ValueError, match="the style image must be a tensor, got str"):
+    with pytest.raises(ValueError, match="the style image: expected a torch.Tensor, got str"):
         stylize(content, "painting.jpg", small())
 
 

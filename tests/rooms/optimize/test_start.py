@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_lib import runtime
-from course_lib.optimize.start import check_image, check_memory, start_image
+from course_lib.optimize.start import check_memory, checked_images, start_image
 
 CPU = torch.device("cpu")
 
@@ -35,20 +35,31 @@ def test_a_start_without_its_image_is_refused(kind, content, message):
         start_image(kind, *((image, None) if content else (None, image)))
 
 
+def test_images_come_out_as_float32_without_gradients():
+    image = torch.rand(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    content, styles = checked_images(image, (image for _ in range(2)))
+    assert len(styles) == 2
+    for each in (content, *styles):
+        assert each.dtype == torch.float32
+        assert not each.requires_grad
+    assert checked_images(None, image)[0] is None
+    assert checked_images(image, None)[1] == []
+
+
 @pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        ("painting.jpg", "load_image"),
-        (torch.rand(3, 4, 4), r"shape \(1, 3, H, W\)"),
-        (torch.zeros(1, 3, 4, 4, dtype=torch.uint8), "image.float"),
-        (torch.full((1, 3, 4, 4), 2.0), "divide 0–255 values by 255"),
-        (torch.full((1, 3, 4, 4), float("nan")), r"in \[0, 1\]"),
-    ],
-    ids=["path", "shape", "bytes", "range", "nan"],
+    "style", ["painting.jpg", 3, ["painting.jpg"], [None], torch.rand(3, 4, 4), torch.full((1, 3, 4, 4), 2.0)]
 )
-def test_invalid_images_are_refused_with_advice(image, message):
-    with pytest.raises(ValueError, match=f"style image.*{message}"):
-        check_image("style", image)
+def test_what_is_no_style_image_is_refused(style):
+    with pytest.raises(ValueError, match="^the style image: .* expected |^the style image: expected "):
+        checked_images(torch.rand(1, 3, 4, 4), style)
+
+
+def test_no_image_at_all_is_refused():
+    with pytest.raises(ValueError, match="a content image, a style image, or both; got neither"):
+        checked_images(None, None)
+    for nothing in ([], (), iter([])):
+        with pytest.raises(ValueError, match="the list of style images is empty; give at least one, or None"):
+            checked_images(torch.rand(1, 3, 4, 4), nothing)
 
 
 def test_the_largest_side_that_fits_is_named(monkeypatch):
