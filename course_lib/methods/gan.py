@@ -228,6 +228,7 @@ def train(
     start: Model | None = None,
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
+    resume: bool = True,
 ) -> Model:
     """Train a generator whose samples are distributed like `data` (Goodfellow et al. 2014, Algorithm 1).
 
@@ -239,6 +240,7 @@ def train(
         callback: called after each step with a `runtime.Progress` whose image is the first fake picture;
             there is no image for points.
         checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
+        resume: False: begin anew, and replace an existing checkpoint by the first new one.
 
     Returns:
         The trained generator and discriminator, on the CPU.
@@ -246,7 +248,7 @@ def train(
     Raises:
         ValueError: data whose shape contradicts the configuration, fewer items than a batch, pictures outside
             [0, 1], invalid labels, a `start` of another shape.
-        CheckpointError: the checkpoint is damaged or belongs to another run.
+        CheckpointError: the checkpoint is damaged, in use, or of another run, or it could not be written there.
 
     >>> ring = torch.randn(64, 2)
     >>> model = train(ring, Config(image_size=0, noise_size=2, width=8, num_steps=3, batch_size=8))
@@ -267,7 +269,9 @@ def train(
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     packed = _Packed(data, classes, config.steps_D)
     learner = Players(config, G, D)
-    run = train_and_summarize(learner, packed, config, start=start, callback=callback, checkpoint=checkpoint)
+    run = train_and_summarize(
+        learner, packed, config, start=start, callback=callback, checkpoint=checkpoint, resume=resume
+    )
     return Model(G.cpu().eval(), config, run.facts, run.stopped, D.cpu().eval())
 
 

@@ -209,6 +209,7 @@ def train(
     start: Model | None = None,
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
+    resume: bool = True,
     preview: Tensor | None = None,
 ) -> Model:
     """Train a generator that translates A into B, from pairs (Isola et al. 2017, Eq. 4).
@@ -221,6 +222,7 @@ def train(
         callback: called after each step with a `runtime.Progress` whose image is the generator's current output for
             `preview`, or the first fake of the batch if there is no `preview`.
         checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
+        resume: False: begin anew, and replace an existing checkpoint by the first new one.
         preview: (N, 3, H, W) in [0, 1], pictures of A for the callback; they are not used for training.
 
     Returns:
@@ -228,7 +230,7 @@ def train(
 
     Raises:
         ValueError: no pairs, fewer pairs than a batch, pairs of another shape, a `start` of another shape.
-        CheckpointError: the checkpoint is damaged or belongs to another run.
+        CheckpointError: the checkpoint is damaged, in use, or of another run, or it could not be written there.
 
     >>> pairs = [torch.rand(2, 3, 20, 20) for _ in range(2)]
     >>> model = train(pairs, Config(num_epochs=2, image_size=32, load_size=36, width=0.1, patch=16))
@@ -265,6 +267,7 @@ def train(
         callback = _showing(preview, learner, callback)
     run = train_and_summarize(
         learner, data, config, num_steps=num_steps, start=start, callback=callback, checkpoint=checkpoint,
+        resume=resume,
         fingerprint={"discriminator goes on": start is not None and start.discriminator is not None},
     )  # fmt: skip
     return Model(G.cpu().eval(), config, run.facts, run.stopped, D.cpu().eval() if D is not None else None)

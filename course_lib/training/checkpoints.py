@@ -1,15 +1,18 @@
 """Checkpoints: the state of a training run as a file that is complete, verified and safe to read.
 
 A file is written whole or not at all, its checksums are verified when it is read, and nothing in it is executed. It
-carries the *fingerprint* of its run, a digest of everything that makes the run what it is (configuration, data, length
-of the data set, …); a run with another fingerprint refuses it.
+carries the *fingerprint* of its run: everything that makes the run what it is (configuration, data, length of the data
+set, …), and the digest of that. A run with another fingerprint refuses it and names what differs.
+
+A checkpoint that cannot be written, on a full disk, does not end the run: it warns, and tries again at the next one.
 """
 
 from __future__ import annotations
 
+import errno
 import glob
-import hashlib
-import json
+import shutil
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +26,7 @@ from torch import Tensor, nn
 from course_lib.atomic import atomic_write
 from course_lib.training import optimizers
 from course_lib.training.distributed import Group
+from course_lib.training.fingerprints import Change, changes, describe, digest
 from course_lib.training.optimizers import Optimizers
 from course_lib.training.schedules import Schedule
 
@@ -31,7 +35,24 @@ _ADVICE = "delete it, or name another, to begin anew"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is damaged, or belongs to another run."""
+    """A checkpoint that is damaged, belongs to another run, or could not be written."""
+
+
+class OtherRun(CheckpointError):
+    """A checkpoint of another run.
+
+    Attributes:
+        file: the checkpoint.
+        changes: what differs, as `fingerprints.changes` lists it.
+    """
+
+    def __init__(self, file: Path, changes: Sequence[Change]) -> None:
+        self.file, self.changes = file, changes
+        about = describe(changes)
+        super().__init__(
+            f"{file} belongs to a run with another configuration: {about}; give the old values to resume it, or "
+            "delete it to begin anew"
+        )
 
 
 @dataclass
@@ -40,7 +61,9 @@ class RunState:
 
     Attributes:
         network, optimizers: of the learner; `restore` loads into them.
-        file, fingerprint: of the checkpoint; no file: no checkpoint.
+        num_steps: of the whole run.
+        file: the checkpoint; None: no checkpoint.
+        fingerprint: of the run, as `fingerprints.as_json` writes it.
         average: the exponential moving averages of the network's parameters by name, if the run keeps them.
         rows: the terms of each step, (steps, K).
         seconds: since the run began, at the end of each step.
@@ -49,12 +72,15 @@ class RunState:
 
     network: nn.Module
     optimizers: Optimizers
+    num_steps: int = 0
     file: Path | None = None
     fingerprint: str = ""
     average: dict[str, Tensor] | None = None
     rows: list[list[float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     factors: list[float] = field(default_factory=list)
+    unwritten: bool = False  # the latest attempt to write the checkpoint failed
+    replaces: bool = False  # the file is a checkpoint of another run, until this one writes its first
 
     @property
     def device(self) -> torch.device:
@@ -66,35 +92,45 @@ class RunState:
         return {"total": [sum(row) for row in self.rows], **columns, "seconds": list(self.seconds)}
 
     def save(self, group: Group) -> None:
-        """Write the checkpoint; every process calls this, and rank 0 writes."""
+        """Write the checkpoint; every process calls this, and rank 0 writes. A failure is a warning, given once."""
         assert self.file is not None
         random = group.gather(random_states(self.device))
         if group.rank > 0:
             return
         state = {
-            "fingerprint": self.fingerprint, "rows": self.rows, "seconds": self.seconds, "factors": self.factors,
+            "fingerprint": digest(self.fingerprint), "run": self.fingerprint, "num_steps": self.num_steps,
+            "rows": self.rows, "seconds": self.seconds, "factors": self.factors,
             "network": self.network.state_dict(), "average": self.average, "random": random,
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
         }  # fmt: skip
-        write(self.file, state)
+        step = len(self.rows)
+        try:
+            write(self.file, state)
+        except OSError as error:
+            if not self.unwritten:
+                warnings.warn(_could_not_write(self.file, state, step, error), stacklevel=2)
+            self.unwritten = True
+            return
+        if self.unwritten:
+            warnings.warn(f"step {step}: the checkpoint {self.file} is written again", stacklevel=2)
+        self.unwritten = self.replaces = False
 
-    def restore(self, group: Group, schedule: Schedule, num_steps: int) -> None:
+    def restore(self, group: Group, schedule: Schedule) -> None:
         """Continue from the checkpoint, if there is one: rank 0 reads it and sends it to all.
 
-        A run may be made longer (or shorter) only where `schedule` gives the same factors for the steps done.
+        A run may be made longer (or shorter, but not than what is done) where `schedule` gives the same factors for the
+        steps done.
 
         Raises:
             CheckpointError: damaged, or of another run; on every process.
         """
         if self.file is None:
             return
-        state = group.broadcast_object(_read_or_error(self.file, self.fingerprint) if group.rank == 0 else None)
+        state = group.broadcast_object(self._read_or_error(schedule) if group.rank == 0 else None)
         if state is None:
             return
         if isinstance(state, CheckpointError):
             raise state
-        if any(schedule(step, num_steps) != factor for step, factor in enumerate(state["factors"])):
-            raise CheckpointError(_of_another_run(self.file))
         self.network.load_state_dict(state["network"])
         for name, optimizer in self.optimizers.items():
             optimizers.load_state(optimizer, state["optimizers"][name])
@@ -104,10 +140,21 @@ class RunState:
         if group.rank < len(state["random"]):
             set_random_states(self.device, state["random"][group.rank])
 
-
-def digest(fingerprint: Mapping[str, object]) -> str:
-    """The SHA-256 of a fingerprint as JSON; values that JSON does not know count as their text."""
-    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True, default=str).encode()).hexdigest()
+    def _read_or_error(self, schedule: Schedule) -> dict[str, Any] | CheckpointError | None:
+        assert self.file is not None
+        try:
+            state = read(self.file, self.fingerprint)
+        except CheckpointError as error:  # sent to all processes, which raise it
+            return error
+        if state is None:
+            return None
+        done, length = len(state["factors"]), state.get("num_steps", 0)
+        same_rates = all(schedule(step, self.num_steps) == factor for step, factor in enumerate(state["factors"]))
+        if same_rates and done <= self.num_steps:
+            return state
+        if length == self.num_steps:
+            return OtherRun(self.file, [Change("schedule", None, None)])
+        return OtherRun(self.file, [Change("num_steps", length or f"{done} or more", self.num_steps)])
 
 
 def write(file: Path, state: Mapping[str, Any]) -> None:
@@ -115,10 +162,18 @@ def write(file: Path, state: Mapping[str, Any]) -> None:
 
     Args:
         state: tensors, numbers, texts, lists and dicts of them; with the run's digest as ``"fingerprint"``.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk; what was there stays.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(file) as stream:
-        torch.save({"format": _FORMAT, **state}, stream)
+    try:
+        with atomic_write(file) as stream:
+            torch.save({"format": _FORMAT, **state}, stream)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # torch finds its file cut short, and hides why
+            raise error.__context__ from None
+        raise
     leftovers = f".{glob.escape(file.name)}.{'?' * 8}.tmp"  # of a run that was killed while it wrote
     for leftover in file.parent.glob(leftovers):
         with suppress(OSError):
@@ -138,12 +193,18 @@ def read(file: Path, fingerprint: str) -> dict[str, Any] | None:
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile("wrong checksum")
         state = dict(torch.load(file, map_location="cpu", weights_only=True))
-        same_run = state["fingerprint"] == fingerprint and state["format"] == _FORMAT
+        same_run = state["fingerprint"] == digest(fingerprint) and state["format"] == _FORMAT
+        compared = "run" in state and state["format"] == _FORMAT  # earlier versions kept the digest alone
+        found = changes(state["run"], fingerprint) if compared else []
     except Exception as error:  # torch raises whatever its readers do
         reason = f"{file} is damaged or not a checkpoint ({type(error).__name__})"
         raise CheckpointError(f"{reason}; {_ADVICE}") from error
-    if not same_run:
-        raise CheckpointError(_of_another_run(file))
+    if found:
+        raise OtherRun(file, found)
+    if not same_run and not compared:
+        raise CheckpointError(
+            f"{file} belongs to a run with another configuration, or to an earlier version of this package; {_ADVICE}"
+        )
     return state
 
 
@@ -159,12 +220,20 @@ def set_random_states(device: torch.device, states: list[Tensor]) -> None:
         torch.cuda.set_rng_state(states[1], device)
 
 
-def _read_or_error(file: Path, fingerprint: str) -> dict[str, Any] | CheckpointError | None:
-    try:
-        return read(file, fingerprint)
-    except CheckpointError as error:  # sent to all processes, which raise it
-        return error
+def _could_not_write(file: Path, state: Mapping[str, Any], step: int, error: OSError) -> str:
+    text = f"step {step}: the checkpoint {file} could not be written ({error.strerror or error}); training continues "
+    text += "and tries again at the next checkpoint"
+    if error.errno != errno.ENOSPC:
+        return text
+    size, free = _bytes(state), 0
+    with suppress(OSError):
+        free = shutil.disk_usage(file.parent).free
+    return f"{text}. Make room: a checkpoint takes {size / 1e6:.1f} MB, and {free / 1e6:.1f} MB are free there"
 
 
-def _of_another_run(file: Path) -> str:
-    return f"{file} belongs to a run with another configuration; {_ADVICE}"
+def _bytes(state: Any) -> int:
+    """Of all tensors in it."""
+    if isinstance(state, Tensor):
+        return state.nbytes
+    parts = state.values() if isinstance(state, Mapping) else state if isinstance(state, list | tuple) else ()
+    return sum(_bytes(part) for part in parts)

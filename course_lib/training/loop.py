@@ -28,10 +28,12 @@ from torch.utils.data import IterableDataset
 
 from course_lib import runtime
 from course_lib.cuda_graphs import CapturedStep
-from course_lib.training import batches, checkpoints
+from course_lib.training import batches
 from course_lib.training.checkpoints import RunState
 from course_lib.training.distributed import Group
+from course_lib.training.fingerprints import as_json
 from course_lib.training.finite_guard import FiniteGuard
+from course_lib.training.locks import claimed
 from course_lib.training.optimizers import Optimizers, adam, learning_rates, set_learning_rates
 from course_lib.training.schedules import Schedule, constant
 
@@ -128,6 +130,7 @@ def fit(
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int | None = None,
+    resume: bool = True,
     fingerprint: Mapping[str, object] | None = None,
 ) -> Fit:
     """Train a learner's network in place; one step is one batch.
@@ -143,14 +146,16 @@ def fit(
         seed: of the order of items, and of torch's random state during the run (dropout), restored afterwards.
         workers: processes that prepare batches ahead; None: 2 on an accelerator, none on a CPU, whose cores train.
         callback: called after each step with a `runtime.Progress`. Its image is the first of the pictures that the
-            learner returned; asking for it raises LookupError if the learner returned none.
+            learner returned; asking for it raises LookupError if the learner returned none. What it raises ends the
+            run, after a checkpoint of the present step.
         checkpoint: a file, written every `checkpoint_every` steps and at the end. If it exists, the run continues
-            from it.
+            from it. If it cannot be written, on a full disk, there is a warning, and training goes on.
         checkpoint_every: None: 100 steps on a CPU, 5,000 on an accelerator.
+        resume: False: begin anew; an existing checkpoint stays until the first new one replaces it.
         fingerprint: what else makes this run what it is (a configuration): a checkpoint of another run is refused.
 
     Raises:
-        CheckpointError: `checkpoint` is damaged or of another run.
+        CheckpointError: `checkpoint` is damaged, of another run, in use by one, or in a place that cannot be written.
         ValueError: a batch that does not divide; a checkpoint for an iterable; a number of terms that differs from
             that of the names; an `ema` outside [0, 1).
         TypeError: batches of anything but tensors, tuples and dicts.
@@ -174,16 +179,18 @@ def fit(
             "a plain iterable cannot be resumed where it was left, so it cannot have a checkpoint: "
             "give a map-style dataset (with __getitem__ and __len__), or checkpoint=None"
         )
-    state = RunState(network, learner.optimizers)
+    state = RunState(network, learner.optimizers, num_steps)
     if checkpoint is not None:
-        state.file = Path(checkpoint)
-        state.fingerprint = checkpoints.digest({
+        state.file = Path(checkpoint).expanduser()
+        state.fingerprint = as_json({
             "batch": batch_size, "rates": learning_rates(learner.optimizers), "ema": ema, "seed": seed,
             "items": len(dataset), "names": list(learner.names), "fingerprint": fingerprint,
             "network": {name: list(value.shape) for name, value in network.state_dict().items()},
         })  # fmt: skip
-    with runtime.seeded(seed + group.rank, device):
-        state.restore(group, schedule, num_steps)
+    with claimed(state.file, group), runtime.seeded(seed + group.rank, device):
+        if resume:
+            state.restore(group, schedule)
+        state.replaces = state.file is not None and not resume and state.file.exists()
         group.broadcast_weights(network)
         if ema is not None and state.average is None:
             state.average = {name: weight.detach().clone() for name, weight in network.named_parameters()}
@@ -239,7 +246,13 @@ def _train(
             state.save(group)
         if callback is not None and group.rank == 0:
             losses = runtime.Losses(names, guard.unread[-1][:-1] if guard.unread else torch.tensor(state.rows[-1]))
-            callback(runtime.Progress(step, num_steps, losses, state.seconds[-1], _first(shown)))
+            try:
+                callback(runtime.Progress(step, num_steps, losses, state.seconds[-1], _first(shown)))
+            except BaseException:  # an error of the caller's, or Ctrl-C
+                here = state.file is not None and not (saves or state.replaces) and group.size == 1
+                if here and guard.look(names) is None:
+                    state.save(group)
+                raise
     stopped = guard.look(names)  # an iterable may end between two looks
     group.broadcast_weights(learner.network)
     if stopped is None and len(state.rows) < num_steps:

@@ -37,12 +37,13 @@ def train_and_summarize(
     fingerprint: Mapping[str, object] | None = None,
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
+    resume: bool = True,
 ) -> Summary:
     """Train the learner's network in place as `config` says; a checkpoint of any other run is refused.
 
     Args:
-        learner, data, ema, callback, checkpoint: as `training.loop.fit` takes them. The ``fingerprint`` of the data,
-            if they have one, becomes part of that of the run.
+        learner, data, ema, callback, checkpoint, resume: as `training.loop.fit` takes them. The ``fingerprint`` of the
+            data, if they have one, becomes part of that of the run.
         config: a method's ``Config``, with ``batch_size``, ``seed`` and what the next two defaults need.
         num_steps: None: ``config.num_steps``.
         schedule: of the learning rates; None: they fall to zero over the last part ``config.cooldown``.
@@ -57,7 +58,7 @@ def train_and_summarize(
     done = fit(
         learner, data, num_steps=num_steps or config.num_steps, batch_size=config.batch_size,
         schedule=linear_to_zero(config.cooldown) if schedule is None else schedule, ema=ema, seed=config.seed,
-        callback=callback, checkpoint=checkpoint,
+        callback=callback, checkpoint=checkpoint, resume=resume,
         fingerprint={
             **asdict(config), **(fingerprint or {}), "num_steps": None,  # a longer run may continue a shorter one
             "start": start is not None and sum(v.double().sum().item() for v in start.network.state_dict().values()),

@@ -481,7 +481,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_stays(tmp_path, other):
     other = dict(other)
     net = {"wider": network(channels=5), "normalized": network(norm=True)}.get(other.pop("net", ""), network())
     start = {name: value.clone() for name, value in net.state_dict().items()}
-    with pytest.raises(CheckpointError, match=r"run\.pt belongs to a run with another configuration; delete it, or"):
+    with pytest.raises(CheckpointError, match=r"run\.pt belongs to a run with another configuration: trained with"):
         train(net, checkpoint=file, **{"fingerprint": {"style": "this"}, **other})
     assert file.read_bytes() == content
     assert same(net.state_dict(), start)
@@ -565,24 +565,6 @@ def test_the_bytes_are_on_the_disk_before_the_name_is(monkeypatch, tmp_path):
     assert [event for event, _ in events] == ["durable", "named", "durable", "named"]
     assert all(a[1] in (b[1], None) for a, b in zip(events[::2], events[1::2], strict=True))
     assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
-
-
-@pytest.mark.parametrize("moment", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_old_one_and_no_rest(monkeypatch, tmp_path, moment):
-    file = tmp_path / "run.pt"
-    train(checkpoint=file, num_steps=2)
-    content = file.read_bytes()
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, moment, full)
-        with pytest.raises(OSError, match="No space left"):
-            train(checkpoint=file)
-    assert file.read_bytes() == content
-    assert [*tmp_path.iterdir()] == [file]
-    assert same(train(checkpoint=file)[0], train()[0])
 
 
 @pytest.mark.parametrize("name", ["run.pt", "run [1].pt"])
