@@ -46,7 +46,7 @@ class _Easel:
         self.stop = w.Button(description="Stop", disabled=True)
         self.bar = w.IntProgress(min=0, max=1)
         self.status = w.Label(f"Choose, then press {verb}.")
-        self.picture = w.Image(format="jpeg", layout=w.Layout(max_width="100%"))
+        self.picture = _frame()
         self.wanted = threading.Event()  # set: the user wants the run to stop
         self.thread: threading.Thread | None = None
         self.button.on_click(self._begin)
@@ -57,8 +57,7 @@ class _Easel:
         """The whole panel: choices, buttons and status in a column, with the picture beside them."""
         import ipywidgets as w
 
-        controls = w.VBox([*choices, w.HBox([self.button, self.stop]), self.bar, self.status])
-        return w.HBox([controls, self.picture], layout=w.Layout(flex_flow="row wrap"))
+        return _beside(self.picture, *choices, w.HBox([self.button, self.stop]), self.bar, self.status)
 
     def show(self, image: Tensor) -> None:
         _put(image, self.picture)
@@ -177,7 +176,7 @@ def feature_panel(
     photo = w.Dropdown(options=list(names), description="photo")
     layer = w.Dropdown(options=list(layers), description="layer")
     channel = w.BoundedIntText(value=0, min=0, max=0, description="channel")
-    status, picture = w.Label(), w.Image(format="jpeg", layout=w.Layout(max_width="100%"))
+    status, picture = w.Label(), _frame()
 
     def show(_: object = None) -> None:
         if photo.value not in features:
@@ -196,7 +195,7 @@ def feature_panel(
     for control in (photo, layer, channel):
         control.observe(show, names="value")
     show()
-    return w.HBox([w.VBox([photo, layer, channel, status]), picture], layout=w.Layout(flex_flow="row wrap"))
+    return _beside(picture, photo, layer, channel, status)
 
 
 def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: int = 384) -> Any:
@@ -215,7 +214,7 @@ def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: in
     content = w.Dropdown(options=list(contents), description="photo")
     model = w.Dropdown(options=list(models), description="network")
     degree = w.FloatSlider(value=1.0, min=0.0, max=1.0, step=0.05, description="degree")
-    picture, status = w.Image(format="jpeg", layout=w.Layout(max_width="100%")), w.Label()
+    picture, status = _frame(), w.Label()
     load = lru_cache(maxsize=None)(johnson.load)
 
     def show(_: object = None) -> None:
@@ -227,7 +226,7 @@ def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: in
     for choice in (content, model, degree):
         choice.observe(show, names="value")
     show()
-    return w.HBox([w.VBox([content, model, degree, status]), picture], layout=w.Layout(flex_flow="row wrap"))
+    return _beside(picture, content, model, degree, status)
 
 
 def translation_panel(models: Sequence[str], styles: Sequence[str] = ()) -> Any:
@@ -248,7 +247,7 @@ def translation_panel(models: Sequence[str], styles: Sequence[str] = ()) -> Any:
     style = w.Dropdown(options=["as it is", *styles], description="painted")
     own = w.FileUpload(accept="image/*", description="your own", multiple=False)
     edges = w.Checkbox(value=False, description="a photo: draw its edges first")
-    picture, status = w.Image(format="jpeg", layout=w.Layout(max_width="100%")), w.Label()
+    picture, status = _frame(), w.Label()
     load, paint = lru_cache(maxsize=None)(pix2pix.load), lru_cache(maxsize=None)(johnson.load)
 
     def given(side: int) -> Tensor:
@@ -275,8 +274,25 @@ def translation_panel(models: Sequence[str], styles: Sequence[str] = ()) -> Any:
     for choice in (model, scene, seed, style, own, edges):
         choice.observe(show, names="value")
     show()
-    controls = [model, scene, seed, *([style] if styles else []), own, edges, status]
-    return w.HBox([w.VBox(controls), picture], layout=w.Layout(flex_flow="row wrap"))
+    return _beside(picture, model, scene, seed, *([style] if styles else []), own, edges, status)
+
+
+def _frame() -> Any:
+    """Where a picture appears, in its own size and proportions."""
+    import ipywidgets as w
+
+    return w.Image(format="jpeg", layout=w.Layout(max_width="100%", object_fit="contain"))
+
+
+def _beside(picture: Any, *controls: Any) -> Any:
+    """The controls in a column and the picture beside it, or below where there is no room.
+
+    A row stretches what is in it to its own height unless it is told not to; the picture would lose its proportions.
+    """
+    import ipywidgets as w
+
+    row = w.Layout(flex_flow="row wrap", align_items="flex-start")
+    return w.HBox([w.VBox(controls), picture], layout=row)
 
 
 def _put(image: Tensor, place: Any) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from datetime import datetime
 
 import ipywidgets as w
 import pytest
@@ -74,6 +75,24 @@ def test_the_panel_shows_the_photo_and_the_papers_defaults(panel):
     assert max(panel.image.size) == 48
     assert not panel["Paint"].disabled
     assert panel["Stop"].disabled
+
+
+def test_no_panel_stretches_its_picture():
+    """A row stretches its children to the height of the column of controls unless it is aligned."""
+    network = VGGFeatures("vgg19", ["relu1_1"], weights=None)
+    for box in (
+        widgets.stylization_panel(["cat"], ["great_wave"], size=48),
+        widgets.texture_panel(["brick"], size=40),
+        widgets.feature_panel(["cat"], ["relu1_1"], size=64, network=network),
+        widgets.fast_style_panel(["cat"], ["great_wave"], size=64),
+        widgets.translation_panel(["facade_labels"]),
+    ):
+        picture = box.children[1]
+        assert isinstance(picture, w.Image)
+        assert box.layout.align_items == "flex-start"
+        assert (picture.layout.max_width, picture.layout.object_fit) == ("100%", "contain")
+        assert picture.layout.width is None
+        assert picture.layout.height is None
 
 
 def test_a_run_finishes_and_changes_the_picture(panel, used):
@@ -180,3 +199,39 @@ def test_feature_maps_follow_the_choice():
     panel["channel"].value = 31
     panel["layer"].value = "relu1_1"  # has no channel 31
     assert panel["channel"].value == 7
+
+
+def uploaded(name, content):
+    """What a FileUpload holds after a file was chosen: a tuple in ipywidgets 8, a mapping in 7, which Colab has."""
+    if w.__version__.startswith("7."):
+        return {name: {"metadata": {"name": name, "type": "image/png", "size": len(content)}, "content": content}}
+    about = {"name": name, "type": "image/png", "size": len(content), "last_modified": datetime.now()}
+    return ({**about, "content": memoryview(content)},)
+
+
+def test_a_trained_painter_follows_the_choice():
+    panel = Panel(widgets.fast_style_panel(["cat", "astronaut"], ["great_wave"], size=48))
+    painted = panel.picture.value
+    panel["degree"].value = 0.0
+    photo = panel.picture.value
+    assert photo != painted
+    panel["photo"].value = "astronaut"
+    assert panel.picture.value != photo
+    assert max(panel.image.size) == 48
+    assert panel.status.value.endswith(" s")
+
+
+def test_a_scene_or_a_file_of_ones_own_is_translated():
+    panel = Panel(widgets.translation_panel(["facade_labels"], ["great_wave"]))
+    scene = panel.picture.value
+    width, height = panel.image.size
+    assert width == 2 * height
+    panel["scene"].value = 3
+    assert panel.picture.value != scene
+    panel["painted"].value = "great_wave"
+    assert panel.image.size == (3 * 256, 256)
+    file = io.BytesIO()
+    Image.new("RGB", (60, 40), (200, 30, 30)).save(file, format="PNG")
+    panel["your own"].set_trait("value", uploaded("mine.png", file.getvalue()))
+    red, _, blue = panel.image.getpixel((128, 128))
+    assert red > 2 * blue
