@@ -2,11 +2,13 @@
 
 An item depends only on the seed and its number, not on PyTorch's random state. So a training run that is stopped and
 resumed gets exactly the crops that it would have got without the stop.
+
+Photos of a folder are read when they are needed, so a folder may hold any number of them (`data.photos`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,10 +17,11 @@ from torch.utils.data import Dataset
 
 from course_lib import runtime
 from course_lib.data.augment import Compose, RandomFlip, RandomScaleCrop, item_generator
-from course_lib.images import check_pictures, load_image
+from course_lib.data.photos import FolderPhotos, Progress, as_bytes
+from course_lib.images import check_pictures
 from course_lib.samples import sample_image, sample_names
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_LENGTH = 80_000  # the size of COCO's training set in Johnson et al. 2016, Section 4.1
 
 
 class Crops(Dataset[Tensor]):
@@ -28,16 +31,22 @@ class Crops(Dataset[Tensor]):
     (everything), drawn from (seed, k), and is resized to `size`: (3, size, size) float32 in [0, 1].
 
     Args:
-        photos: a folder, or pictures (1, 3, H, W) in [0, 1]; None for the open photos that come with the package.
+        photos: a folder, or pictures (1, 3, H, W) in [0, 1]; None for the open photos that come with the package. A
+            photo of a folder that has more than 667,000 pixels (2 MB in memory) is reduced to that number, but its
+            short side not below `size`; the crops are then cut from the reduced photo. Files that are no pictures, or
+            smaller than `size`, are left out with a warning.
         size: side of a crop in pixels.
-        length: number of crops; the default is the size of COCO's training set in Johnson et al. 2016, Section 4.1.
+        length: number of crops; None: 80,000, the size of COCO's training set in Johnson et al. 2016, Section 4.1, or
+            the number of photos if that is larger.
         seed: of positions, scales and mirroring.
         scales: the part of the range from `size` (0) to the short side (1) to draw from; (0, 0) cuts at full detail
             only.
+        progress: called with (photos so far, photos in all) while a folder is looked through.
 
     Raises:
-        ValueError: no folder, no photo, a photo smaller than `size`, or scales outside 0 ≤ low ≤ high ≤ 1.
-        ImageError: a file or a tensor that is not a picture.
+        ValueError: no folder, no photo, a picture smaller than `size`, no photo in a folder that can be used, or
+            scales outside 0 ≤ low ≤ high ≤ 1.
+        ImageError: a tensor that is not a picture.
 
     >>> photos = [torch.rand(1, 3, 40, 60), torch.rand(1, 3, 50, 50)]
     >>> crops = Crops(photos, size=32, length=100)
@@ -50,33 +59,29 @@ class Crops(Dataset[Tensor]):
         photos: str | Path | Sequence[Tensor] | None = None,
         *,
         size: int = 256,
-        length: int = 80_000,
+        length: int | None = None,
         seed: int = 0,
         scales: tuple[float, float] = (0.0, 1.0),
+        progress: Progress | None = None,
     ) -> None:
-        if size < 1 or length < 1 or not 0 <= scales[0] <= scales[1] <= 1:
+        if size < 1 or (length is not None and length < 1) or not 0 <= scales[0] <= scales[1] <= 1:
             raise ValueError(
                 "expected a size and a length of at least 1 and scales with 0 ≤ low ≤ high ≤ 1, "
                 f"got {size}, {length} and {scales}"
             )
-        self.photos: list[Tensor] = []
-        for name, photo in _read(photos):
-            check_pictures(photo)
-            if len(photo) != 1 or min(photo.shape[-2:]) < size:
-                shape = tuple(photo.shape)
-                raise ValueError(f"a crop of {size} px needs photos (1, 3, H, W) at least as large; {name} is {shape}")
-            # a quarter of the memory of float32, and the precision of a file
-            self.photos.append(photo.mul(255).round().to(torch.uint8)[0])
+        self.photos: Sequence[Tensor]  # uint8 (3, H, W)
+        if isinstance(photos, str | Path):
+            self.photos = FolderPhotos(photos, size, progress)
+        elif photos is None:
+            self.photos = [_checked(name, sample_image(name), size) for name in sample_names("photos")]
+        else:
+            self.photos = [_checked(f"photo {k}", photo, size) for k, photo in enumerate(photos)]
         if not self.photos:
-            raise ValueError(f"there are no photos to cut crops from; a folder needs files {', '.join(_SUFFIXES)}")
-        self.length, self.seed = length, seed
+            raise ValueError("there are no photos to cut crops from")
+        self.fingerprint = _fingerprint(self.photos)
+        self.length, self.seed = length or max(_LENGTH, len(self.photos)), seed
         self.augment = Compose(RandomScaleCrop(size, scales), RandomFlip())
         self.device = torch.device("cpu")  # where the photos lie; see `near`
-
-    @property
-    def fingerprint(self) -> int:
-        """The sum of all pixel values, by which a checkpoint recognizes the photos."""
-        return sum(int(photo.sum()) for photo in self.photos)
 
     def __len__(self) -> int:
         return self.length
@@ -90,7 +95,11 @@ class Crops(Dataset[Tensor]):
         Returns:
             This set itself.
         """
-        if runtime.has_room(device, sum(photo.numel() for photo in self.photos)):
+        if isinstance(self.photos, FolderPhotos):
+            if runtime.has_room(device, self.photos.nbytes):
+                self.photos.keep_on(device)
+                self.device = self.photos.device
+        elif runtime.has_room(device, sum(photo.nbytes for photo in self.photos)):
             self.photos = [photo.to(device) for photo in self.photos]
             self.device = self.photos[0].device  # with its number
         return self
@@ -106,16 +115,15 @@ class Crops(Dataset[Tensor]):
         return self.augment(photo, item_generator(self.seed, k))
 
 
-def _read(photos: str | Path | Sequence[Tensor] | None) -> Iterator[tuple[str, Tensor]]:
-    """Yield each photo with a name for error messages."""
-    if photos is None:
-        yield from ((name, sample_image(name)) for name in sample_names("photos"))
-    elif isinstance(photos, str | Path):
-        if not Path(photos).is_dir():
-            raise ValueError(
-                f"there is no folder {photos}; give a folder with photos, or None for those of the package"
-            )
-        files = sorted(path for path in Path(photos).iterdir() if path.suffix.lower() in _SUFFIXES)
-        yield from ((str(path), load_image(path)) for path in files)
-    else:
-        yield from ((f"photo {k}", photo) for k, photo in enumerate(photos))
+def _checked(name: str, photo: Tensor, size: int) -> Tensor:
+    """A picture as it is kept in memory, or an error that calls it `name`."""
+    check_pictures(photo)
+    if len(photo) != 1 or min(photo.shape[-2:]) < size:
+        shape = tuple(photo.shape)
+        raise ValueError(f"a crop of {size} px needs photos (1, 3, H, W) at least as large; {name} is {shape}")
+    return as_bytes(photo)
+
+
+def _fingerprint(photos: Sequence[Tensor]) -> int | str:
+    """What a checkpoint recognizes the photos by: names and sizes of files, or the sum of all pixel values."""
+    return photos.fingerprint if isinstance(photos, FolderPhotos) else sum(int(photo.sum()) for photo in photos)

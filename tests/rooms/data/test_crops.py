@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from course_lib import sample_names, save_image
+from course_lib.data import crops as data_crops
 from course_lib.data.crops import Crops
 from course_lib.images import ImageError, resample
 
@@ -161,6 +162,13 @@ def test_a_folder_is_read_in_order_of_names(tmp_path):
     assert torch.equal(Crops(str(tmp_path), size=SIZE, length=3)[1], from_folder[1])
 
 
+def test_more_photos_than_crops_are_all_used(monkeypatch):
+    monkeypatch.setattr(data_crops, "_LENGTH", 5)
+    assert len(Crops([map_of(20, 20)] * 3, size=SIZE)) == 5
+    assert len(Crops([map_of(20, 20)] * 7, size=SIZE)) == 7
+    assert len(Crops([map_of(20, 20)] * 7, size=SIZE, length=6)) == 6
+
+
 def test_none_means_the_photos_of_the_package():
     ours = Crops(size=64, length=2)
     assert len(ours.photos) == len(sample_names("photos")) > 0
@@ -195,16 +203,18 @@ def test_invalid_settings_are_refused(options):
 
 
 def test_a_folder_without_photos_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"there is no folder .*nowhere; give a folder with photos"):
+    with pytest.raises(ImageError, match=r"nowhere is not a folder; give a folder of pictures"):
         Crops(tmp_path / "nowhere", size=SIZE)
-    with pytest.raises(ValueError, match=r"there are no photos.* a folder needs files \.jpg"):
+    with pytest.raises(ValueError, match=r"there are no photos in .*; a folder needs files such as \.jpg"):
         Crops(tmp_path, size=SIZE)
     file = tmp_path / "a.png"
     save_image(map_of(15, 20), file)
-    with pytest.raises(ValueError, match="there is no folder"):
+    with pytest.raises(ImageError, match="is not a folder"):
         Crops(file, size=SIZE)
-    with pytest.raises(ValueError, match=r"a\.png is \(1, 3, 15, 20\)"):
+    with pytest.raises(
+        ValueError, match=r"none of the 1 photos .* can be used: .*a\.png has 20×15 px, and a crop of 16"
+    ):
         Crops(tmp_path, size=SIZE)
     file.write_bytes(b"not a picture")
-    with pytest.raises(ImageError, match=r"a\.png"):
+    with pytest.raises(ValueError, match=r"none of the 1 photos .*a\.png is not a picture in a known format"):
         Crops(tmp_path, size=SIZE)
