@@ -94,8 +94,8 @@ def choice(name: str, value: object, allowed: Sequence[Any]) -> Any:
     raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
 
 
-def names(name: str, value: object) -> tuple[str, ...]:
-    """A tuple of at least one name, also from a list.
+def names(name: str, value: object, *, least: int = 1) -> tuple[str, ...]:
+    """A tuple of at least `least` names, also from a list.
 
     Raises:
         ValueError: anything else, also a single text.
@@ -104,7 +104,7 @@ def names(name: str, value: object) -> tuple[str, ...]:
         raise ValueError(f"{name} must be a tuple of names, got the text {value!r}; write ({value!r},)")
     if not isinstance(value, tuple | list) or not all(isinstance(one, str) for one in value):
         raise ValueError(f"{name} must be a tuple of names, got {value!r}")
-    if not value:
+    if len(value) < least:
         raise ValueError(f"{name} is empty; give at least one layer")
     return tuple(value)
 

@@ -36,11 +36,7 @@ def check_pictures(
     >>> import torch
     >>> check_pictures(torch.rand(2, 3, 8, 8))
     """
-    check_tensor(images, what, single=single)
-    if min(images.shape[2:]) < least:
-        needs = f" by {why}" if why else ""
-        sides = " × ".join(map(str, images.shape[2:]))
-        _refuse(what, f"sides of at least {least} px are needed{needs}, got {sides}; use a larger picture.")
+    check_tensor(images, what, single=single, least=least, why=why)
     low, high = stack(images.detach().aminmax()).tolist()  # one wait for the device
     if not (math.isfinite(low) and math.isfinite(high)):
         bad = int((~images.detach().isfinite()).sum())
@@ -58,11 +54,11 @@ def check_pictures(
         _refuse(what, f"values run from {low:.3g} to {high:.3g}, {far} [0, 1]. Read files with load_image, {remedy}.")
 
 
-def check_tensor(image: Tensor, what: str = "", *, single: bool = False) -> None:
-    """The part of `check_pictures` that reads no values: type, shape and dtype.
+def check_tensor(image: Tensor, what: str = "", *, single: bool = False, least: int = 1, why: str = "") -> None:
+    """The part of `check_pictures` that reads no values: type, shape, dtype and size.
 
     Raises:
-        ImageError: no tensor, another shape, or whole numbers.
+        ImageError: no tensor, another shape, whole numbers, or too small a picture.
     """
     if not isinstance(image, Tensor):
         got = "None" if image is None else type(image).__name__
@@ -85,6 +81,12 @@ def check_tensor(image: Tensor, what: str = "", *, single: bool = False) -> None
         _refuse(what, f"got shape {shape}, expected {expected}, no side of it 0.{advice}")
     if not image.is_floating_point():
         _refuse(what, f"got {image.dtype}, expected floats in [0, 1]; for 0..255 use image.float() / 255.")
+    if min(shape[2:]) < least:
+        _refuse(
+            what,
+            f"the picture is {shape[3]} px wide and {shape[2]} px high; {why or 'this function'} needs sides of at "
+            f"least {least} px, so enlarge it first, or use a larger one.",
+        )
 
 
 def _refuse(what: str, problem: str) -> NoReturn:

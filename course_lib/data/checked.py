@@ -37,6 +37,8 @@ def checked(data: Any, lead: tuple[int, ...] = (3,), what: str = "picture", *, s
     >>> len(pairs), pairs[0].dtype
     (1, torch.float32)
     """
+    if isinstance(data, _CheckedItems) and data.items.lead == lead and data.items.same_size >= same_size:
+        return data
     items = _Items(lead, what, same_size)
     if isinstance(data, IterableDataset):
         return _CheckedStream(data, items)

@@ -15,12 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib import runtime
+from course_lib import arguments, runtime
+from course_lib.data.checked import checked
 from course_lib.data.facades import CLASSES, class_map
+from course_lib.image_checks import check_pictures
+from course_lib.networks.inputs import entered, in_its_format
 from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.training.loop import Minimizer, fit
 from course_lib.training.schedules import linear_to_zero
 
+_SMALLEST = 16  # px
 _LAYERS = ("relu2_2", "relu3_3", "relu4_3")  # with strides 2, 4 and 8
 
 
@@ -49,7 +53,8 @@ class Segmenter(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         with torch.no_grad():
-            features = [feature.float() for feature in self.features(image).values()]
+            image = entered(image, self.decide, smallest=_SMALLEST)
+            features = [in_its_format(feature, self.decide) for feature in self.features(image).values()]
         size = features[0].shape[-2:]
         read = [
             F.interpolate(layer(feature), size, mode="bilinear")
@@ -68,7 +73,8 @@ def train_segmenter(
     Background pixels do not count: their true class is unknown.
 
     Args:
-        pairs: a map-style dataset of (2, 3, H, W) in [0, 1]: label map, photograph.
+        pairs: a map-style dataset of (2, 3, H, W) in [0, 1]: label map, photograph. Each pair is checked when it is
+            first used.
         num_steps, batch_size: length of the training.
         weights: of VGG-16, see `course_lib.pretrained.vgg.VGGFeatures`.
         seed: of the initial weights and of the order of the pairs.
@@ -78,9 +84,11 @@ def train_segmenter(
         The trained network, on the CPU, in evaluation mode.
 
     Raises:
+        ImageError: pairs of another shape or range.
         CheckpointError: the checkpoint is damaged or belongs to another run.
         WeightsError: the weights of VGG-16 can be neither found nor downloaded.
     """
+    pairs, seed = checked(pairs, (2, 3), "pair"), arguments.seed(seed)
     device = runtime.pick_device()
     with runtime.seeded(seed, torch.device("cpu")):
         network = Segmenter(weights=weights, precision=runtime.pick_precision("auto", device)).to(device)
@@ -96,7 +104,12 @@ def train_segmenter(
 
 
 def find_classes(images: Tensor, network: Segmenter) -> Tensor:
-    """The likeliest class of each pixel except background: (N, 3, H, W) in [0, 1] → (N, H, W), indices of `CLASSES`."""
+    """The likeliest class of each pixel except background: (N, 3, H, W) in [0, 1] → (N, H, W), indices of `CLASSES`.
+
+    Raises:
+        ImageError: not pictures in [0, 1], or sides of less than 16 px.
+    """
+    check_pictures(images, least=_SMALLEST, why="the segmenter")
     with torch.inference_mode():
         return torch.cat([network(image)[:, 1:].argmax(1) + 1 for image in images.split(8)])
 
@@ -111,12 +124,25 @@ def pixel_accuracy(classes: Tensor, labels: Tensor) -> float:
     Returns:
         From 0 to 1; NaN if all pixels are background.
 
+    Raises:
+        ImageError: labels that are not pictures in [0, 1].
+        ValueError: classes that are not whole numbers of the shape of the labels.
+
     >>> sky, wall = (torch.tensor(CLASSES[name]) / 255 for name in ("sky", "building"))
     >>> labels = torch.stack((sky, wall), 1).view(1, 3, 1, 2)
     >>> names = list(CLASSES)
     >>> pixel_accuracy(torch.tensor([[[names.index("sky"), names.index("car")]]]), labels)
     0.5
     """
+    check_pictures(labels, "the labels")
+    expected = (len(labels), *labels.shape[2:])
+    if not isinstance(classes, Tensor) or tuple(classes.shape) != expected or classes.is_floating_point():
+        got = (
+            f"{classes.dtype} of shape {tuple(classes.shape)}"
+            if isinstance(classes, Tensor)
+            else type(classes).__name__
+        )
+        raise ValueError(f"expected classes {expected}, whole numbers, for labels {tuple(labels.shape)}, got {got}")
     truth = class_map(labels)
     known = truth > 0
     return float((classes == truth)[known].float().mean()) if known.any() else float("nan")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
 
 from course_lib import arguments, runtime
 
@@ -19,6 +22,7 @@ def check(
     nonnegative: Sequence[str] = (),
     fractions: Sequence[str] = (),
     layers: Sequence[str] = (),
+    some_layers: Sequence[str] = (),
     choices: Mapping[str, Sequence[object]] | None = None,
 ) -> None:
     """Refuse a configuration with an invalid value, and say what is allowed; convert what loses nothing by it.
@@ -33,6 +37,7 @@ def check(
         positive, nonnegative: fields that are finite numbers above 0, or at least 0.
         fractions: fields that are numbers in [0, 1].
         layers: fields that are tuples of at least one layer name.
+        some_layers: fields that are tuples of layer names, also of none.
         choices: fields that are words or numbers → the values allowed.
 
     Raises:
@@ -46,6 +51,7 @@ def check(
         (arguments.names, layers),
     ):
         found |= {name: function(name, getattr(config, name)) for name in fields}
+    found |= {name: arguments.names(name, getattr(config, name), least=0) for name in some_layers}
     found |= {name: arguments.choice(name, getattr(config, name), allowed) for name, allowed in (choices or {}).items()}
     if hasattr(config, "seed"):
         found["seed"] = arguments.seed(config.seed)
@@ -89,20 +95,26 @@ def check_shares(config: object, name: str, count: int | None, what: str) -> Non
     object.__setattr__(config, name, weights)
 
 
-def check_sides(config: object, name: str) -> None:
-    """Refuse what is not a tuple of growing whole numbers; make a tuple of a list.
+def check_wholes(config: object, name: str, what: str, *, most: int | None = None) -> None:
+    """Refuse what is not a tuple of growing whole numbers from 1 on; make a tuple of a list.
+
+    Args:
+        config: the frozen dataclass.
+        name: of the field.
+        what: what the numbers are, for the message: "decoder layers, numbers from 1 to 8".
+        most: the largest number allowed.
 
     Raises:
         ValueError: anything else.
     """
     given = getattr(config, name)
     try:
-        sides = tuple(arguments.whole(name, side, 1) for side in given)
+        numbers = tuple(arguments.whole(name, number, 1, most) for number in given)
     except (TypeError, ValueError):
-        sides = ()
-    if not sides or list(sides) != sorted({*sides}):
-        raise ValueError(f"{name} must be long sides in pixels from small to large, got {given!r}")
-    object.__setattr__(config, name, sides)
+        numbers = ()
+    if not numbers or list(numbers) != sorted({*numbers}):
+        raise ValueError(f"{name} must be a tuple of {what}, from small to large, got {given!r}")
+    object.__setattr__(config, name, numbers)
 
 
 def check_same(a: object, b: object, names: Sequence[str]) -> None:
@@ -159,3 +171,37 @@ def given(config: K | None, kind: type[K], *, callback: object = None) -> K:
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function of one Progress, or None, got {callback!r}")
     return kind() if config is None else check_kind("config", config, kind)
+
+
+def check_labels(labels: object, count: int, num_classes: int) -> Tensor | None:
+    """The class of each item as int64 (count,), from numbers in a tensor, an array, a list or a generator.
+
+    Args:
+        labels: one for each item, or one for all; None without classes.
+        count: of the items.
+        num_classes: of the configuration; 0: no classes.
+
+    Raises:
+        ValueError: missing or unexpected labels, another number of them, or labels that are not whole numbers from 0 to
+            num_classes − 1.
+    """
+    last = num_classes - 1
+    if num_classes == 0 and labels is not None:
+        raise ValueError("labels were given, but the configuration has num_classes=0; set num_classes to use them")
+    if num_classes == 0:
+        return None
+    if labels is None:
+        raise ValueError(f"the configuration has {last + 1} classes; give labels, whole numbers from 0 to {last}")
+    one = arguments.plain(labels)
+    try:
+        if arguments.is_number(one):
+            classes = torch.tensor([arguments.whole("labels", one)] * count)
+        else:
+            classes = torch.as_tensor(list(labels) if isinstance(labels, Iterator) else labels)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"expected {count} labels, whole numbers from 0 to {last}, got {labels!r}") from None
+    numbers = not (classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool)
+    if classes.shape != (count,) or not numbers or classes.min() < 0 or classes.max() > last:
+        got = f"{classes.dtype} of shape {tuple(classes.shape)}, such as {classes.flatten()[:4].tolist()}"
+        raise ValueError(f"expected {count} labels, whole numbers from 0 to {last}, got {got}")
+    return classes.long()

@@ -17,15 +17,18 @@ The generator makes either points in the plane (perceptrons) or small pictures (
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_lib import runtime
+from course_lib import arguments, runtime
+from course_lib.data.checked import checked
+from course_lib.image_checks import check_pictures
 from course_lib.losses import adversarial
 from course_lib.methods import config_checks
 from course_lib.networks import layers
@@ -216,7 +219,7 @@ class _Packed:
             x = self.data[places].flatten(2)
         else:
             x = torch.stack([self.data[p].flatten() for p in places.flatten().tolist()]).unflatten(0, places.shape)
-        return torch.cat((x, self.labels[places][..., None]), 2).unbind()
+        return torch.cat((x.float(), self.labels[places][..., None]), 2).unbind()
 
 
 @runtime.with_gradients()
@@ -233,7 +236,8 @@ def train(
     """Train a generator whose samples are distributed like `data` (Goodfellow et al. 2014, Algorithm 1).
 
     Args:
-        data: pictures (N, 3, S, S) in [0, 1], or points (N, 2): a tensor, or a map-style dataset of such items.
+        data: pictures (N, 3, S, S) in [0, 1], or points (N, 2): a tensor, an array, or a map-style dataset of such
+            items, which are checked when they are first used.
         config: defaults to the settings of Radford et al.; for points, begin with ``Config.points()``.
         labels: the class of each item, (N,) from 0 to num_classes − 1; required if the configuration has classes.
         start: a trained model of the same shape to start from, with its discriminator if it has one.
@@ -255,12 +259,13 @@ def train(
     >>> len(model.facts["history"]["G"]), tuple(generate(5, model).image.shape)
     (3, (5, 2))
     """
-    config = config or Config()
-    _check_data(data, config)
-    classes = _check_labels(labels, len(data), config)
+    config = config_checks.given(config, Config, callback=callback)
+    data = _checked_data(data, config)
+    classes = config_checks.check_labels(labels, len(data), config.num_classes)
     device = runtime.pick_device(config.device)
     G, D = build(config), build_discriminator(config)
     if start is not None:
+        config_checks.check_kind("start", start, Model)
         config_checks.check_same(start.config, config, _SHAPE)
         G.load_state_dict(start.network.state_dict())
         if start.discriminator is not None:
@@ -277,7 +282,7 @@ def train(
 
 def generate(
     count_or_noise: int | Tensor, model: Model, *, labels: int | Sequence[int] | Tensor | None = None, seed: int = 0,
-    device: str = "auto",
+    device: str | int | torch.device = "auto",
 ) -> Result:  # fmt: skip
     """Make new points or pictures.
 
@@ -291,46 +296,67 @@ def generate(
     Raises:
         ValueError: noise of another shape, invalid labels.
     """
-    noise, size = count_or_noise, model.config.noise_size
-    if not isinstance(noise, Tensor):
-        noise = torch.randn(max(0, noise), size, generator=runtime.seeded_generator(seed))
-    if noise.ndim != 2 or noise.shape[1] != size or len(noise) == 0:
-        raise ValueError(f"expected noise (N, {size}) with N of at least 1, got {tuple(noise.shape)}")
-    wanted = _check_labels(labels, len(noise), model.config)
+    config_checks.check_kind("model", model, Model)
+    noise, size = _noise(count_or_noise, model.config.noise_size, arguments.seed(seed)), model.config.image_size
+    wanted = config_checks.check_labels(labels, len(noise), model.config.num_classes)
     began, made = time.perf_counter(), []
     with runtime.inference(model.network, device=device, repeats=True) as run:
-        for rows in torch.arange(len(noise)).split(256 if model.config.image_size else 65_536):
+        for rows in torch.arange(len(noise)).split(256 if size else 65_536):
             made.append(run(noise[rows], None if wanted is None else wanted[rows]))
     return Result(torch.cat(made), {"seconds": [time.perf_counter() - began]})
 
 
-def _check_data(data: Any, config: Config) -> None:
-    expected = (3, config.image_size, config.image_size) if config.image_size else (2,)
+def _noise(count_or_noise: Any, size: int, seed: int) -> Tensor:
+    """The noise (N, size), float32: drawn for a count, or as it was given."""
+    given = arguments.plain(count_or_noise)
+    if isinstance(given, np.ndarray | list):
+        given = torch.as_tensor(np.asarray(given, dtype=np.float32))
+    if isinstance(given, Tensor):
+        if (
+            given.ndim == 2
+            and given.shape[1] == size
+            and len(given)
+            and not given.is_complex()
+            and given.isfinite().all()
+        ):
+            return given.detach().float()
+        got = (
+            f"shape {tuple(given.shape)}"
+            if given.shape[1:] != (size,) or not len(given)
+            else "values that are not finite"
+        )
+        raise ValueError(f"expected noise (N, {size}) with N of at least 1, or a count, got {got}")
+    count = arguments.whole("count_or_noise", given, 1)
+    return torch.randn(count, size, generator=runtime.seeded_generator(seed))
+
+
+def _checked_data(data: Any, config: Config) -> Any:
+    """The data as `_Packed` takes them: a float32 tensor, or a data set whose items are checked when first used."""
+    size = config.image_size
+    expected = (3, size, size) if size else (2,)
+    if isinstance(data, np.ndarray) or (not size and isinstance(data, list | tuple | Iterator)):
+        try:  # points are small: as one tensor, all are checked before the run
+            rows = [torch.as_tensor(row).detach() for row in data]
+            data = torch.stack(rows) if rows else torch.zeros(0)
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(f"expected items {expected} of numbers, got {type(data).__name__}") from None
+    if size and not isinstance(data, Tensor):
+        data = checked(data, what="picture")
+    if isinstance(data, str | dict) or not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+        raise ValueError(f"expected a tensor or a data set of items {expected}, got {type(data).__name__}")
     shape = tuple(data[0].shape) if len(data) else ()
     if shape != expected:
-        hint = "; for points use Config.points()" if shape == (2,) else f" for image_size={config.image_size}"
+        hint = "; for points use Config.points()" if shape == (2,) else f" for image_size={size}"
         raise ValueError(f"expected items {expected}{hint}; got {shape or 'none'}")
     if len(data) < config.batch_size:
         raise ValueError(f"{len(data)} items do not fill a batch of {config.batch_size}; use a smaller batch_size")
-    if isinstance(data, Tensor) and not data.isfinite().all():
-        raise ValueError("the data contain values that are not finite (NaN or infinity)")
-    if config.image_size and isinstance(data, Tensor) and (data.min() < 0 or data.max() > 1):
-        raise ValueError(f"pictures must be in [0, 1], got values from {data.min():.3g} to {data.max():.3g}")
-
-
-def _check_labels(labels: int | Sequence[int] | Tensor | None, count: int, config: Config) -> Tensor | None:
-    last = config.num_classes - 1
-    if config.num_classes == 0 and labels is not None:
-        raise ValueError("labels were given, but the configuration has num_classes=0; set num_classes to use them")
-    if config.num_classes == 0:
-        return None
-    if labels is None:
-        raise ValueError(f"the configuration has {last + 1} classes; give labels, whole numbers from 0 to {last}")
-    classes = torch.as_tensor([labels] * count if isinstance(labels, int) else labels)
-    if classes.shape != (count,) or classes.is_floating_point() or classes.min() < 0 or classes.max() > last:
-        got = f"{classes.dtype} of shape {tuple(classes.shape)}, such as {classes.flatten()[:4].tolist()}"
-        raise ValueError(f"expected {count} labels, whole numbers from 0 to {last}, got {got}")
-    return classes.long()
+    if not isinstance(data, Tensor):
+        return data
+    if size:
+        check_pictures(data, "the data")
+    elif data.is_complex() or not data.isfinite().all():
+        raise ValueError("the data contain values that are not finite real numbers")
+    return data.detach().float()
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:

@@ -93,7 +93,7 @@ class Config:
         if self.style_blend is not None:
             config_checks.check_shares(self, "style_blend", None, "styles")
         if self.scales is not None:
-            config_checks.check_sides(self, "scales")
+            config_checks.check_wholes(self, "scales", "long sides in pixels")
 
     @classmethod
     def fast(cls) -> Config:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from course_lib import arguments
+from course_lib.networks.inputs import entered, entered_rows
 from course_lib.networks.layers import norm_layer, one_hot, with_class
 
 SIZES = (16, 32, 64)  # sides of the pictures; Radford et al. use 64
@@ -39,8 +41,9 @@ class DCGANGenerator(nn.Module):
 
     def __init__(self, noise_size: int, *, size: int = 32, num_classes: int = 0, width: int = 128) -> None:
         super().__init__()
-        self.num_classes = num_classes
-        before = width * _check_size(size) // 8
+        size = arguments.choice("size", size, SIZES)
+        self.noise_size, self.num_classes = noise_size, num_classes
+        before = width * size // 8
         layers: list[nn.Module] = [nn.ConvTranspose2d(noise_size + num_classes, before, 4, bias=False)]
         while before > width:
             layers += [nn.BatchNorm2d(before), nn.ReLU()]
@@ -60,8 +63,9 @@ class DCGANGenerator(nn.Module):
             (N, 3, size, size) in [0, 1].
 
         Raises:
-            ValueError: labels are missing, not expected, or not one per row.
+            ValueError: noise of another shape, or labels that are missing, not expected, or not one per row.
         """
+        noise = entered_rows(noise, self, self.noise_size, "noise")
         painted: Tensor = self.layers(with_class(noise, labels, self.num_classes)[:, :, None, None])
         return 0.5 + 0.5 * painted
 
@@ -82,7 +86,8 @@ class DCGANDiscriminator(nn.Module):
 
     def __init__(self, *, size: int = 32, num_classes: int = 0, width: int = 128, norm: str = "batch") -> None:
         super().__init__()
-        self.num_classes, self.size = num_classes, _check_size(size)
+        self.num_classes, self.size = num_classes, arguments.choice("size", size, SIZES)
+        size = self.size
         layers: list[nn.Module] = [nn.Conv2d(3 + num_classes, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         before = width
         while before < width * size // 8:
@@ -104,15 +109,10 @@ class DCGANDiscriminator(nn.Module):
         Raises:
             ValueError: pictures of another size, or labels that are missing, not expected, or not one per picture.
         """
-        if images.shape[1:] != (3, self.size, self.size):
+        images = entered(images, self)
+        if images.shape[2:] != (self.size, self.size):
             raise ValueError(f"expected (N, 3, {self.size}, {self.size}), got {tuple(images.shape)}")
         plane = images.new_ones(1, 1, self.size, self.size)
         planes = one_hot(labels, len(images), self.num_classes).to(images)[:, :, None, None] * plane
         logits: Tensor = self.layers(torch.cat((2 * images - 1, planes), 1))
         return logits.flatten()
-
-
-def _check_size(size: int) -> int:
-    if size not in SIZES:
-        raise ValueError(f"pictures are {', '.join(map(str, SIZES))} px wide, got {size}")
-    return size

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from course_lib import arguments
+from course_lib.networks.inputs import entered
 from course_lib.networks.layers import norm_layer, receptive_field
 
 PATCHES = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # receptive field → layers of stride 2
@@ -36,8 +38,8 @@ class PatchGAN(nn.Module):
 
     def __init__(self, patch: int = 70, *, pictures: int = 2, width: float = 1.0, norm: str = "batch") -> None:
         super().__init__()
-        if patch not in PATCHES:
-            raise ValueError(f"patch must be one of {', '.join(map(str, PATCHES))} pixels, got {patch!r}")
+        patch, width = arguments.choice("patch", patch, tuple(PATCHES)), arguments.positive("width", width)
+        pictures = arguments.whole("pictures", pictures, 1)
         halvings = PATCHES[patch]
         kernel = 4 if halvings else 1
         strides = [2] * halvings + [1] if halvings else [1, 1]
@@ -66,7 +68,9 @@ class PatchGAN(nn.Module):
         Raises:
             ValueError: more or fewer pictures than the network was built for, different shapes, or pictures that are
                 too small for its patches.
+            ImageError: not tensors of this shape.
         """
+        images = tuple(entered(image, self) for image in images)
         if len(images) != self.pictures or any(image.shape != images[0].shape for image in images):
             shapes = [tuple(image.shape) for image in images]
             raise ValueError(f"this discriminator takes {self.pictures} pictures of the same shape, got {shapes}")

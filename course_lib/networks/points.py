@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from course_lib.networks.inputs import entered_rows
 from course_lib.networks.layers import with_class
 
 
@@ -31,7 +32,7 @@ class PointGenerator(nn.Module):
 
     def __init__(self, noise_size: int, *, num_classes: int = 0, width: int = 64, layers: int = 2) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.noise_size, self.num_classes = noise_size, num_classes
         self.layers = _perceptron(noise_size + num_classes, 2, width, layers, nn.ReLU())
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -45,8 +46,9 @@ class PointGenerator(nn.Module):
             (N, 2).
 
         Raises:
-            ValueError: labels are missing, not expected, or not one per row.
+            ValueError: noise of another shape, or labels that are missing, not expected, or not one per row.
         """
+        noise = entered_rows(noise, self, self.noise_size, "noise")
         points: Tensor = self.layers(with_class(noise, labels, self.num_classes))
         return points
 
@@ -74,8 +76,9 @@ class PointDiscriminator(nn.Module):
             (N,) logits.
 
         Raises:
-            ValueError: labels are missing, not expected, or not one per point.
+            ValueError: points of another shape, or labels that are missing, not expected, or not one per point.
         """
+        points = entered_rows(points, self, 2, "points")
         logits: Tensor = self.layers(with_class(points, labels, self.num_classes))
         return logits[:, 0]
 

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from course_lib import arguments
 from course_lib.networks.convolutions import DoublingConv, HalvingConv
+from course_lib.networks.inputs import at_least_float32, entered
 from course_lib.networks.layers import Dropout, norm_layer
 
 
@@ -47,6 +49,7 @@ class UNet(nn.Module):
         norm: str = "batch",
     ) -> None:  # fmt: skip
         super().__init__()
+        depth, width = arguments.whole("depth", depth), arguments.positive("width", width)
         if depth < 2:
             raise ValueError(f"a U-Net must halve its picture at least twice, got depth={depth}")
         self.depth, self.skips = depth, skips
@@ -70,10 +73,11 @@ class UNet(nn.Module):
         """Translate a batch, (N, 3, H, W) in [0, 1] → the same shape and range.
 
         Raises:
-            ValueError: wrong shape, or sides that cannot be halved `depth` times.
+            ValueError: sides that cannot be halved `depth` times.
+            ImageError: not a tensor of this shape.
         """
-        multiple = 2**self.depth
-        if image.ndim != 4 or image.shape[1] != 3 or image.shape[-2] % multiple or image.shape[-1] % multiple:
+        image, multiple = entered(image, self), 2**self.depth
+        if image.shape[-2] % multiple or image.shape[-1] % multiple:
             raise ValueError(
                 f"this network halves its picture {self.depth} times: expected (N, 3, H, W) with H and W multiples "
                 f"of {multiple}, got {tuple(image.shape)}; resize or crop it, or build a U-Net of another depth"
@@ -87,4 +91,4 @@ class UNet(nn.Module):
             x = layer(x)
             x = torch.cat((x, skipped.pop()), 1) if self.skips else x
         painted: Tensor = self.paint(x)
-        return 0.5 + 0.5 * painted.float()
+        return 0.5 + 0.5 * at_least_float32(painted)

@@ -9,7 +9,7 @@ mean activation of one, average pooling in place of max pooling).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib import arguments
+from course_lib.image_checks import check_tensor
 from course_lib.pretrained import weights as weights_room
 from course_lib.pretrained.passes import Passes
 from course_lib.runtime import seeded_generator, with_gradients
@@ -39,7 +41,7 @@ def layer_names(arch: str = "vgg19") -> tuple[str, ...]:
     >>> sum(name.startswith("conv") for name in layer_names("vgg19"))
     16
     """
-    if arch not in _CONVS_PER_BLOCK:
+    if not isinstance(arch, str) or arch not in _CONVS_PER_BLOCK:
         raise ValueError(f"unknown network {arch!r}; use 'vgg16' or 'vgg19'")
     names = []
     for block, count in enumerate(_CONVS_PER_BLOCK[arch], start=1):
@@ -86,14 +88,15 @@ class VGGFeatures(Passes):
     ) -> None:
         super().__init__()
         names = layer_names(arch)
-        layers = (layers,) if isinstance(layers, str) else tuple(layers)
+        layers = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, Iterable) else (layers,)
         unknown = [layer for layer in layers if layer not in names]
         if not layers:
             raise ValueError(f"no layer was asked for; name at least one of {', '.join(names)}")
         if unknown:
             raise ValueError(f"{arch} has no layer {unknown}; the layers are {', '.join(names)}")
-        if pooling not in ("average", "max"):
-            raise ValueError(f"unknown pooling {pooling!r}; use 'average' or 'max'")
+        pooling, seed = arguments.choice("pooling", pooling, ("average", "max")), arguments.seed(seed)
+        if not isinstance(precision, torch.dtype) or not precision.is_floating_point:
+            raise ValueError(f"precision must be a floating-point dtype such as torch.float32, got {precision!r}")
         self.arch, self.pooling, self.winograd = arch, pooling, winograd
         deepest = max(names.index(layer) for layer in layers)
         self.names = names[: deepest + 1]
@@ -195,10 +198,7 @@ class VGGFeatures(Passes):
         Raises:
             ValueError: as `forward`.
         """
-        if image.ndim != 4 or image.shape[1] != 3:
-            raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(image.shape)}")
-        if not image.is_floating_point():
-            raise ValueError(f"expected floats in [0, 1], got {image.dtype}; use image.float() / 255 for 0–255")
+        check_tensor(image)
         if image.device != self.mean.device:
             raise ValueError(
                 f"the image is on {image.device}, the network on {self.mean.device}; "

@@ -6,6 +6,7 @@ The data are points in the plane, whose densities are known; the networks have a
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -145,7 +146,7 @@ def test_a_network_refuses_invalid_labels_and_sizes():
         PointDiscriminator(num_classes=3)(torch.zeros(2, 2), torch.zeros(1, dtype=torch.long))
     with pytest.raises(ValueError, match=r"expected \(N, 3, 16, 16\), got \(2, 3, 32, 32\)"):
         DCGANDiscriminator(size=16, width=4)(torch.zeros(2, 3, 32, 32))
-    with pytest.raises(ValueError, match="pictures are 16, 32, 64 px"):
+    with pytest.raises(ValueError, match="size must be one of 16, 32, 64, got "):
         DCGANGenerator(2, size=20)
 
 
@@ -421,7 +422,7 @@ def test_a_count_draws_noise_from_the_seed():
         (torch.zeros(64, 2), {"image_size": 16}, r"expected items \(3, 16, 16\).*Config.points"),
         (torch.zeros(64, 3, 32, 32), {"image_size": 16}, r"for image_size=16; got \(3, 32, 32\)"),
         (torch.zeros(8, 2), {}, "8 items do not fill a batch of 32"),
-        (2 * torch.ones(64, 3, 16, 16), {"image_size": 16}, r"pictures must be in \[0, 1\], got values from 2 to 2"),
+        (2 * torch.ones(64, 3, 16, 16), {"image_size": 16}, r"the data: values run from 2 to 2, expected \[0, 1\]"),
         (torch.full((64, 2), math.nan), {}, "not finite"),
     ],
 )
@@ -450,8 +451,40 @@ def test_invalid_labels_are_refused(labels, classes, message):
         generate(64, model, labels=labels)
 
 
-@pytest.mark.parametrize("noise", [torch.zeros(3), torch.zeros(3, 5), torch.zeros(0, 2), 0, -2])
+@pytest.mark.parametrize("noise", [torch.zeros(3), torch.zeros(3, 5), torch.zeros(0, 2), torch.full((3, 2), math.nan)])
 def test_invalid_noise_is_refused(noise):
     model = gan.Model(gan.build(tiny()), tiny(), {})
-    with pytest.raises(ValueError, match=r"expected noise \(N, 2\) with N of at least 1"):
+    with pytest.raises(ValueError, match=r"expected noise \(N, 2\) with N of at least 1, or a count, got "):
         generate(noise, model)
+
+
+@pytest.mark.parametrize("count", [0, -2, "5", 1.5, None, True])
+def test_an_invalid_count_is_refused(count):
+    model = gan.Model(gan.build(tiny()), tiny(), {})
+    with pytest.raises(ValueError, match="count_or_noise must be a whole number of at least 1, got "):
+        generate(count, model)
+
+
+def test_numbers_of_any_type_mean_the_same():
+    model = gan.Model(gan.build(tiny(num_classes=3)), tiny(num_classes=3), {})
+    expected = generate(2, model, labels=[1, 1]).image
+    for count in (np.int64(2), torch.tensor(2), 2.0):
+        assert torch.equal(generate(count, model, labels=np.array([1, 1])).image, expected)
+    for one in (1, np.int64(1), torch.tensor(1), 1.0, (1 for _ in range(2))):
+        assert torch.equal(generate(2, model, labels=one, seed=np.int64(0)).image, expected)
+    noise = torch.randn(2, 2, generator=torch.Generator().manual_seed(0))
+    for given in (noise, noise.double(), noise.numpy(), noise.tolist(), noise.clone().requires_grad_()):
+        assert torch.equal(generate(given, model, labels=1).image, expected)
+
+
+@pytest.mark.parametrize("as_given", [lambda x: x.double(), lambda x: x.numpy(), lambda x: x.tolist(), iter, list])
+def test_points_of_any_type_train_alike(as_given):
+    data = cloud(64).half().float()
+    ours = train(as_given(data), tiny(num_steps=2)).network.state_dict()
+    torch.testing.assert_close(ours, train(data, tiny(num_steps=2)).network.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("data", [None, 3, "points", {}, [None] * 64, [["a", "b"]] * 64, np.zeros(())])
+def test_what_is_no_data_is_refused(data):
+    with pytest.raises(ValueError, match=r"expected (a tensor or a data set of )?items \(2,\)"):
+        train(data, tiny())

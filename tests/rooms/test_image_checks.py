@@ -57,7 +57,9 @@ def test_one_picture_where_one_is_expected():
 
 def test_a_picture_that_is_too_small_is_told_its_size():
     check_pictures(good(1, 3, 8, 8), least=8)
-    with pytest.raises(ImageError, match="at least 8 px are needed by the network, got 200 × 1; use a larger picture"):
+    with pytest.raises(
+        ImageError, match="1 px wide and 200 px high; the network needs sides of at least 8 px, so enlarge it"
+    ):
         check_pictures(good(1, 3, 200, 1), least=8, why="the network")
 
 

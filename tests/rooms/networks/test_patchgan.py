@@ -157,7 +157,7 @@ def test_the_wrong_number_of_pictures_is_refused(count, shapes):
 
 @pytest.mark.parametrize("patch", [0, 32, 71, "70"])
 def test_another_patch_lists_those_that_exist(patch):
-    with pytest.raises(ValueError, match=f"patch must be one of 1, 16, 34, 70, 142, 286 pixels, got {patch!r}"):
+    with pytest.raises(ValueError, match=f"patch must be one of 1, 16, 34, 70, 142, 286, got {patch!r}"):
         PatchGAN(patch)
 
 

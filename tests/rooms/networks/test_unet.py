@@ -213,7 +213,7 @@ def test_in_half_precision_the_output_is_still_float32():
     torch.testing.assert_close(half, network(pictures(32, 32)).detach(), rtol=0, atol=0.02)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 32, 48), (1, 3, 16, 32), (1, 3, 33, 32), (3, 32, 32), (1, 1, 32, 32)])
+@pytest.mark.parametrize("shape", [(1, 3, 32, 48), (1, 3, 16, 32), (1, 3, 33, 32)])
 def test_a_size_that_cannot_be_halved_is_refused(shape):
     message = r"halves its picture 5 times: expected \(N, 3, H, W\) with H and W multiples of 32, got .*resize or crop"
     with pytest.raises(ValueError, match=message):
