@@ -6,7 +6,7 @@ system has one with mathematical signs.
 """
 
 import re
-from html import unescape
+from html import escape, unescape
 from typing import Any
 from xml.etree import ElementTree
 
@@ -23,6 +23,11 @@ FENCES = ("(", ")", "[", "]", "|", "‖")
 TALL = {"mfrac", "mtable", "munder", "munderover", "mover", "msqrt", "mroot"}
 BIG = "1.2em"  # what the converter makes of big brackets
 PRIME = "′"
+# A sign above a letter that has no width of its own is put beside the letter by browsers; what stands instead.
+WIDE = {"\u20d7": "→"}
+WIDE_SIZE = "0.6em"
+# What a paper calls the equation, at the end of it: it stands at the margin, or below where there is no room.
+NAME = re.compile(r"\s*\\qquad\s*\\text\{(\([^{}]*\bEqs?\.[^{}]*\))\}(?=\.?\s*(?:\\end\{aligned\}\s*)?$)")
 NUMBERED = re.compile(r"(\\(?:begin|end)\{(?:align|equation|gather|multline|flalign|alignat))\}")
 
 
@@ -54,6 +59,9 @@ def formula(tex: str, *, display: bool) -> str:
         if element.tag == "msup" and inner[1].text == PRIME:  # the sign is small and high as it is
             element.tag = "mrow"
             inner[1].attrib = {"lspace": "0", "rspace": "0"}
+        if element.tag == "mover" and inner[1].text in WIDE:
+            inner[1].text = WIDE[inner[1].text]
+            inner[1].attrib = {"stretchy": "false", "lspace": "0", "rspace": "0", "style": f"font-size:{WIDE_SIZE}"}
     return ElementTree.tostring(tree, encoding="unicode").replace("\ufe00", "")  # the font has one script alphabet
 
 
@@ -82,8 +90,19 @@ def visit_inline(self: Any, node: nodes.math) -> None:
     raise nodes.SkipNode
 
 
+def name_of(tex: str) -> tuple[str, str]:
+    """A formula without what a paper calls it, and that name, which may be empty: ``"(Eq. 1)"``."""
+    tex = tex.strip()
+    found = NAME.search(tex)
+    return (NAME.sub("", tex), found[1]) if found else (tex, "")
+
+
 def visit_block(self: Any, node: nodes.math_block) -> None:
     self.body.append(self.starttag(node, "div", CLASS="math notranslate nohighlight"))
+    tex, name = name_of(node.astext())
+    if name:
+        node.children = [nodes.Text(tex)]
+        self.body.append(f'<span class="eqno">{escape(name, quote=False)}</span>')
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, "Link to this equation")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -57,3 +58,30 @@ def test_brackets_stretch_only_around_something_tall() -> None:
 def test_a_formula_nobody_can_read_is_refused() -> None:
     with pytest.raises(book_math.LatexError, match="frobnicate"):
         book_math.formula(r"\frobnicate{x}", display=False)
+
+
+def test_no_sign_above_a_letter_lacks_a_width() -> None:
+    """Browsers put a combining sign beside the letter, not above it."""
+    for tex, display in written():
+        tree = ElementTree.fromstring(book_math.formula(tex, display=display))
+        marks = [sign for text in tree.itertext() for sign in text if unicodedata.combining(sign)]
+        assert not marks, f"{tex}: say in book_math.WIDE which sign stands for U+{ord(marks[0]):04X}"
+    (arrow,) = ElementTree.fromstring(book_math.formula(r"\vec{x}", display=False)).iter("mo")
+    assert arrow.text == "→"
+    assert arrow.get("style") == "font-size:0.6em"
+
+
+def test_what_a_paper_calls_an_equation_stands_beside_it() -> None:
+    assert book_math.name_of(r"a = b \qquad\text{(Gatys et al. 2016, Eq. 1)}.") == (
+        "a = b.",
+        "(Gatys et al. 2016, Eq. 1)",
+    )
+    lines = r"\begin{aligned}a &= b\\&= c \qquad\text{(Eqs. 4 and 5)}\end{aligned}"
+    tex, name = book_math.name_of(lines)
+    assert name == "(Eqs. 4 and 5)"
+    assert book_math.formula(tex, display=True).count("<mtr>") == 2
+    for other in (r"a \qquad\text{so that}\qquad b", r"a \qquad\text{(if it holds)}", r"\text{(Eq. 1)} = a"):
+        assert book_math.name_of(other) == (other, "")
+    named = [name for tex, display in written() if display for name in [book_math.name_of(tex)[1]] if name]
+    assert len(named) > 8
+    assert not [tex for tex, display in written() if re.search(r"\\qquad\s*\\text\{\(Eq", book_math.name_of(tex)[0])]
