@@ -2,8 +2,8 @@
 
 A tensor that stands for a picture is (N, 3, H, W), float32, in [0, 1], everywhere in this package.
 
-The names below are what notebooks and assignments import. Modules that draw, check or measure are loaded when they are
-first asked for: ``import course_lib`` loads no matplotlib.
+The names below are what notebooks and assignments import. Each is loaded when it is first asked for: ``import
+course_lib`` alone loads neither matplotlib nor PyTorch, so the command line can be stopped in the middle of that.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from course_lib.images import center_crop, load_image, resize, save_image
-from course_lib.losses.style import gram_matrix
-from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS, VGGFeatures
-from course_lib.samples import sample_image, sample_names
-
 if TYPE_CHECKING:
     from course_lib.evaluation import metrics as metrics
+    from course_lib.images import center_crop as center_crop
+    from course_lib.images import load_image as load_image
+    from course_lib.images import resize as resize
+    from course_lib.images import save_image as save_image
+    from course_lib.losses.style import gram_matrix as gram_matrix
     from course_lib.networks import layers as layers
+    from course_lib.pretrained.vgg import CONTENT_LAYER as CONTENT_LAYER
+    from course_lib.pretrained.vgg import STYLE_LAYERS as STYLE_LAYERS
+    from course_lib.pretrained.vgg import VGGFeatures as VGGFeatures
+    from course_lib.samples import sample_image as sample_image
+    from course_lib.samples import sample_names as sample_names
     from course_lib.teaching import (
         assignments as assignments,
     )
@@ -58,7 +63,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LAZY = {
+_NAMES = {
+    **dict.fromkeys(("center_crop", "load_image", "resize", "save_image"), "images"),
+    **dict.fromkeys(("CONTENT_LAYER", "STYLE_LAYERS", "VGGFeatures"), "pretrained.vgg"),
+    **dict.fromkeys(("sample_image", "sample_names"), "samples"),
+    "gram_matrix": "losses.style",
+}
+_MODULES = {
     "layers": "networks",
     "metrics": "evaluation",
     **dict.fromkeys(
@@ -78,27 +89,19 @@ _LAZY = {
     ),
 }
 
-__all__ = [
-    "CONTENT_LAYER",
-    "STYLE_LAYERS",
-    "VGGFeatures",
-    "center_crop",
-    "gram_matrix",
-    "load_image",
-    "resize",
-    "sample_image",
-    "sample_names",
-    "save_image",
-    *_LAZY,
-]
+__all__ = sorted([*_NAMES, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        globals()[name] = module = import_module(f"course_lib.{_LAZY[name]}.{name}")
-        return module
-    raise AttributeError(f"module 'course_lib' has no attribute {name!r}")
+    if name in _MODULES:
+        value: Any = import_module(f"course_lib.{_MODULES[name]}.{name}")
+    elif name in _NAMES:
+        value = getattr(import_module(f"course_lib.{_NAMES[name]}"), name)
+    else:
+        raise AttributeError(f"module 'course_lib' has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *__all__})

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 
-from course_lib.cli import fetch, grade, ledger, models, stylize, train_style, translate, upscale
-from course_lib.pretrained.weights import WeightsError
-
-COMMANDS = (fetch, stylize, train_style, upscale, translate, models, ledger, grade)
+# Modules of course_lib.cli. They import PyTorch, so they are imported where Ctrl-C is caught.
+COMMANDS = ("fetch", "stylize", "train_style", "upscale", "translate", "models", "ledger", "grade")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,36 +20,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the command line; None: ``sys.argv``.
 
     Returns:
-        The exit code: 0 for success, 2 for an error (one sentence on standard error), 130 for Ctrl-C.
+        The exit code: 0 for success, 1 if some of several pictures failed, 2 for an error (one sentence on standard
+        error), 130 for Ctrl-C.
     """
-    options = parsed(arguments)
-    with warnings.catch_warnings():
-        warnings.showwarning = _say_warning
-        try:
-            options.run(options)
-        except (WeightsError, ValueError, MemoryError, OSError) as error:
-            print(f"course_lib: {error}", file=sys.stderr)
-            return 2
-        except RuntimeError as error:
-            if "memory" not in str(error):  # the message differs between devices
-                raise
-            reason = str(error).splitlines()[0]
-            print(f"course_lib: the memory is too small ({reason}); try a smaller {options.relief}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("course_lib: stopped.", file=sys.stderr)
-            return 130
-    return 0
+    try:
+        from course_lib.cli.terminal import show_any_letter
+
+        show_any_letter()
+        return _run(parsed(arguments))
+    except KeyboardInterrupt:
+        print("course_lib: stopped.", file=sys.stderr)
+        return 130
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options of a command line, ``run`` among them: the function that runs the command."""
+    """The options of a command line, ``run`` among them: the function that runs the command.
+
+    ``~`` at the beginning of a word stands for the home folder; a shell replaces it in ``~/a.png``, but not in
+    ``--model=~/a.safetensors`` nor in a word in quotes.
+    """
     parser = _parser()
     options, left = parser.parse_known_args(arguments)
-    if left and getattr(options, "style", "") is None and not left[0].startswith("-"):
-        options.style = left.pop(0)  # older versions of argparse miss a STYLE that comes after an option
-    if left:
+    if left and hasattr(options, "pictures") and not any(word.startswith("-") for word in left):
+        options.pictures += left  # argparse ends a list of words at the first option: IN -o OUT MORE
+    elif left:
         parser.error(f"unrecognized arguments: {' '.join(left)}")
+    for name, value in vars(options).items():
+        if isinstance(value, str):
+            setattr(options, name, os.path.expanduser(value))
+        elif isinstance(value, list):
+            setattr(options, name, [os.path.expanduser(word) for word in value])
     return options
 
 
@@ -57,12 +57,32 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m course_lib", description="Neural style transfer.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
-        command.add(commands)
+        import_module(f"course_lib.cli.{command}").add(commands)
     return parser
 
 
-def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"course_lib: {message}", file=sys.stderr)
+def _run(options: argparse.Namespace) -> int:
+    from course_lib.cli.terminal import in_options, no_reader, say
+    from course_lib.pretrained.weights import WeightsError
+
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: say(in_options(str(message), options))
+        try:
+            code = options.run(options)
+            sys.stdout.flush()
+            return code or 0
+        except BrokenPipeError:
+            no_reader()
+            return 0
+        except (WeightsError, ValueError, MemoryError, OSError) as error:
+            say(in_options(str(error), options))
+            return 2
+        except RuntimeError as error:
+            if "memory" not in str(error):  # the message differs between devices
+                raise
+            reason = str(error).splitlines()[0]
+            say(f"the memory is too small ({reason}); try a smaller {options.relief}")
+            return 2
 
 
 if __name__ == "__main__":

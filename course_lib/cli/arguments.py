@@ -1,22 +1,29 @@
-"""Arguments and messages that the commands share."""
+"""Arguments that the commands share, and how their values are read and written."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+from course_lib.cli.terminal import say as say
+from course_lib.images import ImageError
+from course_lib.picture_files import as_path, did_you_mean
+from course_lib.samples import sample_names, sample_path
 
 
 def add_command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str, relief: str = "--size"
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], text: str, relief: str = "--size"
 ) -> Any:
     """Declare one command.
 
     Args:
         commands: the subparsers of `argparse`.
         name: the command's name on the command line.
-        run: the function to call with the parsed options.
+        run: the function to call with the parsed options; it returns the exit code, None for 0.
         text: one line of help.
         relief: the option to reduce if the memory is too small, for the error message.
 
@@ -26,6 +33,20 @@ def add_command(
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.set_defaults(run=run, relief=relief)
     return command
+
+
+def add_pictures(command: Any, name: str, text: str) -> None:
+    """Declare the pictures to work on, one or more, and ``--recursive``; `batch.plan` reads both.
+
+    Args:
+        name: what the usage line calls them, for example ``"IN"``.
+        text: what they are; that each may be a file, a folder or a pattern is added.
+    """
+    command.add_argument(
+        "pictures", nargs="+", metavar=name,
+        help=f"{text}: files, folders of pictures, quoted patterns ('*.jpg'), or names of the project's own pictures",
+    )  # fmt: skip
+    command.add_argument("--recursive", action="store_true", help="also the pictures in subfolders of a folder")
 
 
 def add_output(command: Any, text: str) -> None:
@@ -38,11 +59,40 @@ def add_device(command: Any) -> None:
     command.add_argument("--device", default="auto", help="auto, cuda, mps, xpu or cpu (default: auto)")
 
 
+def add_tile(command: Any) -> None:
+    """Declare ``--tile``."""
+    command.add_argument(
+        "--tile", type=positive, metavar="N", help="compute in parts of N px, for less memory (default: as it fits)"
+    )
+
+
 def positive(text: str) -> int:
     """Parse an argument that is a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def picture_file(word: str) -> Path:
+    """The file that a word means: a path, or the name of one of the project's own pictures (``great_wave``).
+
+    A file of that name comes first. What does not exist and looks like a path is returned as it is; `load_image` says
+    what is wrong with it.
+
+    Raises:
+        ImageError: neither a file nor a picture of the project, and no path.
+    """
+    path, names = as_path(word), []
+    with suppress(ImageError):  # a copy of the package without pictures
+        names = sample_names()
+    if os.path.lexists(path):
+        return path
+    if word in names:
+        return sample_path(word)
+    if path.suffix or len(path.parts) > 1:
+        return path
+    near = did_you_mean(word, names) or f" Its paintings are {', '.join(sample_names('style'))}." * bool(names)
+    raise ImageError(f"there is no file {word}, and no picture of the project has that name.{near}")
 
 
 def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -58,8 +108,3 @@ def size_of(count: int) -> str:
 def duration(seconds: float) -> str:
     """Format a number of seconds: ``"12.5 s"``, ``"3 min"``."""
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def say(text: str) -> None:
-    """Print one line to standard error, which keeps it apart from results."""
-    print(f"course_lib: {text}", file=sys.stderr)

@@ -5,45 +5,80 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from course_lib.cli.arguments import add_command, add_device, add_output, positive
+import torch
+from torch import Tensor
+
+from course_lib.cli import batch
+from course_lib.cli.arguments import add_command, add_device, add_output, add_pictures, positive
+from course_lib.cli.terminal import say
 from course_lib.cli.trained import load_for
 from course_lib.data.pairs import nearest
 from course_lib.data.sketch import pencil
-from course_lib.images import check_writable, load_image, resize, save_image
+from course_lib.images import load_image, resize, resized_shape
 
 _MAP_COLORS = 32  # a label map has fewer, a photograph thousands
+_FAR = 2  # a side this many times the generator's own: it paints details too small for the picture
 
 
 def add(commands: Any) -> None:
     """Declare the command and its arguments."""
-    text = "turn a label map or a sketch into a picture with a trained generator (Isola et al., 2017)"
+    text = "turn label maps or sketches into pictures with a trained generator (Isola et al., 2017)"
     translate = add_command(commands, "translate", run, text, "--size")
-    translate.add_argument("image", metavar="IN", help="the label map or the sketch: a file")
-    add_output(translate, "where to save (.png, .jpg, .webp)")
+    add_pictures(translate, "IN", "the label maps or sketches")
+    add_output(translate, "where to save (.png, .jpg, .webp); for several pictures, a folder")
     translate.add_argument("--model", required=True, help="a trained generator: a file, or a name that `models` lists")
     translate.add_argument("--pencil", action="store_true", help="IN is a photo: turn it into a sketch first")
     translate.add_argument(
-        "--size", type=positive, metavar="N", help="long side in pixels, rounded to a multiple of the generator's size"
-    )
+        "--size", type=positive, metavar="N",
+        help="long side of the result in pixels (default: that of IN). The generator paints windows and doors in the "
+        "size that it learned, so one to two times its own size is best: 128 to 256 for those of the package",
+    )  # fmt: skip
     add_device(translate)
     translate.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the dropout (default: 0)")
 
 
-def run(options: argparse.Namespace) -> None:
-    """Turn a label map or a sketch into a picture with a trained pix2pix generator."""
-    check_writable(options.output)
+def run(options: argparse.Namespace) -> int:
+    """Turn label maps or sketches into pictures with a trained pix2pix generator; size and aspect ratio are kept."""
+    work = batch.plan(options.pictures, options.output, recursive=options.recursive)
     method, model = load_for("translate", options.model)
-    image = load_image(options.image)
-    side = model.config.image_size
-    scale = (options.size or side) / max(image.shape[-2:])
-    height, width = (side * max(1, round(scale * length / side)) for length in image.shape[-2:])
-    if options.pencil:
-        image = pencil(resize(image, (height, width)))
-    elif len(image.mul(255).round().flatten(2)[0].unique(dim=1).T) <= _MAP_COLORS:  # a label map: do not mix its colors
-        image = nearest(image, (height, width))
-    else:
-        image = resize(image, (height, width))
-    result = method.translate(image, model, seed=options.seed, device=options.device)
-    save_image(result.image, options.output)
-    height, width = result.image.shape[-2:]
-    print(f"{options.output}: {width} × {height} px in {result.history['seconds'][-1]:.1f} s")
+
+    def paint(job: batch.Job) -> str:
+        given = load_image(job.source)  # on white: the paper of a sketch may be transparent
+        size = resized_shape(given, options.size) if options.size else (given.shape[-2], given.shape[-1])
+        batch.check(job, *size)
+        is_map = not options.pencil and _is_label_map(given)
+        # a generator of squeezed pairs stretches what it paints: it gets the picture squeezed
+        squeezed = (size[0], max(1, round(size[1] / model.config.aspect_ratio)))
+        image = _resized(given, squeezed, is_map)
+        if options.pencil:
+            image = pencil(image)
+        result = method.translate(
+            image, model, padding="replicate" if is_map else "reflect", seed=options.seed, device=options.device
+        )
+        batch.save(job, _resized(result.image, size), None)
+        side = model.config.image_size
+        if options.size is None and min(size) > _FAR * side:
+            say(
+                f"{job.target}: the generator learned pictures of {side} × {side} px, so its details are small in "
+                f"{size[1]} × {size[0]} px; try --size {_FAR * side}"
+            )
+        return f"{job.target}: {size[1]} × {size[0]} px in {result.history['seconds'][-1]:.1f} s"
+
+    return batch.run(work, paint)
+
+
+def _resized(image: Tensor, size: tuple[int, int], is_map: bool = False) -> Tensor:
+    """The picture in a size; the colors of a label map are not mixed."""
+    if tuple(image.shape[-2:]) == size:
+        return image
+    return nearest(image, size) if is_map else resize(image, size)
+
+
+def _is_label_map(image: Tensor) -> bool:
+    """Whether a picture (1, 3, H, W) has few colors; of a large one, some 500 × 500 pixels are asked first."""
+    step = max(1, max(image.shape[-2:]) // 500)
+    for part in (image[..., ::step, ::step], image):
+        levels = part[0].mul(255).round().to(torch.int32)  # (3, H, W)
+        if len((levels[0] * 65_536 + levels[1] * 256 + levels[2]).unique()) > _MAP_COLORS:
+            return False
+    return True

@@ -5,28 +5,34 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from course_lib.cli.arguments import add_command, add_device, add_output, positive
+from course_lib.cli import batch
+from course_lib.cli.arguments import add_command, add_device, add_output, add_pictures, add_tile
 from course_lib.cli.trained import load_for
-from course_lib.images import check_writable, load_image, save_image
+from course_lib.images import resample
 
 
 def add(commands: Any) -> None:
     """Declare the command and its arguments."""
-    text = "enlarge a picture with a trained network (Johnson et al., 2016, super-resolution)"
+    text = "enlarge pictures with a trained network (Johnson et al., 2016, super-resolution)"
     upscale = add_command(commands, "upscale", run, text, "--tile")
-    upscale.add_argument("image", metavar="IN", help="the picture: a file")
-    add_output(upscale, "where to save (.png, .jpg, .webp)")
+    add_pictures(upscale, "IN", "the pictures")
+    add_output(upscale, "where to save (.png, .jpg, .webp); for several pictures, a folder")
     upscale.add_argument("--model", required=True, help="a trained network: a file, or a name that `models` lists")
-    upscale.add_argument("--tile", type=positive, metavar="N", help="compute in tiles of N px of IN")
+    add_tile(upscale)
     add_device(upscale)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Enlarge a picture by the factor of a trained network."""
-    check_writable(options.output)
+def run(options: argparse.Namespace) -> int:
+    """Enlarge pictures by the factor of a trained network."""
+    work = batch.plan(options.pictures, options.output, recursive=options.recursive)
     method, model = load_for("upscale", options.model)
-    image = load_image(options.image)
-    result = method.upscale(image, model, tile=options.tile, device=options.device)
-    save_image(result.image, options.output)
-    height, width = result.image.shape[-2:]
-    print(f"{options.output}: {width} × {height} px in {result.history['seconds'][-1]:.1f} s")
+
+    def enlarge(job: batch.Job) -> str:
+        image, alpha = batch.load(job)
+        batch.check(job, *(model.config.factor * side for side in image.shape[-2:]))
+        result = method.upscale(image, model, tile=options.tile, device=options.device)
+        height, width = result.image.shape[-2:]
+        batch.save(job, result.image, None if alpha is None else resample(alpha, height, width))
+        return f"{job.target}: {width} × {height} px in {result.history['seconds'][-1]:.1f} s"
+
+    return batch.run(work, enlarge)

@@ -23,13 +23,15 @@ import torch
 from torch import Tensor
 
 from course_lib import runtime
+from course_lib.data.checked import checked
 from course_lib.data.pairs import Jitter
-from course_lib.images import check_pictures, resize
+from course_lib.images import center_crop, check_pictures, resize
 from course_lib.losses import adversarial
 from course_lib.methods import config_checks
 from course_lib.networks import layers
 from course_lib.networks.patchgan import PATCHES, PatchGAN
 from course_lib.networks.unet import UNet
+from course_lib.optimize.start import check_memory
 from course_lib.training import model_files, players
 from course_lib.training.image_pool import ImagePool
 from course_lib.training.optimizers import adam
@@ -38,6 +40,8 @@ from course_lib.training.run import train_and_summarize
 
 KIND = "pix2pix"
 TEST_MODES = ("batch_statistics", "running")
+PADDINGS = ("reflect", "replicate")
+_BYTES_PER_PIXEL, _BYTES_PER_PIXEL_AND_WIDTH = 60, 560  # peak of a pass on a CPU
 _SHAPE = ("image_size", "width", "skips", "norm")  # equal fields: the weights of one generator fit the other
 
 
@@ -80,12 +84,12 @@ class Config:
                 "conditional": (True, False), "skips": (True, False), "mirror": (True, False),
             },
         )  # fmt: skip
-        if not isinstance(self.dropout, tuple) or any(k not in range(1, 9) for k in self.dropout):
-            raise ValueError(f"dropout must be a tuple of decoder layers, numbers from 1 to 8, got {self.dropout!r}")
+        if self.dropout != ():
+            config_checks.check_wholes(self, "dropout", "decoder layers, numbers from 1 to 8", most=8)
         if self.cooldown > 1 or self.beta1 >= 1:
             raise ValueError(f"cooldown must be at most 1 and beta1 below 1, got {self.cooldown} and {self.beta1}")
-        if self.load_size is not None and not isinstance(self.load_size, int):
-            raise ValueError(f"load_size must be a whole number or None, got {self.load_size!r}")
+        if self.load_size is not None:
+            config_checks.check(self, whole={"load_size": 1})
         if self.image_size & (self.image_size - 1):
             raise ValueError(f"image_size must be a power of two (the U-Net halves it), got {self.image_size}")
         if self.load_size is not None and self.load_size < self.image_size:
@@ -216,7 +220,7 @@ def train(
 
     Args:
         pairs: a map-style dataset of (2, 3, H, W) in [0, 1], A then B: `data.pairs.PairedImages`,
-            `data.facades.Facades`, a list of tensors.
+            `data.facades.Facades`, a list of tensors. Each pair is checked when it is first used.
         config: defaults to the paper's: an hour or two on a GPU of 2017, days on two CPU cores.
         start: a trained model of the same shape to start from, with its discriminator if it has one.
         callback: called after each step with a `runtime.Progress` whose image is the generator's current output for
@@ -229,7 +233,7 @@ def train(
         The trained generator and discriminator, on the CPU.
 
     Raises:
-        ValueError: no pairs, fewer pairs than a batch, pairs of another shape, a `start` of another shape.
+        ValueError: no pairs, fewer pairs than a batch, pairs of another shape or range, a `start` of another shape.
         CheckpointError: the checkpoint is damaged, in use, or of another run, or it could not be written there.
 
     >>> pairs = [torch.rand(2, 3, 20, 20) for _ in range(2)]
@@ -237,23 +241,26 @@ def train(
     >>> len(model.facts["history"]["G_L1"]), tuple(translate(torch.rand(1, 3, 32, 64), model).image.shape)
     (4, (1, 3, 32, 64))
     """
-    config = config or Config()
-    data: Any = pairs
-    if len(pairs) == 0 or tuple(pairs[0].shape[:2]) != (2, 3):
-        raise ValueError(f"expected pairs (2, 3, H, W), got {tuple(pairs[0].shape) if len(pairs) else 'none'}")
+    config = config_checks.given(config, Config, callback=callback)
+    data: Any = checked(pairs, (2, 3), "pair", same_size=config.load_size is None)
+    pairs = data
+    if preview is not None:
+        check_pictures(preview, "the preview")
+    first = tuple(pairs[0].shape[-2:])
     device = runtime.pick_device(config.device)
     if config.load_size is not None:
         data = Jitter(
             pairs, load_size=config.load_size, size=config.image_size, mirror=config.mirror, seed=config.seed
         ).near(device)
-    elif tuple(pairs[0].shape[-2:]) != (config.image_size, config.image_size):
+    elif first != (config.image_size, config.image_size):
         size = config.image_size
-        raise ValueError(f"with load_size=None pairs must be {size}×{size} px, got {tuple(pairs[0].shape)}")
+        raise ValueError(f"with load_size=None pairs must be {size}×{size} px, got {first[0]}×{first[1]}")
     num_steps = config.num_epochs * len(pairs) // config.batch_size
     if num_steps == 0:
         raise ValueError(f"{len(pairs)} pairs do not fill a batch of {config.batch_size}")
     G, D = build(config), build_discriminator(config) if config.gan_weight > 0 else None
     if start is not None:
+        config_checks.check_kind("start", start, Model)
         config_checks.check_same(start.config, config, _SHAPE)
         G.load_state_dict(start.network.state_dict())
         if D is not None and start.discriminator is not None:
@@ -284,41 +291,78 @@ def _showing(source: Tensor, learner: Players, callback: runtime.Callback) -> ru
 
 
 def translate(
-    images: Tensor, model: Model, *, test_mode: str = "batch_statistics", seed: int = 0, device: str = "auto",
-    precision: str = "auto",
+    images: Tensor, model: Model, *, test_mode: str = "batch_statistics", padding: str = "reflect", seed: int = 0,
+    device: str = "auto", precision: str = "auto",
 ) -> Result:  # fmt: skip
     """Translate pictures from A to B.
 
+    The generator takes sides that are multiples of its image_size. Other pictures are padded on all sides, translated
+    and cropped again. What it paints has the size that it learned: in a picture of four times its image_size it paints
+    windows that are four times smaller.
+
     Args:
-        images: (N, 3, H, W) in [0, 1]; H and W multiples of the model's image_size.
+        images: (N, 3, H, W) in [0, 1], of any size.
         model: from `train` or `load`.
         test_mode: ``"batch_statistics"``, as in the paper (Section 3.3): dropout stays on, and batch norm uses the
             statistics of a batch of the size used in training; ``"running"``, the usual evaluation mode: no dropout,
             and the statistics collected in training. Chapter 9 compares them.
+        padding: ``"reflect"``: mirror the picture at its border; ``"replicate"``: repeat its outermost pixels, better
+            for label maps, whose rectangles would come a second time.
         seed: of the dropout, the same for every batch: with instance norm or a batch size of 1, the output for a
             picture does not depend on the other pictures.
         device: "auto", or where to compute.
         precision: "auto", "float32" or "bfloat16", of the convolutions.
 
+    Returns:
+        The pictures in the size of `images`, with an aspect_ratio other than 1 stretched by it in width.
+
     Raises:
-        ValueError: wrong shape or range, an unknown test_mode.
+        ValueError: wrong shape or range, an unknown test_mode or padding.
+        MemoryError: the pictures do not fit into the memory; names the largest that fit.
     """
     check_pictures(images)
     if test_mode not in TEST_MODES:
         raise ValueError(f"test_mode must be one of {', '.join(map(repr, TEST_MODES))}, got {test_mode!r}")
+    if padding not in PADDINGS:
+        raise ValueError(f"padding must be one of {', '.join(map(repr, PADDINGS))}, got {padding!r}")
     began, translated = time.perf_counter(), []
     together = model.config.batch_size if model.config.norm == "batch" else 1
     as_trained = layers.batch_statistics if test_mode == "batch_statistics" else nullcontext
+    side, (height, width) = model.config.image_size, images.shape[-2:]
+    count, channels = min(together, len(images)), model.config.width
+    check_memory(lambda h, w: _memory_needed(h, w, side, channels, count), height, width, runtime.pick_device(device))
     layout = _layout(runtime.pick_device(device))
     inference = runtime.inference(model.network, device=device, precision=precision, layout=layout, repeats=True)
     with inference as run, as_trained(model.network):
         for batch in images.split(together):
             with runtime.seeded(seed, runtime.pick_device(device)):
-                translated.append(run(batch))
+                painted = run(_padded(batch, side, padding))
+            translated.append(center_crop(painted, (height, width)))
     image = torch.cat(translated)
     if model.config.aspect_ratio != 1:
         image = resize(image, (image.shape[-2], max(1, round(image.shape[-1] * model.config.aspect_ratio))))
     return Result(image, {"seconds": [time.perf_counter() - began]})
+
+
+def _padded(images: Tensor, multiple: int, padding: str) -> Tensor:
+    """Pictures with margins of equal width, so that their sides are multiples of a number; `center_crop` undoes it."""
+    rows, columns = (_with_margins(length, -length % multiple, padding) for length in images.shape[-2:])
+    return images if len(rows) + len(columns) == sum(images.shape[-2:]) else images[..., rows, :][..., columns]
+
+
+def _with_margins(length: int, more: int, padding: str) -> Tensor:
+    """Numbers of rows: 0 to length − 1 with `more` of them before and after, mirrored at the ends or repeated."""
+    index = torch.arange(-(more // 2), length + more - more // 2)
+    if padding == "replicate":
+        return index.clamp(0, length - 1)
+    index = index.remainder(max(1, 2 * (length - 1)))  # a picture smaller than its margin is mirrored again and again
+    return torch.minimum(index, (2 * (length - 1) - index).abs())
+
+
+def _memory_needed(height: int, width: int, multiple: int, channels: float, count: int) -> int:
+    """Bytes for a pass over `count` pictures, measured in float32: the layers at half and at full size count."""
+    pixels = count * (height + -height % multiple) * (width + -width % multiple)
+    return round(pixels * (_BYTES_PER_PIXEL + _BYTES_PER_PIXEL_AND_WIDTH * channels))
 
 
 def _layout(device: torch.device) -> torch.memory_format:
@@ -333,7 +377,7 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> None:
         path: of the file.
         half: store float16 weights, for half the size.
     """
-    model_files.save(path, KIND, model, half=half)
+    model_files.save(path, KIND, config_checks.check_kind("model", model, Model), half=half)
 
 
 def load(path: str | Path) -> Model:

@@ -170,7 +170,7 @@ def test_the_fields_in_which_released_fast_and_quick_differ():
     ("field", "value"),
     [
         ("num_epochs", 0),
-        ("batch_size", 1.0),
+        ("batch_size", 1.5),
         ("image_size", 2),
         ("image_size", 96),
         ("load_size", 255),
@@ -214,10 +214,10 @@ def test_a_refusal_says_what_is_allowed():
 @pytest.mark.parametrize(
     ("pairs", "settings", "message"),
     [
-        ([], {}, r"expected pairs \(2, 3, H, W\), got none"),
-        ([torch.rand(3, 32, 32)], {}, r"expected pairs \(2, 3, H, W\), got \(3, 32, 32\)"),
-        ([torch.rand(1, 3, 32, 32)], {}, r"got \(1, 3, 32, 32\)"),
-        (random_pairs(1, 40), {}, r"with load_size=None pairs must be 32×32 px, got \(2, 3, 40, 40\)"),
+        ([], {}, r"expected pairs \(2, 3, H, W\) in \[0, 1\], got none"),
+        ([torch.rand(3, 32, 32)], {}, r"pair 0: expected a tensor \(2, 3, H, W\) in \[0, 1\], got shape \(3, 32, 32\)"),
+        ([torch.rand(1, 3, 32, 32)], {}, r"got shape \(1, 3, 32, 32\)"),
+        (random_pairs(1, 40), {}, r"with load_size=None pairs must be 32×32 px, got 40×40"),
         (random_pairs(3), {"batch_size": 4}, "3 pairs do not fill a batch of 4"),
         (random_pairs(1), {"patch": 142}, "patches of 142 px .* use smaller patches"),
         (random_pairs(1), {"precision": "half"}, "unknown precision 'half'"),
@@ -551,11 +551,18 @@ def test_a_start_of_another_size_is_refused():
 
 
 def test_a_run_that_becomes_nan_keeps_the_last_finite_weights():
-    pairs = random_pairs(4)
-    pairs[next(order(4, 4, 0))[2][1]][1, 0, 5, 5] = torch.nan
-    model = train(pairs, tiny())
-    assert model.stopped.startswith("step 3: D_real is not finite")
-    assert model.facts["steps"] == 2
+    class Breaking(list):
+        """A pair is checked when it is first used; this set breaks in the second epoch."""
+
+        reads = 0
+
+        def __getitem__(self, k):
+            self.reads += 1
+            return super().__getitem__(k) * (torch.nan if self.reads == 1 + 7 else 1)
+
+    model = train(Breaking(random_pairs(4)), tiny(num_epochs=2))
+    assert model.stopped.startswith("step 7: D_real is not finite")
+    assert model.facts["steps"] == 6
     assert all(value.isfinite().all() for value in model.network.state_dict().values())
     assert all(value.isfinite().all() for value in model.discriminator.state_dict().values())
 
@@ -648,14 +655,13 @@ def test_the_output_has_the_configured_aspect_ratio(ratio, width):
 @pytest.mark.parametrize(
     ("images", "options", "message"),
     [
-        (torch.zeros(1, 3, 32, 48), {}, "multiples of 32, got .*48"),
-        (torch.zeros(1, 3, 16, 32), {}, "multiples of 32, got"),
         (torch.zeros(1, 3, 32, 32), {"test_mode": "train"}, "one of 'batch_statistics', 'running', got 'train'"),
+        (torch.zeros(1, 3, 32, 32), {"padding": "zeros"}, "one of 'reflect', 'replicate', got 'zeros'"),
         (torch.zeros(1, 3, 32, 32), {"device": "gpu"}, "unknown device 'gpu'"),
         (torch.zeros(1, 3, 32, 32), {"precision": "half"}, "unknown precision 'half'"),
     ],
 )
-def test_invalid_sizes_and_options_are_refused(images, options, message):
+def test_invalid_options_are_refused(images, options, message):
     with pytest.raises(ValueError, match=message):
         translate(images, untrained(), **options)
 
@@ -669,8 +675,50 @@ def test_invalid_pictures_are_refused(images):
 def test_a_refusal_does_not_change_the_network():
     model = collected()
     before = state_of(model.network)
-    with pytest.raises(ValueError, match="multiples of 32"):
-        translate(torch.zeros(1, 3, 32, 48), model)
+    with pytest.raises(ValueError, match="unknown precision"):
+        translate(torch.zeros(1, 3, 32, 48), model, precision="half")
     assert same(state_of(model.network), before)
     assert not any(module.training for module in model.network.modules())
     assert all(norm.track_running_stats for norm in model.network.modules() if isinstance(norm, torch.nn.BatchNorm2d))
+
+
+@pytest.mark.parametrize("size", [(32, 48), (16, 32), (1, 1), (33, 31), (100, 12), (5, 200)])
+@pytest.mark.parametrize("padding", pix2pix.PADDINGS)
+def test_a_picture_of_any_size_keeps_it(size, padding):
+    images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(3))
+    assert translate(images, untrained(), padding=padding).image.shape == (2, 3, *size)
+
+
+def seen_by_the_network(monkeypatch, images, **options):
+    """What a pass over `images` hands to the generator."""
+    seen, model = [], collected(dropout=())
+    monkeypatch.setattr(model.network, "forward", lambda image: seen.append(image) or image)
+    result = translate(images, model, **options)
+    assert torch.equal(result.image, images)  # margins come off again exactly
+    (picture,) = seen
+    return picture
+
+
+def test_margins_mirror_the_picture_or_repeat_its_border(monkeypatch):
+    row = torch.arange(28.0) / 32  # four pixels are lacking: two on each side
+    image = row.expand(1, 3, 32, 28)
+    mirrored = seen_by_the_network(monkeypatch, image)[0, 0, 0] * 32
+    assert mirrored.tolist() == [2, 1, *range(28), 26, 25]
+    repeated = seen_by_the_network(monkeypatch, image, padding="replicate")[0, 0, 0] * 32
+    assert repeated.tolist() == [0, 0, *range(28), 27, 27]
+    tiny_row = (torch.arange(3.0) / 32).expand(1, 3, 32, 3)
+    again = seen_by_the_network(monkeypatch, tiny_row)[0, 0, 0] * 32  # 0 1 2 1 0 1 2 …, the picture in the middle
+    assert again[14:17].tolist() == [0, 1, 2]
+    assert again.tolist() == [abs((k - 14 + 2) % 4 - 2) for k in range(32)]
+
+
+def test_a_picture_of_a_fitting_size_is_handed_on_as_it_is(monkeypatch):
+    image = torch.rand(1, 3, 64, 32)
+    assert torch.equal(seen_by_the_network(monkeypatch, image), image)
+
+
+def test_what_does_not_fit_into_the_memory_is_refused_before(monkeypatch):
+    monkeypatch.setattr(pix2pix.runtime, "available_memory", lambda device: 10_000_000)
+    with pytest.raises(MemoryError, match=r"1000×4000 px needs about .* the largest that fits has a long side of"):
+        translate(torch.zeros(1, 3, 1000, 4000), untrained())
+    translate(torch.zeros(1, 3, 32, 32), untrained())

@@ -1,0 +1,213 @@
+"""The pictures of one command: which files go in, where each result goes, and what happens to one that fails.
+
+One picture becomes one file. A folder, several pictures, or a pattern that several files match become a folder of
+results under the same names. What can be known before is refused before anything is computed; one bad picture or target
+among many is skipped, reported at the end, and makes the exit code 1.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from tqdm.std import tqdm
+
+from course_lib.cli.arguments import picture_file
+from course_lib.cli.terminal import say
+from course_lib.images import Size, check_writable, load_image, load_with_alpha, save_image
+from course_lib.picture_files import FORMATS, pictures_in
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture: the file that is read, and the file that is written."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All pictures of a command; `folder` is None where a single one goes into the file that ``-o`` names."""
+
+    jobs: list[Job]
+    folder: Path | None
+
+
+def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: Sequence[Path] = ()) -> Plan:
+    """Find the pictures and name the results.
+
+    Args:
+        words: files, folders, patterns such as ``'*.jpg'``, names of the project's own pictures.
+        output: the file, or for several pictures the folder, of the results. Below it, the tree of an input folder is
+            kept. A suffix that is not written gets ``.png`` after it.
+        recursive: also the pictures in subfolders.
+        others: files that the command reads besides; they must not be overwritten either.
+
+    Raises:
+        ValueError: no picture; two with one target; a target that is an input; a file where a folder is needed.
+    """
+    found: dict[Path, Path] = {}  # the file → its name below the output folder
+    folders: list[Path] = []
+    for word in words:
+        for path in _matches(word):
+            if path.is_dir():
+                folders.append(path)
+                found |= {file: file.relative_to(path) for file in _pictures(path, recursive)}
+            else:
+                found[path] = Path(path.name)
+    out = Path(output)
+    to_folder = out.is_dir() or output.endswith(("/", os.sep))
+    to_folder |= any(map(_is_pattern, words)) and not out.suffix  # a pattern that happens to match one file
+    if not folders and len(found) == 1 and not to_folder:
+        (source,) = found
+        _keep_inputs([Job(source, out)], [*found, *others])
+        check_writable(out)
+        return Plan([Job(source, out)], None)
+    count = f"{len(found)} picture{'s' * (len(found) != 1)}"
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file, and {count} need a folder; give the name of a folder after -o")
+    if out.suffix.lower() in FORMATS and not out.exists():
+        raise ValueError(f"{count} go into a folder, and {out} is the name of a picture; name a folder after -o")
+    inside = [file for file in found if folders and out.resolve() in file.resolve().parents]
+    if not any(out.is_dir() and out.samefile(folder) for folder in folders):
+        found = {file: name for file, name in found.items() if file not in inside}  # results of an earlier run
+    jobs = [Job(file, out / _name_of_result(name)) for file, name in found.items()]
+    if not jobs:
+        raise ValueError(f"{folders[0]} holds no pictures besides those in {out}; give another folder")
+    _keep_inputs(jobs, [*found, *others])
+    return Plan(jobs, out)
+
+
+def run(work: Plan, make: Callable[[Job], str]) -> int:
+    """Make every picture.
+
+    Args:
+        work: from `plan`.
+        make: reads, computes and writes one picture, and returns one line about it.
+
+    Returns:
+        The exit code: 0, or 1 if some of the pictures were skipped.
+
+    Raises:
+        ValueError: all of several pictures failed; what the only picture raised.
+    """
+    if work.folder is None:
+        print(make(work.jobs[0]))
+        return 0
+    skipped: dict[Job, str] = {}
+    made: list[Path] = []
+    try:
+        for job in tqdm(work.jobs, unit="picture", disable=None, leave=False):
+            try:
+                made += _make_folders(job.target.parent)
+                make(job)
+            except (ValueError, OSError, MemoryError) as error:
+                skipped[job] = str(error)
+            except RuntimeError as error:
+                if "memory" not in str(error):
+                    raise
+                skipped[job] = f"the memory is too small ({str(error).splitlines()[0]})"
+    finally:
+        for empty in reversed(made):
+            with suppress(OSError):  # it holds a picture
+                empty.rmdir()
+        for job, reason in skipped.items():
+            named = str(job.source) in reason or str(job.target) in reason
+            say(f"skipped {'' if named else f'{job.source}: '}{reason}")
+    count = len(work.jobs) - len(skipped)
+    if not count:
+        raise ValueError(f"none of the {len(work.jobs)} pictures could be made")
+    print(f"{work.folder}: {count} picture{'s' * (count != 1)}" + (f", {len(skipped)} skipped" if skipped else ""))
+    return 1 if skipped else 0
+
+
+def load(job: Job, size: Size | None = None) -> tuple[Tensor, Tensor | None]:
+    """Colors (1, 3, H, W) and opacity (1, 1, H, W) of a job's picture; None if it is opaque, or laid on white for JPEG.
+
+    Raises:
+        ImageError: as for `load_image`.
+    """
+    image, alpha = load_with_alpha(job.source, size)
+    if alpha is not None and FORMATS.get(job.target.suffix.lower()) == "JPEG":
+        say(f"{job.target}: JPEG keeps no transparency, so {job.source.name} was laid on white; .png and .webp keep it")
+        return load_image(job.source, size), None
+    return image, alpha
+
+
+def check(job: Job, height: int, width: int) -> None:
+    """Check that a result of this size can be written, before it is computed.
+
+    Raises:
+        ImageError: as for `check_writable`.
+    """
+    check_writable(job.target, (height, width))
+
+
+def save(job: Job, image: Tensor, alpha: Tensor | None) -> None:
+    """Write the result of a job, with its opacity."""
+    save_image(image, job.target, alpha=alpha)
+
+
+def _matches(word: str) -> list[Path]:
+    """The files and folders that a word means, at least one."""
+    if _is_pattern(word):
+        files = sorted(glob.glob(word, recursive=True))
+        if not files:
+            raise ValueError(f"no file matches the pattern {word}")
+        return [Path(file) for file in files]
+    return [picture_file(word)]
+
+
+def _is_pattern(word: str) -> bool:
+    return glob.has_magic(word) and not os.path.lexists(word)
+
+
+def _pictures(folder: Path, recursive: bool) -> list[Path]:
+    files = pictures_in(folder, recursive=recursive)
+    if not files:
+        below = 0 if recursive else len(pictures_in(folder, recursive=True))
+        more = f"; its subfolders hold {below}: add --recursive" if below else ""
+        raise ValueError(f"{folder} holds no pictures{more}")
+    return files
+
+
+def _name_of_result(name: Path) -> Path:
+    return name if name.suffix.lower() in FORMATS else name.with_name(f"{name.name}.png")
+
+
+def _keep_inputs(jobs: Sequence[Job], inputs: Sequence[Path]) -> None:
+    """Refuse targets that two pictures share, and targets that are inputs themselves."""
+    by_target: dict[Path, Path] = {}
+    for job in jobs:
+        other = by_target.setdefault(job.target, job.source)
+        if other != job.source:
+            raise ValueError(
+                f"{other} and {job.source} would both become {job.target}; rename one, or give each its own folder"
+            )
+    known = {_identity(path): path for path in inputs}
+    known.pop(None, None)
+    for job in jobs:
+        if (overwritten := known.get(_identity(job.target))) is not None:
+            raise ValueError(f"{overwritten} would be overwritten by a result; give another name after -o")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What two names of one file have in common; None if there is no such file."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those above it; returns the ones that are new, outermost first."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()][::-1]
+    folder.mkdir(parents=True, exist_ok=True)
+    return new

@@ -1,0 +1,89 @@
+"""What reaches the terminal: messages of one line, in words of the command line and letters that it can show."""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import os
+import re
+import sys
+from typing import Any
+
+from tqdm.std import tqdm
+
+_PLAIN = {"×": "x", "–": "-", "—": "-", "−": "-", "…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "·": "."}
+_LIBRARY = re.compile(
+    r"\b(history_size|learning_rate|load_image|sample_image|from_pil|callback|image\.clamp|resize\()\b"
+)
+_KEYWORD = re.compile(r"\b([a-z]\w*)=('?)([\w.-]+)\2")
+
+
+def show_any_letter() -> None:
+    """Let standard output and standard error replace letters that their encoding lacks: × by x, others by ?.
+
+    A terminal may be limited to ASCII (``LC_ALL=C`` on some systems, ``PYTHONIOENCODING=ascii``); printing a size such
+    as 160 × 120 would then end in a traceback, after the work is done.
+    """
+    codecs.register_error("course_lib.plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and "utf" not in (stream.encoding or "").lower():
+            stream.reconfigure(errors="course_lib.plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
+
+
+def say(text: object) -> None:
+    """Print one line to standard error, which keeps it apart from results; a progress bar there stays whole."""
+    tqdm.write(f"course_lib: {text}", file=sys.stderr)
+
+
+def in_options(message: str, options: Any) -> str:
+    """A message of the library in the words of a command: ``device='cpu'`` becomes ``--device cpu``.
+
+    Advice that the command cannot follow is left out: a clause that names an argument for which it has no option, such
+    as ``precision='float32'``, or a function of the library. The first clause, which says what is wrong, always stays.
+
+    Args:
+        message: of an error or a warning, sentences and clauses.
+        options: those of the command, parsed.
+
+    >>> from argparse import Namespace
+    >>> in_options("cuda is not here. Use device='auto', or try precision='float32'.", Namespace(device="cuda"))
+    'cuda is not here.'
+    >>> in_options("cuda is not here. Use device='auto'.", Namespace(device="cuda"))
+    'cuda is not here. Use --device auto.'
+    """
+    known = vars(options)
+    first, *others = re.split(r"(?<=[.;]) ", message)
+    kept = [first]
+    for clause in others:
+        words = [match for match in _KEYWORD.finditer(clause) if match[1] in known or match[1] in _arguments()]
+        if not _LIBRARY.search(clause) and all(match[1] in known for match in words):
+            kept.append(_KEYWORD.sub(lambda match: _option(match, known), clause))
+    text = " ".join(kept)
+    return text[:-1] if text.endswith(";") else text
+
+
+def _option(match: re.Match[str], known: dict[str, Any]) -> str:
+    return f"--{match[1].replace('_', '-')} {match[3]}" if match[1] in known else match[0]
+
+
+def _arguments() -> set[str]:
+    """The names of the library's arguments that messages give advice about."""
+    from course_lib.cli.trained import METHODS
+
+    configs = [method.Config for method in METHODS.values()]
+    return {field.name for config in configs for field in dataclasses.fields(config)} | {
+        "optimizer",
+        "precision",
+        "side",
+    }
+
+
+def no_reader() -> None:
+    """Standard output leads nowhere any more (``| head``): let Python's last flush go there without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
