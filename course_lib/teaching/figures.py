@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import cycle
@@ -95,8 +96,17 @@ def sheet(
         f'<div class="title" style="font-size:.85em;text-align:center">{escape(title)}</div></div>'
         for image, title in zip(images, titles, strict=True)
     ]
-    row = f'<div style="display:flex;flex-wrap:wrap;gap:{gap}em;align-items:flex-start">{"".join(cells)}</div>'
-    return Figure(above + row, caption, alt)
+    most = _widest("".join(cells), columns)
+    style = f"display:flex;flex-wrap:wrap;gap:{gap}em;align-items:flex-start{most}"
+    return Figure(f'{above}<div style="{style}">{"".join(cells)}</div>', caption, alt)
+
+
+def _widest(cells: str, columns: int) -> str:
+    """The style that shows no picture of a row at more than twice its size; square pixels may be of any size."""
+    if "image-rendering:pixelated" in cells:
+        return ""
+    widths = [int(width) for width in re.findall(r'<img [^>]*? width="(\d+)"', cells)]
+    return f";max-width:{2 * columns * max(widths)}px"
 
 
 def curves(

@@ -196,3 +196,11 @@ def test_a_stored_picture_is_reduced_only_if_it_exceeds_the_size(tmp_path):
     reduced = sheet([path], titles=["run"], caption="c", alt="a", size=70)._repr_html_()
     data = re.search(r"data:image/webp;base64,([^\"]+)", reduced)[1]
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (70, 35)
+
+
+def test_no_picture_of_a_sheet_is_shown_at_more_than_twice_its_size():
+    words = {"caption": "c", "alt": "a"}
+    html = sheet([plain(), plain(90, 70)], titles=["a", "b"], **words)._repr_html_()
+    assert "max-width:400px" in html  # two columns of at most 2 × 100 pixels
+    assert "max-width:600px" in sheet([plain()] * 6, titles=list("abcdef"), columns=3, **words)._repr_html_()
+    assert "max-width:" not in sheet([plain(5, 5)], titles=["toy"], **words)._repr_html_()  # square pixels
