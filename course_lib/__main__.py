@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
+from course_lib import __version__
+
 # Modules of course_lib.cli. They import PyTorch, so they are imported where Ctrl-C is caught.
 COMMANDS = ("fetch", "stylize", "train_style", "upscale", "translate", "models", "ledger", "grade")
 
@@ -39,12 +41,12 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     ``~`` at the beginning of a word stands for the home folder; a shell replaces it in ``~/a.png``, but not in
     ``--model=~/a.safetensors`` nor in a word in quotes.
     """
-    parser = _parser()
-    options, left = parser.parse_known_args(arguments)
+    asked = parser()
+    options, left = asked.parse_known_args(arguments)
     if left and hasattr(options, "pictures") and not any(word.startswith("-") for word in left):
         options.pictures += left  # argparse ends a list of words at the first option: IN -o OUT MORE
     elif left:
-        parser.error(f"unrecognized arguments: {' '.join(left)}")
+        asked.error(f"unrecognized arguments: {' '.join(left)}")
     for name, value in vars(options).items():
         if isinstance(value, str):
             setattr(options, name, os.path.expanduser(value))
@@ -53,12 +55,14 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m course_lib", description="Neural style transfer.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    whole = argparse.ArgumentParser(prog="python -m course_lib", description="Neural style transfer.")
+    whole.add_argument("--version", action="version", version=f"course_lib {__version__}")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         import_module(f"course_lib.cli.{command}").add(commands)
-    return parser
+    return whole
 
 
 def _run(options: argparse.Namespace) -> int:

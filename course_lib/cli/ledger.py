@@ -11,8 +11,8 @@ from course_lib.cli.arguments import add_command
 def add(commands: Any) -> None:
     """Declare the command and its arguments."""
     parser = add_command(commands, "ledger", run, "list the papers' claims with their verdicts")
-    parser.add_argument("claims", nargs="*", metavar="CLAIM", help="only claims whose id begins so, in full")
-    parser.add_argument("--verdict", help='only claims with this verdict, for example "not reproduced"')
+    parser.add_argument("claims", nargs="*", metavar="CLAIM", help="only claims whose id begins so, in full (default: all)")
+    parser.add_argument("--verdict", help='only claims with this verdict, for example "not reproduced" (default: all)')
     parser.add_argument("--json", action="store_true", help="everything, for machines")
 
 

@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
     )
     add_pictures(stylize, "CONTENT... STYLE", "the photos, and after them the painting, which is left out with --model")
     add_output(stylize, "where to save (.png, .jpg, .webp); for several photos, a folder")
-    stylize.add_argument("--model", help="a trained network: a file, or a name that `models` lists")
+    stylize.add_argument("--model", help="a trained network: a file, or a name that `models` lists (default: none)")
     stylize.add_argument(
         "--size", type=positive, metavar="N", help="long side in pixels (default: 256; with --model the photo's own)"
     )
@@ -53,8 +53,10 @@ def add(commands: Any) -> None:
         help="loss evaluations at the final size; twice as many at each smaller one before it (default: 60)",
     )
     stylize.add_argument(
-        "--style-weight", type=float, metavar="X", help="higher: closer to the painting; lower: closer to the photo"
-    )
+        "--style-weight", type=float, metavar="X",
+        help="higher: closer to the painting; lower: closer to the photo "
+        f"(default: {gatys.Config.fast().style_weight:g})",
+    )  # fmt: skip
     stylize.add_argument(
         "--start", choices=("noise", "content", "style", "mixed"), help="the first picture (default: content)"
     )
