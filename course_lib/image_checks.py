@@ -17,8 +17,9 @@ class ImageError(ValueError):
 
 
 def check_pictures(
-    images: Tensor, what: str = "", *, single: bool = False, least: int = 1, why: str = "", overshoot: float = 1e-3
-) -> None:
+    images: Tensor, what: str = "", *, single: bool = False, least: int = 1, why: str = "", overshoot: float = 1e-3,
+    centered: bool = False,
+) -> None:  # fmt: skip
     """Check that a tensor is a batch of pictures: (N, 3, H, W), floating point, finite, in [0, 1].
 
     Args:
@@ -29,6 +30,7 @@ def check_pictures(
         why: what needs that side, for the message: "the network".
         overshoot: how far values may lie outside [0, 1]. What an optimizer made, or noise, may do so; only a picture
             that fills [-1, 1] is then still recognized as being on another scale.
+        centered: whether values around 0 are as good, since contrast and brightness do not matter.
 
     Raises:
         ImageError: it is not; the message says what is wrong and what to do.
@@ -45,12 +47,12 @@ def check_pictures(
             f"{bad:,} of {images.numel():,} values are NaN or infinite, expected [0, 1]. Read files with load_image; "
             "if a run made this picture, it diverged, so take the last picture before that.",
         )
-    centered = -1.001 <= low < -0.5 and high <= 1.001
-    if low < -overshoot or high > 1 + overshoot or centered:
+    fills = -1.001 <= low < -0.5 and high <= 1.001 and not centered
+    if low < -overshoot or high > 1 + overshoot or fills:
         remedy = (
-            "use (x + 1) / 2 for a picture in [-1, 1]" if centered else "or divide a picture on the scale 0..255 by 255"
+            "use (x + 1) / 2 for a picture in [-1, 1]" if fills else "or divide a picture on the scale 0..255 by 255"
         )
-        far = "far outside" if overshoot > 1 and not centered else "expected"
+        far = "far outside" if overshoot > 1 and not fills else "expected"
         _refuse(what, f"values run from {low:.3g} to {high:.3g}, {far} [0, 1]. Read files with load_image, {remedy}.")
 
 

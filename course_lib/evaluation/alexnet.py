@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.image_checks import check_tensor
 from course_lib.pretrained.formats import ALEXNET_CONVOLUTIONS
 from course_lib.pretrained.weights import Weights
 
@@ -52,11 +53,10 @@ class AlexNetFeatures(nn.Module):
         Raises:
             ValueError: a smaller picture, or one on another device than the network.
         """
+        check_tensor(image, least=MIN_SIZE, why="AlexNet")
         if image.device != self.mean.device:
             raise ValueError(f"the picture is on {image.device}, the network on {self.mean.device}; use image.cpu()")
-        if min(image.shape[2:]) < MIN_SIZE:
-            raise ValueError(f"AlexNet needs sides of at least {MIN_SIZE} px, got {tuple(image.shape)}")
-        features, x = {}, (image - self.mean) / self.std
+        features, x = {}, (image.to(self.mean.dtype) - self.mean) / self.std
         for k, (layer, stride, padding) in enumerate(zip(LAYERS, _STRIDES, _PADDINGS, strict=True)):
             weight, bias = getattr(self, f"weight{k}"), getattr(self, f"bias{k}")
             features[layer] = F.relu(F.conv2d(x, weight, bias, stride, padding))

@@ -22,9 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from course_lib import losses
+from course_lib import arguments, losses
 from course_lib.evaluation.alexnet import MIN_SIZE, AlexNetFeatures
 from course_lib.evaluation.inputs import check
+from course_lib.networks.inputs import at_least_float32
 from course_lib.pretrained import weights
 from course_lib.pretrained.vgg import STYLE_LAYERS, VGGFeatures
 
@@ -49,7 +50,7 @@ def luma(image: Tensor) -> Tensor:
     >>> (255 * luma(torch.eye(3)[None, :, :, None])).squeeze()  # a column of red, green and blue
     tensor([ 81.4810, 144.5530,  40.9660])
     """
-    check(image)
+    check(image, centered=True)
     weight = image.new_tensor([65.481, 128.553, 24.966]).reshape(1, 3, 1, 1)
     return ((image * weight).sum(1, keepdim=True) + 16) / 255
 
@@ -130,8 +131,7 @@ def lpips(a: Tensor, b: Tensor, network: str = "vgg16") -> float:
             `course_lib.evaluation.inputs.check`).
         course_lib.pretrained.weights.WeightsError: the weights cannot be loaded.
     """
-    if network not in _LPIPS_LEAST:
-        raise ValueError(f"unknown network {network!r}; LPIPS is available on {' and '.join(map(repr, _LPIPS_LEAST))}")
+    network = arguments.choice("network", network, tuple(_LPIPS_LEAST))
     check(a, b, least=_LPIPS_LEAST[network], why=f"LPIPS on {network}")
     features, heads = _lpips_network(network)
     with torch.no_grad():
@@ -157,7 +157,8 @@ def gram_distance(a: Tensor, b: Tensor, layers: Sequence[str] = STYLE_LAYERS) ->
         ValueError: an unknown layer, or not pictures in [0, 1] (see `course_lib.evaluation.inputs.check`).
         course_lib.pretrained.weights.WeightsError: the weights cannot be loaded.
     """
-    network = _style_network(tuple(layers))
+    layers = arguments.names("layers", layers)
+    network = _style_network(layers)
     check(a, b, least=network.min_size(network.layers[-1]), why=network.layers[-1], same_shape=False, single=True)
     with torch.no_grad():
         first, second = network(a.float()), network(b.float())
@@ -178,7 +179,7 @@ def change(a: Tensor, b: Tensor) -> float:
         ValueError: not two pictures of one shape in [0, 1] (see `course_lib.evaluation.inputs.check`).
     """
     check(a, b)
-    return 255 * (a - b).square().mean().sqrt().item()
+    return 255 * (at_least_float32(a) - at_least_float32(b)).square().mean().sqrt().item()
 
 
 def checkerboard(image: Tensor, stride: int = 2) -> float:
@@ -208,16 +209,10 @@ def checkerboard(image: Tensor, stride: int = 2) -> float:
         ValueError: not pictures (see `course_lib.evaluation.inputs.check`), too small ones for the stride, or a stride
             below 2.
     """
-    check(image)
-    if isinstance(stride, bool) or not isinstance(stride, int) or stride < 2:
-        raise ValueError(f"stride must be a whole number from 2 up, the factor of an upsampling; got {stride!r}")
+    stride = arguments.whole("stride", stride, 2)
+    check(image, least=8 * stride, why=f"stride {stride}", centered=True)
     tile = min(_STEP * stride, *image.shape[2:]) // stride * stride
     step = tile // stride  # bins from one multiple of 1/stride to the next
-    if step < 8:
-        raise ValueError(
-            f"stride {stride} needs sides of at least {8 * stride} px, got {tuple(image.shape)}; "
-            "score a larger picture by the same network"
-        )
     power = _power(image, tile)  # (N, tile, tile)
     away = torch.tensor([d for d in range(-6, 7) if 3 <= abs(d) <= step // 2])  # a Hann peak ends at ±1
     ratios = []
@@ -273,8 +268,7 @@ def _power(image: Tensor, tile: int) -> Tensor:
 def _compared(a: Tensor, b: Tensor, crop: int, in_luma: bool, least: int) -> tuple[Tensor, Tensor]:
     """Both pictures as float32, cropped, in color or as Y; refused if less than `least` px of a side are left."""
     check(a, b, least=least, why="one window" if least > 1 else "")
-    if isinstance(crop, bool) or not isinstance(crop, int) or crop < 0:
-        raise ValueError(f"crop must be a whole number of pixels from 0 up, got {crop!r}")
+    crop = arguments.whole("crop", crop)
     height, width = (side - 2 * crop for side in a.shape[2:])
     if min(height, width) < least:
         raise ValueError(

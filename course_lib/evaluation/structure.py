@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_lib import arguments
 from course_lib.evaluation.inputs import check
 from course_lib.evaluation.metrics import luma
 
@@ -46,7 +47,7 @@ def structure_size(image: Tensor) -> float:
     >>> print(f"{structure_size(texture):.1f} px, enlarged twice {structure_size(twice):.1f} px")
     8.7 px, enlarged twice 17.5 px
     """
-    check(image, least=32, why="structure_size")
+    check(image, least=32, why="structure_size", centered=True)
     power, frequency = _spectrum(image)
     counted = frequency >= 4 / min(image.shape[2:])
     total, power, frequency = power.sum((1, 2)), power[:, counted], frequency[counted]
@@ -77,8 +78,9 @@ def variance_share(image: Tensor, low: float, high: float = 1.0) -> float:
     >>> print(f"{variance_share(stripes, 0.0, 0.4):.3f}, {variance_share(stripes, 0.4, 0.6):.3f}")
     0.000, 1.000
     """
-    check(image, least=16, why="a spectrum")
-    if not 0 <= low < high:
+    check(image, least=16, why="a spectrum", centered=True)
+    low, high = arguments.nonnegative("low", low), arguments.nonnegative("high", high)
+    if not low < high:
         raise ValueError(f"expected a band 0 ≤ low < high in cycles per pixel, got low {low} and high {high}")
     power, frequency = _spectrum(image)
     band = (frequency >= low) & (frequency < high)
@@ -134,7 +136,7 @@ def edge_agreement(image: Tensor, photo: Tensor) -> float:
     >>> print(f"{edge_agreement(0.2 + photo / 2, photo):.2f}, {abs(edge_agreement(other, photo)):.1f}")
     1.00, 0.0
     """
-    check(image, photo, least=16, why="edge_agreement")
+    check(image, photo, least=16, why="edge_agreement", centered=True)
     g, edges = (_edges(x).flatten(1) for x in (image, photo))
     g, edges = (x - x.mean(1, keepdim=True) for x in (g, edges))
     if (edges.square().mean(1).sqrt() < _FLAT).any():

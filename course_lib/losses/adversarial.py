@@ -36,7 +36,7 @@ def real_loss(logits: Tensor, objective: str = "non-saturating") -> Tensor:
     >>> round(real_loss(torch.zeros(3)).item(), 4)  # undecided: −log ½
     0.6931
     """
-    _check(objective)
+    _check(logits, objective)
     if objective == "least-squares":
         return (logits - 1).square().mean()
     return F.softplus(-logits).mean()
@@ -44,7 +44,7 @@ def real_loss(logits: Tensor, objective: str = "non-saturating") -> Tensor:
 
 def fake_loss(logits: Tensor, objective: str = "non-saturating") -> Tensor:
     """The discriminator's loss on fakes; arguments, result and errors as in `real_loss`."""
-    _check(objective)
+    _check(logits, objective)
     if objective == "least-squares":
         return logits.square().mean()
     return F.softplus(logits).mean()
@@ -70,12 +70,15 @@ def generator_loss(logits: Tensor, objective: str = "non-saturating") -> Tensor:
     minimax -0.0
     non-saturating -1.0
     """
-    _check(objective)
+    _check(logits, objective)
     if objective == "least-squares":
         return (logits - 1).square().mean()
     return F.softplus(-logits).mean() if objective == "non-saturating" else -F.softplus(logits).mean()
 
 
-def _check(objective: str) -> None:
+def _check(logits: Tensor, objective: str) -> None:
+    if not isinstance(logits, Tensor) or not logits.is_floating_point() or not logits.numel():
+        got = f"{logits.dtype} of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(f"expected the logits of a discriminator, a tensor of floats, got {got}")
     if objective not in OBJECTIVES:
         raise ValueError(f"unknown objective {objective!r}; use one of {', '.join(OBJECTIVES)}")

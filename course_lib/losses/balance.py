@@ -81,7 +81,7 @@ def layer_weights(
     """
     if balance is None or balance == "equal" or not layers:
         return (1.0,) * len(layers)
-    if not isinstance(balance, str):
+    if isinstance(balance, tuple | list):
         return tuple(balance)
     if balance not in BALANCES:
         raise ValueError(f"the weights of the style layers are one of {BALANCES} or numbers, got {balance!r}")

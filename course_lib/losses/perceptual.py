@@ -8,13 +8,14 @@ ordinary differentiable function: it can be weighted, added to other terms, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from course_lib.image_checks import check_pictures
 from course_lib.losses.style import (
     SIZE_INDEPENDENT,
     Convention,
@@ -24,6 +25,8 @@ from course_lib.losses.style import (
     gram_matrix,
 )
 from course_lib.pretrained.vgg import VGGFeatures
+
+_OVERSHOOT = 10.0  # an optimizer may leave [0, 1], but not this far
 
 
 class PerceptualLoss(nn.Module):
@@ -60,6 +63,9 @@ class PerceptualLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.convention = network, convention
+        for name, weights in (("content", content), ("style", style)):
+            if weights is not None and not isinstance(weights, Mapping):
+                raise ValueError(f"{name} must map layers to weights, such as {{'relu4_2': 1.0}}, got {weights!r}")
         self.content, self.style = dict(content or {}), dict(style or {})
         unknown = [layer for layer in (*self.content, *self.style) if layer not in network.layers]
         if unknown:
@@ -73,22 +79,34 @@ class PerceptualLoss(nn.Module):
         """Compute the content targets.
 
         Args:
-            image: (N, 3, H, W) in [0, 1]; `forward` compares its n-th picture with the n-th one here.
+            image: (N, 3, H, W) in [0, 1]; `forward` compares its n-th picture with the n-th one here. The first one
+                is checked, later ones are not: in training, there is one a step, and the loop must not wait for it.
+
+        Raises:
+            ImageError: not pictures in [0, 1] (up to the overshoot of an optimizer).
         """
+        if not self.content_targets:
+            check_pictures(image, "the content image", overshoot=_OVERSHOOT)
         with torch.autocast(image.device.type, enabled=False):  # the network sets its own precision
             self.content_targets = self.network.targets(image, tuple(self.content))
 
     @torch.no_grad()
-    def set_style(self, images: Sequence[Tensor], blend: Sequence[float] | None = None) -> None:
+    def set_style(self, images: Tensor | Iterable[Tensor], blend: Sequence[float] | None = None) -> None:
         """Compute the style targets.
 
         Args:
-            images: one or several, each (1, 3, h, w) in [0, 1], any size.
+            images: one or several, each (1, 3, h, w) in [0, 1] (up to the overshoot of an optimizer), any size.
             blend: a weight for each image; equal by default (`losses.blend_grams`).
 
         Raises:
-            ValueError: not one weight for each image, or invalid weights.
+            ValueError: no image, not one weight for each image, or invalid weights.
+            ImageError: not a picture in [0, 1].
         """
+        images = [images] if isinstance(images, Tensor) else [*images]
+        if not images:
+            raise ValueError("the list of style images is empty; give at least one")
+        for image in images:
+            check_pictures(image, "the style image", single=True, overshoot=_OVERSHOOT)
         features_of_images = [self.network.targets(image, tuple(self.style)) for image in images]
         for layer in self.style:
             grams = [gram_matrix(features[layer], mean=True) for features in features_of_images]

@@ -114,14 +114,13 @@ def gram_matrix(features: Tensor, *, mean: bool = False) -> Tensor:
         (N, C, C), symmetric, positive semidefinite.
 
     Raises:
-        ValueError: if the shape is not (N, C, H, W).
+        ValueError: if the shape is not (N, C, H, W), or the numbers are not floats.
 
     >>> gram_matrix(torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]]))
     tensor([[[ 5., 11.],
              [11., 25.]]])
     """
-    if features.ndim != 4:
-        raise ValueError(f"expected features of shape (N, C, H, W), got {tuple(features.shape)}")
+    _check_features(features)
     f = features.flatten(2)  # (N, C, M)
     if f.is_cuda and f.dtype in _HALF and not (torch.is_grad_enabled() and f.requires_grad) and _sums_wide(f.dtype):
         gram = torch.bmm(f, f.transpose(1, 2), out_dtype=torch.float32)  # reads half the bytes and gives the same sums
@@ -173,6 +172,8 @@ def content_loss(features: Tensor, target: Tensor, convention: Convention = SIZE
     Raises:
         ValueError: if the shapes differ.
     """
+    _check_features(features)
+    _check_features(target)
     if features.shape != target.shape:
         raise ValueError(
             f"content features must have one shape, got {tuple(features.shape)} and {tuple(target.shape)}; "
@@ -200,7 +201,10 @@ def style_loss(features: Tensor, target_gram: Tensor, convention: Convention = S
     Raises:
         ValueError: if the channel counts differ, or the number of targets is neither 1 nor N.
     """
+    _check_features(features)
     count, channels = features.shape[:2]
+    if not isinstance(target_gram, Tensor):
+        raise ValueError(f"expected a Gram matrix (1, {channels}, {channels}), got {type(target_gram).__name__}")
     if target_gram.ndim != 3 or target_gram.shape[1:] != (channels, channels) or len(target_gram) not in (1, count):
         raise ValueError(
             f"features of {channels} channels need a Gram matrix (1, {channels}, {channels}), "
@@ -265,6 +269,7 @@ def total_variation_loss(image: Tensor) -> Tensor:
     >>> total_variation_loss(torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]]])).item()
     2.0
     """
+    _check_features(image, "an image")
     across = image[..., :, 1:] - image[..., :, :-1]
     down = image[..., 1:, :] - image[..., :-1, :]
     means = [d.square().mean() for d in (across, down) if d.numel()]
@@ -280,6 +285,7 @@ def total_variation_gradient(image: Tensor) -> Tensor:
     Returns:
         (N, C, H, W).
     """
+    _check_features(image, "an image")
     gradient = torch.zeros_like(image)
     for axis in (-1, -2):
         difference = image.diff(dim=axis)
@@ -310,6 +316,16 @@ def blend_grams(grams: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     if len(weights) != len(grams) or not all(w >= 0 for w in weights) or not 0 < total < math.inf:
         raise ValueError(f"weights must be {len(grams)} numbers of at least 0, not all 0; got {tuple(weights)}")
     return torch.stack([w / total * gram for w, gram in zip(weights, grams, strict=True)]).sum(0)
+
+
+def _check_features(features: Tensor, what: str = "features") -> None:
+    """Refuse what is not (N, C, H, W) floats; any range is allowed, and no value is read."""
+    if not isinstance(features, Tensor):
+        raise ValueError(f"expected {what} of shape (N, C, H, W), got {type(features).__name__}")
+    if features.ndim != 4:
+        raise ValueError(f"expected {what} of shape (N, C, H, W), got {tuple(features.shape)}")
+    if not features.is_floating_point():  # products of whole numbers overflow
+        raise ValueError(f"expected {what} of floats, got {features.dtype}; use .float()")
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

@@ -71,5 +71,6 @@ def test_an_overshoot_is_allowed_on_request_but_no_other_scale():
         check_pictures(255 * good(), overshoot=10)
     with pytest.raises(ImageError, match=r"use \(x \+ 1\) / 2"):
         check_pictures(2 * good() - 1, overshoot=10)
+    check_pictures(2 * good() - 1, overshoot=10, centered=True)
     with pytest.raises(ImageError, match="NaN"):
         check_pictures(good() * math.nan, overshoot=10)

@@ -107,7 +107,7 @@ def test_the_smallest_picture_has_one_position_at_the_last_layer(loaded):
     network = alexnet.AlexNetFeatures(loaded)
     features = network(torch.rand(1, 3, 31, 34))
     assert [tuple(x.shape[2:]) for x in features.values()] == [(7, 7), (3, 3), (1, 1), (1, 1), (1, 1)]
-    with pytest.raises(ValueError, match=r"AlexNet needs sides of at least 31 px, got \(1, 3, 30, 64\)"):
+    with pytest.raises(ValueError, match="64 px wide and 30 px high; AlexNet needs sides of at least 31 px"):
         network(torch.rand(1, 3, 30, 64))
     with pytest.raises(ValueError, match=r"the picture is on meta, the network on cpu"):
         network(torch.rand(1, 3, 64, 64, device="meta"))
@@ -134,5 +134,5 @@ def test_lpips_on_alexnet_orders_pictures_as_people_do(loaded):
 def test_an_unknown_network_is_refused_with_the_list():
     image = torch.rand(1, 3, 64, 64)
     for name in ("alex", "vgg", "VGG16", None):
-        with pytest.raises(ValueError, match=r"unknown network .*; LPIPS is available on 'vgg16' and 'alexnet'"):
+        with pytest.raises(ValueError, match="network must be one of 'vgg16', 'alexnet', got "):
             metrics.lpips(image, image, network=name)

@@ -294,8 +294,8 @@ def test_checkerboard_tells_a_transposed_convolution_from_a_resized_one(photos):
 @pytest.mark.parametrize("metric", [metrics.psnr, metrics.ssim])
 def test_bad_crops_are_refused(metric):
     image = torch.rand(1, 3, 24, 30)
-    for crop in (-1, 1.0, True, "4"):
-        with pytest.raises(ValueError, match=r"crop must be a whole number of pixels from 0 up, got "):
+    for crop in (-1, 1.5, True, "4"):
+        with pytest.raises(ValueError, match="crop must be a whole number of at least 0, got "):
             metric(image, image, crop=crop)
     with pytest.raises(ValueError, match=r"crop of 12 px leaves 0 × 6 of \(1, 3, 24, 30\), .*crop less"):
         metric(image, image, crop=12)
@@ -310,10 +310,10 @@ def test_ssim_needs_one_window():
 
 
 def test_checkerboard_refuses_strides_and_sizes():
-    for stride in (1, 0, 2.0, True):
-        with pytest.raises(ValueError, match=r"stride must be a whole number from 2 up"):
+    for stride in (1, 0, 2.5, True):
+        with pytest.raises(ValueError, match="stride must be a whole number of at least 2, got "):
             metrics.checkerboard(torch.zeros(1, 3, 64, 64), stride)
-    with pytest.raises(ValueError, match=r"stride 4 needs sides of at least 32 px, got \(1, 3, 64, 31\)"):
+    with pytest.raises(ValueError, match="31 px wide and 64 px high; stride 4 needs sides of at least 32 px"):
         metrics.checkerboard(torch.zeros(1, 3, 64, 31), 4)
 
 

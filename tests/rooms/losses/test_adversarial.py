@@ -122,3 +122,10 @@ def test_the_value_of_the_game_is_minus_log_4_at_logit_zero(objective):
 def test_an_unknown_objective_is_refused_with_a_list_of_the_known_ones(loss):
     with pytest.raises(ValueError, match="'hinge'; use one of non-saturating, least-squares, minimax"):
         loss(LOGITS, "hinge")
+
+
+@pytest.mark.parametrize("logits", [None, [0.0], 0.5, torch.tensor([1, 2]), torch.zeros(0)])
+def test_what_are_no_logits_is_refused(logits):
+    for function in (real_loss, fake_loss, generator_loss):
+        with pytest.raises(ValueError, match="expected the logits of a discriminator, a tensor of floats, got "):
+            function(logits)

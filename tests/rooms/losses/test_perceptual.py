@@ -205,3 +205,77 @@ def test_the_closed_form_with_the_real_network(real_network):
     loss.set_content(pictures(64, 80, seed=1))
     loss.set_style([pictures(64, 64, seed=2)])
     assert_same(*both_ways(loss, pictures(64, 80)))
+
+
+# --- what is no picture ---
+
+
+def on_two_layers(**options):
+    network = VGGFeatures(layers=["relu1_1", "relu2_1"], weights=None, **options)
+    return PerceptualLoss(network, content={"relu2_1": 1.0}, style={"relu1_1": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda image: 2 * image - 1, r"use \(x \+ 1\) / 2"),
+        (lambda image: 255 * image, "by 255"),
+        (lambda image: (255 * image).byte(), "uint8"),
+        (lambda image: image * torch.nan, "NaN"),
+        (lambda image: image[0], "batch dimension|shape"),
+        (lambda image: None, "got None"),
+        (lambda image: "a.png", "got str"),
+    ],
+)
+def test_targets_on_another_scale_are_refused(spoil, message):
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=f"^the content image: .*({message})"):
+        on_two_layers().set_content(spoil(image))
+    with pytest.raises(ValueError, match=f"^the style image: .*({message})"):
+        on_two_layers().set_style([spoil(image)])
+
+
+def test_targets_may_overshoot_as_an_optimizer_does():
+    loss = on_two_layers()
+    loss.set_content(torch.rand(1, 3, 16, 16) * 1.5)
+    loss.set_style([torch.rand(1, 3, 16, 16) - 0.2])
+
+
+def test_the_content_is_read_once_in_a_training_loop(host_reads):
+    """A later read would make a GPU wait at every step."""
+    loss, batch = on_two_layers(), torch.rand(2, 3, 16, 16)
+    loss.set_content(batch)
+    with host_reads() as reads:
+        loss.set_content(batch)
+    assert reads == []
+
+
+def test_one_style_image_needs_no_list_and_several_may_come_from_a_generator():
+    image = torch.rand(1, 3, 16, 16)
+    targets = []
+    for given in (image, [image], (image for _ in range(2))):
+        loss = on_two_layers()
+        loss.set_style(given)
+        targets.append(loss.style_targets["relu1_1"])
+    torch.testing.assert_close(targets[1:], [targets[0]] * 2)
+    with pytest.raises(ValueError, match="the list of style images is empty"):
+        on_two_layers().set_style([])
+
+
+def test_layers_without_weights_are_refused():
+    network = VGGFeatures(layers=["relu1_1"], weights=None)
+    with pytest.raises(ValueError, match="content must map layers to weights"):
+        PerceptualLoss(network, content=["relu1_1"])
+
+
+def test_a_loss_in_float64_answers_in_float64():
+    image, other = (torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    answers = {}
+    for dtype in (torch.float32, torch.float64):
+        loss = on_two_layers().to(dtype)
+        loss.set_content(other)
+        loss.set_style(other)
+        terms, gradient = loss.with_gradient(image)
+        assert (terms.dtype, gradient.dtype, loss(image).dtype) == (dtype,) * 3
+        answers[dtype] = terms.float(), gradient.float()
+    torch.testing.assert_close(answers[torch.float64], answers[torch.float32], rtol=1e-3, atol=1e-6)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -256,6 +257,33 @@ def test_the_blend_has_the_gradient_of_the_weighted_sum():
 
 
 # --- invalid input ---
+
+
+@pytest.mark.parametrize(
+    "features", [None, "a", [[1.0]], np.zeros((1, 3, 4, 5)), torch.zeros(1, 3, 4, 5).byte(), torch.ones(3)]
+)
+def test_what_are_no_features_is_refused(features):
+    """Products of 8-bit numbers would overflow without an error."""
+    for function in (
+        gram_matrix,
+        total_variation_loss,
+        losses.total_variation_gradient,
+        lambda x: content_loss(x, torch.zeros(1, 3, 4, 5)),
+        lambda x: content_loss(torch.zeros(1, 3, 4, 5), x),
+        lambda x: style_loss(x, torch.zeros(1, 3, 3)),
+    ):
+        with pytest.raises(
+            ValueError, match=r"expected (features|an image) of (shape \(N, C, H, W\), got|floats, got) "
+        ):
+            function(features)
+    with pytest.raises(ValueError, match="expected a Gram matrix"):
+        style_loss(torch.zeros(1, 3, 4, 5), [[1.0]])
+
+
+def test_features_of_any_range_are_compared():
+    features = 100 * random(1, 3, 4, 5)
+    assert style_loss(features, gram_matrix(features, mean=True)).item() == pytest.approx(0, abs=1e-6)
+    assert content_loss(features, features).item() == 0
 
 
 def test_wrong_shapes_are_refused():
