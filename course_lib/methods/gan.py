@@ -366,7 +366,7 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> None:
         path: of the file.
         half: store float16 weights, for half the size.
     """
-    model_files.save(path, KIND, model, half=half)
+    model_files.save(path, KIND, config_checks.check_kind("model", model, Model), half=half)
 
 
 def load(path: str | Path) -> Model:
