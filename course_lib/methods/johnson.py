@@ -12,7 +12,7 @@ features by C·H·W.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from course_lib import losses, runtime
+from course_lib import arguments, losses, runtime
+from course_lib.data.checked import checked
 from course_lib.data.crops import Crops
 from course_lib.images import check_pictures, resize
 from course_lib.losses.perceptual import PerceptualLoss
@@ -34,7 +35,9 @@ from course_lib.training.loop import Minimizer
 from course_lib.training.run import train_and_summarize
 
 KIND = "johnson"
+SMALLEST = 8  # px, shortest side of a photograph
 _BYTES_PER_PIXEL = 1500  # peak of a pass at full width: 800 to 1,200 measured, plus a margin
+_TILE = 384  # pixels: side of the tiles if a picture does not fit into the memory
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,9 @@ class Config:
             },
             positive=("learning_rate", "width"),
             nonnegative=("content_weight", "style_weight", "tv_weight", "cooldown"),
+            some_layers=("content_layers", "style_layers"),
             choices={"norm": layers.NORMS, "upsampling": layers.UPSAMPLINGS, "arch": ("vgg16", "vgg19")},
         )  # fmt: skip
-        if isinstance(self.content_layers, str) or isinstance(self.style_layers, str):
-            raise ValueError("content_layers and style_layers must be tuples of layer names, got a string")
 
     @classmethod
     def released(cls) -> Config:
@@ -144,7 +146,11 @@ def objective(style: Tensor, config: Config) -> PerceptualLoss:
 
     Args:
         style: (1, 3, h, w) in [0, 1]; resized to a long side of ``config.style_size``.
+
+    Raises:
+        ImageError: not one picture in [0, 1].
     """
+    check_pictures(style, "the style image", single=True)
     device = runtime.pick_device(config.device)
     names = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
     precision = runtime.pick_precision(config.precision, device)
@@ -155,7 +161,7 @@ def objective(style: Tensor, config: Config) -> PerceptualLoss:
         style=losses.JOHNSON.join(config.style_weight, config.style_layers),
         convention=losses.JOHNSON,
     )
-    loss.set_style([resize(style, config.style_size).to(device)])
+    loss.set_style([resize(style.detach().float(), config.style_size).to(device)])
     return loss
 
 
@@ -168,20 +174,23 @@ def train(
     start: Model | None = None,
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
+    resume: bool = True,
     preview: Tensor | None = None,
 ) -> Model:
     """Train a network that paints any photograph in the style of `style` (Johnson et al. 2016, Eq. 5).
 
     Args:
         style: (1, 3, h, w) in [0, 1].
-        photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W), or None for the open
-            photos that come with the package. Folders and pictures are cut by `data.crops.Crops`.
+        photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W) in [0, 1], or None for the
+            open photos that come with the package. Folders and pictures are cut by `data.crops.Crops`; the items of a
+            dataset are checked when they are first used.
         config: defaults to the paper's: hours on a GPU of 2016, a day or more on two CPU cores.
         start: a trained model of the same shape to start from; a new painting is learned several times faster from
             it than from random weights.
         callback: called after each step with a `runtime.Progress` whose image is the network's current output for
             `preview`, or for the first picture of the batch if there is no `preview`.
         checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
+        resume: False: begin anew, and replace an existing checkpoint by the first new one.
         preview: (1, 3, H, W) in [0, 1], a photo for the callback; it is not used for training.
 
     Returns:
@@ -189,7 +198,7 @@ def train(
 
     Raises:
         ValueError: wrong shapes, a `start` of another shape, layers the network does not have.
-        CheckpointError: the checkpoint is damaged or belongs to another run.
+        CheckpointError: the checkpoint is damaged, in use, or of another run, or it could not be written there.
         WeightsError: the loss network's weights can be neither found nor downloaded.
 
     >>> style, photos = torch.rand(1, 3, 32, 32), [torch.rand(1, 3, 40, 40)]
@@ -198,19 +207,19 @@ def train(
     >>> tuple(stylize(photos[0], model).image.shape)
     (1, 3, 40, 40)
     """
-    config = config or Config()
-    for name, image in (("style image", style), ("preview", preview)):
-        if image is not None and (image.ndim != 4 or image.shape[:2] != (1, 3)):
-            raise ValueError(f"the {name} must have shape (1, 3, H, W), got {tuple(image.shape)}")
-        if image is not None:
-            check_pictures(image)
-    data: Any = photos
+    config = config_checks.given(config, Config, callback=callback)
+    check_pictures(style, "the style image", single=True)
+    if preview is not None:
+        check_pictures(preview, "the preview", single=True, least=SMALLEST, why="the network")
     device = runtime.pick_device(config.device)
-    if photos is None or isinstance(photos, str | Path | Sequence):
-        data = Crops(photos, size=config.image_size, seed=config.seed).near(device)
+    if photos is None or isinstance(photos, str | Path | Sequence | Iterator):
+        data: Any = Crops(photos, size=config.image_size, seed=config.seed).near(device)
+    else:
+        data = checked(photos, what="photo")
     loss = objective(style, config)
     network = build(config)
     if start is not None:
+        config_checks.check_kind("start", start, Model)
         config_checks.check_same(start.config, config, ("width", "num_blocks", "norm", "upsampling"))
         network.load_state_dict(start.network.state_dict())
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -228,7 +237,7 @@ def train(
     )  # fmt: skip
     run = train_and_summarize(
         learner, data, config, start=start, fingerprint={"style": style.double().sum().item()}, callback=callback,
-        checkpoint=checkpoint,
+        checkpoint=checkpoint, resume=resume,
     )  # fmt: skip
     return Model(network.cpu().eval(), config, {**run.facts, "loss_network": loss.network.source}, run.stopped)
 
@@ -243,11 +252,16 @@ def evaluate(photos: Tensor, style: Tensor, model: Model) -> list[float]:
 
     Returns:
         One number per photograph: the sum of all weighted terms.
+
+    Raises:
+        ImageError: photographs or a painting that are not pictures in [0, 1].
     """
+    config_checks.check_kind("model", model, Model)
+    check_pictures(photos, "the photos", least=SMALLEST, why="the network")
     loss = objective(style, model.config)
     place = loss.network.mean.device
     objectives = []
-    for photo in photos.split(1):
+    for photo in photos.detach().float().split(1):
         painted = stylize(photo, model, device=place.type).image
         with torch.no_grad():
             objectives.append(_terms(loss, painted.to(place), photo.to(place), model.config).sum().item())
@@ -280,41 +294,29 @@ def stylize(
     Args:
         content: (N, 3, H, W) in [0, 1], any size from 8 px on.
         model: from `train` or `load`.
-        tile: side of the tiles in px, for pictures too large for the memory; None: one piece if it fits. All tiles
-            use the normalization statistics of a smaller copy of the whole picture, and they overlap by the reach of
-            the network's receptive field, so there are no seams.
+        tile: side of the tiles in px, for pictures too large for the memory; None: one piece if it fits, else 384.
+            The painting is the same up to rounding, whatever the tile (see `networks.tiles`).
         device: "auto", or where to compute.
         precision: "auto", "float32" or "bfloat16", of the convolutions.
 
     Raises:
-        ValueError: wrong shape or range.
+        ImageError: photographs that are not pictures in [0, 1] of at least 8 px.
+        ValueError: a tile that is not a whole number of pixels.
     """
-    check_pictures(content)
-    if tile is not None and tile < 1:
-        raise ValueError(f"tile must be at least 1 pixel, got {tile}")
-    if tile is None and not _fits(content, model.config.width, runtime.pick_device(device)):
-        tile = 512
+    config_checks.check_kind("model", model, Model)
+    check_pictures(content, "the photos", least=SMALLEST, why="the network")
+    place = runtime.pick_device(device)
+    side = None if tile is None else arguments.whole("tile", tile, 1)
+    if side is None and not _fits(content, model.config.width, place):
+        side = _TILE
     began = time.perf_counter()
     with runtime.inference(model.network, device=device, precision=precision) as run:
-        if tile is None or max(content.shape[-2:]) <= tile + 2 * model.network.halo:
+        if side is None or max(content.shape[-2:]) <= side:
             image = run(content)
         else:
-            parts = [_paint_in_tiles(model.network, one, tile, device, precision) for one in content.split(1)]
-            image = torch.cat(parts)
-    return Result(image, {"seconds": [time.perf_counter() - began]})
-
-
-def _paint_in_tiles(network: TransformerNet, content: Tensor, tile: int, device: str, precision: str) -> Tensor:
-    """Paint one picture, inside a `runtime.inference`; each picture has statistics of its own, so it begins another."""
-    long, short = max(content.shape[-2:]), min(content.shape[-2:])
-    side = max(2 * tile, -(-8 * long // short))  # long side of the smaller copy, whose short side keeps at least 8 px
-    whole = content if long <= side else resize(content, side)
-    place = next(network.parameters()).device
-    with (
-        layers.held_statistics(network, whole.to(place)),
-        runtime.inference(network, device=device, precision=precision, repeats=True) as run,
-    ):
-        return tiles.by_tiles(run, content, tile=tile, halo=network.halo, multiple=4)
+            dtype = runtime.pick_precision(precision, place)
+            image = tiles.by_tiles(model.network, content, tile=side, precision=dtype)
+    return Result(image.float(), {"seconds": [time.perf_counter() - began]})
 
 
 def _fits(content: Tensor, width: float, device: torch.device) -> bool:
@@ -329,7 +331,7 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> None:
         path: of the file.
         half: store float16 weights, for half the size.
     """
-    model_files.save(path, KIND, model, half=half)
+    model_files.save(path, KIND, config_checks.check_kind("model", model, Model), half=half)
 
 
 def load(path: str | Path) -> Model:

@@ -11,7 +11,7 @@ The small picture x is made from y by a slight Gaussian blur and bicubic interpo
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from course_lib import losses, runtime
+from course_lib import arguments, losses, runtime
+from course_lib.data.checked import checked
 from course_lib.data.crops import Crops
+from course_lib.image_checks import check_tensor
 from course_lib.images import check_pictures, resample
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import config_checks
@@ -36,7 +38,7 @@ from course_lib.training.run import train_and_summarize
 KIND = "super_resolution"
 LOSSES = ("feature", "pixel")
 SMALLEST = 5  # px, shortest side of a small picture
-_TILE = 192  # input pixels
+_TILE = 192  # input pixels: side of the tiles of larger pictures
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Config:
             positive=("learning_rate", "width"),
             nonnegative=("blur", "pixel_weight", "tv_weight", "cooldown"),
             choices={
-                "factor": FACTORS, "loss": LOSSES,
+                "factor": FACTORS, "loss": LOSSES, "skip": (False, True),
                 "norm": layers.NORMS, "upsampling": layers.UPSAMPLINGS, "arch": ("vgg16", "vgg19"),
             },
         )  # fmt: skip
@@ -143,15 +145,18 @@ def reduce(image: Tensor, factor: int, blur: float = 0.0) -> Tensor:
         blur: σ of the Gaussian in pixels of `image`; 0: no blur.
 
     Returns:
-        (N, 3, H/f, W/f), in [0, 1].
+        (N, 3, H/f, W/f), in [0, 1], of the same dtype.
 
     Raises:
         ValueError: a size that is not a multiple of `factor`, or a blur too wide for the picture.
+        ImageError: not a tensor of this shape.
 
     >>> small = reduce(torch.full((1, 3, 16, 24), 0.25), 4, blur=1.0)
     >>> tuple(small.shape), bool((small - 0.25).abs().max() < 1e-6)
     ((1, 3, 4, 6), True)
     """
+    check_tensor(image, "the large picture")  # its values are not read: a training step must not wait for the device
+    factor, blur = arguments.whole("factor", factor, 1), arguments.nonnegative("blur", blur)
     height, width = image.shape[-2:]
     if height % factor or width % factor:
         raise ValueError(
@@ -162,7 +167,7 @@ def reduce(image: Tensor, factor: int, blur: float = 0.0) -> Tensor:
         if radius >= min(height, width):
             raise ValueError(f"a blur of {blur} px needs a picture of more than {radius} px, got {height}×{width}")
         line = torch.exp(-0.5 * (torch.arange(-radius, radius + 1.0, device=image.device) / blur) ** 2)
-        line = (line / line.sum()).expand(3, 1, 1, -1)
+        line = (line / line.sum()).to(image.dtype).expand(3, 1, 1, -1)
         padded = F.pad(image, [radius] * 4, mode="reflect")
         image = F.conv2d(F.conv2d(padded, line, groups=3), line.transpose(2, 3), groups=3)
     return resample(image, height // factor, width // factor)
@@ -176,25 +181,27 @@ def train(
     start: Model | None = None,
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
+    resume: bool = True,
 ) -> Model:
     """Train a network that enlarges photographs (Johnson et al. 2016, Section 4.2).
 
     Args:
-        photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W), or None for the open
-            photos that come with the package. Folders and pictures are cut by `data.crops.Crops`, with scales in the
-            lower half of its range.
+        photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W) in [0, 1], or None for the
+            open photos that come with the package. Folders and pictures are cut by `data.crops.Crops`, with scales in
+            the lower half of its range; the items of a dataset are checked when they are first used.
         config: defaults to the paper's.
         start: a trained model of the same shape to start from, for example one trained with ℓ_pixel before ℓ_feat.
         callback: called after each step with a `runtime.Progress` whose image is the network's output for the first
             picture of the batch.
         checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
+        resume: False: begin anew, and replace an existing checkpoint by the first new one.
 
     Returns:
         The trained network, on the CPU.
 
     Raises:
         ValueError: wrong shapes, a `start` of another shape, a layer the network does not have.
-        CheckpointError: the checkpoint is damaged or belongs to another run.
+        CheckpointError: the checkpoint is damaged, in use, or of another run, or it could not be written there.
         WeightsError: the loss network's weights can be neither found nor downloaded.
 
     >>> tiny = Config(num_steps=2, image_size=32, width=0.1, num_blocks=1, loss="pixel")
@@ -202,14 +209,16 @@ def train(
     >>> tuple(upscale(torch.rand(1, 3, 9, 10), model).image.shape)
     (1, 3, 36, 40)
     """
-    config = config or Config()
-    data: Any = photos
+    config = config_checks.given(config, Config, callback=callback)
     device = runtime.pick_device(config.device)
-    if photos is None or isinstance(photos, str | Path | Sequence):
-        data = Crops(photos, size=config.image_size, seed=config.seed, scales=(0.0, 0.5)).near(device)
+    if photos is None or isinstance(photos, str | Path | Sequence | Iterator):
+        data: Any = Crops(photos, size=config.image_size, seed=config.seed, scales=(0.0, 0.5)).near(device)
+    else:
+        data = checked(photos, what="photo")
     precision = runtime.pick_precision(config.precision, device)
     network = build(config)
     if start is not None:
+        config_checks.check_kind("start", start, Model)
         config_checks.check_same(start.config, config, ("factor", "width", "num_blocks", "norm", "upsampling", "skip"))
         network.load_state_dict(start.network.state_dict())
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -242,7 +251,9 @@ def train(
         network, step, names, learning_rate=config.learning_rate, accumulate=config.accumulate, precision=precision,
         capturable=perceptual is None or config.shift == 0,  # the shift is drawn on the host
     )  # fmt: skip
-    run = train_and_summarize(learner, data, config, start=start, callback=callback, checkpoint=checkpoint)
+    run = train_and_summarize(
+        learner, data, config, start=start, callback=callback, checkpoint=checkpoint, resume=resume
+    )
     source = "none" if perceptual is None else perceptual.network.source
     return Model(network.cpu().eval(), config, {**run.facts, "loss_network": source}, run.stopped)
 
@@ -255,23 +266,26 @@ def upscale(
     Args:
         image: (N, 3, H, W) in [0, 1], at least 5 px on each side.
         model: from `train` or `load`.
-        tile: side of the tiles in input pixels; None: 192. They overlap by the reach of the network's receptive
-            field, so there are no seams. With instance normalization the picture is computed in one piece.
+        tile: side of the tiles in input pixels; None: 192. It sets the memory that is needed; the result is the same
+            up to rounding, whatever the tile (see `networks.tiles`).
         device: "auto", or where to compute.
         precision: "auto", "float32" or "bfloat16", of the convolutions.
 
     Raises:
-        ValueError: wrong shape or range.
+        ImageError: not pictures in [0, 1] of at least 5 px.
+        ValueError: a tile that is not a whole number of pixels.
     """
-    check_pictures(image)
+    config_checks.check_kind("model", model, Model)
+    check_pictures(image, "the picture", least=SMALLEST, why="the network")
+    side = _TILE if tile is None else arguments.whole("tile", tile, 1)
     began = time.perf_counter()
-    with runtime.inference(model.network, device=device, precision=precision, repeats=True) as run:
-        if model.config.norm == "instance":  # its statistics are those of the whole picture
+    with runtime.inference(model.network, device=device, precision=precision) as run:
+        if max(image.shape[-2:]) <= side:
             enlarged = run(image)
         else:
-            halo, scale = model.network.halo, model.config.factor
-            enlarged = tiles.by_tiles(run, image, tile=_TILE if tile is None else tile, halo=halo, scale=scale)
-    return Result(enlarged.clamp(0, 1), {"seconds": [time.perf_counter() - began]})
+            dtype = runtime.pick_precision(precision, runtime.pick_device(device))
+            enlarged = tiles.by_tiles(model.network, image, tile=side, precision=dtype)
+    return Result(enlarged.float().clamp_(0, 1), {"seconds": [time.perf_counter() - began]})
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:
@@ -281,7 +295,7 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> None:
         path: of the file.
         half: store float16 weights, for half the size.
     """
-    model_files.save(path, KIND, model, half=half)
+    model_files.save(path, KIND, config_checks.check_kind("model", model, Model), half=half)
 
 
 def load(path: str | Path) -> Model:

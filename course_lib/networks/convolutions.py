@@ -25,8 +25,16 @@ class ReflectedConv(nn.Conv2d):
         super().__init__(channels_in, channels_out, kernel, stride, padding=kernel // 2, padding_mode="reflect")
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.inside(self.bordered(x))
+
+    def bordered(self, x: Tensor, *, above: bool = True, below: bool = True) -> Tensor:
+        """Add the reflected border: on the left and on the right, and above and below if asked."""
         pad = self.kernel_size[0] // 2
-        x = _padded(x, pad, "reflect")
+        return _padded(x, (pad, pad, above * pad, below * pad), "reflect")
+
+    def inside(self, x: Tensor) -> Tensor:
+        """Convolve without adding a border: kernel − 1 rows and columns fewer, at stride 1."""
+        pad = self.kernel_size[0] // 2
         blocked = self.out_channels <= _BLOCK and pad > 1 and self.in_channels >= _BLOCK and self.stride == (1, 1)
         if blocked and x.device.type == "cpu" and x.shape[-1] % _BLOCK == 0:
             return _in_blocks(x, self.weight, self.bias)
@@ -51,7 +59,7 @@ class ResizeConv(nn.Sequential):
             return y
         conv = self[1]
         assert isinstance(conv, ReflectedConv)
-        x = _padded(x, 1, "replicate")  # an enlarged picture reflected by one pixel repeats its border
+        x = _padded(x, (1, 1, 1, 1), "replicate")  # an enlarged picture reflected by one pixel repeats its border
         return F.conv_transpose2d(x, _squared(conv.weight), conv.bias, stride=2, padding=3)
 
 
@@ -92,10 +100,10 @@ class DoublingConv(nn.ConvTranspose2d):
         return F.fold(columns.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)
 
 
-def _padded(x: Tensor, pad: int, mode: str) -> Tensor:
-    """`F.pad` on all sides, in the type of `x`: on a CPU, autocast would go to float32 and back."""
+def _padded(x: Tensor, border: tuple[int, int, int, int], mode: str) -> Tensor:
+    """`F.pad` in the type of `x`: on a CPU, autocast would go to float32 and back."""
     with torch.autocast(x.device.type, enabled=False):
-        return F.pad(x, (pad, pad, pad, pad), mode=mode)
+        return F.pad(x, border, mode=mode)
 
 
 def _in_blocks(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_lib.networks.inputs import at_least_float32
+
 
 def suits(x: Tensor) -> bool:
     """Whether `normalized` takes `x`: a channels-last CPU tensor (N, C, H, W) with H · W > 1."""
@@ -40,6 +42,56 @@ def normalized(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """
     y: Tensor = _InstanceNorm.apply(x, weight, bias, eps)
     return y
+
+
+def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance (not corrected for small samples) of each channel of each picture.
+
+    Args:
+        x: (N, C, H, W), in any layout and on any device.
+
+    Returns:
+        (N, C) each; float32 for types of 16 bits, otherwise in the type of `x`.
+    """
+    if x.device.type == "cpu" and x.shape[2] * x.shape[3] > 1:
+        x = x.contiguous(memory_format=torch.channels_last)
+    if suits(x):
+        return _statistics(x)
+    variance, mean = torch.var_mean(at_least_float32(x), (2, 3), correction=0)
+    return mean, variance
+
+
+class Gathered:
+    """The mean and the variance of a feature map's channels, joined from those of its parts.
+
+    To n positions with mean m and sum of squared deviations s, k positions with mean m' and variance v' are joined by
+    m ← m + k / (n + k) · (m' − m) and s ← s + k v' + n k / (n + k) · (m' − m)², both in float64 (Chan, Golub & LeVeque
+    1983). No large sums are subtracted from each other, so nothing cancels.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sums: tuple[Tensor, Tensor] | None = None  # m and s, (C,) each, on the CPU
+        self.like: Tensor | None = None  # what the parts' statistics are: their type and their device
+
+    def add(self, part: Tensor) -> None:
+        """Take in a part (1, C, h, w); no position may come twice."""
+        mean, variance = statistics(part)
+        self.like = mean
+        new_mean, new_variance = mean[0].cpu().double(), variance[0].cpu().double()
+        if self.sums is None:
+            self.sums = torch.zeros_like(new_mean), torch.zeros_like(new_mean)
+        new, before = part.shape[2] * part.shape[3], self.count
+        self.count += new
+        difference = new_mean.sub_(self.sums[0])
+        self.sums[0].add_(difference, alpha=new / self.count)
+        self.sums[1].add_(new_variance, alpha=new).addcmul_(difference, difference, value=before * new / self.count)
+
+    def joined(self) -> tuple[Tensor, Tensor]:
+        """The mean and the variance of all that was added, (C,) each, in the type and on the device of the parts."""
+        assert self.sums is not None
+        assert self.like is not None
+        return self.sums[0].to(self.like), (self.sums[1] / self.count).to(self.like)
 
 
 class _InstanceNorm(torch.autograd.Function):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from course_lib.networks import instance_norm
 from course_lib.networks.convolutions import ReflectedConv, ResizeConv
+from course_lib.networks.inputs import at_least_float32
 
 NORMS = ("instance", "batch", "none")
 UPSAMPLINGS = ("resize", "transposed")
@@ -23,9 +24,9 @@ UPSAMPLINGS = ("resize", "transposed")
 class InstanceNorm(nn.InstanceNorm2d):
     """Normalize each channel of each picture to mean 0 and variance 1, then scale and shift (Ulyanov et al. 2016).
 
-    The statistics come from the picture itself, so a part of it is normalized differently from the whole.
-    `held_statistics` keeps the statistics of one picture for all that follow: a large picture can then be computed in
-    parts without seams.
+    The statistics come from the picture itself, so a part of it is normalized differently from the whole. While `held`
+    is set, its mean and variance are used instead: `held_statistics` takes them from one picture for all that follow,
+    and `tiles.by_tiles` gathers them from the tiles of a large one.
     """
 
     def __init__(self, channels: int) -> None:
@@ -35,7 +36,7 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.recording:
-            wide = x.float()
+            wide = at_least_float32(x)
             self.held = wide.mean((0, 2, 3)), wide.var((0, 2, 3), correction=0)
         elif self.held is not None:
             return F.batch_norm(x, *self.held, self.weight, self.bias, training=False, eps=self.eps)
@@ -67,8 +68,9 @@ class Dropout(nn.Dropout):
 def held_statistics(network: nn.Module, picture: Tensor) -> Iterator[None]:
     """Inside the ``with``, `network` normalizes every input by the statistics of `picture` (1, 3, H, W).
 
-    This is thumbnail instance normalization (Chen et al. 2022): run a small version of the whole picture once, then
-    the parts.
+    With a small copy of a large picture, this is thumbnail instance normalization (Chen et al. 2022): run the copy
+    once, then the parts. A copy has other statistics than its picture, so the parts only come close to the whole;
+    `tiles.by_tiles` computes parts that equal it.
     """
     norms = [module for module in network.modules() if isinstance(module, InstanceNorm)]
     try:

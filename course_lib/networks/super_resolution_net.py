@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from course_lib.images import resample
 from course_lib.networks import layers
 from course_lib.networks.convolutions import ReflectedConv
+from course_lib.networks.inputs import at_least_float32, entered
 from course_lib.networks.layers import ResidualBlock, norm_layer
+from course_lib.networks.tiles import Stages
 
-HALO = 24  # input pixels: with four blocks, an output pixel depends on inputs at most this far away; see `halo`
 FACTORS = (2, 4, 8)
 _SMALL = 0.1  # scale of what is added with `skip`: at 1, the first training steps leave every ReLU dead
 _SMALLEST = 5  # a 9×9 convolution reflects four pixels
@@ -55,7 +56,6 @@ class SuperResolutionNet(nn.Module):
         if factor not in FACTORS:
             raise ValueError(f"factor must be one of {', '.join(map(str, FACTORS))}, got {factor!r}")
         self.factor, self.skip = factor, skip
-        self.halo = HALO + 2 * (num_blocks - 4)  # two 3×3 convolutions per block
         channels = max(1, round(64 * width))
         self.enter = nn.Sequential(ReflectedConv(3, channels, 9), norm_layer(norm, channels), nn.ReLU(inplace=True))
         self.blocks = nn.Sequential(*(ResidualBlock(channels, norm) for _ in range(num_blocks)))
@@ -76,12 +76,37 @@ class SuperResolutionNet(nn.Module):
         Raises:
             ValueError: wrong shape, or a side of less than 5 px.
         """
-        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[-2:]) < _SMALLEST:
-            raise ValueError(
-                f"expected pictures (N, 3, H, W) with sides of at least {_SMALLEST} px, got {tuple(image.shape)}"
-            )
-        x = self.leave(self.up(self.blocks(self.enter((image - 0.5) * 4)))).float()
+        image = entered(image, self, smallest=_SMALLEST)
+        return self._colors(self.up(self.blocks(self.enter(_scaled(image)))), image)
+
+    def stages(self) -> Stages:
+        """The parts of `forward`, for `tiles.by_tiles`.
+
+        On each side, `enter` looks at 4 pixels; `up` and `leave` look at 1 + 2 = 3 pixels of the small picture with a
+        factor of 2, at fewer with the others, and bicubic interpolation at 2.
+        """
+        return Stages(
+            _scaled,
+            self.enter,
+            self.blocks,
+            self.up,
+            self._colors,
+            shrink=1,
+            scale=self.factor,
+            reach_down=4,
+            reach_up=3,
+            smallest=_SMALLEST,
+        )
+
+    def _colors(self, x: Tensor, image: Tensor) -> Tensor:
+        """Feature maps of f times the size of `image` → colors."""
+        x = at_least_float32(self.leave(x))
         if self.skip:
             height, width = image.shape[-2:]
             return resample(image, self.factor * height, self.factor * width) + _SMALL * x
         return 0.5 + 0.5 * torch.tanh(x)
+
+
+def _scaled(image: Tensor) -> Tensor:
+    """Values of about unit variance for a photo."""
+    return (image - 0.5) * 4

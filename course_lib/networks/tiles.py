@@ -1,50 +1,200 @@
-"""Run a network on a large picture part by part: cut overlapping tiles, compute each, keep the middles."""
+"""Compute a network on a large picture tile by tile, with the same result as on the whole picture.
+
+Two things in an output pixel depend on other places. A convolution looks at its neighborhood, so tiles overlap by a
+few pixels and only their middles are kept. Instance normalization needs the mean and the variance of a whole feature
+map, and the second normalization's map exists only once the first one's statistics are known. So there is one pass
+for each normalization: it computes the layers before it tile by tile and joins the statistics of the tiles (Chan,
+Golub & LeVeque 1983). The statistics are then held, and the next pass goes one normalization farther.
+
+Most layers are in the residual blocks, and those work on small feature maps. One of these is held whole, with a second
+one beside it, and both are rewritten in place (`strips`). Only the few layers before and after the blocks, at the sizes
+where nothing whole would fit, are computed again in each pass.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from course_lib import arguments
+from course_lib.image_checks import check_tensor
+from course_lib.networks import instance_norm, strips
+from course_lib.networks.layers import InstanceNorm
 
 
-def by_tiles(
-    function: Callable[[Tensor], Tensor], picture: Tensor, *, tile: int, halo: int, multiple: int = 1, scale: int = 1
-) -> Tensor:
-    """Compute ``function(picture)`` on overlapping tiles; the result is the same if no pixel sees beyond `halo`.
+@dataclass(frozen=True)
+class Stages:
+    """A network taken apart: `prepare`, `down`, `blocks`, `up` and `finish`, one after the other, are the network."""
+
+    prepare: Callable[[Tensor], Tensor]  # pictures (N, 3, H, W) → the input of `down`, sides multiples of `shrink`
+    down: nn.Sequential  # to feature maps of 1/shrink of the size
+    blocks: Iterable[nn.Module]  # `ResidualBlock`s
+    up: nn.Sequential
+    finish: Callable[[Tensor, Tensor], Tensor]  # output of `up`, pictures → (N, 3, scale·H, scale·W)
+    shrink: int
+    scale: int
+    reach_down: int  # how far, in positions of the blocks' feature maps, `prepare` and `down` look
+    reach_up: int  # the same for `up` and `finish`
+    smallest: int  # side of a picture, in pixels
+
+
+class Staged(Protocol):
+    """A network that `by_tiles` can compute."""
+
+    def stages(self) -> Stages: ...
+    def parameters(self) -> Iterable[nn.Parameter]: ...
+    def modules(self) -> Iterable[nn.Module]: ...
+
+
+def by_tiles(network: Staged, pictures: Tensor, *, tile: int, precision: torch.dtype = torch.float32) -> Tensor:
+    """Compute ``network(pictures)``, in evaluation mode, tile by tile.
 
     Args:
-        function: (N, C, h, w) → (N, C', scale·h, scale·w); each output pixel may depend on inputs at most `halo` away.
-        picture: (N, C, H, W), any range.
-        tile: side of the part that is kept of each tile, in input pixels.
-        halo: overlap on every side, in input pixels. It ends at the border of the picture, which the function pads
-            itself.
-        multiple: tiles start at multiples of this, so that layers of stride 2 are aligned as in the whole picture.
-        scale: factor by which the function enlarges.
+        network: a `Staged` network, for example a `TransformerNet`.
+        pictures: (N, 3, H, W) in [0, 1]; tiles move to the network's device one at a time.
+        tile: side of the tiles in pixels, rounded up to a multiple of the network's strides. It sets the memory that
+            is needed in addition to two feature maps of the blocks and the result.
+        precision: of the convolutions.
 
     Returns:
-        (N, C', scale·H, scale·W).
+        (N, 3, scale·H, scale·W), on the CPU, equal to ``network(pictures)`` up to rounding.
 
     Raises:
-        ValueError: `tile` or `multiple` below 1, or `halo` below 0.
+        ValueError: `tile` is not a whole number of at least 1, or the pictures have a wrong shape or are too small.
 
-    >>> blur = torch.nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
-    >>> picture = torch.rand(1, 3, 20, 31)
-    >>> bool((by_tiles(blur, picture, tile=8, halo=1) - blur(picture)).abs().max() < 1e-6)
+    >>> from course_lib.networks.transformer_net import TransformerNet
+    >>> network, picture = TransformerNet(width=0.1).eval(), torch.rand(1, 3, 40, 61)
+    >>> with torch.no_grad():
+    ...     bool((by_tiles(network, picture, tile=16) - network(picture)).abs().max() < 1e-4)
     True
     """
-    if tile < 1 or halo < 0 or multiple < 1:
-        raise ValueError(f"tile and multiple must be at least 1 and halo at least 0, got {tile}, {multiple} and {halo}")
-    tile, halo = -(-tile // multiple) * multiple, -(-halo // multiple) * multiple
-    height, width = picture.shape[-2:]
-    rows = []
-    for top in range(0, height, tile):
-        above, below = max(0, top - halo), min(height, top + tile + halo)
-        kept_rows = slice(scale * (top - above), scale * (min(top + tile, height) - above))
-        row = []
-        for left in range(0, width, tile):
-            before, after = max(0, left - halo), min(width, left + tile + halo)
-            part = function(picture[..., above:below, before:after])
-            row.append(part[..., kept_rows, scale * (left - before) : scale * (min(left + tile, width) - before)])
-        rows.append(torch.cat(row, -1))
-    return torch.cat(rows, -2)
+    tile = arguments.whole("tile", tile, 1)
+    stages, weight = network.stages(), next(iter(network.parameters()))
+    check_tensor(pictures, least=stages.smallest, why="the network")
+    count, _, height, width = pictures.shape
+    result = torch.empty(count, 3, stages.scale * height, stages.scale * width, dtype=weight.dtype)
+    side = -(-tile // stages.shrink)
+    place, half = weight.device.type, precision != torch.float32
+    try:
+        with torch.no_grad(), torch.autocast(place, precision, enabled=half):
+            for picture, painted in zip(pictures.split(1), result.split(1), strict=True):
+                middle = _go_down(stages, picture, side, weight)
+                strips.through(stages.blocks, middle, side * side, painted.numel() * painted.element_size())
+                _go_up(stages, middle, picture, side, weight, painted)
+    finally:
+        for module in network.modules():
+            if isinstance(module, InstanceNorm):
+                module.held = None
+    return result
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of a feature map, and the larger one that is computed to get it right.
+
+    The methods take maps of `scale` times the size. Where such a map ends early, at the lower and the right border,
+    they take what is there.
+    """
+
+    rows: tuple[int, int]  # kept: first and last + 1
+    columns: tuple[int, int]
+    rows_read: tuple[int, int]  # kept ones and their neighborhood
+    columns_read: tuple[int, int]
+
+    @property
+    def width_read(self) -> int:
+        return self.columns_read[1] - self.columns_read[0]
+
+    def read(self, whole: Tensor, scale: int = 1) -> Tensor:
+        """The part of `whole` that is to be computed."""
+        (top, bottom), (left, right) = self.rows_read, self.columns_read
+        return whole[..., scale * top : scale * bottom, scale * left : scale * right]
+
+    def kept(self, whole: Tensor, scale: int = 1) -> Tensor:
+        """The part of `whole` that this tile fills."""
+        (top, bottom), (left, right) = self.rows, self.columns
+        return whole[..., scale * top : scale * bottom, scale * left : scale * right]
+
+    def inner(self, part: Tensor, scale: int = 1) -> Tensor:
+        """The kept part of what was computed from `read`."""
+        (above, _), (before, _) = self.rows_read, self.columns_read
+        (top, bottom), (left, right) = self.rows, self.columns
+        return part[
+            ..., scale * (top - above) : scale * (bottom - above), scale * (left - before) : scale * (right - before)
+        ]
+
+
+def cut(height: int, width: int, *, side: int, reach: int) -> list[Tile]:
+    """Tiles that together fill (height, width), row by row; each reads `reach` more on every side, up to the border.
+
+    >>> [tile.rows_read for tile in cut(25, 10, side=10, reach=3)]
+    [(0, 13), (7, 23), (17, 25)]
+    """
+
+    def spans(length: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        ends = [(start, min(start + side, length)) for start in range(0, length, side)]
+        return [(kept, (max(0, kept[0] - reach), min(length, kept[1] + reach))) for kept in ends]
+
+    return [
+        Tile(rows, columns, rows_read, columns_read)
+        for rows, rows_read in spans(height)
+        for columns, columns_read in spans(width)
+    ]
+
+
+def _norms(layers: nn.Sequential) -> list[tuple[int, InstanceNorm]]:
+    return [(k, layer) for k, layer in enumerate(layers) if isinstance(layer, InstanceNorm)]
+
+
+def _go_down(stages: Stages, picture: Tensor, side: int, weight: Tensor) -> Tensor:
+    """The blocks' input, (1, C, H/shrink, W/shrink)."""
+    height, width = (-(-length // stages.shrink) for length in picture.shape[-2:])
+    tiles = cut(height, width, side=side, reach=stages.reach_down)
+    norms = dict(_norms(stages.down))
+    ends = list(norms) or [len(stages.down)]  # the map is held as the last normalization takes it
+    middle: Tensor | None = None
+    for end in ends:
+        layers, gathered = stages.down[:end], instance_norm.Gathered()
+        for tile in tiles:
+            y = layers(stages.prepare(_moved(tile.read(picture, stages.shrink), weight)))
+            part = tile.inner(y, y.shape[-1] // tile.width_read)
+            if end in norms:
+                gathered.add(part)
+            if end == ends[-1]:
+                middle = _like(part, height, width) if middle is None else middle
+                tile.kept(middle).copy_(part)
+        if end in norms:
+            norms[end].held = gathered.joined()
+    assert middle is not None
+    for strip in strips.of(middle, side * side):
+        strip.copy_(stages.down[ends[-1] :](strip))
+    return middle
+
+
+def _go_up(stages: Stages, middle: Tensor, picture: Tensor, side: int, weight: Tensor, painted: Tensor) -> None:
+    """Write what follows the blocks' output `middle` into `painted`."""
+    tiles = cut(*middle.shape[-2:], side=side, reach=stages.reach_up)
+    for k, norm in _norms(stages.up):
+        layers, gathered = stages.up[:k], instance_norm.Gathered()
+        for tile in tiles:
+            y = layers(tile.read(middle))
+            gathered.add(tile.inner(y, y.shape[-1] // tile.width_read))
+        norm.held = gathered.joined()
+    for tile in tiles:
+        seen = _moved(tile.read(picture, stages.shrink), weight)
+        part = stages.finish(stages.up(tile.read(middle)), seen)
+        tile.kept(painted, stages.shrink * stages.scale).copy_(tile.inner(part, stages.shrink * stages.scale))
+
+
+def _moved(part: Tensor, weight: Tensor) -> Tensor:
+    return part.to(weight.device, weight.dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _like(part: Tensor, height: int, width: int) -> Tensor:
+    """An empty map of another size, whose rows lie together in memory."""
+    shape = (1, part.shape[1], height, width)
+    return torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from course_lib.networks import layers
 from course_lib.networks.convolutions import ReflectedConv
+from course_lib.networks.inputs import at_least_float32, entered
 from course_lib.networks.layers import ResidualBlock, norm_layer
+from course_lib.networks.tiles import Stages
 
-HALO = 64  # pixels: with five blocks, an output pixel depends on inputs at most this far away; see `halo`
 _SMALLEST = 8  # pixels: the quarter-size feature maps must be large enough to be reflected by one pixel
 
 
@@ -44,7 +45,6 @@ class TransformerNet(nn.Module):
         self, *, width: float = 1.0, num_blocks: int = 5, norm: str = "instance", upsampling: str = "resize"
     ) -> None:
         super().__init__()
-        self.halo = HALO + 8 * (num_blocks - 5)  # two 3×3 convolutions per block, at a quarter of the size
         c1, c2, c3 = (max(1, round(width * channels)) for channels in (32, 64, 128))
         self.down = nn.Sequential(
             *_unit(ReflectedConv(3, c1, 9), norm, c1),
@@ -64,16 +64,38 @@ class TransformerNet(nn.Module):
         Raises:
             ValueError: wrong shape, or a side of less than 8 px.
         """
-        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[-2:]) < _SMALLEST:
-            raise ValueError(
-                f"expected pictures (N, 3, H, W) with sides of at least {_SMALLEST} px, got {tuple(image.shape)}"
-            )
-        height, width = image.shape[-2:]
-        x = F.pad(image, (0, -width % 4, 0, -height % 4), mode="reflect")  # to multiples of 4, for two halvings
-        x = (x - 0.5) * 4  # about unit variance for a photo
-        x = self.up(self.blocks(self.down(x)))
-        painted = 0.5 + 0.5 * torch.tanh(self.paint(x).float())
-        return painted[..., :height, :width]
+        image = entered(image, self, smallest=_SMALLEST)
+        return self._colors(self.up(self.blocks(self.down(_scaled(image)))), image)
+
+    def stages(self) -> Stages:
+        """The parts of `forward`, for `tiles.by_tiles`.
+
+        `down` looks at 4 + 1 + 2 = 7 pixels on each side, at most two positions of the blocks' feature maps. `up` and
+        `paint` look at 2 + 1 + 4 = 7 pixels as well, and at whole positions: two.
+        """
+        return Stages(
+            _scaled,
+            self.down,
+            self.blocks,
+            self.up,
+            self._colors,
+            shrink=4,
+            scale=1,
+            reach_down=2,
+            reach_up=2,
+            smallest=_SMALLEST,
+        )
+
+    def _colors(self, x: Tensor, image: Tensor) -> Tensor:
+        """Feature maps of the size of `image`, or up to 3 px larger → colors in [0, 1] of its size."""
+        x = at_least_float32(self.paint(x))
+        return (0.5 + 0.5 * torch.tanh(x))[..., : image.shape[2], : image.shape[3]]
+
+
+def _scaled(image: Tensor) -> Tensor:
+    """Values of about unit variance for a photo; sides padded to multiples of 4, for two halvings."""
+    height, width = image.shape[-2:]
+    return (F.pad(image, (0, -width % 4, 0, -height % 4), mode="reflect") - 0.5) * 4
 
 
 def _unit(layer: nn.Module, norm: str, channels: int) -> tuple[nn.Module, ...]:

@@ -380,19 +380,6 @@ def test_repeated_passes_are_captured_once_for_each_shape(graphs):
             torch.testing.assert_close(result, network(picture).detach())
 
 
-def test_tiles_of_two_pictures_have_graphs_of_their_own(graphs, picture):
-    """Each picture has its own held statistics, which a graph would keep."""
-    config = johnson.Config(width=0.1, num_blocks=0, norm="instance", device="cpu")
-    model = johnson.Model(johnson.build(config), config, {})
-    pair = torch.cat((picture(8, 400, 1), 0.3 * picture(8, 400, 2)))
-    together = johnson.stylize(pair, model, tile=16, device="cpu", precision="float32").image
-    assert len(graphs) == 2
-    with pytest.MonkeyPatch.context() as ordinary:
-        ordinary.setattr("course_lib.cuda_graphs.can_capture", lambda device: False)
-        apart = [johnson.stylize(p[None], model, tile=16, device="cpu", precision="float32").image for p in pair]
-    torch.testing.assert_close(together, torch.cat(apart), rtol=1e-5, atol=1e-5)
-
-
 # --- on a simulated CUDA device: shapes, formats and devices without values
 
 

@@ -76,7 +76,17 @@ def test_only_many_weights_and_few_positions_are_products():
 
 def test_padding_keeps_bfloat16_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
-        assert convolutions._padded(torch.rand(1, 2, 4, 4).bfloat16(), 1, "reflect").dtype == torch.bfloat16
+        assert convolutions._padded(torch.rand(1, 2, 4, 4).bfloat16(), (1, 1, 1, 1), "reflect").dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_part_between_two_borders_needs_none(layout):
+    """Rows 0–4 with a border above, and rows 3–8 with one below only; together they are the convolution of all rows."""
+    x = torch.rand(1, 4, 9, 12).contiguous(memory_format=layout)
+    conv = convolutions.ReflectedConv(4, 5, 3)
+    upper, lower = conv.bordered(x[:, :, :5], below=False), conv.bordered(x[:, :, 3:], above=False)
+    parts = torch.cat((conv.inside(upper), conv.inside(lower)), 2)
+    torch.testing.assert_close(parts, conv(x))
 
 
 # --- instance normalization ---
