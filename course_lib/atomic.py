@@ -61,9 +61,26 @@ def obstacle(target: Path) -> str | None:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return "has too long a name; use a shorter one"
-        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
-        return f"cannot be written ({error.strerror}); {'make room there' if full else 'choose another folder'}"
+        advice = "make room there" if is_full(error) else "choose another folder"
+        return f"cannot be written ({error.strerror}); {advice}"
     return None
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a file could not be written because there is no room for it: on the disk, or in the user's quota."""
+    return error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
+
+
+def room_for(size: int, folder: Path) -> str:
+    """What to do about a full disk, as a sentence.
+
+    Args:
+        size: of the file that did not fit, in bytes.
+    """
+    free = 0
+    with suppress(OSError):
+        free = shutil.disk_usage(folder).free
+    return f"Make room in {folder}: {size / 1e6:.1f} MB are needed, and {free / 1e6:.1f} MB are free."
 
 
 @contextmanager

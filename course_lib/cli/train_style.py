@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tqdm.std import tqdm
 
-from course_lib.cli.arguments import add_command, add_device, add_output, duration, given, positive, say
-from course_lib.images import ImageError, check_writable, load_image, save_image
+from course_lib import runtime
+from course_lib.atomic import obstacle
+from course_lib.cli.arguments import add_command, add_device, add_output, duration, given, picture_file, positive, say
+from course_lib.data.crops import Crops
+from course_lib.images import load_image, save_image
 from course_lib.methods import johnson
 from course_lib.runtime import Progress
-from course_lib.samples import sample_image, sample_names
-from course_lib.training.checkpoints import CheckpointError
+from course_lib.training import checkpoints, fingerprints
+from course_lib.training.checkpoints import CheckpointError, OtherRun
+from course_lib.training.locks import only_run
+from course_lib.training.rescue import save_somewhere
 
 _PREVIEW_SIZE = 512
+_FIELDS = {"steps": "num_steps", "size": "image_size", "batch": "batch_size"}  # options with another name in `Config`
 _TRAINING = ("steps", "size", "batch", "style_weight", "device", "seed")
 
 
@@ -46,60 +55,114 @@ def add(commands: Any) -> None:
     train.add_argument(
         "--preview-every", type=positive, default=200, metavar="N", help="steps between previews (default: 200)"
     )
-    train.add_argument("--fresh", action="store_true", help="start again instead of resuming from the checkpoint")
+    train.add_argument(
+        "--fresh", action="store_true",
+        help="start again instead of resuming; an old checkpoint is replaced by the first new one",
+    )  # fmt: skip
     add_device(train)
     train.add_argument("--seed", type=int, metavar="N", help="random seed of weights and crops (default: 0)")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     """Train a network for one painting; after Ctrl-C or a kill, the same command resumes from the checkpoint."""
     output = Path(options.output)
+    if output.suffix != ".safetensors":
+        raise ValueError(f"the name of a model file must end in .safetensors, got {output}")
     checkpoint, preview = output.with_suffix(".checkpoint"), output.with_suffix(".preview.jpg")
-    _check_model_place(output, preview)
-    name, style = _painting(options.style)
-    fields = {"steps": "num_steps", "size": "image_size", "batch": "batch_size"}
-    chosen = {fields.get(word, word): value for word, value in given(options, *_TRAINING).items()}
+    for file in (output, preview, checkpoint):
+        if reason := obstacle(file):
+            raise ValueError(f"{file} {reason}")
+    with only_run(checkpoint):
+        return _train(options, output, checkpoint, preview)
+
+
+def _train(options: argparse.Namespace, output: Path, checkpoint: Path, preview: Path) -> int:
+    painting = picture_file(options.style)
+    style = load_image(painting)
+    chosen = {_FIELDS.get(word, word): value for word, value in given(options, *_TRAINING).items()}
     config = replace(_configuration(options.config), **chosen)
-    photo = None if options.preview is None else load_image(options.preview, _PREVIEW_SIZE)
-    if options.photos is not None and not Path(options.photos).is_dir():
-        raise ValueError(f"{options.photos} is not a folder; --photos needs a folder with pictures (.jpg, .png, .webp)")
+    photo = None if options.preview is None else load_image(picture_file(options.preview), _PREVIEW_SIZE)
     start = None if options.start is None else johnson.load(options.start)
-    if options.fresh:
-        checkpoint.unlink(missing_ok=True)
-    latest: list[Progress] = []
+    device = runtime.pick_device(config.device)
+    photos = None if options.photos is None else _crops(options.photos, config).near(device)
+    before = _stamp(checkpoint)
     with tqdm(total=config.num_steps, unit="step", disable=None) as bar:
-
-        def watch(progress: Progress) -> None:
-            if not latest and progress.step > 1:
-                bar.initial = bar.n = bar.last_print_n = progress.step - 1
-                bar.write(f"resuming at step {progress.step}")
-            latest[:] = [progress]
-            if bar.update():  # the bar was redrawn; reading the loss at every step would slow the device down
-                bar.set_postfix(loss=f"{progress.losses['total']:.3g}")
-            if progress.step % options.preview_every == 0:
-                save_image(progress.image(), preview)
-
+        watch = _Watch(bar, preview, options.preview_every)
         try:
-            model = johnson.train(
-                style, options.photos, config, start=start, callback=watch, checkpoint=checkpoint, preview=photo
-            )
+            with watch.interrupts():
+                model = johnson.train(
+                    style, photos, config, start=start, callback=watch, checkpoint=checkpoint,
+                    resume=not options.fresh, preview=photo,
+                )  # fmt: skip
+        except OtherRun as error:
+            raise CheckpointError(_other_run(error)) from None
         except CheckpointError as error:
-            raise CheckpointError(f"{error}; --fresh does so") from None
+            raise CheckpointError(str(error).replace(checkpoints.ADVICE, "--fresh begins anew")) from None
         except KeyboardInterrupt:
             bar.close()
-            done = f"stopped after step {latest[0].step}" if latest else "stopped"
-            more = "no checkpoint was written yet, so the same command starts again"
-            if checkpoint.exists():
-                more = f"the same command resumes from the last checkpoint, {checkpoint}"
-            say(f"{done}; {more}")
-            raise SystemExit(130) from None
+            say(_stopped(watch.steps, checkpoint, options.fresh, _stamp(checkpoint) != before))
+            return 130
     if model.stopped and not model.facts["steps"]:
         raise ValueError(f"{model.stopped}; nothing was saved")
-    johnson.save(replace(model, facts={"style": name, **model.facts}), output)
-    checkpoint.unlink(missing_ok=True)
-    print(f"{output}: {model.facts['steps']} steps in {duration(model.facts['seconds'])}")
+    model = replace(model, facts={"style": painting.stem, **model.facts})
+    place = save_somewhere(lambda path: johnson.save(model, path), output, checkpoint, model.facts["steps"])
+    print(f"{place}: {model.facts['steps']} steps in {duration(model.facts['seconds'])}")
     if model.stopped:
         say(model.stopped)
+    return 0 if place == output else 1
+
+
+class _Watch:
+    """The callback of a training: a progress bar, a preview now and then, and Ctrl-C between two steps."""
+
+    def __init__(self, bar: Any, preview: Path, every: int) -> None:
+        self.bar, self.preview, self.every = bar, preview, every
+        self.steps = 0  # done
+        self.asked = False  # to stop after the present step
+        self.unseen = False  # the latest preview failed
+
+    def __call__(self, progress: Progress) -> None:
+        if self.steps == 0 and progress.step > 1:
+            self.bar.initial = self.bar.n = self.bar.last_print_n = progress.step - 1
+            self.bar.write(f"resuming at step {progress.step}")
+        self.steps = progress.step
+        if self.bar.update():  # it was redrawn; reading the loss at every step would slow the device down
+            self.bar.set_postfix(loss=f"{progress.losses['total']:.3g}")
+        if progress.step % self.every == 0:
+            self._show(progress)
+        if self.asked:
+            raise KeyboardInterrupt
+
+    def _show(self, progress: Progress) -> None:
+        try:
+            save_image(progress.image(), self.preview)
+        except Exception as error:  # painting it and writing it raise anything; none of it is worth a training
+            if not self.unseen:
+                say(f"step {progress.step}: no preview ({str(error).rstrip('.')}); training continues")
+            self.unseen = True
+        else:
+            self.unseen = False
+
+    @contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """Inside the ``with``, the first Ctrl-C ends the training after a step, with a checkpoint; a second at once."""
+
+        def first(*_: object) -> None:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if self.steps == 0:
+                raise KeyboardInterrupt
+            self.asked = True
+            say("stopping after this step; Ctrl-C again stops at once")
+
+        ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if not ours or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        signal.signal(signal.SIGINT, first)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _configuration(word: str) -> johnson.Config:
@@ -112,25 +175,39 @@ def _configuration(word: str) -> johnson.Config:
     return makers[word]()
 
 
-def _painting(word: str) -> tuple[str, Any]:
-    """Name and picture of a file or, if there is no such file, of one of the project's paintings."""
-    if not Path(word).exists() and word in sample_names():
-        return word, sample_image(word)
-    try:
-        return Path(word).stem, load_image(word)
-    except ImageError:
-        if Path(word).exists() or Path(word).suffix:
-            raise
-        known = ", ".join(sample_names("style"))
-        raise ImageError(
-            f"there is no file {word} and no painting of that name in the project; its paintings are {known}"
-        ) from None
+def _crops(folder: str, config: johnson.Config) -> Crops:
+    """The training photos of a folder, with a bar while it is looked through."""
+    if not Path(folder).is_dir():
+        raise ValueError(f"{folder} is not a folder; --photos needs a folder with pictures")
+    with tqdm(desc="looking through the photos", unit="photo", disable=None, leave=False, delay=1) as bar:
+
+        def looked(count: int, total: int) -> None:
+            bar.total = total
+            bar.update(count - bar.n)
+
+        return Crops(folder, size=config.image_size, seed=config.seed, progress=looked)
 
 
-def _check_model_place(output: Path, preview: Path) -> None:
-    """Refuse a path where the model could not be written, before hours of work."""
-    if output.suffix != ".safetensors":
-        raise ValueError(f"the name of a model file must end in .safetensors, got {output}")
-    if output.is_dir():
-        raise ValueError(f"{output} is a folder; give the name of a file")
-    check_writable(preview)  # in the same folder as the model
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """What changes when a file is replaced."""
+    return (found.st_ino, found.st_mtime_ns) if file.exists() and (found := file.stat()) else None
+
+
+def _other_run(error: OtherRun) -> str:
+    """The message of the library, with options for fields."""
+    words = {_FIELDS.get(word, word): f"--{word.replace('_', '-')}" for word in _TRAINING}
+    about = fingerprints.describe(error.changes, words)
+    return (
+        f"{error.file} belongs to a run with another configuration: {about}; give the old values to resume it, or "
+        "--fresh to begin anew"
+    )
+
+
+def _stopped(steps: int, checkpoint: Path, fresh: bool, written: bool) -> str:
+    """What Ctrl-C leaves behind."""
+    done = f"stopped after step {steps}" if steps else "stopped"
+    if not checkpoint.exists():
+        return f"{done}; no checkpoint was written yet, so the same command starts again"
+    if fresh and not written:
+        return f"{done}; the old checkpoint is still there, and the same command without --fresh resumes it"
+    return f"{done}; the same command{' without --fresh' * fresh} resumes from the last checkpoint, {checkpoint}"

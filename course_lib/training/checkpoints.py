@@ -9,9 +9,7 @@ A checkpoint that cannot be written, on a full disk, does not end the run: it wa
 
 from __future__ import annotations
 
-import errno
 import glob
-import shutil
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -23,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_lib.atomic import atomic_write
+from course_lib.atomic import atomic_write, is_full, room_for
 from course_lib.training import optimizers
 from course_lib.training.distributed import Group
 from course_lib.training.fingerprints import Change, changes, describe, digest
@@ -31,7 +29,7 @@ from course_lib.training.optimizers import Optimizers
 from course_lib.training.schedules import Schedule
 
 _FORMAT = 2
-_ADVICE = "delete it, or name another, to begin anew"
+ADVICE = "delete it, or name another, to begin anew"
 
 
 class CheckpointError(ValueError):
@@ -198,12 +196,12 @@ def read(file: Path, fingerprint: str) -> dict[str, Any] | None:
         found = changes(state["run"], fingerprint) if compared else []
     except Exception as error:  # torch raises whatever its readers do
         reason = f"{file} is damaged or not a checkpoint ({type(error).__name__})"
-        raise CheckpointError(f"{reason}; {_ADVICE}") from error
+        raise CheckpointError(f"{reason}; {ADVICE}") from error
     if found:
         raise OtherRun(file, found)
     if not same_run and not compared:
         raise CheckpointError(
-            f"{file} belongs to a run with another configuration, or to an earlier version of this package; {_ADVICE}"
+            f"{file} belongs to a run with another configuration, or to an earlier version of this package; {ADVICE}"
         )
     return state
 
@@ -222,13 +220,8 @@ def set_random_states(device: torch.device, states: list[Tensor]) -> None:
 
 def _could_not_write(file: Path, state: Mapping[str, Any], step: int, error: OSError) -> str:
     text = f"step {step}: the checkpoint {file} could not be written ({error.strerror or error}); training continues "
-    text += "and tries again at the next checkpoint"
-    if error.errno != errno.ENOSPC:
-        return text
-    size, free = _bytes(state), 0
-    with suppress(OSError):
-        free = shutil.disk_usage(file.parent).free
-    return f"{text}. Make room: a checkpoint takes {size / 1e6:.1f} MB, and {free / 1e6:.1f} MB are free there"
+    text += "and tries again at the next checkpoint."
+    return f"{text} {room_for(_bytes(state), file.parent)}" if is_full(error) else text
 
 
 def _bytes(state: Any) -> int:

@@ -6,6 +6,7 @@ Nothing in such a file can be executed, and it says itself what it is: which met
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,7 +18,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
-from course_lib.atomic import atomic_write
+from course_lib.atomic import atomic_write, is_full, obstacle, room_for
 from course_lib.paths import data_places
 
 C = TypeVar("C")
@@ -66,7 +67,7 @@ def write(
     Raises:
         ModelError: a place that cannot be written.
     """
-    target = Path(path)
+    target = _as_path(path)
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     if half:
         state = {
@@ -74,12 +75,22 @@ def write(
             for name, value in state.items()
         }
     about = {"kind": kind, "config": json.dumps(config, default=str), "facts": json.dumps(facts, default=str)}
+    exists = os.path.isfile(target)  # without an error for a name that is too long
+    if exists and not target.stat().st_mode & 0o222:
+        raise ModelError(f"{path} is write-protected; choose another name, or make it writable")
+    intact = "; the model that was there is intact" if exists else ""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(target) as stream:
             stream.write(save_bytes(state, metadata=about))
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} could not be written ({error}); a model already there is intact") from error
+    except OSError as error:
+        if not is_full(error) and (reason := obstacle(target)):
+            raise ModelError(f"{path} {reason}") from error
+        size = sum(value.nbytes for value in state.values())
+        room = f". {room_for(size, target.parent)}" if is_full(error) else ""
+        raise ModelError(f"{path} could not be written ({error.strerror or error}){intact}{room}") from error
+    except SafetensorError as error:
+        raise ModelError(f"{path} could not be written ({error}){intact}") from error
 
 
 def read_header(path: str | Path) -> ModelHeader:
@@ -88,7 +99,8 @@ def read_header(path: str | Path) -> ModelHeader:
     Raises:
         ModelError: no such file, damaged, or not a model of this package.
     """
-    if not Path(path).is_file():
+    path = _as_path(path)
+    if not os.path.isfile(path):
         raise ModelError(f"there is no model file {path}")
     try:
         with safe_open(path, framework="pt") as file:
@@ -110,6 +122,7 @@ def read(path: str | Path, kind: str) -> ModelFile:
     Raises:
         ModelError: no such file, damaged, foreign, or of another kind; the message says which.
     """
+    path = _as_path(path)
     header = read_header(path)
     if header.kind != kind:
         raise ModelError(f"{path} is a {header.kind} model; a {kind} model was expected")
@@ -183,9 +196,17 @@ def model_path(name: str | Path) -> Path:
     Raises:
         ModelError: neither; lists the names.
     """
-    if Path(name).suffix == ".safetensors" or Path(name).is_file():
-        return Path(name)
+    path = _as_path(name)
+    if path.suffix == ".safetensors" or os.path.isfile(path):
+        return path
     names = sorted(path.stem for path in models_folder().glob("*.safetensors"))
     if str(name) not in names:
         raise ModelError(f"no file and no model is named {name}; with the package come {', '.join(names)}")
     return models_folder() / f"{name}.safetensors"
+
+
+def _as_path(path: object) -> Path:
+    """The path of a model file, ``~`` expanded."""
+    if isinstance(path, str | Path):
+        return Path(os.path.expanduser(path))  # ~nobody stays as it is
+    raise TypeError(f"a model file is named by a path, str or Path, got {type(path).__name__}")

@@ -1,7 +1,5 @@
 """`python -m course_lib`: the whole way on tiny pictures and networks, Ctrl-C, and mistakes in one sentence."""
 
-import dataclasses
-import functools
 import signal
 import subprocess
 import sys
@@ -13,20 +11,10 @@ from PIL import Image
 from course_lib import load_image, sample_image, save_image
 from course_lib.__main__ import main
 from course_lib.cli import stylize as stylize_command
-from course_lib.cli import train_style
 from course_lib.data.facades import Facades
 from course_lib.methods import gatys, johnson, pix2pix, super_resolution
 from course_lib.pretrained import vgg
 from course_lib.pretrained.weights import WeightsError
-from course_lib.training import loop, run
-
-
-@pytest.fixture
-def files(tmp_path, picture):
-    """A photo, a painting, and where the result goes, as texts."""
-    save_image(picture(60, 80, 1), tmp_path / "photo.png")
-    save_image(1 - picture(50, 40, 2), tmp_path / "painting.jpg")
-    return [str(tmp_path / name) for name in ("photo.png", "painting.jpg", "out.png")]
 
 
 @pytest.fixture
@@ -223,26 +211,6 @@ def one_sentence(capsys):
 
 
 # --- trained networks ---
-
-SMALL = {"width": 0.1, "num_blocks": 1, "weights": None, "device": "cpu", "precision": "float32"}
-
-
-@pytest.fixture
-def wave(tmp_path):
-    """An untrained network for one painting, as a file."""
-    config = johnson.Config(**SMALL, norm="instance", upsampling="resize")
-    path = tmp_path / "wave.safetensors"
-    johnson.save(johnson.Model(johnson.build(config), config, {"style": "great_wave", "steps": 3}), path)
-    return path
-
-
-@pytest.fixture
-def larger(tmp_path):
-    """A super-resolution network as a file."""
-    config = super_resolution.Config(**SMALL, factor=2)
-    path = tmp_path / "larger.safetensors"
-    super_resolution.save(super_resolution.Model(super_resolution.build(config), config, {"steps": 5}), path)
-    return path
 
 
 def test_one_pass_of_a_trained_network(files, wave, capsys):
@@ -450,290 +418,10 @@ def test_models_are_listed_with_their_facts(wave, larger, tmp_path, monkeypatch,
     assert style.endswith(" kB)")
 
 
-# --- training ---
-
-
-@pytest.fixture
-def school(tmp_path, picture, monkeypatch):
-    """A folder of photos; `--config quick` is a tiny network that needs no weights; checkpoints every third step."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for seed in range(2):
-        save_image(picture(48, 40, seed), folder / f"{seed}.png")
-    tiny = johnson.Config(**SMALL, num_steps=4, batch_size=2, image_size=32, style_size=32)
-    monkeypatch.setattr(johnson.Config, "quick", classmethod(lambda cls: tiny))
-    monkeypatch.setattr(run, "fit", functools.partial(loop.fit, checkpoint_every=3))
-    return folder
-
-
-def train(files, school, *more, output="mine.safetensors"):
-    """Runs the command; the model's path and the exit code."""
-    path = school.parent / output
-    words = ["train-style", files[1], "-o", str(path), "--photos", str(school), "--config", "quick", *more]
-    return path, main(words)
-
-
-def interrupted_at(step, monkeypatch):
-    """Ctrl-C in the middle of a step; gives a function that ends this."""
-    original, calls = johnson.losses.total_variation_loss, []
-
-    def counted(image):
-        calls.append(1)
-        if len(calls) == step:
-            signal.raise_signal(signal.SIGINT)
-        return original(image)
-
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(johnson.losses, "total_variation_loss", counted)
-
-    def end():
-        signal.signal(signal.SIGINT, before)
-        monkeypatch.setattr(johnson.losses, "total_variation_loss", original)
-
-    return end
-
-
-def weights_of(path):
-    return johnson.load(path).network.state_dict()
-
-
-def same(a, b):
-    return all(torch.equal(a[name], b[name]) for name in a)
-
-
-def test_a_style_is_trained_and_saved(files, school, capsys):
-    path, code = train(files, school, "--preview-every", "2")
-    assert code == 0
-    assert capsys.readouterr().out.startswith(f"{path}: 4 steps in ")
-    model = johnson.load(path)
-    assert model.facts["style"] == "painting"
-    assert (model.facts["steps"], model.facts["photos"], model.facts["device"]) == (4, 2, "cpu")
-    assert load_image(path.with_suffix(".preview.jpg")).shape == (1, 3, 32, 32)
-    assert not path.with_suffix(".checkpoint").exists()
-    config = johnson.Config.quick()
-    expected = johnson.train(load_image(files[1]), school, config)
-    assert same(model.network.state_dict(), expected.network.state_dict())
-    assert main(["stylize", files[0], "-o", files[2], "--model", str(path)]) == 0
-
-
-def test_the_training_options_reach_the_method(files, school, wave):
-    options = {"--steps": 2, "--size": 24, "--batch": 1, "--style-weight": 3.5, "--device": "cpu", "--seed": 7}
-    path, code = train(files, school, *(str(word) for pair in options.items() for word in pair))
-    assert code == 0
-    changed = {
-        "num_steps": 2, "image_size": 24, "batch_size": 1, "style_weight": 3.5, "device": "cpu", "seed": 7,
-    }  # fmt: skip
-    assert johnson.load(path).config == dataclasses.replace(johnson.Config.quick(), **changed)
-    other, code = train(files, school, "--start", str(path), output="other.safetensors")
-    assert code == 0
-    assert johnson.load(other).facts["started_from"] == "mine"
-
-
-@pytest.mark.parametrize("word", ["fast", "quick", "paper", "released", None])
-def test_the_configurations(files, tmp_path, monkeypatch, word):
-    configs = []
-
-    def train(style, photos, config, **options):
-        configs.append((config, photos, options["start"], options["preview"]))
-        raise ValueError("enough")
-
-    monkeypatch.setattr(johnson, "train", train)
-    chosen = [] if word is None else ["--config", word]
-    assert main(["train-style", files[1], "-o", str(tmp_path / "m.safetensors"), *chosen]) == 2
-    maker = johnson.Config if word == "paper" else getattr(johnson.Config, word or "fast")
-    assert configs == [(maker(), None, None, None)]
-
-
-def test_a_photo_to_watch(files, school):
-    path, code = train(files, school, "--preview", files[0], "--preview-every", "4")
-    assert code == 0
-    shown = load_image(path.with_suffix(".preview.jpg"))
-    expected = johnson.stylize(load_image(files[0], 512), johnson.load(path), device="cpu").image
-    assert shown.shape == expected.shape == (1, 3, 384, 512)
-    assert (shown - expected).abs().mean() < 0.02  # a JPEG of the last step
-    plain, _ = train(files, school, output="plain.safetensors")
-    assert same(weights_of(path), weights_of(plain))
-
-
-@pytest.mark.parametrize(("every", "count"), [("1", 4), ("2", 2), ("3", 1), ("5", 0)])
-def test_previews_come_as_often_as_asked(files, school, monkeypatch, every, count):
-    written = []
-    monkeypatch.setattr(train_style, "save_image", lambda image, path: written.append(path))
-    path, _ = train(files, school, "--preview-every", every)
-    assert written == [path.with_suffix(".preview.jpg")] * count
-
-
-def test_an_own_painting_by_name_and_a_file_that_wins(files, school, tmp_path, monkeypatch):
-    seen = []
-    original = johnson.train
-    monkeypatch.setattr(johnson, "train", lambda style, *a, **o: (seen.append(style), original(style, *a, **o))[1])
-    path = tmp_path / "m.safetensors"
-    words = ["-o", str(path), "--photos", str(school), "--config", "quick", "--steps", "1"]
-    assert main(["train-style", "great_wave", *words]) == 0
-    assert torch.equal(seen[-1], sample_image("great_wave"))
-    assert johnson.load(path).facts["style"] == "great_wave"
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "great_wave").write_bytes((tmp_path / "photo.png").read_bytes())
-    assert main(["train-style", "great_wave", *words]) == 0
-    assert torch.equal(seen[-1], load_image(files[0]))
-
-
-def test_ctrl_c_and_the_same_command_again(files, school, monkeypatch, capsys):
-    whole, code = train(files, school, "--steps", "8", output="whole.safetensors")
-    assert code == 0
-    end = interrupted_at(6, monkeypatch)
-    try:
-        with pytest.raises(SystemExit) as caught:
-            train(files, school, "--steps", "8")
-    finally:
-        end()
-    assert caught.value.code == 130
-    path = school.parent / "mine.safetensors"
-    checkpoint = path.with_suffix(".checkpoint")
-    said = one_sentence(capsys)
-    assert f"stopped after step 5; the same command resumes from the last checkpoint, {checkpoint}" in said
-    assert checkpoint.exists()
-    assert not path.exists()
-    _, code = train(files, school, "--steps", "8")
-    assert code == 0
-    assert "resuming at step 4\n" in capsys.readouterr().out  # the last checkpoint was of the third
-    assert not checkpoint.exists()
-    assert same(weights_of(path), weights_of(whole))
-
-
-def test_ctrl_c_before_the_first_checkpoint(files, school, monkeypatch, capsys):
-    end = interrupted_at(2, monkeypatch)
-    try:
-        with pytest.raises(SystemExit):
-            train(files, school)
-    finally:
-        end()
-    assert "stopped after step 1; no checkpoint was written yet, so the same command starts again" in one_sentence(
-        capsys
-    )
-
-
-def test_fresh_begins_anew(files, school, monkeypatch, capsys):
-    path = school.parent / "mine.safetensors"
-    end = interrupted_at(4, monkeypatch)
-    try:
-        with pytest.raises(SystemExit):
-            train(files, school)
-    finally:
-        end()
-    capsys.readouterr()
-    assert path.with_suffix(".checkpoint").exists()
-    _, code = train(files, school, "--seed", "3")
-    assert code == 2
-    assert (
-        "belongs to a run with another configuration; delete it, or name another, to begin anew; --fresh does so"
-        in (one_sentence(capsys))
-    )
-    assert path.with_suffix(".checkpoint").exists()
-    _, code = train(files, school, "--seed", "3", "--fresh")
-    assert code == 0
-    assert "resuming" not in capsys.readouterr().out
-    other, _ = train(files, school, "--seed", "3", output="other.safetensors")
-    assert same(weights_of(path), weights_of(other))
-
-
-def test_a_mistake_with_fresh_loses_no_checkpoint(files, school, capsys):
-    checkpoint = school.parent / "mine.checkpoint"
-    checkpoint.write_text("precious")
-    for more in (["--photos", "nowhere"], ["--start", "none.safetensors"], ["--preview", "none.jpg"], ["--size", "2"]):
-        _, code = train(files, school, "--fresh", *more)
-        assert code == 2
-        one_sentence(capsys)
-        assert checkpoint.read_text() == "precious"
-
-
-def test_a_damaged_checkpoint_is_refused(files, school, capsys):
-    (school.parent / "mine.checkpoint").write_text("nothing")
-    _, code = train(files, school)
-    assert code == 2
-    assert "is damaged or not a checkpoint" in one_sentence(capsys)
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["-o", "nowhere/m.safetensors"], "does not exist"),
-        (["-o", "m.pth"], "the name of a model file must end in .safetensors, got m.pth"),
-        (["-o", "folder.safetensors"], "folder.safetensors is a folder"),
-        (["--photos", "nowhere"], "nowhere is not a folder; --photos needs a folder with pictures"),
-        (["--photos", "folder.safetensors"], "no photos"),
-        (["--size", "64"], "a crop of 64 px needs photos"),
-        (["--size", "4"], "image_size must be a whole number of at least 8, got 4"),
-        (["--style-weight", "-1"], "style_weight must be a finite number"),
-        (["--start", "{larger}"], "is a super_resolution model"),
-        (["--start", "{wave}"], "the model to start from has norm='instance', not 'batch'"),
-        (["--preview", "none.jpg"], "none.jpg does not exist"),
-        (["--device", "gpu"], "unknown device 'gpu'"),
-    ],
-)
-def test_mistakes_of_a_training(files, school, wave, larger, tmp_path, monkeypatch, capsys, words, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder.safetensors").mkdir()
-    _, code = train(files, school, *(word.format(wave=wave, larger=larger) for word in words))
-    assert code == 2
-    assert message in one_sentence(capsys)
-
-
-@pytest.mark.parametrize(
-    ("painting", "message"),
-    [
-        ("great_wav", "there is no file great_wav and no painting of that name in the project; its paintings are"),
-        ("phot.png", "Did you mean 'photo.png'?"),
-        ("photos", "photos is a folder with 2 pictures"),
-    ],
-)
-def test_a_painting_that_is_not_there(files, school, tmp_path, monkeypatch, capsys, painting, message):
-    monkeypatch.chdir(tmp_path)
-    assert main(["train-style", painting, "-o", "m.safetensors", "--photos", str(school), "--config", "quick"]) == 2
-    assert message in one_sentence(capsys)
-
-
-def test_a_training_that_breaks_at_once_saves_nothing(files, school, capsys):
-    path, code = train(files, school, "--style-weight", "1e42")
-    assert code == 2
-    assert "is not finite any more" in one_sentence(capsys)
-    assert not path.exists()
-
-
-def test_a_training_that_breaks_later_saves_the_last_good_network(files, school, monkeypatch, capsys):
-    original, calls = johnson.losses.total_variation_loss, []
-
-    def breaks(image):
-        calls.append(1)
-        return original(image) * (float("nan") if len(calls) == 3 else 1)
-
-    monkeypatch.setattr(johnson.losses, "total_variation_loss", breaks)
-    path, code = train(files, school)
-    assert code == 0
-    said = capsys.readouterr()
-    assert "tv is not finite any more" in said.err
-    assert said.out.startswith(f"{path}: 2 steps in ")
-    assert johnson.load(path).facts["steps"] == 2
-
-
-def test_a_full_disk_ends_in_one_sentence(files, school, monkeypatch, capsys):
-    def full(*arguments, **options):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(loop.torch, "save", full)
-    _, code = train(files, school)
-    assert code == 2
-    assert "No space left on device" in capsys.readouterr().err
-
-
-def test_too_little_memory_names_what_to_make_smaller(files, school, larger, monkeypatch, capsys):
+def test_too_little_memory_names_what_to_make_smaller(files, larger, monkeypatch, capsys):
     def full(*arguments, **options):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
-    monkeypatch.setattr(johnson, "train", full)
     monkeypatch.setattr(super_resolution, "upscale", full)
-    _, code = train(files, school)
-    assert code == 2
-    assert "try a smaller --size or --batch" in capsys.readouterr().err
     assert main(["upscale", files[0], "-o", files[2], "--model", str(larger)]) == 2
     assert "try a smaller --tile" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import nn
 
 from course_lib.training import model_files
-from course_lib.training.model_files import ModelError, read, rebuild, write
+from course_lib.training.model_files import ModelError, read, read_header, rebuild, write
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,8 @@ def test_a_write_that_fails_leaves_the_old_model_and_no_rest(monkeypatch, tmp_pa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, moment, full)
-    with pytest.raises(ModelError, match=r"could not be written \(.*No space left.*; a model already there is intact"):
+    message = r"could not be written \(No space left.*\); the model that was there is intact\. Make room in .*: 0\.0 MB"
+    with pytest.raises(ModelError, match=message):
         written(path, network(seed=1))
     assert path.read_bytes() == content
     assert [*tmp_path.iterdir()] == [path]
@@ -225,18 +226,40 @@ def test_the_bytes_are_on_the_disk_before_the_name_is(monkeypatch, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ModelError, match="could not be written"):
+    with pytest.raises(ModelError, match=r"cannot be written, because .*file is a file, not a folder"):
         written(tmp_path / "file" / "net.safetensors")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ModelError, match="could not be written"):
+    with pytest.raises(ModelError, match="is a folder; give the name of a file"):
         written(tmp_path / "folder")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+    with pytest.raises(ModelError, match="has a name of 300 bytes, and 255 are allowed"):
+        written(tmp_path / ("x" * 300))
+    path = written(tmp_path / "guarded.safetensors")
+    path.chmod(0o444)
+    with pytest.raises(ModelError, match="is write-protected; choose another name, or make it writable"):
+        written(path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "guarded.safetensors"]
+
+
+def test_a_path_may_begin_in_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    written("~/net.safetensors")
+    assert (tmp_path / "net.safetensors").exists()
+    assert read("~/net.safetensors", "small").facts == {"steps": 7}
+    assert model_files.model_path("~/net.safetensors") == tmp_path / "net.safetensors"
+
+
+@pytest.mark.parametrize("name", [None, 5, ["net.safetensors"]])
+def test_what_is_no_path_is_refused(name):
+    for function in (model_files.model_path, read_header):
+        with pytest.raises(TypeError, match=rf"named by a path, str or Path, got {type(name).__name__}"):
+            function(name)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to this user")
 def test_a_folder_that_may_not_be_written_is_told(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(ModelError, match=r"could not be written \(.*Permission"):
+    with pytest.raises(ModelError, match=r"cannot be written \(.*Permission"):
         written(tmp_path / "net.safetensors")
 
 

@@ -1,0 +1,80 @@
+"""The last act of a long training: its model is saved where there is room, so that hours of work are not lost."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from course_lib.atomic import is_full
+from course_lib.training.model_files import ModelError
+
+
+def save_somewhere(save: Callable[[Path], None], path: Path, checkpoint: Path, steps: int) -> Path:
+    """Save a trained model at `path`, or else where that is possible; then delete the checkpoint.
+
+    If `path` cannot be written, the model goes to the system's folder for temporary files. The room that the checkpoint
+    took may then be enough for `path`. If there is no room for temporary files either, a checkpoint that lacks the last
+    steps is given up for the model, and one that has them all is kept.
+
+    Args:
+        save: writes the model to the path that it is given, or raises a ModelError.
+        steps: of the training.
+
+    Returns:
+        Where the model is; a warning says it if that is not `path`.
+
+    Raises:
+        ModelError: nowhere; the message says what to do.
+    """
+    try:
+        save(path)
+    except ModelError as error:
+        if (place := _elsewhere(save, path, checkpoint, steps, error)) != path:
+            warnings.warn(f"{_sentence(error)} The model is in {place} instead: move it from there.", stacklevel=2)
+            return place
+    with suppress(OSError):
+        checkpoint.unlink(missing_ok=True)
+    return path
+
+
+def _elsewhere(save: Callable[[Path], None], path: Path, checkpoint: Path, steps: int, error: ModelError) -> Path:
+    """Where the model is, after `path` could not be written: in a temporary folder, or at `path` after all."""
+    cause = error.__cause__
+    no_room = isinstance(cause, OSError) and is_full(cause)
+    copy = Path(tempfile.gettempdir()) / path.name
+    with suppress(OSError):
+        copy = Path(tempfile.mkdtemp(prefix="course_lib-")) / path.name
+    try:
+        save(copy)
+    except ModelError:
+        if no_room and not _has_all(checkpoint, steps):
+            checkpoint.unlink(missing_ok=True)
+            save(path)
+            return path
+        kept = f"The checkpoint {checkpoint} has all steps: the same training, called again, only saves the model."
+        raise ModelError(f"{_sentence(error)} {kept if _has_all(checkpoint, steps) else ''}".strip()) from error
+    if no_room and checkpoint.exists():
+        checkpoint.unlink()
+        with suppress(ModelError):
+            save(path)
+            copy.unlink()
+            copy.parent.rmdir()
+            return path
+    return copy
+
+
+def _sentence(error: ModelError) -> str:
+    return f"{str(error).rstrip('.')}."
+
+
+def _has_all(checkpoint: Path, steps: int) -> bool:
+    """Whether the checkpoint is of the last step."""
+    try:
+        return len(torch.load(checkpoint, map_location="cpu", weights_only=True)["rows"]) >= steps
+    except Exception:  # torch's readers raise anything
+        return False
