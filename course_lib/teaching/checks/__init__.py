@@ -10,31 +10,31 @@ from course_lib.teaching.checks.base import CheckFailed
 from course_lib.teaching.checks.experiments import (
     check_figure,
     check_measurements,
-    check_optimization,
     check_predictions,
     check_trend,
 )
+from course_lib.teaching.checks.fields import check_field_by_gradient, check_receptive_field
+from course_lib.teaching.checks.losses import (
+    check_content_loss,
+    check_gram_matrix,
+    check_relative_distance,
+    check_style_loss,
+    check_total_variation,
+)
 from course_lib.teaching.checks.networks import (
-    check_field_by_gradient,
-    check_normalized_once,
-    check_only_the_picture_learns,
     check_patchgan,
-    check_receptive_field,
     check_residual_block,
     check_transformer_net,
     check_upsampling,
 )
+from course_lib.teaching.checks.optimization import check_optimization
+from course_lib.teaching.checks.passes import check_normalized_once, check_only_the_picture_learns
 from course_lib.teaching.checks.statements import holds
 from course_lib.teaching.checks.statistics import (
     check_adain,
     check_channel_statistics,
     check_closest_style,
-    check_content_loss,
-    check_gram_matrix,
-    check_relative_distance,
     check_shuffle,
-    check_style_loss,
-    check_total_variation,
 )
 
 __all__ = [

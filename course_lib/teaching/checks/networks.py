@@ -1,82 +1,80 @@
-"""Checks of networks that students build, and of how they use a pretrained network."""
+"""Checks of networks that students build from a description."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.networks import layers
-from course_lib.pretrained.vgg import VGGFeatures
-from course_lib.teaching.checks.base import CheckFailed, attempt, need, random, tensor
+from course_lib.teaching.checks import replay
+from course_lib.teaching.checks.base import CheckFailed, attempt_as_described, need, random, tensor
+from course_lib.teaching.checks.replay import Mistake, need_same
 
 _TRANSFORMER, _PATCHGAN = 1_679_235, 2_768_705  # parameters; see tests/papers
 
-_LAYERS = ("relu1_1", "relu2_1", "relu3_1")  # a student may ask for any of these
+
+# --- mistakes, and what to say about them
+def _identity(y: Tensor) -> Tensor:
+    return y
 
 
-def check_only_the_picture_learns(function: Callable[[VGGFeatures, Tensor], Any]) -> None:
-    """Check an optimization of a few steps that must not change the network.
-
-    Args:
-        function: ``function(network, picture)`` → the new picture (1, 3, H, W). The parameters of the network require
-            gradients, as they do after training.
-
-    Raises:
-        CheckFailed: the network changed, gradients were computed for it, or the picture did not change.
-    """
-    network = VGGFeatures("vgg19", _LAYERS, weights=None).requires_grad_(True)
-    before = copy.deepcopy(network.state_dict())
-    picture = random(1, 3, 32, 32)
-    kept = picture.clone()
-    result = tensor(_run(function, network, picture))
-    need(result.shape == picture.shape, f"the result must be a picture {tuple(picture.shape)}, got {result.shape}")
-    moved = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
-    need(
-        not moved,
-        f"after the run, {len(moved)} of the network's {len(before)} tensors have changed. The loss fell, but not "
-        "because the picture got better; what else is being optimized?",
-    )
-    computed = [name for name, parameter in network.named_parameters() if parameter.grad is not None]
-    need(
-        not computed,
-        f"gradients were computed for {len(computed)} of the network's own tensors, although the network is not "
-        "trained; that wastes time and memory",
-    )
-    need(not torch.equal(result, kept), "the picture has not changed; it is what the optimizer should change")
-    print("✓ only the picture learns")
+def _normalized(y: Tensor) -> Tensor:
+    return F.instance_norm(y)
 
 
-def check_normalized_once(function: Callable[[VGGFeatures, Tensor], Any]) -> None:
-    """Check that the network, which normalizes its input itself, is given a picture in [0, 1].
+_OTHERS = (lambda y: F.leaky_relu(y, 0.2), F.leaky_relu, F.gelu, F.elu, F.silu, torch.tanh, torch.sigmoid)
+_NONE = "between the two convolutions of a block nothing is nonlinear; what does the equation apply to the first norm?"
+_OTHER = "the function between the two convolutions of a block is not a ReLU; what does yours do with negative values?"
+_LATE = "the second normalization of a block is followed by a ReLU, so that nothing negative can be added to the input"
+_BORDER = "the border is not continued by its mirror image; what do the convolutions see beyond it?"
+_LAST = "the last step, from the convolution to colors, is another one than in the last row of the table"
 
-    Args:
-        function: ``function(network, picture)``; it must call the network on the picture. Its result is not used.
-
-    Raises:
-        CheckFailed: the network is not called, or it gets anything other than the picture.
-    """
-    network, arrived = VGGFeatures("vgg19", _LAYERS, weights=None), []
-    network.register_forward_pre_hook(lambda module, inputs: arrived.append(inputs[0].detach().clone()))
-    picture = random(1, 3, 32, 32)
-    _run(function, network, picture)
-    need(bool(arrived), "the network was not called")
-    low, high = min(x.min().item() for x in arrived), max(x.max().item() for x in arrived)
-    need(
-        low >= -0.01 and high <= 1.01,
-        f"the network gets values from {low:.2f} to {high:.2f}, but it expects a picture in [0, 1]. What happens to "
-        "the picture before the network, and what does the network itself do first?",
-    )
-    given = arrived[0]
-    need(
-        given.shape == picture.shape and bool((given - picture).abs().max() < 1e-5),
-        f"the network gets a different picture from the one given to your function (mean {given.mean():.2f} instead of "
-        f"{picture.mean():.2f})",
-    )
-    print("✓ the network gets a picture, which is normalized once")
+_BLOCKS: list[Mistake] = [
+    (_NONE, {"between": _identity}),
+    *((_OTHER, {"between": other}) for other in _OTHERS),
+    ("between the convolutions of a block, the ReLU and the normalization are exchanged", {"early": True}),
+    (_LATE, {"late": True}),
+    (_BORDER, {"border": "replicate"}),
+    (_BORDER, {"border": "circular"}),
+]
+_UPSAMPLINGS: list[Mistake] = [
+    ("the pixels are not repeated but interpolated; every 2×2 pixels must be equal", {"enlarge": "bilinear"}),
+    ("the pixels are not repeated but interpolated; every 2×2 pixels must be equal", {"enlarge": "bicubic"}),
+    ("the map is convolved before it is enlarged; the order is the other one", {"first": False}),
+    ("something follows the convolution; this layer ends with it", {"after": F.relu}),
+    ("something follows the convolution; this layer ends with it", {"after": _normalized}),
+    ("something follows the convolution; this layer ends with it", {"after": lambda y: F.relu(_normalized(y))}),
+    (_BORDER, {"border": "constant"}),
+]
+_PAINTERS: list[Mistake] = [
+    (_NONE, {"between": _identity}),
+    *((_OTHER, {"between": other}) for other in _OTHERS),
+    (_LATE, {"late": True}),
+    ("the sum of a residual block is followed by a ReLU; nothing follows it", {"after_sum": True}),
+    *(
+        ("outside the residual blocks, the normalizations are not followed by a ReLU", {"outside": other})
+        for other in (_identity, *_OTHERS)
+    ),
+    ("the ReLU is missing everywhere", {"outside": _identity, "between": _identity}),
+    *(("no ReLU, but another function, follows the norms", {"outside": one, "between": one}) for one in _OTHERS),
+    ("the upsamplings do not repeat pixels but interpolate", {"enlarge": "bilinear"}),
+    (_BORDER, {"border": "constant"}),
+    (_BORDER, {"border": "replicate"}),
+    *((_LAST, {"last": one}) for one in (torch.sigmoid, lambda y: y.clamp(0, 1), lambda y: 0.5 + 0.5 * torch.sin(y))),
+]
+_SLOPE = "negative values come out of the activations with another slope than 0.2"
+_JUDGES: list[Mistake] = [
+    *((_SLOPE, {"slope": slope}) for slope in (0.0, 0.01, 0.1, 0.3, 1.0)),
+    ("each picture is normalized by itself; the task asks for the statistics of the batch", {"norm": _normalized}),
+    ("the activation comes before the normalization; the table has them in the other order", {"early": True}),
+]
+_TABLE = [(32, 3, 9, 9), (64, 32, 3, 3), (128, 64, 3, 3), *[(128, 128, 3, 3)] * 10,
+          (64, 128, 3, 3), (32, 64, 3, 3), (3, 32, 9, 9)]  # fmt: skip
+_PATCHES = [(64, 6, 4, 4), (128, 64, 4, 4), (256, 128, 4, 4), (512, 256, 4, 4), (1, 512, 4, 4)]
 
 
 def check_residual_block(factory: Callable[[int], nn.Module]) -> None:
@@ -112,11 +110,12 @@ def check_residual_block(factory: Callable[[int], nn.Module]) -> None:
     )
     ramp = torch.linspace(-1, 1, 8).view(1, 8, 1, 1).expand(1, 8, 9, 9)
     _need_no_frame(_forward(block, ramp), "flat maps")
-    x = random(2, 8, 6, 6)
+    x = random(2, 8, 6, 6) * torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)
     need(
         bool((_forward(block, x)[:1] - _forward(block, x[:1])).abs().max() < 1e-4),
         "a picture's result changes with its neighbors in the batch; normalize each picture by itself",
     )
+    need_same(block, random(2, 8, 7, 9) - 0.5, replay.residual_block, [(8, 8, 3, 3)] * 2, _BLOCKS)
     print("✓ a residual block")
 
 
@@ -140,6 +139,7 @@ def check_upsampling(factory: Callable[[int, int], nn.Module]) -> None:
     )
     _need_no_frame(flat, "flat maps")
     need_parameters(layer, 9 * 6 * 4 + 4, "one 3×3 convolution with a bias")
+    need_same(layer, random(2, 6, 5, 7) - 0.5, replay.upsampling, [(4, 6, 3, 3)], _UPSAMPLINGS)
     print("✓ twice the size and no checkerboard")
 
 
@@ -154,7 +154,7 @@ def check_transformer_net(factory: Callable[[], nn.Module], parameters: int = _T
         CheckFailed: a property does not hold.
     """
     network = _module(factory)
-    for size in ((64, 48), (32, 36)):
+    for size in ((40, 24), (32, 36)):
         out = _forward(network, random(1, 3, *size))
         need(out.shape == (1, 3, *size), f"(1, 3, {size[0]}, {size[1]}) must keep its shape, got {tuple(out.shape)}")
     pictures = torch.cat([random(1, 3, 32, 32), random(1, 3, 32, 32, seed=1) > 0.5])
@@ -177,60 +177,9 @@ def check_transformer_net(factory: Callable[[], nn.Module], parameters: int = _T
     )
     need_parameters(network, parameters, "9×9, two of stride 2, five residual blocks, two upsamplings, 9×9; 32, 64 and "
                     "128 channels, and a normalization after each convolution except the last")  # fmt: skip
+    if parameters == _TRANSFORMER:
+        need_same(network, pictures[:1, :, :20, :24], replay.transformer_net, _TABLE, _PAINTERS)
     print(f"✓ a transformer network of {parameters:,} parameters")
-
-
-def check_receptive_field(function: Callable[[Sequence[tuple[int, int]]], int]) -> None:
-    """Check a computation of receptive fields.
-
-    Args:
-        function: list of (kernel, stride), first layer first → side of the receptive field of one output, in pixels.
-
-    Raises:
-        CheckFailed: a wrong result; the message names the chain of layers.
-    """
-    for chain, hint in (
-        ([], "without layers, an output is the pixel itself"),
-        ([(3, 1)], "one layer sees its kernel"),
-        ([(3, 1), (3, 1)], "a second 3×3 layer sees three outputs of the first, whose receptive fields overlap"),
-        ([(3, 2), (3, 1)], "after a stride of 2, neighboring outputs are two pixels apart"),
-        ([(3, 1), (3, 2)], "the last layer's own stride moves its outputs apart, but does not widen their fields"),
-        ([(4, 2), (4, 2), (3, 1)], "every stride before a layer counts, not only the last one"),
-        ([(1, 1), (1, 1)], "layers with 1×1 kernels see one pixel"),
-        ([(4, 2)] * 3 + [(4, 1)] * 2, "compare with the size in the discriminator's name"),
-    ):
-        network = nn.Sequential(*(nn.Conv2d(1, 1, kernel, stride) for kernel, stride in chain))
-        answer = attempt(function, chain)
-        need(isinstance(answer, int), f"the function must return a whole number, got {type(answer).__name__}")
-        need(
-            answer == layers.receptive_field(network)[0],
-            f"for {chain} you get {answer}; {hint}",
-        )
-    print("✓ the receptive field of any chain of layers")
-
-
-def check_field_by_gradient(function: Callable[[nn.Module, int], int]) -> None:
-    """Check a measurement of the receptive field by gradient.
-
-    Args:
-        function: ``function(network, size)`` → side of the receptive field in pixels, measured on a picture
-            (1, 1, size, size). The network has one input channel and one output channel.
-
-    Raises:
-        CheckFailed: a wrong result; the message names the layers.
-    """
-    for chain in ([(3, 1, 1)], [(3, 1, 1), (5, 1, 2)], [(4, 2, 1), (4, 2, 1), (3, 1, 1)], [(4, 2, 1)] * 3):
-        network = nn.Sequential(*(nn.Conv2d(1, 1, *layer) for layer in chain))
-        with torch.no_grad():
-            for k, parameter in enumerate(network.parameters()):
-                parameter.copy_(0.1 + random(*parameter.shape, seed=k))
-        answer = _run(function, network, 64)
-        need(isinstance(answer, int), f"the function must return a whole number, got {type(answer).__name__}")
-        expected = layers.receptive_field(network)[0]
-        words = ", ".join(f"{kernel}×{kernel} stride {stride}" for kernel, stride, _ in chain)
-        hint = "is the output far enough from the border?" if answer < expected else "how many outputs do you use?"
-        need(answer == expected, f"for {words} you measure {answer}, which is too {_size(answer, expected)}; {hint}")
-    print("✓ the receptive field, measured")
 
 
 def check_patchgan(factory: Callable[[], nn.Module]) -> None:
@@ -257,9 +206,14 @@ def check_patchgan(factory: Callable[[], nn.Module]) -> None:
         "even with large weights, the output stays small; something bounds it, but logits must be unbounded",
     )
     field = _measured_field(network, 160)
+    need(
+        field < 160, "one output depends on the whole picture, not on 70 × 70 pixels; what does each normalization use?"
+    )
     need(field == 70, f"one output sees {field} × {field} pixels, not 70 × 70")
     need_parameters(network, _PATCHGAN, "64, 128, 256, 512 and 1 channels, batch normalization except after the first "
                     "and the last layer, and no bias before a normalization")  # fmt: skip
+    pictures = random(3, 6, 48, 48) * torch.tensor([1.0, 2.0, 0.3]).view(3, 1, 1, 1)
+    need_same(network.train(), pictures, replay.patchgan, _PATCHES, _JUDGES)
     print("✓ a discriminator of 70 × 70 patches")
 
 
@@ -305,7 +259,7 @@ def _measured_field(network: nn.Module, size: int) -> int:
 def _module(factory: Callable[..., Any], *sizes: int) -> nn.Module:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        network = _run(factory, *sizes)
+        network = attempt_as_described(factory, *sizes)
     if not isinstance(network, nn.Module):
         raise CheckFailed(f"expected a network (an nn.Module), got {type(network).__name__}")
     return network
@@ -313,16 +267,4 @@ def _module(factory: Callable[..., Any], *sizes: int) -> nn.Module:
 
 def _forward(network: nn.Module, x: Tensor) -> Tensor:
     with torch.no_grad():
-        return tensor(_run(network, x), "the network")
-
-
-def _run(function: Callable[..., Any], *inputs: Any) -> Any:
-    """As `attempt`, for a class or a network; a TypeError means that its signature is wrong."""
-    try:
-        return attempt(function, *inputs)
-    except TypeError as error:
-        raise CheckFailed(f"it could not be called as the task describes: {error}") from error
-
-
-def _size(answer: int, expected: int) -> str:
-    return "small" if answer < expected else "large"
+        return tensor(attempt_as_described(network, x), "the network")

@@ -54,8 +54,8 @@ def main() -> None:
     imports = _imports([code for kind, _, code in job["cells"] if kind != "student"])
     try:
         exec(imports, {})  # before the student's first cell, so that it can be restored
-    except Exception as error:
-        report.write(json.dumps({"token": job["token"], "failed": _sentence(error, 0)}) + "\n")
+    except Exception as problem:
+        report.write(json.dumps({"token": job["token"], "failed": _sentence(problem, 0)}) + "\n")
         report.flush()
         os._exit(1)
     put_back = _snapshot()

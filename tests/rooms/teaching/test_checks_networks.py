@@ -15,7 +15,18 @@ from course_lib.networks import layers
 from course_lib.networks.patchgan import PatchGAN
 from course_lib.networks.transformer_net import TransformerNet
 from course_lib.teaching import checks, figures
-from course_lib.teaching.checks import CheckFailed, base, experiments, networks, statistics
+from course_lib.teaching.checks import (
+    CheckFailed,
+    base,
+    experiments,
+    fields,
+    losses,
+    networks,
+    optimization,
+    passes,
+    replay,
+    statistics,
+)
 
 
 # --- statistics
@@ -71,7 +82,7 @@ STATISTICS = [
     (checks.check_closest_style, closest, None),
     (checks.check_closest_style, closest_place, "compare positions or statistics"),
     (checks.check_closest_style, closest_sum, "number of positions"),
-    (checks.check_closest_style, lambda f, c: torch.tensor(0), "whole number, got Tensor"),
+    (checks.check_closest_style, lambda f, c: torch.tensor(0.0), "whole number, got Tensor"),
     (checks.check_closest_style, lambda f, c: -1, "0, 1 or 2, got -1"),
     (checks.check_closest_style, lambda f, c: 0, "the given tensor itself"),
     (checks.check_relative_distance, lambda f, p: (f - p).norm() / p.norm(), None),
@@ -263,12 +274,12 @@ EXPERIMENTS = [
     (lambda f: checks.check_predictions(f, QUESTIONS), lambda: ["more"], "must be a dictionary"),
     (checks.check_optimization, descent, None),
     (checks.check_optimization, partial(descent, sign=-1), "the loss rises"),
-    (checks.check_optimization, partial(descent, rate=1e-4), "step too small"),
+    (checks.check_optimization, partial(descent, rate=1e-4), "with a learning rate of 0.05 begins"),
     (checks.check_optimization, partial(descent, fresh=False), "does the gradient reach"),
-    (checks.check_optimization, partial(descent, clamp=False, rate=0.2), "stay in [0, 1]"),
+    (checks.check_optimization, partial(descent, clamp=False), "outside [0, 1]"),
     (checks.check_optimization, partial(descent, copy=False), "start itself was changed"),
     (checks.check_optimization, lambda *a: descent(*a)[0], "the picture and the list of losses"),
-    (checks.check_optimization, lambda n, t, s, k: descent(n, t, s, k + 1), "twenty losses"),
+    (checks.check_optimization, lambda n, t, s, k: descent(n, t, s, k + 1), "20 losses, got 21"),
     (checks.check_figure, lambda: FIGURE(caption=f"What one gains, {WORDS}", alt=WORDS), None),
     (checks.check_figure, lambda: FIGURE(caption=WORDS, alt="two curves"), "only 2 words"),
     (checks.check_figure, lambda: FIGURE(caption="curves", alt=WORDS), "caption is too short"),
@@ -343,7 +354,7 @@ def test_a_tensor_subclass_cannot_fool_a_check():
 
 def test_no_check_gives_the_answer_away():
     """No message contains the expected code; numbers from the papers are fine."""
-    for module in (base, statistics, networks, experiments):
+    for module in (base, losses, statistics, networks, replay, fields, passes, optimization, experiments):
         constants = [
             node.value for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Constant)
         ]
