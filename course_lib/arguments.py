@@ -7,6 +7,7 @@ come as text or as True. Each function names the argument, the value it got and 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -126,7 +127,7 @@ def path(value: object, what: str = "a file") -> Path:
     """
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError(f"expected the path of {what}, as str or Path, got {value!r}")
-    return Path(value).expanduser()
+    return Path(os.path.expanduser(value))
 
 
 def plain(value: object) -> Any:

@@ -14,13 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from tqdm.std import tqdm
 
 from course_lib.cli.arguments import picture_file
 from course_lib.cli.terminal import say
 from course_lib.images import Size, check_writable, load_image, load_with_alpha, save_image
+from course_lib.optimize.start import check_memory
 from course_lib.picture_files import FORMATS, pictures_in
+
+_BYTES_PER_PIXEL = 45  # of a result: as floats, clamped and scaled copies of it, and as a PIL picture
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,13 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
     folders: list[Path] = []
     for word in words:
         for path in _matches(word):
-            if path.is_dir():
+            if os.path.isdir(path):
                 folders.append(path)
                 found |= {file: file.relative_to(path) for file in _pictures(path, recursive)}
             else:
                 found[path] = Path(path.name)
     out = Path(output)
-    to_folder = out.is_dir() or output.endswith(("/", os.sep))
+    to_folder = os.path.isdir(out) or output.endswith(("/", os.sep))
     to_folder |= any(map(_is_pattern, words)) and not out.suffix  # a pattern that happens to match one file
     if not folders and len(found) == 1 and not to_folder:
         (source,) = found
@@ -70,12 +74,12 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
         check_writable(out)
         return Plan([Job(source, out)], None)
     count = f"{len(found)} picture{'s' * (len(found) != 1)}"
-    if out.exists() and not out.is_dir():
+    if os.path.exists(out) and not os.path.isdir(out):
         raise ValueError(f"{out} is a file, and {count} need a folder; give the name of a folder after -o")
-    if out.suffix.lower() in FORMATS and not out.exists():
+    if out.suffix.lower() in FORMATS and not os.path.exists(out):
         raise ValueError(f"{count} go into a folder, and {out} is the name of a picture; name a folder after -o")
     inside = [file for file in found if folders and out.resolve() in file.resolve().parents]
-    if not any(out.is_dir() and out.samefile(folder) for folder in folders):
+    if not any(os.path.isdir(out) and out.samefile(folder) for folder in folders):
         found = {file: name for file, name in found.items() if file not in inside}  # results of an earlier run
     jobs = [Job(file, out / _name_of_result(name)) for file, name in found.items()]
     if not jobs:
@@ -141,12 +145,17 @@ def load(job: Job, size: Size | None = None) -> tuple[Tensor, Tensor | None]:
 
 
 def check(job: Job, height: int, width: int) -> None:
-    """Check that a result of this size can be written, before it is computed.
+    """Check that a result of this size can be held and written, before it is computed.
 
     Raises:
         ImageError: as for `check_writable`.
+        MemoryError: names the largest result that fits.
     """
     check_writable(job.target, (height, width))
+    try:
+        check_memory(lambda h, w: _BYTES_PER_PIXEL * h * w, height, width, torch.device("cpu"))
+    except MemoryError as error:
+        raise MemoryError(f"{job.target}: {error}") from None
 
 
 def save(job: Job, image: Tensor, alpha: Tensor | None) -> None:

@@ -18,6 +18,7 @@ from course_lib import arguments, runtime
 from course_lib.data.augment import crop_and_flip, floating, item_generator, squeezed
 from course_lib.data.checked import checked, item_number
 from course_lib.images import load_image, resize
+from course_lib.picture_files import pictures_in
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _TARGET = "_photo"  # of NAME_photo.jpg, next to NAME_labels.png (or _sketch, or any other word)
@@ -182,8 +183,8 @@ def nearest(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """The files of a folder whose suffix is that of a picture, sorted by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    """The files of a folder whose suffix is that of a picture, sorted by name; hidden files are none."""
+    return pictures_in(folder, suffixes=SUFFIXES)
 
 
 def _by_name(files: Sequence[Path], name_of: Callable[[str], str]) -> dict[str, Path]:

@@ -100,9 +100,12 @@ def check_memory(
     free = runtime.available_memory(device)
     if free is None or needed(height, width) <= free:
         return
-    longest = side = max(height, width)
-    while side > 1 and needed(height * side // longest, width * side // longest) > free:
-        side -= 1
+    longest = too_long = max(height, width)
+    side = 1
+    while too_long - side > 1:
+        half = (side + too_long) // 2
+        fits = needed(height * half // longest, width * half // longest) <= free
+        side, too_long = (half, too_long) if fits else (side, half)
     raise MemoryError(
         f"a picture of {height}×{width} px needs about {needed(height, width) / 1e9:.1f} GB of memory, and "
         f"{free / 1e9:.1f} GB are free: the largest that fits has a long side of {side} px"

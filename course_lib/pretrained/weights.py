@@ -83,6 +83,8 @@ def load(name_or_path: str | Path) -> Weights:
         WeightsError: the name is unknown, the file does not exist, is damaged or is a pickle, or the network is
             neither cached nor available from any source.
     """
+    if not isinstance(name_or_path, str | Path) or not str(name_or_path):
+        raise WeightsError(f"A network is a name or a path, str or Path, got {name_or_path!r}. {_names()}")
     name = str(name_or_path)
     if name not in REGISTRY or isinstance(name_or_path, Path):
         return _from_path(name_or_path)
@@ -91,8 +93,12 @@ def load(name_or_path: str | Path) -> Weights:
 
 
 def at_hand(name: str) -> bool:
-    """Whether a named network, or its first layers (see `cut`), can be loaded without a download."""
-    return REGISTRY[name].cached or (name in CUTS and CUTS[name].path.is_file())
+    """Whether a named network, or its first layers (see `cut`), can be loaded without a download.
+
+    Raises:
+        WeightsError: the name is unknown.
+    """
+    return _entry(name).cached or (name in CUTS and CUTS[name].path.is_file())
 
 
 def cut(name: str) -> tuple[str, bytes]:
@@ -107,7 +113,10 @@ def cut(name: str) -> tuple[str, bytes]:
     Raises:
         WeightsError: the network is not available, or its first layers are not those that were tested.
     """
-    what, entry = CUTS[name], REGISTRY[name]
+    entry = _entry(name)
+    if name not in CUTS:
+        raise WeightsError(f"The first layers of {name!r} are not kept apart; those of {', '.join(CUTS)} are.")
+    what = CUTS[name]
     whole = load(name)
     if whole.last is not None:
         raise WeightsError(f"only a part of {name} is in the cache; {entry.path.name} is needed to cut it again")
@@ -148,9 +157,7 @@ def fetch(name: str, *, progress: Progress | None = None, refresh: bool = False)
     Raises:
         WeightsError: the name is unknown, or the network is neither cached nor available from any source.
     """
-    if name not in REGISTRY:
-        raise WeightsError(_unknown(name))
-    entry = REGISTRY[name]
+    entry = _entry(name)
     if refresh or _verified_or_warn(entry) is None:
         _obtain(entry, progress, refresh)
     return entry.path
@@ -308,7 +315,7 @@ def _file_bytes(entry: Entry, tensors: StateDict, source: str, key: str) -> byte
 
 
 def _from_path(name_or_path: str | Path) -> Weights:
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))
     if not path.is_file():
         if path.is_dir():
             raise WeightsError(f"{path} is a folder; give the path of a .safetensors file")
@@ -358,7 +365,19 @@ def _triple(values: object) -> Triple:
     return first, second, third
 
 
-def _unknown(name: str) -> str:
+def _entry(name: str) -> Entry:
+    """The row of a name in the catalog."""
+    if not isinstance(name, str) or name not in REGISTRY:
+        raise WeightsError(_unknown(name))
+    return REGISTRY[name]
+
+
+def _unknown(name: object) -> str:
+    name = name if isinstance(name, str) else repr(name)
     close = difflib.get_close_matches(name, REGISTRY, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"There is no network {name!r}.{hint} The networks are {', '.join(REGISTRY)}; or give the path of a file."
+    return f"There is no network {name!r}.{hint} {_names()}"
+
+
+def _names() -> str:
+    return f"The networks are {', '.join(REGISTRY)}; or give the path of a file."

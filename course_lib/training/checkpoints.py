@@ -52,6 +52,9 @@ class OtherRun(CheckpointError):
             "delete it to begin anew"
         )
 
+    def __reduce__(self) -> tuple[type[OtherRun], tuple[Path, Sequence[Change]]]:
+        return type(self), (self.file, self.changes)  # the first of several processes sends it to the others
+
 
 @dataclass
 class RunState:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import IterableDataset
 
-from course_lib import runtime
+from course_lib import arguments, runtime
 from course_lib.cuda_graphs import CapturedStep
 from course_lib.training import batches
 from course_lib.training.checkpoints import RunState
@@ -181,7 +181,7 @@ def fit(
         )
     state = RunState(network, learner.optimizers, num_steps)
     if checkpoint is not None:
-        state.file = Path(checkpoint).expanduser()
+        state.file = arguments.path(checkpoint, "a checkpoint")
         state.fingerprint = as_json({
             "batch": batch_size, "rates": learning_rates(learner.optimizers), "ema": ema, "seed": seed,
             "items": len(dataset), "names": list(learner.names), "fingerprint": fingerprint,

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from course_lib import runtime
 from course_lib.__main__ import main
 from course_lib.cli import batch
 from course_lib.cli.batch import Job, Plan, plan
@@ -219,6 +220,15 @@ def test_a_result_too_large_for_its_format_is_refused_before_it_is_computed(here
         assert main(["upscale", "wide.webp", "-o", out, "--model", str(models["super_resolution"])]) == 2
         assert "will be 16,400 x 16, and .webp can hold at most 16,383 pixels" in capsys.readouterr().err
     assert not (here / "out").exists()
+
+
+def test_a_result_too_large_for_the_memory_is_refused_before_it_is_computed(here, models, monkeypatch, capsys):
+    monkeypatch.setattr(super_resolution, "upscale", lambda *a, **k: pytest.fail("computed"))
+    monkeypatch.setattr(runtime, "available_memory", lambda device: 45 * 12 * 16)
+    assert main(["upscale", "a.jpg", "-o", "new.png", "--model", str(models["super_resolution"])]) == 2
+    said = capsys.readouterr().err
+    assert "new.png: a picture of 24×32 px needs about" in said
+    assert "the largest that fits has a long side of 16 px" in said
 
 
 # --- opacity ---
