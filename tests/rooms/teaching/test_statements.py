@@ -1,5 +1,7 @@
 """A false statement of the book: a finding with its numbers for a reader, an error where the book checks itself."""
 
+import ast
+import json
 import os
 import subprocess
 import sys
@@ -138,3 +140,19 @@ def test_a_stored_run_notes_a_false_statement(monkeypatch, capsys):
     monkeypatch.setitem(os.environ, "COURSE_LIB_STRICT", "0")
     (note,) = cells.run(f"# --- cell 1 -\n{FALSE}\n")
     assert "does not hold at this scale" in note
+
+
+def test_no_notebook_has_a_plain_assert_on_a_setting():
+    """An ``assert`` stops a reader who changed a setting, without a number; `checks.holds` says it and goes on."""
+    found = []
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        for number, one in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+            code = "".join(one["source"])
+            if one["cell_type"] != "code" or code.lstrip().startswith(("%", "import importlib.util")):
+                continue
+            found += [
+                f"{path.name}, cell {number}: {ast.unparse(node)}"
+                for node in ast.walk(ast.parse(code))
+                if isinstance(node, ast.Assert)
+            ]
+    assert found == []
