@@ -42,6 +42,9 @@ def pencil(photos: Tensor, *, sigma: float = 1.0, threshold: float = 0.015, cont
     check_pictures(photos, "the photos")
     sigma, contrast = arguments.positive("sigma", sigma), arguments.positive("contrast", contrast)
     threshold = arguments.nonnegative("threshold", threshold)
+    photos, side = photos.to(torch.promote_types(photos.dtype, torch.float32)), max(photos.shape[2:])
+    if sigma > side:
+        raise ValueError(f"sigma must be at most the long side of the photos, {side} px, got {sigma}")
     luma = (photos * photos.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)  # (N, 1, H, W)
     edge = _gaussian(luma, sigma) - _gaussian(luma, 1.6 * sigma)
     paper = 1 + torch.tanh(contrast * (edge + threshold).clamp(max=0))
@@ -51,6 +54,6 @@ def pencil(photos: Tensor, *, sigma: float = 1.0, threshold: float = 0.015, cont
 def _gaussian(x: Tensor, sigma: float) -> Tensor:
     radius = math.ceil(3 * sigma)
     line = torch.exp(-0.5 * (torch.arange(-radius, radius + 1.0, device=x.device) / sigma) ** 2)
-    line = (line / line.sum()).view(1, 1, 1, -1)
+    line = (line / line.sum()).to(x.dtype).view(1, 1, 1, -1)
     padded = F.pad(x, [radius] * 4, mode="replicate")
     return F.conv2d(F.conv2d(padded, line), line.transpose(2, 3))

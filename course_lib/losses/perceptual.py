@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from course_lib.image_checks import check_pictures
+from course_lib.image_checks import check_pictures, check_tensor
 from course_lib.losses.style import (
     SIZE_INDEPENDENT,
     Convention,
@@ -85,6 +85,7 @@ class PerceptualLoss(nn.Module):
         Raises:
             ImageError: not pictures in [0, 1] (up to the overshoot of an optimizer).
         """
+        check_tensor(image, "the content image")
         if not self.content_targets:
             check_pictures(image, "the content image", overshoot=_OVERSHOOT)
         with torch.autocast(image.device.type, enabled=False):  # the network sets its own precision
@@ -102,7 +103,7 @@ class PerceptualLoss(nn.Module):
             ValueError: no image, not one weight for each image, or invalid weights.
             ImageError: not a picture in [0, 1].
         """
-        images = [images] if isinstance(images, Tensor) else [*images]
+        images = [*images] if isinstance(images, Iterable) and not isinstance(images, Tensor | str) else [images]
         if not images:
             raise ValueError("the list of style images is empty; give at least one")
         for image in images:
@@ -124,7 +125,7 @@ class PerceptualLoss(nn.Module):
         Raises:
             ValueError: missing targets, or targets of another size; for the image, as `VGGFeatures.forward`.
         """
-        self._check_targets()
+        self._check(image)
         with torch.autocast(image.device.type, enabled=False):
             terms: Tensor = _ClosedForm.apply(image, self)
         return terms
@@ -142,13 +143,14 @@ class PerceptualLoss(nn.Module):
         Raises:
             ValueError: as `forward`.
         """
-        self._check_targets()
+        self._check(image)
         with torch.autocast(image.device.type, enabled=False):
             cache = self.network.forward_with_cache(image)
             terms, differences = self._terms(cache)
             return terms, self._gradient(cache, differences, torch.ones_like(terms))
 
-    def _check_targets(self) -> None:
+    def _check(self, image: Tensor) -> None:
+        check_tensor(image)
         missing = {*self.content} - {*self.content_targets} or {*self.style} - {*self.style_targets}
         if missing:
             raise ValueError(f"no target for {', '.join(sorted(missing))} yet: call set_content and set_style first")

@@ -344,7 +344,7 @@ def _checked_data(data: Any, config: Config) -> Any:
         data = checked(data, what="picture")
     if isinstance(data, str | dict) or not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
         raise ValueError(f"expected a tensor or a data set of items {expected}, got {type(data).__name__}")
-    shape = tuple(data[0].shape) if len(data) else ()
+    shape = tuple(data[0].shape) if getattr(data, "ndim", 1) and len(data) else ()
     if shape != expected:
         hint = "; for points use Config.points()" if shape == (2,) else f" for image_size={size}"
         raise ValueError(f"expected items {expected}{hint}; got {shape or 'none'}")

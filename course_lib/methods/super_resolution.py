@@ -24,7 +24,6 @@ from torch.utils.data import Dataset
 from course_lib import arguments, losses, runtime
 from course_lib.data.checked import checked
 from course_lib.data.crops import Crops
-from course_lib.image_checks import check_tensor
 from course_lib.images import check_pictures, resample
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import config_checks
@@ -149,14 +148,18 @@ def reduce(image: Tensor, factor: int, blur: float = 0.0) -> Tensor:
 
     Raises:
         ValueError: a size that is not a multiple of `factor`, or a blur too wide for the picture.
-        ImageError: not a tensor of this shape.
+        ImageError: not pictures in [0, 1].
 
     >>> small = reduce(torch.full((1, 3, 16, 24), 0.25), 4, blur=1.0)
     >>> tuple(small.shape), bool((small - 0.25).abs().max() < 1e-6)
     ((1, 3, 4, 6), True)
     """
-    check_tensor(image, "the large picture")  # its values are not read: a training step must not wait for the device
-    factor, blur = arguments.whole("factor", factor, 1), arguments.nonnegative("blur", blur)
+    check_pictures(image, "the large picture")
+    return _reduced(image, arguments.whole("factor", factor, 1), arguments.nonnegative("blur", blur))
+
+
+def _reduced(image: Tensor, factor: int, blur: float) -> Tensor:
+    """`reduce` without its check of the values, for which a training step would wait for the device."""
     height, width = image.shape[-2:]
     if height % factor or width % factor:
         raise ValueError(
@@ -231,7 +234,7 @@ def train(
 
     def step(net: nn.Module, large: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            small = reduce(large, config.factor, config.blur)
+            small = _reduced(large, config.factor, config.blur)
         made = net(small.contiguous(memory_format=torch.channels_last))
         terms = []
         if perceptual is not None:

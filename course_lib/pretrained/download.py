@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
+import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +25,13 @@ from requests.adapters import HTTPAdapter
 Progress = Callable[[int, int], None]  # (bytes so far, total bytes)
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds without a byte
+NO_ADDRESS = "this is not a web address (https://…); see PIP_INDEX_URL and `pip config list`"
+_NO_ADDRESS = (
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    urllib3.exceptions.LocationParseError,
+)
 _CONNECTIONS = 5  # how often one call resumes a dropped download before it gives up
 
 
@@ -87,7 +96,7 @@ def _resume(
     for _ in range(_CONNECTIONS):
         have = part.stat().st_size if part.exists() else 0
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        with session.get(url, headers=headers, auth=auth, stream=True, timeout=TIMEOUT) as response:
+        with get(session, url, headers=headers, auth=auth, stream=True) as response:
             if response.status_code == 416:  # the server has nothing beyond these bytes: the hash decides
                 return
             response.raise_for_status()
@@ -107,6 +116,24 @@ def _resume(
         if done >= total:
             return
     raise DownloadError(f"{dropped} after {done} of {total} bytes; the next attempt resumes there")
+
+
+def get(session: requests.Session, url: str, **options: Any) -> requests.Response:
+    """``session.get``, whose failures to make a request become a `DownloadError`.
+
+    A missing certificate file is an OSError and a malformed address a ValueError: neither must be mistaken for a disk
+    that cannot be written to.
+
+    Raises:
+        DownloadError: the request could not be made.
+        requests.RequestException, urllib3.exceptions.HTTPError: it was made, and failed.
+    """
+    try:
+        return session.get(url, timeout=TIMEOUT, **options)
+    except (requests.RequestException, urllib3.exceptions.HTTPError):
+        raise
+    except (OSError, ValueError) as error:
+        raise DownloadError(f"the request could not be made ({error})") from error
 
 
 def pip_settings() -> dict[str, str]:
@@ -150,8 +177,22 @@ class _PipAdapter(HTTPAdapter):
 
 
 def configure(session: requests.Session, settings: dict[str, str]) -> None:
-    """Make a session use the certificates, trusted hosts and proxy of `pip_settings`."""
-    session.mount("https://", _PipAdapter(settings.get("cert", ""), settings.get("trusted-host", "").split()))
+    """Make a session use the certificates, trusted hosts and proxy of `pip_settings`.
+
+    Raises:
+        DownloadError: the certificate file does not exist, or holds no certificates.
+    """
+    if cert := settings.get("cert", ""):
+        cert = os.path.expanduser(cert)
+        try:
+            of_folder = os.path.isdir(cert)
+            ssl.create_default_context(cafile=None if of_folder else cert, capath=cert if of_folder else None)
+        except OSError as error:  # ssl.SSLError is one
+            what = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be used ({error})"
+            raise DownloadError(
+                f"the certificate file {cert}, which PIP_CERT or pip's setting `cert` names, {what}; set another"
+            ) from error
+    session.mount("https://", _PipAdapter(cert, settings.get("trusted-host", "").split()))
     if proxy := settings.get("proxy"):
         session.proxies.update({"http": proxy, "https": proxy})
 
@@ -164,6 +205,10 @@ def reason(error: Exception) -> str:
         return f"it answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.exceptions.SSLError):
         return "its certificate is not trusted (set PIP_CERT to your institution's certificate file)"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "its proxy could not be reached (see PIP_PROXY, HTTPS_PROXY and pip's setting `proxy`)"
+    if isinstance(error, _NO_ADDRESS):
+        return NO_ADDRESS
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return "it did not answer in time"
     if isinstance(error, requests.ConnectionError):
@@ -171,6 +216,19 @@ def reason(error: Exception) -> str:
     if isinstance(error, urllib3.exceptions.HTTPError):
         return "the connection dropped"
     return f"the request failed ({type(error).__name__})"
+
+
+def is_web_address(url: str) -> bool:
+    """Whether a request can be made for an address.
+
+    >>> is_web_address("https://campus.test/simple"), is_web_address("campus.test"), is_web_address("http://[::1")
+    (True, False, False)
+    """
+    try:
+        requests.Request("GET", url).prepare()
+    except (requests.RequestException, ValueError):
+        return False
+    return url.lower().startswith(("http://", "https://"))
 
 
 def server(url: str) -> tuple[str, str]:
@@ -185,7 +243,7 @@ def without_password(url: str) -> str:
     >>> without_password("https://ada:secret@campus.test/simple")
     'https://campus.test/simple'
     """
-    return urlsplit(url)._replace(netloc=server(url)[1]).geturl()
+    return re.sub(r"^([^/]*//)[^/]*@", r"\1", url)
 
 
 def sha256_of(path: Path) -> str:

@@ -74,7 +74,7 @@ def _over_http(address: str, entry: Entry, target: Path, progress: Progress | No
     base = address.rstrip("/")
     with requests.Session() as session:
         http.configure(session, http.pip_settings())
-        answer = session.get(f"{base}/{MANIFEST}", timeout=http.TIMEOUT)
+        answer = http.get(session, f"{base}/{MANIFEST}")
         answer.raise_for_status()
         row = _row(answer.json(), entry)
         digest = http.fetch_verified(session, f"{base}/{row['file']}", target, row["sha256"], row["size"], progress)

@@ -52,6 +52,8 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
     reasons = []
     for endpoint in _endpoints(settings):
         try:
+            if endpoint and not http.is_web_address(endpoint):
+                raise PackageIndexError(http.NO_ADDRESS)
             with PyPISimple(endpoint) if endpoint else PyPISimple() as client:
                 http.configure(client.s, settings)
                 package = _find(client, archive)
@@ -97,8 +99,10 @@ def _find(client: PyPISimple, archive: Archive) -> DistributionPackage:
         page = client.get_project_page(archive.project, timeout=http.TIMEOUT)
     except NoSuchProjectError as error:
         raise PackageIndexError(f"it does not offer {archive.project}") from error
-    except requests.RequestException:
+    except (requests.RequestException, urllib3.exceptions.HTTPError):
         raise
+    except OSError as error:  # such as a certificate file of the environment that does not exist
+        raise PackageIndexError(f"the request could not be made ({error})") from error
     except (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValueError, LookupError) as error:
         raise PackageIndexError("it answered with something that is not a package index page") from error
     for package in page.packages:

