@@ -66,10 +66,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from course_lib.cli.terminal import in_options, no_reader, say
+    from course_lib.cli.terminal import in_options, no_reader, say, what_happened
     from course_lib.pretrained.weights import WeightsError
 
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # about damage inside a file; reading says what it costs
         warnings.showwarning = lambda message, *_, **__: say(in_options(str(message), options))
         try:
             code = options.run(options)
@@ -79,7 +80,7 @@ def _run(options: argparse.Namespace) -> int:
             no_reader()
             return 0
         except (WeightsError, ValueError, MemoryError, OSError) as error:
-            say(in_options(str(error), options))
+            say(in_options(what_happened(error), options))
             return 2
         except RuntimeError as error:
             if "memory" not in str(error):  # the message differs between devices

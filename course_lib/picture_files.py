@@ -17,6 +17,7 @@ READABLE = (
     ".jp2",
 )  # fmt: skip
 LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # pixels: the formats have no more bits for it
+_MAGIC = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP", b"GIF8": "GIF", b"II*": "TIFF", b"MM\0*": "TIFF"}
 _HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")  # the brands of phones' photographs
 
 
@@ -148,6 +149,9 @@ def no_picture(path: str | Path, start: bytes) -> str:
         return (
             f"{path} is an AVIF picture, which this version of Pillow cannot read. Update Pillow, or export it as PNG."
         )
+    for magic, kind in _MAGIC.items():
+        if start.startswith(magic):
+            return f"{path} begins as a {kind} picture but is damaged. Download or copy it again, or export it anew."
     return (
         f"{path} is not a picture in a known format, whatever its name says: it begins with {start!r}. "
         "If that is text, a web page was saved in its place; otherwise export it as PNG or JPEG."

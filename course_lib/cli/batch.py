@@ -99,7 +99,7 @@ def run(work: Plan, make: Callable[[Job], str]) -> int:
         The exit code: 0, or 1 if some of the pictures were skipped.
 
     Raises:
-        ValueError: all of several pictures failed; what the only picture raised.
+        ValueError: all of several pictures failed. A picture that is the only one raises what it raises.
     """
     if work.folder is None:
         print(make(work.jobs[0]))
@@ -112,9 +112,11 @@ def run(work: Plan, make: Callable[[Job], str]) -> int:
                 made += _make_folders(job.target.parent)
                 make(job)
             except (ValueError, OSError, MemoryError) as error:
+                if len(work.jobs) == 1:
+                    raise
                 skipped[job] = str(error)
             except RuntimeError as error:
-                if "memory" not in str(error):
+                if "memory" not in str(error) or len(work.jobs) == 1:
                     raise
                 skipped[job] = f"the memory is too small ({str(error).splitlines()[0]})"
     finally:

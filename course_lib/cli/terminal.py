@@ -13,7 +13,7 @@ from tqdm.std import tqdm
 
 _PLAIN = {"×": "x", "–": "-", "—": "-", "−": "-", "…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "·": "."}
 _LIBRARY = re.compile(
-    r"\b(history_size|learning_rate|load_image|sample_image|from_pil|callback|image\.clamp|resize\()\b"
+    r"\b(history_size|learning_rate|load_image|sample_image|from_pil|callback|image\.clamp|resize\(|shallower)\b"
 )
 _KEYWORD = re.compile(r"\b([a-z]\w*)=('?)([\w.-]+)\2")
 
@@ -39,6 +39,18 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 def say(text: object) -> None:
     """Print one line to standard error, which keeps it apart from results; a progress bar there stays whole."""
     tqdm.write(f"course_lib: {text}", file=sys.stderr)
+
+
+def what_happened(error: Exception) -> str:
+    """The message of an error; of one that the system raised, its reason and the file, without a number.
+
+    >>> what_happened(FileNotFoundError(2, "No such file or directory", "a.png"))
+    'a.png: no such file or directory'
+    """
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    reason = error.strerror[:1].lower() + error.strerror[1:]
+    return reason if error.filename is None else f"{error.filename}: {reason}"
 
 
 def in_options(message: str, options: Any) -> str:

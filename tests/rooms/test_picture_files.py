@@ -89,6 +89,15 @@ def test_with_pillow_heif_a_heic_picture_is_tried(tmp_path, monkeypatch):
     assert asked == [1]
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.gif", "a.tif"])
+def test_a_picture_whose_beginning_is_damaged(tmp_path, name):
+    data = bytearray(picture(tmp_path / name, (30, 20)).read_bytes())
+    data[8:28] = bytes(20)
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ImageError, match=rf"{name} (begins as a \w+ picture but is damaged|could not be read)"):
+        load_image(tmp_path / name)
+
+
 def test_a_file_that_may_not_be_read(album, monkeypatch):
     def refuse(*arguments, **options):
         raise PermissionError(13, "Permission denied")

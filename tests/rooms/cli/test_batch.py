@@ -185,6 +185,16 @@ def test_if_all_fail_it_is_an_error_and_no_folder_is_left(here, capsys):
     assert not (here / "out").exists()
 
 
+def test_the_only_picture_of_a_folder_fails_with_its_own_sentence(here, capsys):
+    def fail(job):
+        raise ValueError("it is bad")
+
+    with pytest.raises(ValueError, match="^it is bad$"):
+        batch.run(work_of(here, "one"), fail)
+    assert capsys.readouterr() == ("", "")
+    assert not (here / "out").exists()
+
+
 def test_a_mistake_of_the_program_is_not_hidden(here):
     def broken(job):
         raise RuntimeError("a bug")

@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[3]
             "a.png does not exist. Check it.",
         ),
         ("It is too large. Use device='cpu' or tile=64.", "It is too large. Use --device cpu or --tile 64."),
+        ("relu5_1 needs 16 px, got 2×24; use a larger image or shallower layers", "relu5_1 needs 16 px, got 2×24"),
         ("weights are too large; try style_weight=5", "weights are too large; try --style-weight 5"),
         ("Values are off. Read files with load_image, or divide by 255.", "Values are off."),
     ],
