@@ -21,8 +21,10 @@ from course_lib.networks.convolutions import ReflectedConv
 from course_lib.networks.instance_norm import Gathered
 from course_lib.networks.layers import InstanceNorm, ResidualBlock
 
+POSITIONS = 2**13  # of a strip: a few megabytes, and enough for a convolution to be as fast as on larger maps
 
-def through(blocks: Iterable[nn.Module], x: Tensor, positions: int, room: int) -> None:
+
+def through(blocks: Iterable[nn.Module], x: Tensor, room: int, *, positions: int = POSITIONS) -> None:
     """Replace `x` by the output of the blocks.
 
     Each `InstanceNorm` in the blocks then holds the statistics of its input.
@@ -30,8 +32,8 @@ def through(blocks: Iterable[nn.Module], x: Tensor, positions: int, room: int) -
     Args:
         blocks: `ResidualBlock`s.
         x: (1, C, H, W).
-        positions: of a strip, about.
         room: bytes for the second map.
+        positions: of a strip, about.
     """
     rows = min(x.shape[2], room // (x[:, :, 0].numel() * x.element_size()))
     beside = torch.empty_like(x[:, :, :rows], memory_format=torch.channels_last)
@@ -40,7 +42,7 @@ def through(blocks: Iterable[nn.Module], x: Tensor, positions: int, room: int) -
         _through(block, x, beside, positions)
 
 
-def of(x: Tensor, positions: int, top: int = 0) -> Iterator[Tensor]:
+def of(x: Tensor, positions: int = POSITIONS, top: int = 0) -> Iterator[Tensor]:
     """Views of a few rows of `x` each, from row `top` on, with about as many positions as given."""
     step = max(1, positions // x.shape[3])
     return (x[:, :, row : min(row + step, x.shape[2])] for row in range(top, x.shape[2], step))

@@ -25,6 +25,8 @@ from course_lib.image_checks import check_tensor
 from course_lib.networks import instance_norm, strips
 from course_lib.networks.layers import InstanceNorm
 
+_ROOM = 2**28  # bytes for a second map of the blocks; more where the result, which is written after them, takes more
+
 
 @dataclass(frozen=True)
 class Stages:
@@ -83,7 +85,7 @@ def by_tiles(network: Staged, pictures: Tensor, *, tile: int, precision: torch.d
         with torch.no_grad(), torch.autocast(place, precision, enabled=half):
             for picture, painted in zip(pictures.split(1), result.split(1), strict=True):
                 middle = _go_down(stages, picture, side, weight)
-                strips.through(stages.blocks, middle, side * side, painted.numel() * painted.element_size())
+                strips.through(stages.blocks, middle, max(painted.nbytes, _ROOM))
                 _go_up(stages, middle, picture, side, weight, painted)
     finally:
         for module in network.modules():
@@ -170,7 +172,7 @@ def _go_down(stages: Stages, picture: Tensor, side: int, weight: Tensor) -> Tens
         if end in norms:
             norms[end].held = gathered.joined()
     assert middle is not None
-    for strip in strips.of(middle, side * side):
+    for strip in strips.of(middle):
         strip.copy_(stages.down[ends[-1] :](strip))
     return middle
 

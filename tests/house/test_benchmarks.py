@@ -1,11 +1,12 @@
 """The benchmarks run and compare equal computations. Speed is not tested."""
 
 import argparse
+import math
 
 import pytest
 import torch
 
-from benchmarks import engine, fast_style, measure, participants, results, sizes, translation_scores
+from benchmarks import engine, fast_style, measure, participants, results, sizes, tiles, translation_scores
 from course_lib import sample_image
 from course_lib.data.crops import Crops
 from course_lib.methods import gatys, johnson
@@ -125,6 +126,18 @@ def test_the_fast_style_race_runs(real_network):
     medians = fast_style.race(argparse.Namespace(**settings, device="cpu", weights="default"))
     assert min(medians.values()) > 0
     assert medians["step ratio"] == pytest.approx(medians["plain step"] / medians["our step"])
+
+
+def test_tiles_are_timed_and_their_memory_is_measured():
+    options = argparse.Namespace(
+        sizes=[40], tiles=[16], small=[24], small_tiles=[8], rounds=1, device="cpu", peak=(24, 16), precision="float32"
+    )
+    rows = tiles.compare(options)
+    assert {row.row.split(" in ")[0] for row in rows} == {"painter, 40 × 27 px", "enlarger, 24 × 16 px"}
+    assert all(row.ours > 0 and row.plain > 0 for row in rows)
+    memory, seconds = tiles.peak(options)
+    assert math.isnan(memory) or memory > 0.1
+    assert seconds > 0
 
 
 def test_a_row_says_how_many_times_as_fast_and_is_appended_with_its_device(tmp_path):

@@ -48,7 +48,7 @@ def test_blocks_in_strips_equal_the_blocks(norm, height):
         for positions in (1, 2 * WIDTH, 3 * WIDTH, 100):
             for held in range(height + 2):
                 y = x.clone()
-                through(blocks, y, positions, held * ROW)
+                through(blocks, y, held * ROW, positions=positions)
                 forget(blocks)
                 torch.testing.assert_close(y, whole, rtol=0, atol=1e-12, msg=f"{positions} positions, {held} rows held")
 
@@ -61,7 +61,7 @@ def test_the_second_map_takes_no_more_than_its_room(monkeypatch):
         lambda x, **layout: made.append(x.shape) or empty_like(x, **layout),
     )
     with torch.no_grad():
-        through(residual_blocks("none"), maps(7), 10, int(3.9 * ROW))
+        through(residual_blocks("none"), maps(7), int(3.9 * ROW), positions=10)
     assert made == [(1, CHANNELS, 3, WIDTH)]
 
 
@@ -73,7 +73,7 @@ def test_the_norms_hold_the_statistics_of_their_whole_inputs():
     with torch.no_grad():
         blocks(x)
         expected = list(seen)
-        through(blocks, x.clone(), 10, 4 * ROW)
+        through(blocks, x.clone(), 4 * ROW, positions=10)
     for k, inputs in zip((1, 4), expected, strict=True):
         mean, variance = blocks[0].body[k].held
         torch.testing.assert_close(mean, inputs.mean((0, 2, 3)))
