@@ -23,7 +23,7 @@ def data_places(part: str) -> list[Path]:
         repository's.
     """
     if chosen := os.environ.get("COURSE_LIB_DATA"):
-        return [Path(chosen).expanduser() / part]
+        return [Path(os.path.expanduser(chosen)) / part]
     return [_PACKAGE / "_data" / part, _PACKAGE.parent / "data" / part]
 
 
@@ -35,3 +35,18 @@ def data_path(part: str) -> Path:
     """
     places = data_places(part)
     return next((place for place in places if place.exists()), places[-1])
+
+
+def remedy() -> str:
+    """What to do where a part of the data was not found, for the end of an error message: a sentence without a period.
+
+    With ``COURSE_LIB_DATA`` in the environment nothing else is searched, so that variable is what to correct.
+    """
+    if not (chosen := os.environ.get("COURSE_LIB_DATA")):
+        return "install course_lib again, or set COURSE_LIB_DATA to the folder `data` of a clone of the repository"
+    folder = Path(os.path.expanduser(chosen))
+    what = "does not exist" if not folder.exists() else "holds no such data" if folder.is_dir() else "is a file"
+    return (
+        f"COURSE_LIB_DATA is set to {chosen}, which {what}; unset it, or set it to the folder `data` of a clone of the "
+        "repository"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from course_lib.images import ImageError, Size, did_you_mean, load_image
-from course_lib.paths import data_places
+from course_lib.paths import data_places, remedy
 
 Seen = tuple[str, tuple[int, int]]
 _watchers: list[list[Seen]] = []
@@ -22,16 +22,20 @@ def images_folder() -> Path:
     for place in places:
         if (place / "LEDGER.csv").is_file():
             return place
-    raise ImageError(
-        f"The project's pictures were not found: no LEDGER.csv in {places[0]} or {places[1]}. Install "
-        "course_lib again, or set COURSE_LIB_DATA to the folder `data` of a clone of the repository."
-    )
+    raise ImageError(f"The project's pictures were not found: no LEDGER.csv in {places[0]} or {places[1]}; {remedy()}.")
 
 
 def ledger() -> list[dict[str, str]]:
     """Rows of LEDGER.csv, one a picture: file, title, creator, year, licence, source, changes, width, …"""
-    with open(images_folder() / "LEDGER.csv", encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    file = images_folder() / "LEDGER.csv"
+    try:
+        with open(file, encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ImageError(f"{file} cannot be read ({error}); {remedy()}.") from error
+    if any(not row.get("file") for row in rows):
+        raise ImageError(f"{file} is no list of this project's pictures: it has no column `file`; {remedy()}.")
+    return rows
 
 
 def sample_names(folder: str | None = None) -> list[str]:

@@ -95,25 +95,29 @@ def check_shares(config: object, name: str, count: int | None, what: str) -> Non
     object.__setattr__(config, name, weights)
 
 
-def check_wholes(config: object, name: str, what: str, *, most: int | None = None) -> None:
-    """Refuse what is not a tuple of growing whole numbers from 1 on; make a tuple of a list.
+def check_wholes(config: object, name: str, what: str, *, most: int | None = None, growing: bool = True) -> None:
+    """Refuse what is not a tuple of whole numbers from 1 on; make a tuple of a list.
 
     Args:
         config: the frozen dataclass.
         name: of the field.
         what: what the numbers are, for the message: "decoder layers, numbers from 1 to 8".
         most: the largest number allowed.
+        growing: whether there must be at least one, and each larger than the one before.
 
     Raises:
         ValueError: anything else.
     """
     given = getattr(config, name)
+    refused = ValueError(f"{name} must be a tuple of {what}{', from small to large' if growing else ''}, got {given!r}")
+    if not isinstance(given, tuple | list):
+        raise refused
     try:
         numbers = tuple(arguments.whole(name, number, 1, most) for number in given)
-    except (TypeError, ValueError):
-        numbers = ()
-    if not numbers or list(numbers) != sorted({*numbers}):
-        raise ValueError(f"{name} must be a tuple of {what}, from small to large, got {given!r}")
+    except ValueError:
+        raise refused from None
+    if growing and (not numbers or list(numbers) != sorted({*numbers})):
+        raise refused
     object.__setattr__(config, name, numbers)
 
 

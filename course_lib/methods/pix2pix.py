@@ -84,8 +84,7 @@ class Config:
                 "conditional": (True, False), "skips": (True, False), "mirror": (True, False),
             },
         )  # fmt: skip
-        if not isinstance(self.dropout, tuple | list) or len(self.dropout):
-            config_checks.check_wholes(self, "dropout", "decoder layers, numbers from 1 to 8", most=8)
+        config_checks.check_wholes(self, "dropout", "decoder layers, numbers from 1 to 8", most=8, growing=False)
         if self.cooldown > 1 or self.beta1 >= 1:
             raise ValueError(f"cooldown must be at most 1 and beta1 below 1, got {self.cooldown} and {self.beta1}")
         if self.load_size is not None:

@@ -25,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from course_lib.paths import data_path
+from course_lib.paths import data_path, remedy
 
 CERTAINTIES = {"D": "read in the document", "T": "as commonly cited, not re-read"}
 REASONS = ("not_attempted", "not_measurable", "theorem")
@@ -216,10 +216,7 @@ def load() -> dict[str, Claim]:
     try:
         text = claims_file().read_text(encoding="utf-8")
     except OSError as error:
-        raise ClaimError(
-            f"the list of claims {claims_file()} could not be read; install course_lib again, or set COURSE_LIB_DATA "
-            "to the folder `data` of a clone of the repository"
-        ) from error
+        raise ClaimError(f"the list of claims {claims_file()} could not be read; {remedy()}") from error
     try:
         rows: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)
         return {name: Claim(id=name, **row) for name, row in rows.items()}

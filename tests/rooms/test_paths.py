@@ -4,12 +4,47 @@ import pytest
 
 from course_lib import paths
 from course_lib.images import ImageError
-from course_lib.samples import images_folder
+from course_lib.samples import images_folder, sample_image, sample_names
 from course_lib.teaching import claims, records
 from course_lib.training import model_files
 from course_lib.training.model_files import ModelError
 
 PARTS = ("images", "models", "results", "claims.yml")
+
+
+@pytest.mark.parametrize(
+    ("inside", "problem"), [("nowhere", "does not exist"), ("", "holds no such data"), ("file", "is a file")]
+)
+def test_a_wrong_place_in_the_environment_is_named(tmp_path, monkeypatch, inside, problem):
+    """The advice to set the variable would be none: it is set."""
+    (tmp_path / "file").touch()
+    wrong = tmp_path / inside
+    monkeypatch.setenv("COURSE_LIB_DATA", str(wrong))
+    expected = rf"COURSE_LIB_DATA is set to {wrong}, which {problem}; unset it, or set it to the folder `data` of"
+    claims.load.cache_clear()
+    try:
+        for function, error in (
+            (images_folder, ImageError),
+            (lambda: sample_image("cat"), ImageError),
+            (lambda: sample_names(), ImageError),
+            (model_files.models_folder, ModelError),
+            (claims.load, claims.ClaimError),
+        ):
+            with pytest.raises(error, match=expected):
+                function()
+    finally:
+        claims.load.cache_clear()
+    monkeypatch.delenv("COURSE_LIB_DATA")
+    assert "install course_lib again, or set COURSE_LIB_DATA" in paths.remedy()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"name,title\ncat,Cat\n"])
+def test_a_damaged_list_of_pictures_is_named(tmp_path, monkeypatch, content):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "LEDGER.csv").write_bytes(content)
+    monkeypatch.setenv("COURSE_LIB_DATA", str(tmp_path))
+    with pytest.raises(ImageError, match=r"LEDGER\.csv (cannot be read|is no list of this project's pictures)"):
+        sample_image("cat")
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -1,12 +1,22 @@
 """Invalid configurations are refused; the message names the field, the value and what is expected."""
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pytest
+import torch
 
-from course_lib.methods.config_checks import check, check_same
+from course_lib.methods.config_checks import (
+    check,
+    check_kind,
+    check_labels,
+    check_same,
+    check_shares,
+    check_wholes,
+    given,
+)
 
 
 @dataclass
@@ -81,3 +91,107 @@ def test_two_configurations_must_agree_in_the_named_fields():
     check_same(Config(rate=1.0), Config(rate=2.0), ("steps", "word"))
     with pytest.raises(ValueError, match="^the model to start from has word='b', not 'a'$"):
         check_same(Config(word="b", steps=3), Config(), ("rate", "word", "steps"))
+
+
+@dataclass(frozen=True)
+class Frozen:
+    steps: object = 10
+    rate: object = 0.1
+    layers: object = ("relu1_1",)
+    word: object = "a"
+    shares: object = (1.0, 1.0)
+    sides: object = (128, 256)
+    seed: object = 0
+    device: object = "auto"
+    precision: object = "auto"
+    weights: object = None
+
+    def __post_init__(self):
+        check(self, whole={"steps": 1}, positive=("rate",), layers=("layers",), choices={"word": ("a", "b")})
+        check_shares(self, "shares", 2, "styles")
+        check_wholes(self, "sides", "sides in pixels")
+
+
+def test_what_loses_nothing_is_converted():
+    """A configuration is written to a model file as JSON, which knows no NumPy."""
+    given = Frozen(
+        steps=np.int64(3), rate=torch.tensor(0.5), layers=["relu1_1", "relu2_1"], word=np.str_("b"),
+        shares=[1, np.float32(2)], sides=np.array([8, 16]).tolist(), seed=np.uint8(7), device=torch.device("cpu"), precision=torch.bfloat16,
+    )  # fmt: skip
+    plain = Frozen(3, 0.5, ("relu1_1", "relu2_1"), "b", (1, 2.0), (8, 16), 7, "cpu", "bfloat16")
+    assert given == plain
+    assert json.loads(json.dumps(asdict(given))) == json.loads(json.dumps(asdict(plain)))
+    assert Frozen(steps=1e3).steps == 1000
+    assert Frozen(device="cuda:1").device == "cuda:1"  # it may be there where the configuration is used
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"seed": 1.5}, "seed must be a whole number from 0 to 4294967295, got 1.5"),
+        ({"seed": 2**45}, "seed must be a whole number from 0 to 4294967295, got 35184372088832"),
+        ({"seed": None}, "seed must be"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"device": None}, "unknown device None"),
+        ({"device": -1}, "unknown device -1"),
+        ({"precision": "half"}, "unknown precision 'half'"),
+        ({"precision": None}, "unknown precision None"),
+        ({"weights": 3}, "weights must be a name, a path or None, got 3"),
+        ({"layers": "relu1_1"}, r"layers must be a tuple of names, got the text 'relu1_1'; write \('relu1_1',\)"),
+        ({"layers": None}, "layers must be a tuple of names, got None"),
+        ({"layers": ()}, "layers is empty"),
+        ({"shares": 3}, "shares must be 2 numbers of at least 0 for the styles, not all 0; got 3"),
+        ({"shares": (1.0, "1")}, "shares must be 2 numbers"),
+        ({"shares": (0, 0)}, "shares must be 2 numbers"),
+        ({"shares": None}, "shares must be 2 numbers"),
+        ({"sides": (16, 8)}, r"sides must be a tuple of sides in pixels, from small to large, got \(16, 8\)"),
+        ({"sides": 8}, "sides must be a tuple"),
+        ({"sides": ()}, "sides must be a tuple"),
+    ],
+)
+def test_fields_of_all_methods_are_checked_alike(fields, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Frozen(**fields)
+
+
+class Model:
+    pass
+
+
+def test_what_a_call_was_given():
+    assert given(None, Frozen) == Frozen()
+    config = Frozen(steps=3)
+    assert given(config, Frozen, callback=print) is config
+    for wrong in ({}, "quick", Config(), Frozen):
+        with pytest.raises(TypeError, match=r"^config must be a test_config_checks\.Config\(\.\.\.\)|^config must be "):
+            given(wrong, Frozen)
+    with pytest.raises(TypeError, match="callback must be a function of one Progress, or None, got 3"):
+        given(None, Frozen, callback=3)
+    assert isinstance(check_kind("model", Model(), Model), Model)
+    with pytest.raises(TypeError, match="model must be what .*load returns, got the text 'wave'; .*load reads a file"):
+        check_kind("model", "wave", Model)
+    with pytest.raises(TypeError, match=r"model must be what .* returns, got the class Model; write Model\(\)"):
+        check_kind("model", Model, Model)
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1, 1], (0, 1, 1), np.array([0, 1, 1]), torch.tensor([0, 1, 1]).int(), iter([0, 1, 1])]
+)
+def test_labels_may_come_as_any_whole_numbers(labels):
+    classes = check_labels(labels, 3, 2)
+    assert classes.dtype == torch.int64
+    assert classes.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("one", [1, np.int64(1), torch.tensor(1), 1.0])
+def test_one_label_is_that_of_all(one):
+    assert check_labels(one, 3, 2).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    ["a", ["a"] * 3, [None] * 3, [0.0, 1.0, 1.0], [True, False, True], [0, 1], [0, 1, 2], [-1, 0, 1], {}, 1.5, True],
+)
+def test_other_labels_are_refused(labels):
+    with pytest.raises(ValueError, match="labels( must be a whole number|, whole numbers from 0 to 1, got )"):
+        check_labels(labels, 3, 2)
