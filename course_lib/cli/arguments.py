@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from course_lib.cli.terminal import say as say
 from course_lib.images import ImageError
 from course_lib.picture_files import as_path, did_you_mean
 from course_lib.samples import sample_names, sample_path

@@ -11,7 +11,9 @@ from course_lib.cli.arguments import add_command
 def add(commands: Any) -> None:
     """Declare the command and its arguments."""
     parser = add_command(commands, "ledger", run, "list the papers' claims with their verdicts")
-    parser.add_argument("claims", nargs="*", metavar="CLAIM", help="only claims whose id begins so, in full (default: all)")
+    parser.add_argument(
+        "claims", nargs="*", metavar="CLAIM", help="only claims whose id begins so, in full (default: all)"
+    )
     parser.add_argument("--verdict", help='only claims with this verdict, for example "not reproduced" (default: all)')
     parser.add_argument("--json", action="store_true", help="everything, for machines")
 
@@ -32,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     wanted, named = options.verdict, tuple(options.claims)
     for name in named:
         if not any(known.startswith(name) for known in claims.load()):
-            raise claims.ClaimError(f"no claim begins with {name!r}; there are: {', '.join(claims.load())}")
+            raise claims.ClaimError(f"no claim begins with {name!r}; {claims.others(name, claims.load())}")
     rows = [claims.finding(claim) for claim in claims.load().values() if not named or claim.id.startswith(named)]
     rows = [found for found in rows if wanted is None or found.verdict == wanted]
     for found in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -86,7 +87,7 @@ def _contents_and_style(options: argparse.Namespace) -> tuple[list[str], Path | 
         if len(words) == 1:
             raise ValueError("no style was given; give a painting (STYLE) or a trained network (--model)")
         return words[:-1], picture_file(words[-1])
-    if len(words) == 2 and Path(options.output).suffix.lower() in FORMATS and not Path(options.output).is_dir():
+    if len(words) == 2 and Path(options.output).suffix.lower() in FORMATS and not os.path.isdir(options.output):
         raise ValueError("give a painting (STYLE) or --model, not both: a trained network has learned its painting")
     return words, None
 

@@ -73,11 +73,19 @@ def in_options(message: str, options: Any) -> str:
     first, *others = re.split(r"(?<=[.;]) ", message)
     kept = [first]
     for clause in others:
-        words = [match for match in _KEYWORD.finditer(clause) if match[1] in known or match[1] in _arguments()]
-        if not _LIBRARY.search(clause) and all(match[1] in known for match in words):
+        begins, *items = re.split(r"(?<=^try )", clause, maxsplit=1)
+        if items:  # each of several things to try is advice of its own
+            items = [item for item in re.split(r", or | or |, ", items[0].rstrip(".;")) if _can_follow(item, known)]
+            clause = begins + " or ".join(items) if items else ""
+        if clause and _can_follow(clause, known):
             kept.append(_KEYWORD.sub(lambda match: _option(match, known), clause))
     text = " ".join(kept)
     return text[:-1] if text.endswith(";") else text
+
+
+def _can_follow(advice: str, known: dict[str, Any]) -> bool:
+    words = [match[1] for match in _KEYWORD.finditer(advice)]
+    return not _LIBRARY.search(advice) and all(word in known for word in words if word in {*known, *_arguments()})
 
 
 def _option(match: re.Match[str], known: dict[str, Any]) -> str:

@@ -15,7 +15,8 @@ from tqdm.std import tqdm
 
 from course_lib import runtime
 from course_lib.atomic import obstacle
-from course_lib.cli.arguments import add_command, add_device, add_output, duration, given, picture_file, positive, say
+from course_lib.cli.arguments import add_command, add_device, add_output, duration, given, picture_file, positive
+from course_lib.cli.terminal import in_options, say
 from course_lib.data.crops import Crops
 from course_lib.images import load_image, save_image
 from course_lib.methods import johnson
@@ -108,7 +109,7 @@ def _train(options: argparse.Namespace, output: Path, checkpoint: Path, preview:
     place = save_somewhere(lambda path: johnson.save(model, path), output, checkpoint, model.facts["steps"])
     print(f"{place}: {model.facts['steps']} steps in {duration(model.facts['seconds'])}")
     if model.stopped:
-        say(model.stopped)
+        say(in_options(model.stopped, options))
     return 0 if place == output else 1
 
 

@@ -28,6 +28,10 @@ ROOT = Path(__file__).resolve().parents[3]
             "a picture of 9×9 px needs 3 GB: 5 px fit",
         ),
         ("It broke; try precision='float32' or a smaller learning_rate", "It broke"),
+        (
+            "It broke; try a smaller learning_rate, precision='float32', or a smaller weight on that term",
+            "It broke; try a smaller weight on that term",
+        ),
         ("It broke; try precision='float32'. The last picture stays.", "It broke; The last picture stays."),
         (
             "a.png does not exist. Check it. For the project's own, use sample_image(name).",
