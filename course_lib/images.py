@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
@@ -22,10 +21,9 @@ from course_lib.image_checks import ImageError, check_tensor
 from course_lib.image_checks import check_pictures as check_pictures  # part of this module's interface
 from course_lib.picture_files import FORMATS, as_path, check_writable, existing_file, is_heif, no_picture, with_heif
 from course_lib.picture_files import did_you_mean as did_you_mean
-from course_lib.pixels import OPAQUE_FROM, decode, fill_transparent, srgb_profile
+from course_lib.pixels import OPAQUE_FROM, decode, fill_transparent, levels_of, srgb_profile
 
 MAX_PIXELS = 80_000_000  # 0.96 GB as float32 RGB, and below the size at which Pillow warns
-HALF_LEVEL = 0.5 / 255  # an overshoot this small rounds to the same 8-bit value
 Size = int | tuple[int, int]  # pixels of one side, or (H, W)
 
 
@@ -110,13 +108,13 @@ def to_pil(image: Tensor, *, alpha: Tensor | None = None) -> Image.Image:
     check_tensor(image[None] if isinstance(image, Tensor) and image.ndim == 3 else image)
     if image.ndim == 4 and len(image) != 1:
         raise ImageError(f"This tensor holds {len(image)} pictures; pass one of them, for example image[0].")
-    pil = Image.fromarray(_levels(image))
+    pil = Image.fromarray(levels_of(image))
     if alpha is not None:
         if not isinstance(alpha, Tensor) or alpha.numel() != image.numel() // 3 or alpha.shape[-2:] != image.shape[-2:]:
             got = tuple(alpha.shape) if isinstance(alpha, Tensor) else type(alpha).__name__
             height, width = image.shape[-2:]
             raise ImageError(f"alpha must be a tensor (1, 1, {height}, {width}) for this picture, got {got}.")
-        pil.putalpha(Image.fromarray(_levels(alpha)[..., 0]))
+        pil.putalpha(Image.fromarray(levels_of(alpha)[..., 0]))
     return pil
 
 
@@ -240,24 +238,6 @@ def save_image(image: Tensor, path: str | Path, *, quality: int = 95, alpha: Ten
         ) from error
 
 
-def _levels(image: Tensor) -> np.ndarray:
-    """(1, C, H, W) or (C, H, W) in [0, 1] as 8-bit levels (H, W, C)."""
-    image = image.detach().float().cpu()
-    if bad := int((~image.isfinite()).sum()):
-        raise ImageError(
-            f"{bad:,} of {image.numel():,} values are NaN or infinite, so there is no picture. "
-            "Find the step that diverged; a smaller learning rate or smaller weights usually cure it."
-        )
-    low, high = image.min().item(), image.max().item()
-    if low < -HALF_LEVEL or high > 1 + HALF_LEVEL:
-        raise ImageError(
-            f"Values run from {low:.3g} to {high:.3g}, expected [0, 1]. Divide by 255 if the scale is "
-            "0..255, use (x + 1) / 2 if it is [-1, 1], or image.clamp(0, 1) if the values only overshoot."
-        )
-    levels = image.reshape(image.shape[-3:]).mul(255).round_().clamp_(0, 255)  # (C, H, W)
-    return levels.to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-
-
 def _on_white(color: Tensor, alpha: Tensor | None) -> Tensor:
     return color if alpha is None else color * alpha + (1 - alpha)
 
@@ -270,12 +250,14 @@ def _read(path: str | Path) -> tuple[Tensor, Tensor | None]:
     try:
         with open(source, "rb") as file:
             start = file.read(20)
-        if is_heif(start):
-            with_heif()
-        # EPS is left out because it is a program: Pillow would run Ghostscript on it
-        with Image.open(source, formats=[name for name in Image.OPEN if name != "EPS"]) as pil:
-            _check_pixels("the file announces", pil.height, pil.width)
-            return decode(pil)
+            file.seek(0)
+            if is_heif(start):
+                with_heif()
+            # EPS is left out because it is a program: Pillow would run Ghostscript on it. The open file instead of its
+            # name: by name, Pillow maps some TIFF files into memory, and scrambles those that EXIF data turns.
+            with Image.open(file, formats=[name for name in Image.OPEN if name != "EPS"]) as pil:
+                _check_pixels("the file announces", pil.height, pil.width)
+                return decode(pil)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

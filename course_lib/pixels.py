@@ -1,4 +1,4 @@
-"""From an open PIL picture to colors in sRGB and their opacity: modes, color profiles, transparency.
+"""Between an open PIL picture and colors in sRGB with their opacity: modes, color profiles, transparency, levels.
 
 A file may say with an embedded ICC profile what its numbers mean: pictures of phones and cameras are often in Display
 P3 or Adobe RGB, pictures for printing in CMYK. Such colors are converted to sRGB when a picture is read. Without a
@@ -7,6 +7,7 @@ profile, or with that of sRGB, the numbers stay as they are. Gamma is not undone
 
 from __future__ import annotations
 
+import math
 import warnings
 from contextlib import suppress
 from functools import lru_cache
@@ -14,12 +15,13 @@ from io import BytesIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.image_checks import ImageError
 
+HALF_LEVEL = 0.5 / 255  # an overshoot this small rounds to the same 8-bit value
 OPAQUE_FROM = 0.5 / 255  # a smaller opacity is stored as 0, so the pixel has no color of its own
 _SAME = 2  # levels: profiles that call themselves sRGB differ from one another by this much
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # the color space in a profile's header, and PIL's mode for it
@@ -41,7 +43,8 @@ def decode(pil: Image.Image) -> tuple[Tensor, Tensor | None]:
         raise ImageError(f"This picture is {pil.width} x {pil.height}; it needs at least 1 x 1 pixels.")
     pil.load()
     with suppress(Exception):  # if the EXIF data is damaged, only the rotation is lost
-        pil = ImageOps.exif_transpose(pil)
+        if pil.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # without a copy of what stands upright
+            pil = ImageOps.exif_transpose(pil)
     profile = pil.info.get("icc_profile")
     if pil.mode.startswith("I") or pil.mode == "F":
         return _deep_gray(pil, profile)
@@ -96,6 +99,32 @@ def srgb_profile() -> bytes:
     return data[:24] + bytes((7, 208, 0, 1, 0, 1)) + bytes(6) + data[36:]  # without the time of day: 1 January 2000
 
 
+def levels_of(image: Tensor) -> np.ndarray:
+    """The 8-bit levels (H, W, C) of a picture (1, C, H, W) or (C, H, W) in [0, 1], each value rounded to the nearest.
+
+    Raises:
+        ImageError: values that are not finite, or out of range.
+    """
+    image = image.detach().float().cpu()
+    low, high = torch.stack(image.aminmax()).tolist()
+    if not (math.isfinite(low) and math.isfinite(high)):
+        bad = int((~image.isfinite()).sum())
+        raise ImageError(
+            f"{bad:,} of {image.numel():,} values are NaN or infinite, so there is no picture. "
+            "Find the step that diverged; a smaller learning rate or smaller weights usually cure it."
+        )
+    if low < -HALF_LEVEL or high > 1 + HALF_LEVEL:
+        raise ImageError(
+            f"Values run from {low:.3g} to {high:.3g}, expected [0, 1]. Divide by 255 if the scale is "
+            "0..255, use (x + 1) / 2 if it is [-1, 1], or image.clamp(0, 1) if the values only overshoot."
+        )
+    channels = image.reshape(image.shape[-3:])
+    levels = torch.empty((*channels.shape[1:], len(channels)), dtype=torch.uint8)
+    for k, channel in enumerate(channels):  # one at a time: a large picture fits only a few times
+        levels[..., k] = channel.mul(255).round_().clamp_(0, 255)
+    return levels.numpy()
+
+
 def _pixels(pil: Image.Image) -> Tensor:
     array = np.array(pil)  # (H, W) or (H, W, C), 0..255
     image = torch.from_numpy(array).reshape(pil.height, pil.width, -1).permute(2, 0, 1)[None].contiguous()
@@ -122,7 +151,7 @@ def _deep_gray(pil: Image.Image, profile: bytes | None) -> tuple[Tensor, Tensor 
 
 def _in_srgb(pil: Image.Image, profile: bytes | None) -> Image.Image:
     """The picture in mode RGB, without opacity, its colors converted from `profile` to sRGB."""
-    plain = pil.convert("RGB")
+    plain = pil if pil.mode == "RGB" else pil.convert("RGB")
     if not profile or pil.mode in ("LAB", "HSV", "YCbCr"):
         return plain
     try:
