@@ -41,7 +41,7 @@ def ledger() -> list[dict[str, str]]:
 def sample_names(folder: str | None = None) -> list[str]:
     """Names that `sample_image` knows, sorted; of one folder ("content", "style", …) or of all."""
     folders = _samples()
-    if folder is not None and folder not in folders:
+    if folder is not None and (not isinstance(folder, str) or folder not in folders):
         raise ImageError(f"There is no folder {folder!r} of pictures; there are {', '.join(folders)}.")
     return sorted(name for key, files in folders.items() if folder in (None, key) for name in files)
 
@@ -71,11 +71,13 @@ def sample_path(name: str) -> Path:
     Raises:
         ImageError: as `sample_image`.
     """
+    if not isinstance(name, str):
+        raise ImageError(f"A picture's name is text, got {name!r}; sample_names() lists them.")
     folders = _samples()
     for files in folders.values():
         if name in files:
             return files[name]
-    wanted = Path(str(name)).stem.replace(" ", "_").replace("-", "_")
+    wanted = Path(name).stem.replace(" ", "_").replace("-", "_")
     listing = "\n".join(f"  {folder}: {', '.join(files)}" for folder, files in folders.items())
     raise ImageError(f"No picture is named {name!r}.{did_you_mean(wanted, sample_names())} There are:\n{listing}")
 

@@ -112,9 +112,9 @@ def _pictures(pictures: str | Path | Iterable[Tensor], domain: str) -> Sequence[
         if not files:
             raise ValueError(f"there are no pictures in {pictures}; a folder needs files {', '.join(SUFFIXES)}")
         return files
-    if not isinstance(pictures, Iterable) or isinstance(pictures, np.ndarray):
+    if not isinstance(pictures, Iterable) or isinstance(pictures, np.ndarray) or getattr(pictures, "ndim", 4) != 4:
         raise ValueError(f"{domain} must be a folder or a list of pictures (1, 3, H, W), got {type(pictures).__name__}")
-    chosen = list(pictures.split(1) if isinstance(pictures, Tensor) and pictures.ndim else pictures)
+    chosen = list(pictures.split(1) if isinstance(pictures, Tensor) else pictures)
     for k, picture in enumerate(chosen):
         check_pictures(picture, f"picture {k} of {domain}", single=True)
     if not chosen:

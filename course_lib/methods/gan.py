@@ -326,7 +326,7 @@ def _noise(count_or_noise: Any, size: int, seed: int) -> Tensor:
             else "values that are not finite"
         )
         raise ValueError(f"expected noise (N, {size}) with N of at least 1, or a count, got {got}")
-    count = arguments.whole("count_or_noise", given, 1)
+    count = arguments.whole("count_or_noise", given, 1, 2**31 - 1)
     return torch.randn(count, size, generator=runtime.seeded_generator(seed))
 
 

@@ -304,6 +304,7 @@ def stylize(
         ValueError: a tile that is not a whole number of pixels.
     """
     config_checks.check_kind("model", model, Model)
+    config_checks.check_kind("model", model, Model)
     check_pictures(content, "the photos", least=SMALLEST, why="the network")
     place = runtime.pick_device(device)
     side = None if tile is None else arguments.whole("tile", tile, 1)

@@ -319,6 +319,7 @@ def translate(
         ValueError: wrong shape or range, an unknown test_mode or padding.
         MemoryError: the pictures do not fit into the memory; names the largest that fit.
     """
+    config_checks.check_kind("model", model, Model)
     check_pictures(images)
     if test_mode not in TEST_MODES:
         raise ValueError(f"test_mode must be one of {', '.join(map(repr, TEST_MODES))}, got {test_mode!r}")

@@ -82,6 +82,8 @@ class Config:
                 "norm": layers.NORMS, "upsampling": layers.UPSAMPLINGS, "arch": ("vgg16", "vgg19"),
             },
         )  # fmt: skip
+        if not isinstance(self.layer, str):
+            raise ValueError(f"layer must be the name of a layer, got {self.layer!r}")
         if self.image_size % self.factor or self.image_size < SMALLEST * self.factor:
             raise ValueError(
                 f"image_size must be a multiple of the factor {self.factor} and at least {SMALLEST * self.factor} "
@@ -278,6 +280,7 @@ def upscale(
         ImageError: not pictures in [0, 1] of at least 5 px.
         ValueError: a tile that is not a whole number of pixels.
     """
+    config_checks.check_kind("model", model, Model)
     config_checks.check_kind("model", model, Model)
     check_pictures(image, "the picture", least=SMALLEST, why="the network")
     side = _TILE if tile is None else arguments.whole("tile", tile, 1)

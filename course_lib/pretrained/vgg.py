@@ -88,7 +88,8 @@ class VGGFeatures(Passes):
     ) -> None:
         super().__init__()
         names = layer_names(arch)
-        layers = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, Iterable) else (layers,)
+        one = isinstance(layers, str | Tensor) or not isinstance(layers, Iterable)
+        layers = (layers,) if one else tuple(layers)  # type: ignore[assignment]
         unknown = [layer for layer in layers if layer not in names]
         if not layers:
             raise ValueError(f"no layer was asked for; name at least one of {', '.join(names)}")

@@ -31,6 +31,10 @@ def pictures(seed: int) -> list[Tensor]:
     return [rand(1, 3, 40, 44, seed=10 * seed + k) for k in range(3)]
 
 
+def as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
 PLAIN = {"precision": "float32", "device": "cpu"}
 SMALL = {"num_steps": 4, "batch_size": 2, "image_size": 32, "width": 0.25, "num_blocks": 1, "weights": None, **PLAIN}
 POINTS = {"image_size": 0, "noise_size": 2, "width": 64, "batch_size": 8, "num_steps": 4, "device": "cpu"}
@@ -50,7 +54,7 @@ class Row:
     method: ModuleType
     config: Any  # of a run of four steps
     data: Callable[[int], tuple[Any, ...]]  # arguments of `train` before the configuration, by seed
-    use: Callable[[Any], Any]  # calls the method's verb with a model and a fixed input
+    use: Callable[..., Any]  # calls the method's verb with a model and a fixed input, changed by a function if given
     setting: dict[str, Any]  # another value of a field that matters for the run
     shape: dict[str, Any]  # another value for each field that sets the shape of a network
     more: dict[str, Any] = field(default_factory=dict)  # further arguments of `train`
@@ -64,27 +68,31 @@ class Row:
 ROWS = {
     "gan": Row(
         gan, gan.Config(**POINTS), lambda seed: (rand(24, 2, seed=seed),),
-        lambda model: gan.generate(rand(5, 2), model, device="cpu"), {"objective": "minimax"},
+        lambda model, change=as_it_is: gan.generate(change(rand(5, 2)), model, device="cpu"), {"objective": "minimax"},
         {"width": 8, "layers_D": 1}, shows=False,
     ),
     "gan of pictures": Row(
         gan, gan.Config(**DCGAN), lambda seed: (rand(12, 3, 16, 16, seed=seed),),
-        lambda model: gan.generate(rand(4, 4), model, labels=[0, 1, 0, 1], device="cpu"), {"beta1": 0.9},
+        lambda model, change=as_it_is: gan.generate(change(rand(4, 4)), model, labels=[0, 1, 0, 1], device="cpu"),
+        {"beta1": 0.9},
         {"noise_size": 3, "norm_D": "none"}, more={"labels": torch.arange(12) % 2},
     ),
     "johnson": Row(
         johnson, johnson.Config(**SMALL), lambda seed: (rand(1, 3, 40, 36, seed=99 + seed), pictures(seed)),
-        lambda model: johnson.stylize(rand(1, 3, 24, 28), model, **PLAIN), {"style_weight": 1.0},
+        lambda model, change=as_it_is: johnson.stylize(change(rand(1, 3, 24, 28)), model, **PLAIN),
+        {"style_weight": 1.0},
         {"width": 0.5, "num_blocks": 2, "norm": "instance", "upsampling": "resize"},
     ),
     "pix2pix": Row(
         pix2pix, pix2pix.Config(**PAIRS), lambda seed: ([*rand(2 + seed, 2, 3, 32, 32)],),
-        lambda model: pix2pix.translate(rand(2, 3, 32, 32), model, **PLAIN), {"l1_weight": 10.0},
+        lambda model, change=as_it_is: pix2pix.translate(change(rand(2, 3, 32, 32)), model, **PLAIN),
+        {"l1_weight": 10.0},
         {"width": 0.2, "skips": False, "norm": "instance", "patch": 34, "conditional": False},
     ),
     "super_resolution": Row(
         super_resolution, super_resolution.Config(**SMALL), lambda seed: (pictures(seed),),
-        lambda model: super_resolution.upscale(rand(1, 3, 12, 14), model, **PLAIN), {"blur": 0.5},
+        lambda model, change=as_it_is: super_resolution.upscale(change(rand(1, 3, 12, 14)), model, **PLAIN),
+        {"blur": 0.5},
         {"factor": 2, "width": 0.5, "num_blocks": 2, "norm": "none", "skip": True},
     ),
 }  # fmt: skip

@@ -461,7 +461,7 @@ def test_invalid_noise_is_refused(noise):
 @pytest.mark.parametrize("count", [0, -2, "5", 1.5, None, True])
 def test_an_invalid_count_is_refused(count):
     model = gan.Model(gan.build(tiny()), tiny(), {})
-    with pytest.raises(ValueError, match="count_or_noise must be a whole number of at least 1, got "):
+    with pytest.raises(ValueError, match="count_or_noise must be a whole number from 1 to 2147483647, got "):
         generate(count, model)
 
 

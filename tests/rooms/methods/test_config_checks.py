@@ -115,8 +115,8 @@ class Frozen:
 def test_what_loses_nothing_is_converted():
     """A configuration is written to a model file as JSON, which knows no NumPy."""
     given = Frozen(
-        steps=np.int64(3), rate=torch.tensor(0.5), layers=["relu1_1", "relu2_1"], word=np.str_("b"),
-        shares=[1, np.float32(2)], sides=np.array([8, 16]).tolist(), seed=np.uint8(7), device=torch.device("cpu"), precision=torch.bfloat16,
+        np.int64(3), torch.tensor(0.5), ["relu1_1", "relu2_1"], np.str_("b"), [1, np.float32(2)], [8, np.int64(16)],
+        np.uint8(7), torch.device("cpu"), torch.bfloat16,
     )  # fmt: skip
     plain = Frozen(3, 0.5, ("relu1_1", "relu2_1"), "b", (1, 2.0), (8, 16), 7, "cpu", "bfloat16")
     assert given == plain
