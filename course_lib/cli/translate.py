@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
     """Turn label maps or sketches into pictures with a trained pix2pix generator; size and aspect ratio are kept."""
     work = batch.plan(options.pictures, options.output, recursive=options.recursive)
     method, model = load_for("translate", options.model)
+    side = model.config.image_size
+    large: list[Path] = []  # results much larger than what the generator learned
 
     def paint(job: batch.Job) -> str:
         given = load_image(job.source)  # on white: the paper of a sketch may be transparent
@@ -56,15 +59,18 @@ def run(options: argparse.Namespace) -> int:
             image, model, padding="replicate" if is_map else "reflect", seed=options.seed, device=options.device
         )
         batch.save(job, _resized(result.image, size), None)
-        side = model.config.image_size
         if options.size is None and min(size) > _FAR * side:
-            say(
-                f"{job.target}: the generator learned pictures of {side} × {side} px, so its details are small in "
-                f"{size[1]} × {size[0]} px; try --size {_FAR * side}"
-            )
+            large.append(job.target)
         return f"{job.target}: {size[1]} × {size[0]} px in {result.history['seconds'][-1]:.1f} s"
 
-    return batch.run(work, paint)
+    code = batch.run(work, paint)
+    if large:
+        others = f" and {len(large) - 1} others" * (len(large) > 1)
+        say(
+            f"the generator learned pictures of {side} × {side} px, so its details are small in {large[0]}{others}; "
+            f"try --size {_FAR * side}"
+        )
+    return code
 
 
 def _resized(image: Tensor, size: tuple[int, int], is_map: bool = False) -> Tensor:
