@@ -35,7 +35,7 @@ def check_predictions(answers: Callable[[], Any] | Any, questions: Mapping[str, 
     need(not missing, f"no prediction for {', '.join(missing)}; a guess is fine, an empty answer is not")
     for name, options in questions.items():
         need(
-            any(isinstance(given[name], type(option)) and given[name] == option for option in options),
+            any(isinstance(plain(given[name]), type(option)) and plain(given[name]) == option for option in options),
             f"{name}: {given[name]!r} is not one of the options {', '.join(map(repr, options))}",
         )
     print(f"✓ {len(questions)} predictions, written down before the measurement")

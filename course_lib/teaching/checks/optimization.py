@@ -95,6 +95,7 @@ def _run(
         "the picture that is returned still carries a gradient; the task asks for one that needs none any more",
     )
     need(bool(seen), "the network was not called")
+    seen = [x.float() for x in seen]
     return picture, losses, [x for k, x in enumerate(seen) if k == 0 or not torch.equal(x, seen[k - 1])]
 
 

@@ -90,6 +90,21 @@ def looked_at_twice(network, target, start, steps):
     return [x, torch.tensor(values)]
 
 
+def clamped_before(network, target, start, steps):
+    """The same pictures: clamped at the beginning of each step, and once more at the end."""
+    x, values = start.clone().requires_grad_(), []
+    optimizer = torch.optim.Adam([x], lr=0.05)
+    for _ in range(steps):
+        with torch.no_grad():
+            x.clamp_(0, 1)
+        value = squares(network(x)[network.layers[0]], target)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        values.append(value.detach())
+    return x.detach().clamp(0, 1), values
+
+
 def left_behind(network, target, start, steps):
     """The clamped picture is a new tensor, which the optimizer does not know."""
     x = start.clone().requires_grad_(True)
@@ -135,6 +150,8 @@ OPTIMIZATION = [
     (CHECK, "no half", partial(descend, loss=lambda a, b: (a - b).pow(2).sum()), None),
     (CHECK, "a tiny factor", partial(descend, loss=lambda a, b: 1e-4 * squares(a, b)), None),
     (CHECK, "the distance itself", partial(descend, loss=lambda a, b: (a - b).norm()), None),
+    (CHECK, "float64", lambda n, t, s, k: descend(n, t, s.double(), k), None),
+    (CHECK, "clamped before each pass", clamped_before, None),
     (CHECK, "foreach off", partial(descend, foreach=False), None),
     (CHECK, "no zeroing", partial(descend, zero="never"), "old gradients add up"),
     (CHECK, "clamped at the end", partial(descend, clamp="end"), "after each step, not just once"),
