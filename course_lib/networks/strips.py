@@ -30,7 +30,7 @@ def through(blocks: Iterable[nn.Module], x: Tensor, room: int, *, positions: int
     Each `InstanceNorm` in the blocks then holds the statistics of its input.
 
     Args:
-        blocks: `ResidualBlock`s.
+        blocks: each a `ResidualBlock`.
         x: (1, C, H, W).
         room: bytes for the second map.
         positions: of a strip, about.
