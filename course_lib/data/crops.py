@@ -8,7 +8,7 @@ Photos of a folder are read when they are needed, so a folder may hold any numbe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -56,7 +56,7 @@ class Crops(Dataset[Tensor]):
 
     def __init__(
         self,
-        photos: str | Path | Sequence[Tensor] | None = None,
+        photos: str | Path | Iterable[Tensor] | None = None,
         *,
         size: int = 256,
         length: int | None = None,

@@ -109,7 +109,8 @@ class RunState:
             write(self.file, state)
         except OSError as error:
             if not self.unwritten:
-                warnings.warn(_could_not_write(self.file, state, step, error), stacklevel=2)
+                later = "training continues and tries again at the next checkpoint" if step < self.num_steps else ""
+                warnings.warn(_could_not_write(self.file, state, step, error, later), stacklevel=2)
             self.unwritten = True
             return
         if self.unwritten:
@@ -221,10 +222,10 @@ def set_random_states(device: torch.device, states: list[Tensor]) -> None:
         torch.cuda.set_rng_state(states[1], device)
 
 
-def _could_not_write(file: Path, state: Mapping[str, Any], step: int, error: OSError) -> str:
-    text = f"step {step}: the checkpoint {file} could not be written ({error.strerror or error}); training continues "
-    text += "and tries again at the next checkpoint."
-    return f"{text} {room_for(_bytes(state), file.parent)}" if is_full(error) else text
+def _could_not_write(file: Path, state: Mapping[str, Any], step: int, error: OSError, later: str) -> str:
+    text = f"step {step}: the checkpoint {file} could not be written ({error.strerror or error})"
+    text = f"{text}; {later}" if later else text
+    return f"{text}. {room_for(_bytes(state), file.parent)}" if is_full(error) else text
 
 
 def _bytes(state: Any) -> int:

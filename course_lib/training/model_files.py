@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
+from course_lib import arguments
 from course_lib.atomic import atomic_write, is_full, obstacle, room_for
-from course_lib.paths import data_places
+from course_lib.paths import data_places, remedy
 
 C = TypeVar("C")
 N = TypeVar("N", bound=nn.Module)
@@ -67,7 +68,7 @@ def write(
     Raises:
         ModelError: a place that cannot be written.
     """
-    target = _as_path(path)
+    target = arguments.path(path, "a model file")
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     if half:
         state = {
@@ -99,7 +100,7 @@ def read_header(path: str | Path) -> ModelHeader:
     Raises:
         ModelError: no such file, damaged, or not a model of this package.
     """
-    path = _as_path(path)
+    path = arguments.path(path, "a model file")
     if not os.path.isfile(path):
         raise ModelError(f"there is no model file {path}")
     try:
@@ -112,7 +113,7 @@ def read_header(path: str | Path) -> ModelHeader:
     try:
         config, facts = (dict(json.loads(about[part])) for part in ("config", "facts"))
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} says nothing readable about its configuration ({error!r})") from error
+        raise ModelError(f"{path} says nothing readable about its configuration ({error})") from error
     return ModelHeader(about["kind"], config, facts)
 
 
@@ -122,7 +123,7 @@ def read(path: str | Path, kind: str) -> ModelFile:
     Raises:
         ModelError: no such file, damaged, foreign, or of another kind; the message says which.
     """
-    path = _as_path(path)
+    path = arguments.path(path, "a model file")
     header = read_header(path)
     if header.kind != kind:
         raise ModelError(f"{path} is a {header.kind} model; a {kind} model was expected")
@@ -187,7 +188,7 @@ def models_folder() -> Path:
     for place in places:
         if place.is_dir():
             return place
-    raise ModelError(f"the trained models were not found in {' or '.join(map(str, places))}; install course_lib again")
+    raise ModelError(f"the trained models were not found in {' or '.join(map(str, places))}; {remedy()}")
 
 
 def model_path(name: str | Path) -> Path:
@@ -196,17 +197,10 @@ def model_path(name: str | Path) -> Path:
     Raises:
         ModelError: neither; lists the names.
     """
-    path = _as_path(name)
+    path = arguments.path(name, "a model file")
     if path.suffix == ".safetensors" or os.path.isfile(path):
         return path
     names = sorted(path.stem for path in models_folder().glob("*.safetensors"))
     if str(name) not in names:
         raise ModelError(f"no file and no model is named {name}; with the package come {', '.join(names)}")
     return models_folder() / f"{name}.safetensors"
-
-
-def _as_path(path: object) -> Path:
-    """The path of a model file, ``~`` expanded."""
-    if isinstance(path, str | Path):
-        return Path(os.path.expanduser(path))  # ~nobody stays as it is
-    raise TypeError(f"a model file is named by a path, str or Path, got {type(path).__name__}")

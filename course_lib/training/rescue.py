@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -17,9 +18,9 @@ from course_lib.training.model_files import ModelError
 def save_somewhere(save: Callable[[Path], None], path: Path, checkpoint: Path, steps: int) -> Path:
     """Save a trained model at `path`, or else where that is possible; then delete the checkpoint.
 
-    If `path` cannot be written, the model goes to the system's folder for temporary files. The room that the checkpoint
-    took may then be enough for `path`. If there is no room for temporary files either, a checkpoint that lacks the last
-    steps is given up for the model, and one that has them all is kept.
+    If `path` cannot be written, the model goes to the system's folder for temporary files, the home folder, or the
+    present one. The room that the checkpoint took may then be enough for `path`. If there is no room anywhere, a
+    checkpoint that lacks the last steps is given up for the model, and one that has them all is kept.
 
     Args:
         save: writes the model to the path that it is given, or raises a ModelError.
@@ -43,29 +44,39 @@ def save_somewhere(save: Callable[[Path], None], path: Path, checkpoint: Path, s
 
 
 def _elsewhere(save: Callable[[Path], None], path: Path, checkpoint: Path, steps: int, error: ModelError) -> Path:
-    """Where the model is, after `path` could not be written: in a temporary folder, or at `path` after all."""
+    """Where the model is, after `path` could not be written: in another folder, or at `path` after all."""
     cause = error.__cause__
     no_room = isinstance(cause, OSError) and is_full(cause)
-    copy = Path(tempfile.gettempdir()) / path.name
-    with suppress(OSError):
-        copy = Path(tempfile.mkdtemp(prefix="course_lib-")) / path.name
-    try:
-        save(copy)
-    except ModelError:
-        if no_room and not _has_all(checkpoint, steps):
-            checkpoint.unlink(missing_ok=True)
-            save(path)
-            return path
+    copy = _copy(save, path.name)
+    if copy is None and _has_all(checkpoint, steps):
         kept = f"The checkpoint {checkpoint} has all steps: the same training, called again, only saves the model."
-        raise ModelError(f"{_sentence(error)} {kept if _has_all(checkpoint, steps) else ''}".strip()) from error
+        raise ModelError(f"{_sentence(error)} {kept}") from error
+    if copy is None and not no_room:
+        raise error
     if no_room and checkpoint.exists():
-        checkpoint.unlink()
-        with suppress(ModelError):
+        with suppress(ModelError, OSError):
+            checkpoint.unlink()
             save(path)
-            copy.unlink()
-            copy.parent.rmdir()
+            if copy is not None:
+                shutil.rmtree(copy.parent, ignore_errors=True)
             return path
+    if copy is None:
+        raise error
     return copy
+
+
+def _copy(save: Callable[[Path], None], name: str) -> Path | None:
+    """The model in the first folder with room for it: that for temporary files, the home folder, the present one."""
+    for place in (tempfile.gettempdir, Path.home, Path.cwd):
+        with suppress(OSError, RuntimeError):  # there may be no such folder
+            folder = Path(tempfile.mkdtemp(prefix="course_lib-", dir=place()))
+            try:
+                save(folder / name)
+            except ModelError:
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                return folder / name
+    return None
 
 
 def _sentence(error: ModelError) -> str:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from course_lib import load_image, resize, save_image
+from course_lib import load_image, resize, runtime, save_image
 from course_lib.data import photos
 from course_lib.data.crops import Crops
 from course_lib.data.photos import FolderPhotos
@@ -161,6 +161,22 @@ def test_workers_share_the_room(folder, monkeypatch):
     for workers in (1, 2):
         loaded = torch.cat([*DataLoader(Crops(folder, size=16, length=10), batch_size=5, num_workers=workers)])
         assert torch.equal(loaded, plain)
+
+
+def test_on_an_accelerator_all_are_kept_once_they_were_used(folder, monkeypatch):
+    """Where there is room, which is said here of the processor's own memory."""
+    monkeypatch.setattr(photos, "_CACHE", 0)
+    monkeypatch.setattr(runtime, "has_room", lambda device, count: count == 5 * 3 * 40 * 48)
+    crops = Crops(folder, size=16, length=10)
+    plain = torch.stack([crops[k] for k in range(10)])
+    assert len(crops.photos._kept) == 0
+    near = crops.near(torch.device("cpu"))
+    assert near is crops
+    assert near.device == near.photos.device == torch.device("cpu")
+    assert torch.equal(crops.batch([(0, k) for k in range(3)]), plain[:3])
+    assert len(crops.photos._kept) == 3
+    assert torch.equal(crops.batch([(1, k) for k in range(10)]), plain)
+    assert len(crops.photos._kept) == 5
 
 
 def test_progress_is_reported(folder, monkeypatch):

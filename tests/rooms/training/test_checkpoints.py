@@ -167,9 +167,7 @@ def test_a_real_disk_that_is_full(small_disk):
     file = small_disk / "run.pt"
     train(file, num_steps=2)
     (small_disk / "filler").write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096 - 4096))
-    with pytest.warns(
-        UserWarning, match=r"step 3: .*\(No space left on device\).* Make room in .* and 0.0 MB"
-    ):
+    with pytest.warns(UserWarning, match=r"step 3: .*\(No space left on device\).* Make room in .* and 0.0 MB"):
         weights = train(file, checkpoint_every=1)
     assert steps_in(file) == 2
     (small_disk / "filler").unlink()
