@@ -295,15 +295,15 @@ def stylize(
         content: (N, 3, H, W) in [0, 1], any size from 8 px on.
         model: from `train` or `load`.
         tile: side of the tiles in px, for pictures too large for the memory; None: one piece if it fits, else 384.
-            The painting is the same up to rounding, whatever the tile (see `networks.tiles`).
+            The painting is the same up to rounding, whatever the tile; small tiles take longer (see `networks.tiles`).
         device: "auto", or where to compute.
         precision: "auto", "float32" or "bfloat16", of the convolutions.
 
     Raises:
         ImageError: photographs that are not pictures in [0, 1] of at least 8 px.
         ValueError: a tile that is not a whole number of pixels.
+        MemoryError: even in tiles the result does not fit into the memory; names the largest picture that would.
     """
-    config_checks.check_kind("model", model, Model)
     config_checks.check_kind("model", model, Model)
     check_pictures(content, "the photos", least=SMALLEST, why="the network")
     place = runtime.pick_device(device)

@@ -279,8 +279,8 @@ def upscale(
     Raises:
         ImageError: not pictures in [0, 1] of at least 5 px.
         ValueError: a tile that is not a whole number of pixels.
+        MemoryError: even in tiles the result does not fit into the memory; names the largest picture that would.
     """
-    config_checks.check_kind("model", model, Model)
     config_checks.check_kind("model", model, Model)
     check_pictures(image, "the picture", least=SMALLEST, why="the network")
     side = _TILE if tile is None else arguments.whole("tile", tile, 1)

@@ -185,6 +185,17 @@ def test_nothing_is_held_after_a_failure(monkeypatch):
     assert torch.equal(network(photo), before)
 
 
+def test_a_result_too_large_for_the_memory_is_refused_before_it_is_computed(monkeypatch):
+    """By hand: a painting of 40×60 px has 3 · 2400 numbers, and 13 maps of 10×15; an enlargement 16 times as many."""
+    painter, enlarger = seeded(TransformerNet, width=0.1), seeded(SuperResolutionNet, 4, width=0.1)
+    for network, numbers in ((painter, 3 * 2400 + 13 * 150), (enlarger, 16 * 3 * 2400 + 6 * 2400)):
+        monkeypatch.setattr("course_lib.runtime.available_memory", lambda device, free=8 * numbers - 1: free)
+        with pytest.raises(MemoryError, match="40×60 px needs about .* the largest that fits has a long side of 59 px"):
+            by_tiles(network, picture(40, 60).double(), tile=20)
+        monkeypatch.setattr("course_lib.runtime.available_memory", lambda device, free=8 * numbers: free)
+        by_tiles(network, picture(40, 60).double(), tile=20)
+
+
 @pytest.mark.parametrize("tile", [0, -3, 2.5, True, "8", None])
 def test_a_tile_is_a_whole_number_of_pixels(tile):
     with pytest.raises(ValueError, match="tile must be a whole number of at least 1, got"):
