@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from tqdm.std import tqdm
 
+from course_lib.atomic import obstacle
 from course_lib.cli.arguments import picture_file
-from course_lib.cli.terminal import say
+from course_lib.cli.terminal import say, what_happened
 from course_lib.images import Size, check_writable, load_image, load_with_alpha, save_image
 from course_lib.optimize.start import check_memory
 from course_lib.picture_files import FORMATS, pictures_in
@@ -78,6 +79,7 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
         raise ValueError(f"{out} is a file, and {count} need a folder; give the name of a folder after -o")
     if out.suffix.lower() in FORMATS and not os.path.exists(out):
         raise ValueError(f"{count} go into a folder, and {out} is the name of a picture; name a folder after -o")
+    _check_folder(out)
     inside = [file for file in found if folders and out.resolve() in file.resolve().parents]
     if not any(os.path.isdir(out) and out.samefile(folder) for folder in folders):
         found = {file: name for file, name in found.items() if file not in inside}  # results of an earlier run
@@ -104,17 +106,21 @@ def run(work: Plan, make: Callable[[Job], str]) -> int:
     if work.folder is None:
         print(make(work.jobs[0]))
         return 0
-    skipped: dict[Job, str] = {}
+    done, skipped = 0, dict[Job, str]()
     made: list[Path] = []
     try:
         for job in tqdm(work.jobs, unit="picture", disable=None, leave=False):
             try:
-                made += _make_folders(job.target.parent)
+                _make_folders(job.target.parent, made)
                 make(job)
+                done += 1
+            except (KeyboardInterrupt, SystemExit):
+                say(f"{done} of {len(work.jobs)} pictures were done before that; they are in {work.folder}")
+                raise
             except (ValueError, OSError, MemoryError) as error:
                 if len(work.jobs) == 1:
                     raise
-                skipped[job] = str(error)
+                skipped[job] = what_happened(error)
             except RuntimeError as error:
                 if "memory" not in str(error) or len(work.jobs) == 1:
                     raise
@@ -126,10 +132,9 @@ def run(work: Plan, make: Callable[[Job], str]) -> int:
         for job, reason in skipped.items():
             named = str(job.source) in reason or str(job.target) in reason
             say(f"skipped {'' if named else f'{job.source}: '}{reason}")
-    count = len(work.jobs) - len(skipped)
-    if not count:
+    if not done:
         raise ValueError(f"none of the {len(work.jobs)} pictures could be made")
-    print(f"{work.folder}: {count} picture{'s' * (count != 1)}" + (f", {len(skipped)} skipped" if skipped else ""))
+    print(f"{work.folder}: {done} picture{'s' * (done != 1)}" + (f", {len(skipped)} skipped" if skipped else ""))
     return 1 if skipped else 0
 
 
@@ -188,6 +193,19 @@ def _pictures(folder: Path, recursive: bool) -> list[Path]:
     return files
 
 
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made, or in which nothing can be written."""
+    place = folder
+    while not os.path.isdir(place.parent) and place != place.parent:
+        place = place.parent
+    if os.path.isdir(place):
+        place = place / "x.png"
+    elif os.path.exists(place):
+        raise ValueError(f"{folder} cannot be made, because {place} is a file; give another folder after -o")
+    if problem := obstacle(place):
+        raise ValueError(f"{place} {problem}")
+
+
 def _name_of_result(name: Path) -> Path:
     return name if name.suffix.lower() in FORMATS else name.with_name(f"{name.name}.png")
 
@@ -217,8 +235,12 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return facts.st_dev, facts.st_ino
 
 
-def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder and those above it; returns the ones that are new, outermost first."""
-    new = [place for place in (folder, *folder.parents) if not place.exists()][::-1]
-    folder.mkdir(parents=True, exist_ok=True)
-    return new
+def _make_folders(folder: Path, made: list[Path]) -> None:
+    """Make a folder and those above it; the new ones are added to `made`, outermost first."""
+    missing: list[Path] = []
+    while not os.path.isdir(folder):
+        missing.append(folder)
+        folder = folder.parent
+    for place in reversed(missing):
+        place.mkdir()
+        made.append(place)

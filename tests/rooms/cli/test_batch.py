@@ -113,6 +113,7 @@ def test_results_of_an_earlier_run_are_no_input(here):
         (["*.gif"], "out", "no file matches the pattern [*].gif"),
         (["a.jpg"], "new.gif", "new.gif: unknown suffix '.gif'"),
         (["a.jpg"], "new", "new: unknown suffix ''"),
+        (["a.jpg"], f"{'n' * 252}.png", "has a name of 256 bytes, and 255 are allowed; use a shorter one"),
         (["a.jpg"], "nowhere/new.png", "nowhere/new.png cannot be written, because .*nowhere does not exist"),
     ],
 )
@@ -185,6 +186,20 @@ def test_if_all_fail_it_is_an_error_and_no_folder_is_left(here, capsys):
     assert not (here / "out").exists()
 
 
+def test_ctrl_c_says_what_is_there(here, capsys):
+    def make(job):
+        if job.source.stem == "two":
+            raise KeyboardInterrupt
+        job.target.write_text("made")
+        return "made"
+
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(work_of(here, "one", "two", "three"), make)
+    said = capsys.readouterr()
+    assert f"1 of 3 pictures were done before that; they are in {here / 'out'}" in said.err
+    assert said.out == ""
+
+
 def test_the_only_picture_of_a_folder_fails_with_its_own_sentence(here, capsys):
     def fail(job):
         raise ValueError("it is bad")
@@ -193,6 +208,22 @@ def test_the_only_picture_of_a_folder_fails_with_its_own_sentence(here, capsys):
         batch.run(work_of(here, "one"), fail)
     assert capsys.readouterr() == ("", "")
     assert not (here / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_computed(here):
+    with pytest.raises(ValueError, match="n* has a name of 256 bytes, and 255 are allowed"):
+        plan(["a.jpg", "b.png"], "n" * 256)
+    with pytest.raises(ValueError, match="a.jpg/out cannot be made, because a.jpg is a file"):
+        plan(["a.jpg", "b.png"], "a.jpg/out")
+
+
+def test_a_folder_that_cannot_be_made_later_is_said_without_the_number_of_the_error(here, models, capsys):
+    out = f"deep/{'n' * 256}"
+    assert main(["upscale", "a.jpg", "b.png", "-o", out, "--model", str(models["super_resolution"])]) == 2
+    said = capsys.readouterr().err
+    assert f"skipped a.jpg: {out}: file name too long\n" in said
+    assert "Errno" not in said
+    assert not (here / "deep").exists()
 
 
 def test_a_mistake_of_the_program_is_not_hidden(here):
