@@ -17,7 +17,7 @@ wanted=$(cat requirements.txt constraints.txt pyproject.toml scripts/install.sh 
 if [ "$venv" != .venv ] && [ ! -f "$stamp" ] && [ -x "$venv/bin/python" ] \
    && "$venv/bin/python" -c 'from importlib.util import find_spec as f
 import sys
-sys.exit(not all(map(f, "torch torchvision jupyter_book math_core sphinxext sphinx_sitemap notfound resvg_py pybtex papermill nbval onnx pytest xdist playwright ruff mypy ipywidgets safetensors pypi_simple".split())))' 2>/dev/null
+sys.exit(not all(map(f, "torch torchvision jupyter_book math_core sphinxext sphinx_sitemap notfound resvg_py pybtex papermill nbval onnx pytest xdist hypothesis playwright ruff mypy ipywidgets safetensors pypi_simple".split())))' 2>/dev/null
 then
   exit 0
 fi

@@ -4,7 +4,8 @@
 
 Tests and notebooks run side by side, one thread each, as many at a time as there are cores. Every notebook is executed
 once, by nbval, which compares what comes out with what is committed. Tests that are marked slow are left out unless
-`--all` is given. Other arguments are handed to pytest: `python tests/run.py --all -k gram`.
+`--all` is given; the tests in tests/properties then draw 500 examples each, other ones every time. Other arguments are
+handed to pytest: `python tests/run.py --all -k gram`.
 """
 
 import os
@@ -48,6 +49,8 @@ def pytest_command(arguments: list[str]) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     python, started, words, failed = sys.executable, time.monotonic(), [], False
+    if "--all" in arguments:  # of each test in tests/properties
+        os.environ.setdefault("COURSE_LIB_EXAMPLES", "500")
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # two workers must not fight for the cores
         os.environ[name] = "1"
 

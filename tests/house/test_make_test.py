@@ -1,7 +1,9 @@
 """How `make test` calls pytest, and in which order its workers take the files."""
 
 import importlib.util
+import os
 import re
+import unittest.mock
 from pathlib import Path
 from types import ModuleType
 
@@ -52,3 +54,17 @@ def test_what_takes_longest_starts_first() -> None:
         "notebooks/03_gatys.ipynb", "tests/browser/test_pages.py", "notebooks/12_new.ipynb",
     ]  # fmt: skip
     assert sorted(files, key=lambda file: place(file, seconds)) == [files[k] for k in (4, 3, 1, 5, 2, 0)]
+
+
+def test_all_draws_many_examples_for_each_property(run: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+    monkeypatch.setattr(
+        run, "run", lambda *command, log=None: asked.append(os.environ.get("COURSE_LIB_EXAMPLES")) or (0, "")
+    )
+    monkeypatch.setattr(run.subprocess, "Popen", lambda *command, **options: unittest.mock.MagicMock(returncode=0))
+    for given, arguments, expected in ((None, [], None), (None, ["--all"], "500"), ("9", ["--all"], "9")):
+        monkeypatch.delenv("COURSE_LIB_EXAMPLES", raising=False)
+        if given:
+            monkeypatch.setenv("COURSE_LIB_EXAMPLES", given)
+        run.main(arguments)
+        assert asked[-1] == expected
