@@ -69,10 +69,10 @@ def check_tensor(image: Tensor, what: str = "", *, single: bool = False, least: 
     shape = tuple(image.shape)
     if len(shape) != 4 or shape[1] != 3 or image.numel() == 0 or (single and shape[0] != 1):
         advice = ""
-        if len(shape) == 4 and shape[-1] == 3:
-            advice = " The channels come last: use image.movedim(-1, -3)."
-        elif len(shape) == 3 and shape[0] == 3:
+        if len(shape) == 3 and shape[0] == 3:
             advice = " Use image[None] to add the batch dimension."
+        elif len(shape) in (3, 4) and shape[-1] == 3:
+            advice = " The channels come last: use image.movedim(-1, -3)."
         elif len(shape) == 4 and shape[1] == 1:
             advice = " Use image.expand(-1, 3, -1, -1) to make three equal colors of one gray channel."
         elif len(shape) == 4 and shape[1] == 4:

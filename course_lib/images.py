@@ -105,7 +105,8 @@ def to_pil(image: Tensor, *, alpha: Tensor | None = None) -> Image.Image:
     >>> to_pil(torch.full((3, 4, 6), 0.5)).getpixel((0, 0))
     (128, 128, 128)
     """
-    check_tensor(image[None] if isinstance(image, Tensor) and image.ndim == 3 else image)
+    single = isinstance(image, Tensor) and image.ndim == 3 and len(image) == 3
+    check_tensor(image[None] if single else image)
     if image.ndim == 4 and len(image) != 1:
         raise ImageError(f"This tensor holds {len(image)} pictures; pass one of them, for example image[0].")
     pil = Image.fromarray(levels_of(image))

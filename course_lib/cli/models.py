@@ -25,14 +25,15 @@ def run(options: argparse.Namespace) -> None:
     if not files:
         print("No trained networks come with this copy of the package; train-style makes one.")
     for file in files:
-        print(f"{file.stem}  ({_about(file)}, {size_of(file.stat().st_size)})")
+        size = f", {size_of(file.stat().st_size)}" if file.is_file() else ""
+        print(f"{file.stem}  ({_about(file)}{size})")
 
 
 def _about(file: Path) -> str:
     try:
         header = model_files.read_header(file)
     except ModelError:
-        return "damaged or of another method"
+        return "damaged or of another method" if file.is_file() else "a folder or a link that leads nowhere"
     words = [header.kind]
     if "factor" in header.config:
         words += [f"factor {header.config['factor']}", f"{header.config['loss']} loss"]

@@ -10,8 +10,10 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import sys
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,7 +188,8 @@ def _read(entry: Entry, path: Path | None = None) -> Weights:
             raise WeightsError(f"{path} is damaged: its numbers are not those of {entry.name}")
         return Weights(tensors, entry.mean, entry.std, entry.name, record["source"], entry.license)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise WeightsError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+        what = f"its record lacks {error}" if isinstance(error, LookupError) else error
+        raise WeightsError(f"{path} is damaged ({what})") from error
 
 
 def _obtain(entry: Entry, progress: Progress | None = None, refresh: bool = False) -> Weights:
@@ -261,11 +264,14 @@ def _from_torchvision(entry: Entry, progress: Progress | None) -> None:
         raise WeightsError("it needs the package torchvision, which is missing (pip install torchvision)") from error
     url = getattr(torchvision.models, entry.torchvision).IMAGENET1K_V1.url
     try:
-        full = torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", check_hash=True, weights_only=True, progress=progress is not None
-        )
+        with redirect_stdout(sys.stderr):  # it announces what it downloads
+            full = torch.hub.load_state_dict_from_url(
+                url, map_location="cpu", check_hash=True, weights_only=True, progress=progress is not None
+            )
     except Exception as error:  # network errors, HTTP errors and hash mismatches share no base class
-        raise WeightsError(f"{url.rpartition('/')[2]} could not be fetched ({error})") from error
+        reason = getattr(error, "reason", error)  # urllib wraps what the system says
+        why = (reason.strerror if isinstance(reason, OSError) else None) or reason
+        raise WeightsError(f"{url.rpartition('/')[2]} could not be fetched ({why})") from error
     _write(entry, _features_only(full), f"torchvision: {url.rpartition('/')[2]}")
 
 

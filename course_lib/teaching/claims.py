@@ -16,7 +16,7 @@ from statistics import fmean, mean, stdev
 
 from course_lib.teaching import figures, records
 from course_lib.teaching.checks.statements import book_checks_itself
-from course_lib.teaching.registry import CERTAINTIES, Claim, ClaimError, Expression, claims_file, find, load
+from course_lib.teaching.registry import CERTAINTIES, Claim, ClaimError, Expression, claims_file, find, load, others
 
 VERDICTS = {
     "reproduced": "measured at the paper's own scale, and every case supports it",
@@ -28,7 +28,7 @@ VERDICTS = {
     "stale": "the stored run was made under another rule",
 }
 __all__ = ["CERTAINTIES", "VERDICTS", "Claim", "ClaimError", "Finding", "check", "claims_file", "find", "finding",
-           "ledger", "load", "table"]  # fmt: skip
+           "ledger", "load", "others", "table"]  # fmt: skip
 _DRAWS = 4000  # of the bootstrap
 
 
@@ -164,7 +164,7 @@ def table(*names: str, caption: str) -> figures.Figure:
     """
     for name in names:
         if not any(known.startswith(name) for known in load()):
-            raise ClaimError(f"no claim begins with {name!r}; there are: {', '.join(load())}")
+            raise ClaimError(f"no claim begins with {name!r}; {others(name, load())}")
     rows = [finding(claim) for known, claim in load().items() if known.startswith(names)]
     cells = [
         [found.claim.claim.rstrip("."), found.claim.value or "words", found.effect or found.value or "–", found.verdict]

@@ -16,8 +16,9 @@ import hashlib
 import json
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from math import isnan, nan, prod
 from pathlib import Path
@@ -28,6 +29,7 @@ import yaml
 from course_lib.paths import data_path, remedy
 
 CERTAINTIES = {"D": "read in the document", "T": "as commonly cited, not re-read"}
+_MOST_NAMED = 20  # ids in a message
 REASONS = ("not_attempted", "not_measurable", "theorem")
 
 _TWO = {
@@ -228,9 +230,18 @@ def find(name: str) -> Claim:
     """One claim.
 
     Raises:
-        ClaimError: no such claim; the message lists those that exist.
+        ClaimError: no such claim; the message names some that exist.
     """
     known = load()
     if name not in known:
-        raise ClaimError(f"there is no claim {name!r} in {claims_file().name}; there are: {', '.join(known)}")
+        raise ClaimError(f"there is no claim {name!r} in {claims_file().name}; {others(name, known)}")
     return known[name]
+
+
+def others(name: str, known: Collection[str]) -> str:
+    """What to write in place of an id that does not exist: all ids or, of many, the similar ones and how ids begin."""
+    if len(known) <= _MOST_NAMED:
+        return f"there are: {', '.join(known)}"
+    near = get_close_matches(name, known)
+    begin = ", ".join(dict.fromkeys(one.split(".")[0] for one in known))
+    return f"did you mean {' or '.join(near)}?" if near else f"ids begin with {begin}"

@@ -177,10 +177,14 @@ def test_white_is_light_in_every_color_space(mode):
     assert from_pil(Image.new(mode, (2, 2), bands[mode])).min() > 0.95
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
-def test_exif_orientation_6_turns_the_picture_clockwise(tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [(".jpg", "RGB"), (".png", "RGB"), (".webp", "RGB"), *((".tif", mode) for mode in ("RGB", "L", "CMYK"))],
+)
+def test_exif_orientation_6_turns_the_picture_clockwise(tmp_path, suffix, mode):
     pil = Image.new("RGB", (16, 8), (0, 0, 0))
     pil.paste((255, 255, 255), (0, 0, 8, 8))  # the left half is white
+    pil = pil.convert(mode)
     exif = Image.Exif()
     exif[0x0112] = 6
     image = load_image(saved(pil, tmp_path / f"phone{suffix}", exif=exif))
@@ -408,6 +412,7 @@ def test_center_crop_larger_than_the_picture():
         (np.zeros((1, 3, 4, 4)), "torch.Tensor, got ndarray"),
         (torch.zeros(1, 1, 4, 4), r"shape \(1, 1, 4, 4\), expected \(N, 3, H, W\)"),
         (torch.zeros(1, 4, 4, 3), r"The channels come last"),
+        (torch.zeros(4, 5, 3), r"shape \(4, 5, 3\), .* The channels come last"),
         (torch.zeros(4, 4), r"shape \(4, 4\)"),
         (torch.zeros(1, 3, 0, 4), "no side of it 0"),
         (torch.zeros(1, 3, 4, 4, dtype=torch.uint8), "uint8, expected floats"),

@@ -410,8 +410,10 @@ def test_models_are_listed_with_their_facts(wave, larger, tmp_path, monkeypatch,
     wave.rename(folder / wave.name)
     larger.rename(folder / larger.name)
     (folder / "broken.safetensors").write_text("nothing")
+    (folder / "gone.safetensors").symlink_to("nowhere")
     assert main(["models"]) == 0
-    broken, photo, style = capsys.readouterr().out.splitlines()
+    broken, gone, photo, style = capsys.readouterr().out.splitlines()
+    assert gone == "gone  (a folder or a link that leads nowhere)"
     assert broken == "broken  (damaged or of another method, 0 kB)"
     assert photo.startswith("larger  (super_resolution, factor 2, feature loss, 5 steps, ")
     assert style.startswith("wave  (johnson, style great_wave, 3 steps, ")

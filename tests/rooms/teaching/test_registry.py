@@ -283,3 +283,10 @@ def test_claims_of_one_measure_agree_in_cases_and_conditions():
 
 def test_fewer_than_three_pairs_with_three_seeds_give_the_reason():
     assert [claim.id for claim in measured() if claim.count < 9 and not claim.few] == []
+
+
+def test_of_many_ids_the_similar_ones_are_named_or_how_they_begin():
+    few, many = ["a.x", "b.y"], [f"{paper}.{k}" for paper in ("gatys", "johnson") for k in range(20)]
+    assert registry.others("c", few) == "there are: a.x, b.y"
+    assert registry.others("gatys.21", many).startswith("did you mean gatys.")
+    assert registry.others("c", many) == "ids begin with gatys, johnson"
