@@ -6,13 +6,14 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 import torch
 from torch import nn
 
 from course_lib import runtime
-from course_lib.runtime import Progress, pick_device, pick_precision, seeded, seeded_generator, use_threads
+from course_lib.runtime import Progress, device_name, pick_device, pick_precision, seeded, seeded_generator, use_threads
 
 
 def only(monkeypatch, *kinds):
@@ -43,7 +44,48 @@ def test_an_unavailable_device_is_refused_with_a_list_of_available_ones(monkeypa
         pick_device("cuda")
 
 
-@pytest.mark.parametrize("name", ["gpu", "tpu", "", "cpu:first", "cuda:-1"])
+@pytest.mark.parametrize("name", [torch.device("cpu"), torch.device("cpu", 0), "cpu:0", np.str_("cpu")])
+def test_a_device_may_come_as_a_device(name):
+    assert pick_device(name) == torch.device("cpu")
+    assert device_name(name) == "cpu"
+
+
+def test_a_number_is_that_of_an_accelerator(monkeypatch):
+    only(monkeypatch, "cuda")
+    for number in (1, np.int64(1), torch.tensor(1)):
+        assert pick_device(number) == torch.device("cuda", 1)
+    only(monkeypatch)
+    with pytest.raises(ValueError, match=r"'cuda:1' is not available here; available: cpu\. Use device='auto'"):
+        pick_device(1)
+
+
+def test_a_gpu_that_this_machine_does_not_have_is_refused_with_those_it_has(monkeypatch):
+    only(monkeypatch, "cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(ValueError, match=r"'cuda:2' is not available here; available: cuda:0 to cuda:1\."):
+        pick_device("cuda:2")
+
+
+@pytest.mark.parametrize("seed", [1.5, "0", None, True, 2**64, -(2**63) - 1])
+def test_what_is_no_seed_is_refused(seed):
+    for function in (seeded_generator, lambda value: seeded(value, torch.device("cpu")).__enter__()):
+        with pytest.raises(ValueError, match="^seed must be a whole number from "):
+            function(seed)
+
+
+def test_inference_takes_floats_of_any_precision():
+    network, x = torch.nn.Conv2d(3, 1, 1), torch.rand(1, 3, 4, 4).bfloat16()
+    with runtime.inference(network, device=torch.device("cpu")) as run:
+        outputs = [run(x.to(dtype)) for dtype in (torch.float32, torch.float64, torch.bfloat16)]
+    assert {y.dtype for y in outputs} == {torch.float32}
+    assert torch.equal(outputs[0], outputs[1])
+    assert torch.equal(outputs[0], outputs[2])
+
+
+@pytest.mark.parametrize(
+    "name", ["gpu", "tpu", "", "cpu:first", "cuda:-1", "auto:1", "cuda:²", None, 1.5, -1, True, "meta"]
+)
 def test_an_unknown_name_lists_the_known_ones(monkeypatch, name):
     only(monkeypatch, "cuda")
     with pytest.raises(ValueError, match="unknown device .* auto, cuda, mps, xpu, cpu"):
@@ -164,7 +206,8 @@ def test_threads_sleep_while_they_wait_unless_the_environment_says_otherwise(own
     """OpenMP reads the variable once, when torch is loaded, and says here what it has understood."""
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     environment |= {"OMP_DISPLAY_ENV": "true"} | ({} if own is None else {"OMP_WAIT_POLICY": own})
-    done = subprocess.run([sys.executable, "-c", "import course_lib"], env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-c", "import course_lib, torch"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert f"OMP_WAIT_POLICY = '{expected}'" in done.stderr
 
 
