@@ -133,6 +133,23 @@ def test_a_large_photo_is_reduced_to_two_megabytes(tmp_path, picture):
     assert torch.equal(found[0], expected)
 
 
+def test_a_large_jpeg_is_decoded_in_part_and_looks_the_same(tmp_path, picture, monkeypatch):
+    """2400 × 1800 px: the decoder gives 1200 × 900, of which 943 × 707 are made; turned by 90°, as phones do it."""
+    save_image(picture(1800, 2400, 0), tmp_path / "a.jpg")
+    whole = load_image(tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as opened:
+        exif = opened.getexif()
+        exif[0x0112] = 6  # 90° clockwise
+        opened.save(tmp_path / "b.jpg", exif=exif, quality=95)
+    shapes = []
+    monkeypatch.setattr(photos, "resize", lambda image, size: (shapes.append(image.shape[-2:]), resize(image, size))[1])
+    found = FolderPhotos(tmp_path, 256)
+    expected = resize(whole, (707, 943))[0]
+    assert (found[0].float() / 255 - expected).abs().mean() < 1 / 255
+    assert (found[1].float() / 255 - expected.flip(-2).transpose(-1, -2)).abs().mean() < 2 / 255
+    assert shapes == [(900, 1200), (1200, 900)]
+
+
 def test_a_large_photo_keeps_a_short_side_as_long_as_the_crop(tmp_path, monkeypatch, picture):
     monkeypatch.setattr(photos, "PHOTO_BYTES", 3 * 400)
     save_image(picture(40, 100, 0), tmp_path / "a.png")
