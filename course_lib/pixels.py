@@ -54,7 +54,7 @@ def decode(pil: Image.Image) -> tuple[Tensor, Tensor | None]:
     if pil.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in pil.info:
         rgba = pil.convert("RGBA")
         alpha = _pixels(rgba.getchannel("A"))
-        if pil.mode != "LA":  # the conversion has undone a multiplication by the opacity
+        if pil.mode not in ("L", "LA"):  # gray stays gray, for a profile of gray
             pil = rgba
     return _pixels(_in_srgb(pil, profile)), alpha
 

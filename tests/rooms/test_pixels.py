@@ -118,6 +118,15 @@ def test_gray_in_linear_light(tmp_path, mode):
     assert image.unique().tolist() == pytest.approx([float(encoded(np.array(128 / 255)))], abs=1.5 / 255)
 
 
+def test_gray_with_one_transparent_value(tmp_path):
+    pil = Image.new("L", (2, 1), 128)
+    pil.putpixel((1, 0), 9)
+    pil.save(tmp_path / "a.png", icc_profile=gray_profile(1.0), transparency=9)
+    color, alpha = load_with_alpha(tmp_path / "a.png")
+    assert alpha.flatten().tolist() == [1, 0]
+    assert color[0, :, 0, 0].tolist() == pytest.approx(3 * [float(encoded(np.array(128 / 255)))], abs=1.5 / 255)
+
+
 def test_sixteen_bit_gray_stays_finer_than_eight_bits(tmp_path):
     Image.fromarray(np.arange(0, 65536, 64, dtype=np.uint16)[None]).save(
         tmp_path / "a.png", icc_profile=gray_profile(1.8)
