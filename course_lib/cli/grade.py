@@ -16,7 +16,9 @@ def add(commands: Any) -> None:
     text = "grade a folder of submitted notebooks (students' code runs with your rights: see the page for teachers)"
     grade = add_command(commands, "grade", run, text, "--jobs")
     grade.add_argument("folder", metavar="FOLDER", help="student/NN_name.ipynb, or flat files")
-    grade.add_argument("-o", "--output", default="grades.csv", metavar="OUT", help="the table (default: grades.csv)")
+    grade.add_argument(
+        "-o", "--output", default="grades.csv", metavar="OUT", help="the table, outside FOLDER (default: grades.csv)"
+    )
     grade.add_argument("--masters", metavar="DIR", help="the notebooks with solutions (default: the repository's)")
     grade.add_argument(
         "--timeout", type=float, default=300.0, metavar="S", help="seconds per notebook, from 1 to a day (default: 300)"
@@ -29,7 +31,11 @@ def add(commands: Any) -> None:
         help="memory limit of a notebook, from 0.5 to 1000 (default: 4)",
     )
     grade.add_argument(
-        "--jobs", type=positive, default=1, metavar="N", help="notebooks that run at the same time (default: 1)"
+        "--jobs",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="notebooks that run at the same time, up to 64 (default: 1)",
     )
 
 
