@@ -23,6 +23,7 @@ from course_lib.methods import johnson
 from course_lib.runtime import Progress
 from course_lib.training import checkpoints, fingerprints
 from course_lib.training.checkpoints import CheckpointError, OtherRun
+from course_lib.training.distributed import is_first
 from course_lib.training.locks import only_run
 from course_lib.training.rescue import save_somewhere
 
@@ -70,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
     if output.suffix != ".safetensors":
         raise ValueError(f"the name of a model file must end in .safetensors, got {output}")
     checkpoint, preview = output.with_suffix(".checkpoint"), output.with_suffix(".preview.jpg")
+    if not is_first():
+        return _train(options, output, checkpoint, preview)
     for file in (output, preview, checkpoint):
         if reason := obstacle(file):
             raise ValueError(f"{file} {reason}")
@@ -105,6 +108,8 @@ def _train(options: argparse.Namespace, output: Path, checkpoint: Path, preview:
             return 130
     if model.stopped and not model.facts["steps"]:
         raise ValueError(f"{model.stopped}; nothing was saved")
+    if not is_first():
+        return 0
     model = replace(model, facts={"style": painting.stem, **model.facts})
     place = save_somewhere(lambda path: johnson.save(model, path), output, checkpoint, model.facts["steps"])
     print(f"{place}: {model.facts['steps']} steps in {duration(model.facts['seconds'])}")

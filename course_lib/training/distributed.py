@@ -14,6 +14,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 
+def is_first() -> bool:
+    """Whether this process is the first that ``torchrun`` started, or the only one: it writes files and reports."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @dataclass
 class Group:
     """The processes of one training run; a single process unless ``torchrun`` started several."""

@@ -350,6 +350,20 @@ def test_a_second_run_is_refused_and_the_first_goes_on(files, school, capsys):
     assert left(path) == ["mine.safetensors"]
 
 
+def test_of_several_processes_the_first_alone_locks_and_saves(files, school, monkeypatch):
+    """``torchrun`` starts the command several times; here, a second process without its first."""
+    monkeypatch.setenv("RANK", "1")
+    with only_run(school.parent / "mine.checkpoint"):
+        found = []
+        thread = threading.Thread(target=lambda: found.append(train(files, school, "--steps", "2")))
+        monkeypatch.setattr(run, "fit", lambda *a, checkpoint=None, **o: loop.fit(*a, **o))  # the first has the lock
+        thread.start()
+        thread.join()
+    ((path, code),) = found
+    assert code == 0
+    assert left(path) == []
+
+
 @pytest.fixture
 def no_room(monkeypatch):
     """Nothing large can be written: not into these folders."""
