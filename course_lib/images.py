@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +250,8 @@ def _read(path: str | Path) -> tuple[Tensor, Tensor | None]:
     Image.init()
     start = b""
     try:
-        with open(source, "rb") as file:
+        with open(source, "rb") as file, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # Pillow's words about damage; what is lost fails below
             start = file.read(20)
             file.seek(0)
             if is_heif(start):

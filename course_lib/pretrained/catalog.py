@@ -94,7 +94,7 @@ class Entry:
     @property
     def cached(self) -> bool:
         """Whether the file is in the cache (it is verified when loaded, not here)."""
-        return self.path.is_file()
+        return os.path.isfile(self.path)  # `Path.is_file` raises an error if the cache folder has too long a name
 
     @property
     def origin(self) -> str:

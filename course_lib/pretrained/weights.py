@@ -100,7 +100,7 @@ def at_hand(name: str) -> bool:
     Raises:
         WeightsError: the name is unknown.
     """
-    return _entry(name).cached or (name in CUTS and CUTS[name].path.is_file())
+    return _entry(name).cached or (name in CUTS and os.path.isfile(CUTS[name].path))
 
 
 def cut(name: str) -> tuple[str, bytes]:
@@ -131,7 +131,7 @@ def cut(name: str) -> tuple[str, bytes]:
 def _read_cut(entry: Entry) -> Weights | None:
     """The first layers of a network from the cache; None if the file is missing or damaged."""
     what: Cut | None = CUTS.get(entry.name)
-    if what is None or not what.path.is_file():
+    if what is None or not os.path.isfile(what.path):
         return None
     try:
         tensors, record = _read_safetensors(what.path)
@@ -322,7 +322,7 @@ def _file_bytes(entry: Entry, tensors: StateDict, source: str, key: str) -> byte
 
 def _from_path(name_or_path: str | Path) -> Weights:
     path = Path(os.path.expanduser(name_or_path))
-    if not path.is_file():
+    if not os.path.isfile(path):
         if path.is_dir():
             raise WeightsError(f"{path} is a folder; give the path of a .safetensors file")
         if isinstance(name_or_path, str) and len(path.parts) == 1 and not path.suffix:

@@ -149,7 +149,8 @@ def lay_out(kind: str, drawn: list[Drawn], root: Path) -> Request:
         paths = [place / ("" if k % 2 == 0 or kind != "folders" else "sub") / each.name for k, each in enumerate(drawn)]
         for path, each in zip(paths, drawn, strict=True):
             each.write(path)
-        (place / "notes.txt").write_text("no picture")
+        if kind != "pattern":
+            (place / "notes.txt").write_text("no picture")
         (place / "._photo.png").write_bytes(b"what macOS leaves")
         by_name = dict(zip(paths, drawn, strict=True))  # of one name: the last
         if kind == "two files":
@@ -157,7 +158,7 @@ def lay_out(kind: str, drawn: list[Drawn], root: Path) -> Request:
             return Request([str(path) for path in by_name], taken, len(by_name) > 1, True)
         if kind == "pattern":
             taken = {each: path.name for path, each in by_name.items() if not path.name.startswith(".")}
-            return Request([f"{place}/*{'' if len(by_name) > 1 else one.name[-3:]}"], taken, True, False)
+            return Request([f"{place}/*"], taken, len(taken) > 1, bool(taken))
         known = (*SUFFIXES.values(), *WRITTEN)
         taken = {
             each: str(path.relative_to(place))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from drawn_files import pictures
 from hypothesis import event, given
 from hypothesis import strategies as st
 from observed_runs import folder
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from course_lib import load_image, resize, save_image
 from course_lib.evaluation import metrics
+from course_lib.images import ImageError, load_with_alpha
 from course_lib.methods import gatys, johnson, pix2pix, super_resolution
 from course_lib.optimize.start import STARTS
 from course_lib.pretrained.vgg import VGGFeatures
@@ -221,6 +223,36 @@ def test_saved_and_loaded(image, suffix):
             check_picture(load_image(path), wanted.shape)
             if suffix == ".png":
                 torch.testing.assert_close(load_image(path), wanted, rtol=0, atol=0.51 / 255)
+
+
+@given(pictures(), st.lists(st.tuples(st.integers(0, 400), st.integers(1, 255)), max_size=4))
+def test_a_damaged_file(drawn, flips):
+    with folder() as root, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        path = root / "a.png"
+        drawn.write(path)
+        data = bytearray(path.read_bytes())
+        for place, bits in flips if data else []:
+            data[place % len(data)] ^= bits
+        path.write_bytes(data)
+        try:
+            color, alpha = load_with_alpha(path)
+        except ImageError as error:
+            message = str(error)
+        else:
+            message = ""
+            check_picture(load_image(path), color.shape)
+            check_picture(color, (1, 3, *color.shape[2:]))
+            assert alpha is None or (alpha.shape == (1, 1, *color.shape[2:]) and 0 <= alpha.min() <= alpha.max() <= 1)
+            if not (flips or drawn.damage):
+                assert drawn.sound
+                assert tuple(color.shape[:1:-1]) == drawn.shown
+        if message:
+            event("refused")
+            assert flips or not drawn.sound, message
+            assert message.startswith(f"{path}")
+            assert len(message) < 500, message
+        assert all("profile" in str(one.message) for one in said), [str(one.message) for one in said]
 
 
 @given(

@@ -102,6 +102,7 @@ def try_command(verb, words, kind, drawn, output, chosen, own=()):
         done = run([verb.replace("optimize", "stylize"), *request.words, *words, "-o", out, *more], root)
 
         several = request.folder or out.endswith("/") or output in ("there", "there.png", ".", "..")
+        several |= kind == "pattern" and not Path(out).suffix  # the pattern may match more the next time
         place = Path(os.path.expanduser(out))
         targets = {}
         for each, name in request.taken.items():

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -191,6 +192,18 @@ def test_exif_orientation_6_turns_the_picture_clockwise(tmp_path, suffix, mode):
     assert image.shape == (1, 3, 16, 8)
     assert image[..., :7, :].min() > 0.9
     assert image[..., 9:, :].max() < 0.1
+
+
+def test_a_damaged_file_ends_in_one_sentence_without_warnings(tmp_path):
+    path = saved(Image.new("1", (1, 1)), tmp_path / "a.tiff")
+    data = bytearray(path.read_bytes())
+    data[4] ^= 2  # the directory begins in the middle of an entry: Pillow warns of thirty tags
+    path.write_bytes(data)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(ImageError, match=r"a\.tiff"):
+            load_image(path)
+    assert not said
 
 
 def test_with_damaged_exif_only_the_rotation_is_lost(tmp_path):

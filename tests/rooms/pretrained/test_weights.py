@@ -573,6 +573,14 @@ def test_both_sources_are_named_when_both_fail(place: Place, monkeypatch: pytest
 # ---------------------------------------------------------------------------------------- command line
 
 
+def test_a_cache_folder_with_too_long_a_name(place: Place, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COURSE_LIB_CACHE", "n" * 300)
+    assert main(["fetch", "--list"]) == 0
+    assert "tiny_a  (1 kB, not cached)" in capsys.readouterr().out
+    assert main(["fetch", "tiny_a"]) == 2
+    assert "Cannot write to the cache folder" in capsys.readouterr().err
+
+
 def test_fetch_on_the_command_line(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fetch", "--list"]) == 0
     listed = capsys.readouterr().out
