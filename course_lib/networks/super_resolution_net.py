@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from course_lib import arguments
 from course_lib.images import resample
 from course_lib.networks import layers
 from course_lib.networks.convolutions import ReflectedConv
@@ -53,8 +54,7 @@ class SuperResolutionNet(nn.Module):
         skip: bool = False,
     ) -> None:
         super().__init__()
-        if factor not in FACTORS:
-            raise ValueError(f"factor must be one of {', '.join(map(str, FACTORS))}, got {factor!r}")
+        factor = arguments.choice("factor", factor, FACTORS)
         self.factor, self.skip = factor, skip
         channels = max(1, round(64 * width))
         self.enter = nn.Sequential(ReflectedConv(3, channels, 9), norm_layer(norm, channels), nn.ReLU(inplace=True))

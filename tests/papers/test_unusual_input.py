@@ -111,6 +111,9 @@ def test_arguments_of_another_kind_are_refused_before_the_run(row: Row) -> None:
     for wrong in ("wave", 3, torch.nn.Linear(1, 1)):
         with pytest.raises(TypeError, match=start):
             row.train(start=wrong)
+    for wrong in (3, b"x", ""):
+        with pytest.raises(ValueError, match=r"path of .*checkpoint.*, as str or Path, got "):
+            row.train(checkpoint=wrong)
 
 
 def test_only_models_are_saved_and_only_paths_are_read(row: Row, tmp_path: Path) -> None:

@@ -96,3 +96,14 @@ def test_16_bits_come_out_as_32():
     x = torch.ones(1)
     formats = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
     assert [at_least_float32(x.to(dtype)).dtype for dtype in formats] == [torch.float32] * 3 + [torch.float64]
+
+
+@pytest.mark.parametrize("number", [np.int64, np.float32, float, torch.tensor])
+def test_sizes_may_come_as_any_type_of_number(number):
+    assert SuperResolutionNet(number(4), width=0.1, num_blocks=1).factor == 4
+    assert UNet(depth=number(3), width=0.1).depth == 3
+    assert PatchGAN(number(16), pictures=number(1), width=0.1).pictures == 1
+    assert DCGANDiscriminator(size=number(16), width=8).size == 16
+    for make in (lambda: SuperResolutionNet("4"), lambda: UNet(depth="3"), lambda: PatchGAN("16")):
+        with pytest.raises(ValueError, match="must be "):
+            make()
