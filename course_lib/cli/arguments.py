@@ -58,10 +58,10 @@ def add_device(command: Any) -> None:
     command.add_argument("--device", default="auto", help="auto, cuda, mps, xpu or cpu (default: auto)")
 
 
-def add_tile(command: Any) -> None:
-    """Declare ``--tile``."""
+def add_tile(command: Any, default: str) -> None:
+    """Declare ``--tile``; `default` says what happens without it."""
     command.add_argument(
-        "--tile", type=positive, metavar="N", help="compute in parts of N px, for less memory (default: as it fits)"
+        "--tile", type=positive, metavar="N", help=f"compute in parts of N px, for less memory (default: {default})"
     )
 
 
@@ -79,8 +79,10 @@ def picture_file(word: str) -> Path:
     what is wrong with it.
 
     Raises:
-        ImageError: neither a file nor a picture of the project, and no path.
+        ImageError: neither a file nor a picture of the project, and no path; an empty word.
     """
+    if not word.strip():
+        raise ImageError("one of the words for pictures is empty; give a file, a folder, or the name of a picture")
     path, names = as_path(word), []
     with suppress(ImageError):  # a copy of the package without pictures
         names = sample_names()

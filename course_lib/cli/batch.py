@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from tqdm.std import tqdm
 
 from course_lib.atomic import obstacle
 from course_lib.cli.arguments import picture_file
-from course_lib.cli.terminal import say, what_happened
+from course_lib.cli.terminal import in_options, say, what_happened
 from course_lib.images import Size, check_writable, load_image, load_with_alpha, save_image
 from course_lib.optimize.start import check_memory
 from course_lib.picture_files import FORMATS, pictures_in
@@ -57,6 +58,8 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
     Raises:
         ValueError: no picture; two with one target; a target that is an input; a file where a folder is needed.
     """
+    if not output.strip():
+        raise ValueError("the word after -o is empty; name the file or the folder for the result")
     found: dict[Path, Path] = {}  # the file → its name below the output folder
     folders: list[Path] = []
     for word in words:
@@ -90,12 +93,13 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
     return Plan(jobs, out)
 
 
-def run(work: Plan, make: Callable[[Job], str]) -> int:
+def run(work: Plan, make: Callable[[Job], str], options: Namespace | None = None) -> int:
     """Make every picture.
 
     Args:
         work: from `plan`.
         make: reads, computes and writes one picture, and returns one line about it.
+        options: of the command, for the words of messages.
 
     Returns:
         The exit code: 0, or 1 if some of the pictures were skipped.
@@ -120,7 +124,7 @@ def run(work: Plan, make: Callable[[Job], str]) -> int:
             except (ValueError, OSError, MemoryError) as error:
                 if len(work.jobs) == 1:
                     raise
-                skipped[job] = what_happened(error)
+                skipped[job] = in_options(what_happened(error), options or Namespace())
             except RuntimeError as error:
                 if "memory" not in str(error) or len(work.jobs) == 1:
                     raise

@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
     stylize.add_argument(
         "--size", type=positive, metavar="N", help="long side in pixels (default: 256; with --model the photo's own)"
     )
-    add_tile(stylize)
+    add_tile(stylize, "as it fits")
     stylize.add_argument(
         "--steps",
         type=positive,
@@ -75,9 +75,9 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError(f"--{word} has no effect {other} --model; leave it out")
     work = batch.plan(contents, options.output, recursive=options.recursive, others=[style] if style else [])
     if style is None:
-        return batch.run(work, _in_one_pass(options))
+        return batch.run(work, _in_one_pass(options), options)
     config, painting = configuration(options), load_image(style)
-    return batch.run(work, lambda job: _optimize(job, painting, config, options))
+    return batch.run(work, lambda job: _optimize(job, painting, config, options), options)
 
 
 def _contents_and_style(options: argparse.Namespace) -> tuple[list[str], Path | None]:

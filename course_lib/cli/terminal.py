@@ -15,6 +15,8 @@ _PLAIN = {"×": "x", "–": "-", "—": "-", "−": "-", "…": "...", "“": '"
 _LIBRARY = re.compile(
     r"\b(history_size|learning_rate|load_image|sample_image|from_pil|callback|image\.clamp|resize\(|shallower)\b"
 )
+_BEGINS = re.compile(r"(\w+)(?= must be )")  # what `course_lib.arguments` says begins with the name of a field
+_FIELDS = {"num_steps": "steps", "image_size": "size", "batch_size": "batch"}  # with another word as an option
 _KEYWORD = re.compile(r"\b([a-z]\w*)=('?)([\w.-]+)\2")
 
 
@@ -68,8 +70,12 @@ def in_options(message: str, options: Any) -> str:
     'cuda is not here.'
     >>> in_options("cuda is not here. Use device='auto'.", Namespace(device="cuda"))
     'cuda is not here. Use --device auto.'
+    >>> in_options("image_size must be a whole number of at least 8, got 4", Namespace(size=4))
+    '--size must be a whole number of at least 8, got 4'
     """
     known = vars(options)
+    if (named := _BEGINS.match(message)) and (word := _FIELDS.get(named[1], named[1])) in known:
+        message = f"--{word.replace('_', '-')}{message[named.end() :]}"
     first, *others = re.split(r"(?<=[.;]) ", message)
     kept = [first]
     for clause in others:

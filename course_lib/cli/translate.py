@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
             large.append(job.target)
         return f"{job.target}: {size[1]} × {size[0]} px in {result.history['seconds'][-1]:.1f} s"
 
-    code = batch.run(work, paint)
+    code = batch.run(work, paint, options)
     if large:
         others = f" and {len(large) - 1} others" * (len(large) > 1)
         say(

@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     add_pictures(upscale, "IN", "the pictures")
     add_output(upscale, "where to save (.png, .jpg, .webp); for several pictures, a folder")
     upscale.add_argument("--model", required=True, help="a trained network: a file, or a name that `models` lists")
-    add_tile(upscale)
+    add_tile(upscale, "192")
     add_device(upscale)
 
 
@@ -35,4 +35,4 @@ def run(options: argparse.Namespace) -> int:
         batch.save(job, result.image, None if alpha is None else resample(alpha, height, width))
         return f"{job.target}: {width} × {height} px in {result.history['seconds'][-1]:.1f} s"
 
-    return batch.run(work, enlarge)
+    return batch.run(work, enlarge, options)

@@ -155,7 +155,8 @@ def rebuild(file: ModelFile, config_type: type[C], build: Callable[[C], N], path
     try:
         network.load_state_dict(file.state)
     except RuntimeError as error:
-        raise ModelError(f"the weights in {path} do not fit its own configuration: {error}") from error
+        first = " ".join(str(error).split("\n\t")[1:2]).rstrip(". ") or error  # PyTorch lists every tensor
+        raise ModelError(f"the weights in {path} do not fit its own configuration: {first}") from error
     network.eval()
     return config, network
 

@@ -104,6 +104,7 @@ def try_command(verb, words, kind, drawn, output, chosen, own=()):
         several = request.folder or out.endswith("/") or output in ("there", "there.png", ".", "..")
         several |= kind == "pattern" and not Path(out).suffix  # the pattern may match more the next time
         place = Path(os.path.expanduser(out))
+        assert done.code == 2 or (out and all(request.words)), done
         targets = {}
         for each, name in request.taken.items():
             if several:

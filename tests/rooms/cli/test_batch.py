@@ -113,6 +113,8 @@ def test_results_of_an_earlier_run_are_no_input(here):
         (["*.gif"], "out", "no file matches the pattern [*].gif"),
         (["a.jpg"], "new.gif", "new.gif: unknown suffix '.gif'"),
         (["a.jpg"], "new", "new: unknown suffix ''"),
+        (["a.jpg"], "", "the word after -o is empty"),
+        (["a.jpg", " "], "out", "one of the words for pictures is empty"),
         (["a.jpg"], f"{'n' * 252}.png", "has a name of 256 bytes, and 255 are allowed; use a shorter one"),
         (["a.jpg"], "nowhere/new.png", "nowhere/new.png cannot be written, because .*nowhere does not exist"),
     ],
@@ -343,3 +345,13 @@ def test_unusual_names(here, models):
     for name in ("with space.png", "täxt ½.png", "-dash.png", "a'b\"c.png", "semi;colon.png"):
         assert main(["upscale", "-o", "out/", "--model", str(models["super_resolution"]), "--", name]) == 0
         assert load_image(here / "out" / name).shape == (1, 3, 24, 24)
+
+
+def test_what_is_said_of_one_of_many_has_the_words_of_the_command(here, models, capsys):
+    (here / "photos" / "gone.png").symlink_to("nowhere")
+    (here / "photos" / "tiny.png").write_bytes((here / "b.png").read_bytes()[:40])
+    words = ["upscale", "a.jpg", "b.png", "-o", "out", "--model", str(models["super_resolution"]), "--device", "mps:7"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.count("Use --device auto.") == 2
+    assert "device=" not in said

@@ -108,8 +108,8 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(files, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--style-weight", "-1"], "style_weight must be a finite number of at least 0, got -1.0"),
-        (["--style-weight", "nan"], "style_weight must be a finite number"),
+        (["--style-weight", "-1"], "--style-weight must be a finite number of at least 0, got -1.0"),
+        (["--style-weight", "nan"], "--style-weight must be a finite number"),
         (["--size", "12"], "relu5_1 needs an image of at least 16 px"),
         (["--device", "gpu"], "unknown device 'gpu'"),
     ],
