@@ -13,11 +13,17 @@ from course_lib.cli.arguments import add_command, positive
 
 def add(commands: Any) -> None:
     """Declare the command and its arguments."""
-    text = "grade a folder of submitted notebooks (students' code runs with your rights: see the page for teachers)"
+    text = (
+        "grade a folder of submitted notebooks (students' code runs with your permissions: see the page for teachers)"
+    )
     grade = add_command(commands, "grade", run, text, "--jobs")
     grade.add_argument("folder", metavar="FOLDER", help="student/NN_name.ipynb, or flat files")
     grade.add_argument(
-        "-o", "--output", default="grades.csv", metavar="OUT", help="the table, outside FOLDER (default: grades.csv)"
+        "-o",
+        "--output",
+        default="grades.csv",
+        metavar="OUT",
+        help="the table to write, outside FOLDER (default: grades.csv)",
     )
     grade.add_argument("--masters", metavar="DIR", help="the notebooks with solutions (default: the repository's)")
     grade.add_argument(

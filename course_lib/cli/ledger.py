@@ -12,17 +12,20 @@ def add(commands: Any) -> None:
     """Declare the command and its arguments."""
     parser = add_command(commands, "ledger", run, "list the papers' claims with their verdicts")
     parser.add_argument(
-        "claims", nargs="*", metavar="CLAIM", help="only claims whose id begins so, in full (default: all)"
+        "claims",
+        nargs="*",
+        metavar="CLAIM",
+        help="only claims whose id begins with this, with all details (default: all)",
     )
     parser.add_argument("--verdict", help='only claims with this verdict, for example "not reproduced" (default: all)')
-    parser.add_argument("--json", action="store_true", help="everything, for machines")
+    parser.add_argument("--json", action="store_true", help="everything as JSON, for programs")
 
 
 def run(options: argparse.Namespace) -> None:
     """Print one line a claim; claims that are named are printed in full.
 
     Raises:
-        ClaimError: no id begins so, or there is no such verdict.
+        ClaimError: no id begins with a given word, or there is no such verdict.
     """
     from course_lib.teaching import claims
 

@@ -40,13 +40,13 @@ def add(commands: Any) -> None:
         "python -m course_lib stylize CONTENT... STYLE -o OUT [options]\n"
         "       python -m course_lib stylize CONTENT... --model MODEL -o OUT [options]"
     )
-    add_pictures(stylize, "CONTENT... STYLE", "the photos, and after them the painting, which is left out with --model")
+    add_pictures(stylize, "CONTENT... STYLE", "the photos, then the painting (none with --model)")
     add_output(stylize, "where to save (.png, .jpg, .webp); for several photos, a folder")
     stylize.add_argument("--model", help="a trained network: a file, or a name that `models` lists (default: none)")
     stylize.add_argument(
         "--size", type=positive, metavar="N", help="long side in pixels (default: 256; with --model the photo's own)"
     )
-    add_tile(stylize, "as it fits")
+    add_tile(stylize, "384 if one piece does not fit")
     stylize.add_argument(
         "--steps",
         type=positive,
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _contents_and_style(options: argparse.Namespace) -> tuple[list[str], Path | None]:
-    """The photos, and the painting if there is no trained network."""
+    """The photos and, without a trained network, the painting."""
     words = options.pictures
     if options.model is None:
         if len(words) == 1:

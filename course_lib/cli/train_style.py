@@ -59,7 +59,7 @@ def add(commands: Any) -> None:
     )
     train.add_argument(
         "--fresh", action="store_true",
-        help="start again instead of resuming; an old checkpoint is replaced by the first new one",
+        help="start over instead of resuming; the first new checkpoint replaces the old one",
     )  # fmt: skip
     add_device(train)
     train.add_argument("--seed", type=int, metavar="N", help="random seed of weights and crops (default: 0)")

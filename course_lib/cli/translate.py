@@ -18,7 +18,7 @@ from course_lib.data.sketch import pencil
 from course_lib.images import load_image, resize, resized_shape
 
 _MAP_COLORS = 32  # a label map has fewer, a photograph thousands
-_FAR = 2  # a side this many times the generator's own: it paints details too small for the picture
+_FAR = 2  # times the generator's own side: in larger pictures its details look too small
 
 
 def add(commands: Any) -> None:
@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
     translate.add_argument("--pencil", action="store_true", help="IN is a photo: turn it into a sketch first")
     translate.add_argument(
         "--size", type=positive, metavar="N",
-        help="long side of the result in pixels (default: that of IN). The generator paints windows and doors in the "
+        help="long side of the result in pixels (default: that of IN). The generator paints windows and doors at the "
         "size that it learned, so one to two times its own size is best: 128 to 256 for those of the package",
     )  # fmt: skip
     add_device(translate)
@@ -81,7 +81,7 @@ def _resized(image: Tensor, size: tuple[int, int], is_map: bool = False) -> Tens
 
 
 def _is_label_map(image: Tensor) -> bool:
-    """Whether a picture (1, 3, H, W) has few colors; of a large one, some 500 × 500 pixels are asked first."""
+    """Whether a picture (1, 3, H, W) has few colors; of a large one, some 500 × 500 pixels are counted first."""
     step = max(1, max(image.shape[-2:]) // 500)
     for part in (image[..., ::step, ::step], image):
         levels = part[0].mul(255).round().to(torch.int32)  # (3, H, W)
