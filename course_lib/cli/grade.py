@@ -13,9 +13,7 @@ from course_lib.cli.arguments import add_command, positive
 
 def add(commands: Any) -> None:
     """Declare the command and its arguments."""
-    text = (
-        "grade a folder of submitted notebooks (students' code runs with your permissions: see the page for teachers)"
-    )
+    text = "grade a folder of submitted notebooks (their code runs with your permissions: see the page for teachers)"
     grade = add_command(commands, "grade", run, text, "--jobs")
     grade.add_argument("folder", metavar="FOLDER", help="student/NN_name.ipynb, or flat files")
     grade.add_argument(
