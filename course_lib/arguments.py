@@ -120,13 +120,15 @@ def seed(value: object, name: str = "seed") -> int:
 
 
 def path(value: object, what: str = "a file") -> Path:
-    """A path without ``~``.
+    """A path without ``~``; that of a user who does not exist stays as it is.
 
     Raises:
-        ValueError: neither str nor Path, or empty.
+        ValueError: neither str nor Path, empty, or a text that cannot be a path.
     """
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError(f"expected the path of {what}, as str or Path, got {value!r}")
+    if "\0" in str(value):
+        raise ValueError(f"{str(value)!r} is no path: it contains a zero byte")
     return Path(os.path.expanduser(value))
 
 

@@ -6,7 +6,6 @@ those of a file with another color profile are converted (`course_lib.pixels`), 
 
 from __future__ import annotations
 
-import operator
 import re
 import warnings
 from pathlib import Path
@@ -17,6 +16,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
+from course_lib import arguments
 from course_lib.atomic import atomic_write
 from course_lib.image_checks import ImageError, check_tensor
 from course_lib.image_checks import check_pictures as check_pictures  # part of this module's interface
@@ -289,7 +289,8 @@ def _check_pixels(what: str, height: int, width: int) -> None:
 
 def _height_width(size: Size) -> tuple[int, int]:
     sides = list(size) if isinstance(size, (tuple, list)) else [size, size]
-    whole = all(hasattr(n, "__index__") and not isinstance(n, bool) for n in sides)
-    if len(sides) != 2 or not whole or min(sides) < 1:
-        raise ImageError(f"size is a whole number from 1 up, or a pair (H, W) of them, got {size!r}.")
-    return operator.index(sides[0]), operator.index(sides[1])
+    try:
+        height, width = (arguments.whole("size", side, 1) for side in sides)
+    except ValueError:
+        raise ImageError(f"size is a whole number from 1 up, or a pair (H, W) of them, got {size!r}.") from None
+    return height, width

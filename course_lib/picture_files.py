@@ -8,6 +8,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
+from course_lib import arguments
 from course_lib.atomic import obstacle
 from course_lib.image_checks import ImageError
 
@@ -61,9 +62,10 @@ def as_path(path: object) -> Path:
     """
     if not isinstance(path, (str, Path)):
         raise ImageError(f"A path is str or Path, got {type(path).__name__}; from_pil takes open PIL pictures.")
-    if "\0" in str(path):
-        raise ImageError(f"{str(path)!r} is no path: it contains a zero byte.")
-    return Path(os.path.expanduser(path))
+    try:
+        return arguments.path(path, "a picture")
+    except ValueError as error:
+        raise ImageError(f"{error}.") from None
 
 
 def existing_file(path: str | Path) -> Path:

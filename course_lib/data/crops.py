@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from course_lib import runtime
+from course_lib import arguments, runtime
 from course_lib.data.augment import Compose, RandomFlip, RandomScaleCrop, item_generator
+from course_lib.data.checked import item_number
 from course_lib.data.photos import FolderPhotos, Progress, as_bytes
 from course_lib.images import check_pictures
 from course_lib.samples import sample_image, sample_names
@@ -31,10 +34,10 @@ class Crops(Dataset[Tensor]):
     (everything), drawn from (seed, k), and is resized to `size`: (3, size, size) float32 in [0, 1].
 
     Args:
-        photos: a folder, or pictures (1, 3, H, W) in [0, 1]; None for the open photos that come with the package. A
-            photo of a folder that has more than 667,000 pixels (2 MB in memory) is reduced to that number, but its
-            short side not below `size`; the crops are then cut from the reduced photo. Files that are no pictures, or
-            smaller than `size`, are left out with a warning.
+        photos: a folder, or pictures (1, 3, H, W) in [0, 1], also as one batch; None for the open photos that come
+            with the package. A photo of a folder that has more than 667,000 pixels (2 MB in memory) is reduced to that
+            number, but its short side not below `size`; the crops are then cut from the reduced photo. Files that are
+            no pictures, or smaller than `size`, are left out with a warning.
         size: side of a crop in pixels.
         length: number of crops; None: 80,000, the size of COCO's training set in Johnson et al. 2016, Section 4.1, or
             the number of photos if that is larger.
@@ -64,18 +67,17 @@ class Crops(Dataset[Tensor]):
         scales: tuple[float, float] = (0.0, 1.0),
         progress: Progress | None = None,
     ) -> None:
-        if size < 1 or (length is not None and length < 1) or not 0 <= scales[0] <= scales[1] <= 1:
-            raise ValueError(
-                "expected a size and a length of at least 1 and scales with 0 ≤ low ≤ high ≤ 1, "
-                f"got {size}, {length} and {scales}"
-            )
+        size, seed = arguments.whole("size", size, 1), arguments.seed(seed)
+        length = None if length is None else arguments.whole("length", length, 1)
+        scales = _scales(scales)
         self.photos: Sequence[Tensor]  # uint8 (3, H, W)
         if isinstance(photos, str | Path):
             self.photos = FolderPhotos(photos, size, progress)
         elif photos is None:
             self.photos = [_checked(name, sample_image(name), size) for name in sample_names("photos")]
         else:
-            self.photos = [_checked(f"photo {k}", photo, size) for k, photo in enumerate(photos)]
+            given = _several(photos)
+            self.photos = [_checked(f"photo {k}", photo, size) for k, photo in enumerate(given)]
         if not self.photos:
             raise ValueError("there are no photos to cut crops from")
         self.fingerprint = _fingerprint(self.photos)
@@ -109,15 +111,35 @@ class Crops(Dataset[Tensor]):
         return torch.stack([self[k] for _, k in places])
 
     def __getitem__(self, k: int) -> Tensor:
-        if not 0 <= k < self.length:
-            raise IndexError(f"crop {k} of {self.length}")
+        k = item_number(k, self.length, "crop")
         photo = self.photos[k % len(self.photos)]  # (3, H, W)
         return self.augment(photo, item_generator(self.seed, k))
 
 
+def _scales(scales: Any) -> tuple[float, float]:
+    """The two ends of the range as numbers, checked."""
+    try:
+        low, high = (arguments.fraction("scales", end) for end in scales)
+    except (TypeError, ValueError):
+        low, high = 1, 0
+    if low > high:
+        raise ValueError(f"scales must be two numbers with 0 ≤ low ≤ high ≤ 1, got {scales!r}")
+    return low, high
+
+
+def _several(photos: Any) -> Iterable[Any]:
+    """Pictures, of a batch each one by itself."""
+    if isinstance(photos, Tensor) and photos.ndim == 4:
+        return photos.split(1)
+    if isinstance(photos, Tensor | np.ndarray) or not isinstance(photos, Iterable):
+        got = f"a tensor {tuple(photos.shape)}" if isinstance(photos, Tensor) else type(photos).__name__
+        raise ValueError(f"photos must be a folder, a list of pictures (1, 3, H, W), or None, got {got}")
+    return photos
+
+
 def _checked(name: str, photo: Tensor, size: int) -> Tensor:
     """A picture as it is kept in memory, or an error that calls it `name`."""
-    check_pictures(photo)
+    check_pictures(photo, name)
     if len(photo) != 1 or min(photo.shape[-2:]) < size:
         shape = tuple(photo.shape)
         raise ValueError(f"a crop of {size} px needs photos (1, 3, H, W) at least as large; {name} is {shape}")

@@ -39,7 +39,7 @@ def mirror_address() -> str:
 
 def cache_folder() -> Path:
     """The folder that holds the fetched networks: `COURSE_LIB_CACHE` if set, else the user's cache folder."""
-    return Path(os.environ.get("COURSE_LIB_CACHE") or platformdirs.user_cache_dir("course_lib")).expanduser()
+    return Path(os.path.expanduser(os.environ.get("COURSE_LIB_CACHE") or platformdirs.user_cache_dir("course_lib")))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ enters the cache.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -104,7 +105,7 @@ def local_folder(address: str) -> Path | None:
     """
     if address.startswith("file:"):
         return Path(url2pathname(urlsplit(address).path))
-    return None if re.match(r"https?://", address) else Path(address).expanduser()
+    return None if re.match(r"https?://", address) else Path(os.path.expanduser(address))
 
 
 def _row(manifest: Any, entry: Entry) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def folder_of(name: str, profile: str) -> Path:
     """
     inner = Path("paper") / name if profile == "paper" else Path(name)
     chosen = os.environ.get("COURSE_LIB_RESULTS")
-    return (Path(chosen).expanduser() if chosen else results_folder()) / inner
+    return (Path(os.path.expanduser(chosen)) if chosen else results_folder()) / inner
 
 
 def missing(name: str, *, profile: str, seed: int) -> bool:

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from course_lib import arguments
+from course_lib.pretrained import catalog, mirror
+from course_lib.teaching import records
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,15 @@ def test_a_path_is_text_or_a_path():
     for value in (None, 3, b"a", "", ["a"]):
         with pytest.raises(ValueError, match="^expected the path of a model file, as str or Path, got "):
             arguments.path(value, "a model file")
+    with pytest.raises(ValueError, match="contains a zero byte"):
+        arguments.path("a\0.png")
+
+
+def test_the_home_of_a_user_who_does_not_exist_stays_as_it_is(monkeypatch):
+    """`Path.expanduser` raises a RuntimeError for it."""
+    assert arguments.path("~no-such-user/a") == Path("~no-such-user/a")
+    for name in ("COURSE_LIB_CACHE", "COURSE_LIB_RESULTS"):
+        monkeypatch.setenv(name, "~no-such-user/a")
+    assert catalog.cache_folder() == Path("~no-such-user/a")
+    assert mirror.local_folder("~no-such-user/a") == Path("~no-such-user/a")
+    assert records.folder_of("run", "quick") == Path("~no-such-user/a/run")

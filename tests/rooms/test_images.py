@@ -377,10 +377,15 @@ def test_resize_never_makes_an_empty_side():
     assert resize(torch.zeros(1, 3, 1, 500), 50).shape == (1, 3, 1, 50)
 
 
-@pytest.mark.parametrize("size", [0, -3, 2.0, "64", True, (4,), (4, 0), (4, 5, 6), None])
+@pytest.mark.parametrize("size", [0, -3, 2.5, "64", True, (4,), (4, 0), (4, 5, 6), None, np.ones(2)])
 def test_resize_refuses_a_bad_size(size):
     with pytest.raises(ImageError, match="whole number from 1 up"):
         resize(torch.zeros(1, 3, 4, 4), size)
+
+
+@pytest.mark.parametrize("size", [2.0, np.int64(2), np.float32(2), torch.tensor(2), (2, 2.0), [np.int32(2), 2]])
+def test_resize_takes_a_whole_number_of_any_type(size):
+    assert resize(torch.zeros(1, 3, 4, 4), size).shape == (1, 3, 2, 2)
 
 
 def test_resize_refuses_an_unknown_side():

@@ -1,7 +1,9 @@
 """Crops of photos whose pixels encode their position: red is the column, green the row, blue the photo."""
 
+import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -194,12 +196,42 @@ def test_invalid_photos_are_refused(photos, message):
         crops(photos)
 
 
-@pytest.mark.parametrize("options", [{"size": 0}, {"length": 0}, {"scales": (0, 1.1)}, {"scales": (-0.1, 1)}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({name: value} for name in ("size", "length") for value in (0, 2.5, "16", True)),
+        *({"seed": value} for value in (-1, 1.5, 2**45, "0", None)),
+        *({"scales": value} for value in ((0, 1.1), (-0.1, 1), (0.6, 0.4), 0.5, (0, 0.5, 1), ("0", "1"), None)),
+    ],
+)
 def test_invalid_settings_are_refused(options):
-    with pytest.raises(ValueError, match="size and a length of at least 1 and scales with 0 ≤ low ≤ high ≤ 1, got"):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=rf"^{name} must be .*, got {re.escape(repr(value))}$"):
         crops(**options)
-    with pytest.raises(ValueError, match=r"low ≤ high .* \(0.6, 0.4\)"):
-        crops(scales=(0.6, 0.4))
+
+
+def test_numbers_of_any_type_are_taken():
+    plain = crops(length=3, seed=5, scales=(0, 1))[1]
+    other = crops(size=np.int64(SIZE), length=3.0, seed=torch.tensor(5), scales=[np.float64(0), 1])
+    assert len(other) == 3
+    assert torch.equal(other[np.int64(1)], plain)
+    for k in (0.5, "1", slice(2), None):
+        with pytest.raises(TypeError, match="the number of a crop is a whole number from 0 to 2"):
+            other[k]
+
+
+@pytest.mark.parametrize("photos", [5, torch.rand(3, 20, 20), torch.rand(()), np.zeros((1, 3, 20, 20))])
+def test_what_is_no_list_of_photos_is_refused(photos):
+    with pytest.raises(ValueError, match="photos must be a folder, a list of pictures"):
+        crops(photos)
+
+
+def test_a_batch_is_a_list_of_photos():
+    batch = torch.cat([map_of(20, 20, 0), map_of(20, 20, 1)])
+    assert len(crops(batch).photos) == 2
+    assert torch.equal(crops(batch)[1], crops(list(batch.split(1)))[1])
+    with pytest.raises(ImageError, match="^photo 1: expected a torch.Tensor, got str"):
+        crops([map_of(20, 20), "a.png"])
 
 
 def test_a_folder_without_photos_is_refused(tmp_path):
