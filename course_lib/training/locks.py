@@ -6,11 +6,12 @@ import os
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 from course_lib.atomic import obstacle
 from course_lib.training.checkpoints import CheckpointError
@@ -83,13 +84,16 @@ def _locked(file: Path) -> Iterator[None]:
     holder = _read(path)  # before trying: some versions of filelock empty the file when they try
     lock = FileLock(path, timeout=0)
     try:
-        lock.acquire()
+        with warnings.catch_warnings(action="ignore"):  # about a file system without locks
+            lock.acquire()
     except Timeout:
         raise CheckpointInUse(
             f"another run{holder} is training into {file}; wait until it has ended, or choose another name"
         ) from None
     except (OSError, NotImplementedError):  # a file system without locks
         pass
+    if isinstance(lock, SoftFileLock):  # what filelock turns into there; its file would stay if this process is killed
+        lock.release()
     if lock.is_locked:
         with suppress(OSError):  # Windows does not let anyone write to a locked file, or delete it
             path.write_text(f" (process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%H:%M')})")

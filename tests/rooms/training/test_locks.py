@@ -1,5 +1,6 @@
 """One run at a time: a second one is refused, a killed one blocks nobody."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -90,7 +91,8 @@ def test_a_second_thread_is_refused(tmp_path):
             thread = threading.Thread(target=second)
             thread.start()
             thread.join()
-    assert f"(process {os.getpid()} on " in found[0]
+    assert len(found) == 2
+    assert all(f"(process {os.getpid()} on " in text for text in found)
 
 
 @pytest.mark.parametrize("error", [OSError(38, "Function not implemented"), NotImplementedError()])
@@ -101,6 +103,20 @@ def test_a_file_system_without_locks_is_no_obstacle(monkeypatch, tmp_path, error
     monkeypatch.setattr(FileLock, "acquire", refuse)
     with only_run(tmp_path / "run.pt"):
         pass
+
+
+def test_where_the_system_has_no_locks_nothing_is_left_that_would_outlive_a_killed_run(monkeypatch, tmp_path, recwarn):
+    """As on a cluster's file system that is mounted without them: filelock then makes do with a file of its own."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for _ in range(2):
+        with only_run(tmp_path / "run.pt"):
+            assert not [*tmp_path.iterdir()]
+    assert not recwarn
 
 
 def test_of_several_processes_the_first_asks_and_all_raise(monkeypatch, tmp_path):
