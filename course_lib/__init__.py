@@ -2,8 +2,8 @@
 
 A tensor that stands for a picture is (N, 3, H, W), float32, in [0, 1], everywhere in this package.
 
-The names below are what notebooks and assignments import. Each is loaded when it is first asked for: ``import
-course_lib`` alone loads neither matplotlib nor PyTorch, so the command line can be stopped in the middle of that.
+The names below are what notebooks and assignments import. Each is loaded when it is first used: ``import
+course_lib`` alone loads neither matplotlib nor PyTorch, so Ctrl-C can stop the command line while they are loading.
 """
 
 from __future__ import annotations

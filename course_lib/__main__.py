@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options of a command line, ``run`` among them: the function that runs the command.
+    """The options of a command line; one of them, ``run``, is the function that runs the command.
 
-    ``~`` at the beginning of a word stands for the home folder; a shell replaces it in ``~/a.png``, but not in
-    ``--model=~/a.safetensors`` nor in a word in quotes.
+    A ``~`` at the beginning of a word becomes the home folder. A shell replaces it in ``~/a.png``, but not in
+    ``--model=~/a.safetensors`` or in quotes.
     """
     asked = parser()
     options, left = asked.parse_known_args(arguments)
@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
     from course_lib.pretrained.weights import WeightsError
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # about damage inside a file; reading says what it costs
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # on damage inside a file; our own errors say what is lost
         warnings.showwarning = lambda message, *_, **__: say(in_options(str(message), options))
         try:
             code = options.run(options)

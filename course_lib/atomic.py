@@ -36,10 +36,10 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
 
 
 def obstacle(target: Path) -> str | None:
-    """Why `atomic_write` could not write `target` now, or None: to be asked before hours of work.
+    """Why `atomic_write` could not write `target` now, or None. Call it before hours of work.
 
-    An empty file under a temporary name is written and deleted again. So this finds what permissions do not say: a file
-    system that is read-only, a disk without any room.
+    It writes an empty file under a temporary name and deletes it. So it finds what permissions do not show: a read-only
+    file system, a full disk.
 
     Returns:
         The end of a sentence that begins with the file's name.

@@ -39,13 +39,13 @@ def add_pictures(command: Any, name: str, text: str) -> None:
 
     Args:
         name: what the usage line calls them, for example ``"IN"``.
-        text: what they are; that each may be a file, a folder or a pattern is added.
+        text: what they are; the help adds that each may be a file, a folder or a pattern.
     """
     command.add_argument(
         "pictures", nargs="+", metavar=name,
         help=f"{text}: files, folders of pictures, quoted patterns ('*.jpg'), or names of the project's own pictures",
     )  # fmt: skip
-    command.add_argument("--recursive", action="store_true", help="also the pictures in subfolders of a folder")
+    command.add_argument("--recursive", action="store_true", help="also the pictures in subfolders")
 
 
 def add_output(command: Any, text: str) -> None:

@@ -1,8 +1,8 @@
 """The pictures of one command: which files go in, where each result goes, and what happens to one that fails.
 
 One picture becomes one file. A folder, several pictures, or a pattern that several files match become a folder of
-results under the same names. What can be known before is refused before anything is computed; one bad picture or target
-among many is skipped, reported at the end, and makes the exit code 1.
+results with the same names. Whatever can be checked in advance is refused before anything is computed. One bad picture
+or target among many is skipped and reported at the end; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
 
     Args:
         words: files, folders, patterns such as ``'*.jpg'``, names of the project's own pictures.
-        output: the file, or for several pictures the folder, of the results. Below it, the tree of an input folder is
-            kept. A suffix that is not written gets ``.png`` after it.
+        output: the file, or for several pictures the folder, of the results. It gets the subfolders of an
+            input folder. ``.png`` is added to a name with a suffix that cannot be written.
         recursive: also the pictures in subfolders.
-        others: files that the command reads besides; they must not be overwritten either.
+        others: other files that the command reads; they must not be overwritten either.
 
     Raises:
         ValueError: no picture; two with one target; a target that is an input; a file where a folder is needed.
@@ -81,14 +81,14 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
     if os.path.exists(out) and not os.path.isdir(out):
         raise ValueError(f"{out} is a file, and {count} need a folder; give the name of a folder after -o")
     if out.suffix.lower() in FORMATS and not os.path.exists(out):
-        raise ValueError(f"{count} go into a folder, and {out} is the name of a picture; name a folder after -o")
+        raise ValueError(f"{count} need a folder, and {out} is the name of a picture; give a folder after -o")
     _check_folder(out)
     inside = [file for file in found if folders and out.resolve() in file.resolve().parents]
     if not any(os.path.isdir(out) and out.samefile(folder) for folder in folders):
         found = {file: name for file, name in found.items() if file not in inside}  # results of an earlier run
     jobs = [Job(file, out / _name_of_result(name)) for file, name in found.items()]
     if not jobs:
-        raise ValueError(f"{folders[0]} holds no pictures besides those in {out}; give another folder")
+        raise ValueError(f"{folders[0]} has no pictures except those in {out}; give another folder")
     _keep_inputs(jobs, [*found, *others])
     return Plan(jobs, out)
 
@@ -143,14 +143,15 @@ def run(work: Plan, make: Callable[[Job], str], options: Namespace | None = None
 
 
 def load(job: Job, size: Size | None = None) -> tuple[Tensor, Tensor | None]:
-    """Colors (1, 3, H, W) and opacity (1, 1, H, W) of a job's picture; None if it is opaque, or laid on white for JPEG.
+    """Colors (1, 3, H, W) and opacity (1, 1, H, W) of a job's picture; None if opaque or, for JPEG, blended with white.
 
     Raises:
         ImageError: as for `load_image`.
     """
     image, alpha = load_with_alpha(job.source, size)
     if alpha is not None and FORMATS.get(job.target.suffix.lower()) == "JPEG":
-        say(f"{job.target}: JPEG keeps no transparency, so {job.source.name} was laid on white; .png and .webp keep it")
+        name = job.source.name
+        say(f"{job.target}: JPEG has no transparency, so {name} was blended with white; .png and .webp keep it")
         return load_image(job.source, size), None
     return image, alpha
 
@@ -192,8 +193,8 @@ def _pictures(folder: Path, recursive: bool) -> list[Path]:
     files = pictures_in(folder, recursive=recursive)
     if not files:
         below = 0 if recursive else len(pictures_in(folder, recursive=True))
-        more = f"; its subfolders hold {below}: add --recursive" if below else ""
-        raise ValueError(f"{folder} holds no pictures{more}")
+        more = f"; its subfolders have {below}: add --recursive" if below else ""
+        raise ValueError(f"{folder} has no pictures{more}")
     return files
 
 

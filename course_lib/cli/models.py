@@ -33,7 +33,7 @@ def _about(file: Path) -> str:
     try:
         header = model_files.read_header(file)
     except ModelError:
-        return "damaged or of another method" if file.is_file() else "a folder or a link that leads nowhere"
+        return "damaged or of another method" if file.is_file() else "a folder or a broken link"
     words = [header.kind]
     if "factor" in header.config:
         words += [f"factor {header.config['factor']}", f"{header.config['loss']} loss"]

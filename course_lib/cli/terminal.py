@@ -1,4 +1,4 @@
-"""What reaches the terminal: messages of one line, in words of the command line and letters that it can show."""
+"""Messages for the terminal: one line each, in the words of the command line and letters that it can show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KEYWORD = re.compile(r"\b([a-z]\w*)=('?)([\w.-]+)\2")
 
 
 def show_any_letter() -> None:
-    """Let standard output and standard error replace letters that their encoding lacks: × by x, others by ?.
+    """Replace letters that the encoding of standard output or standard error lacks: × by x, others by ?.
 
     A terminal may be limited to ASCII (``LC_ALL=C`` on some systems, ``PYTHONIOENCODING=ascii``); printing a size such
     as 160 × 120 would then end in a traceback, after the work is done.
@@ -39,12 +39,12 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def say(text: object) -> None:
-    """Print one line to standard error, which keeps it apart from results; a progress bar there stays whole."""
+    """Print one line to standard error, apart from the results, without breaking a progress bar there."""
     tqdm.write(f"course_lib: {text}", file=sys.stderr)
 
 
 def what_happened(error: Exception) -> str:
-    """The message of an error; of one that the system raised, its reason and the file, without a number.
+    """The message of an error; for an error of the operating system, the file and the reason, without a number.
 
     >>> what_happened(FileNotFoundError(2, "No such file or directory", "a.png"))
     'a.png: no such file or directory'
@@ -111,5 +111,5 @@ def _arguments() -> set[str]:
 
 
 def no_reader() -> None:
-    """Standard output leads nowhere any more (``| head``): let Python's last flush go there without a word."""
+    """Nobody reads standard output any longer (``| head``): let Python's last flush end without an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

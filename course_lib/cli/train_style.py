@@ -101,7 +101,7 @@ def _train(options: argparse.Namespace, output: Path, checkpoint: Path, preview:
         except OtherRun as error:
             raise CheckpointError(_other_run(error)) from None
         except CheckpointError as error:
-            raise CheckpointError(str(error).replace(checkpoints.ADVICE, "--fresh begins anew")) from None
+            raise CheckpointError(str(error).replace(checkpoints.ADVICE, "--fresh starts over")) from None
         except KeyboardInterrupt:
             bar.close()
             say(_stopped(watch.steps, checkpoint, options.fresh, _stamp(checkpoint) != before))
@@ -124,7 +124,7 @@ class _Watch:
     def __init__(self, bar: Any, preview: Path, every: int) -> None:
         self.bar, self.preview, self.every = bar, preview, every
         self.steps = 0  # done
-        self.asked = False  # to stop after the present step
+        self.asked = False  # to stop after the current step
         self.unseen = False  # the latest preview failed
 
     def __call__(self, progress: Progress) -> None:
@@ -142,7 +142,7 @@ class _Watch:
     def _show(self, progress: Progress) -> None:
         try:
             save_image(progress.image(), self.preview)
-        except Exception as error:  # painting it and writing it raise anything; none of it is worth a training
+        except Exception as error:  # painting and writing may raise anything; no such error may end a training
             if not self.unseen:
                 say(f"step {progress.step}: no preview ({str(error).rstrip('.')}); training continues")
             self.unseen = True
@@ -205,7 +205,7 @@ def _other_run(error: OtherRun) -> str:
     about = fingerprints.describe(error.changes, words)
     return (
         f"{error.file} belongs to a run with another configuration: {about}; give the old values to resume it, or "
-        "--fresh to begin anew"
+        "--fresh to start over"
     )
 
 
@@ -213,7 +213,7 @@ def _stopped(steps: int, checkpoint: Path, fresh: bool, written: bool) -> str:
     """What Ctrl-C leaves behind."""
     done = f"stopped after step {steps}" if steps else "stopped"
     if not checkpoint.exists():
-        return f"{done}; no checkpoint was written yet, so the same command starts again"
+        return f"{done}; no checkpoint was written yet, so the same command starts over"
     if fresh and not written:
         return f"{done}; the old checkpoint is still there, and the same command without --fresh resumes it"
     return f"{done}; the same command{' without --fresh' * fresh} resumes from the last checkpoint, {checkpoint}"

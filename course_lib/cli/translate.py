@@ -67,8 +67,8 @@ def run(options: argparse.Namespace) -> int:
     if large:
         others = f" and {len(large) - 1} others" * (len(large) > 1)
         say(
-            f"the generator learned pictures of {side} × {side} px, so its details are small in {large[0]}{others}; "
-            f"try --size {_FAR * side}"
+            f"the generator learned from pictures of {side} × {side} px, so its details are small in "
+            f"{large[0]}{others}; try --size {_FAR * side}"
         )
     return code
 

@@ -244,7 +244,7 @@ def train(
         callback: called after each step with a `runtime.Progress` whose image is the first fake picture;
             there is no image for points.
         checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
-        resume: False: begin anew, and replace an existing checkpoint by the first new one.
+        resume: False: start over; the first new checkpoint replaces an existing one.
 
     Returns:
         The trained generator and discriminator, on the CPU.

@@ -190,7 +190,7 @@ def train(
         callback: called after each step with a `runtime.Progress` whose image is the network's current output for
             `preview`, or for the first picture of the batch if there is no `preview`.
         checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
-        resume: False: begin anew, and replace an existing checkpoint by the first new one.
+        resume: False: start over; the first new checkpoint replaces an existing one.
         preview: (1, 3, H, W) in [0, 1], a photo for the callback; it is not used for training.
 
     Returns:

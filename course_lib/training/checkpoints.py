@@ -4,7 +4,7 @@ A file is written whole or not at all, its checksums are verified when it is rea
 carries the *fingerprint* of its run: everything that makes the run what it is (configuration, data, length of the data
 set, …), and the digest of that. A run with another fingerprint refuses it and names what differs.
 
-A checkpoint that cannot be written, on a full disk, does not end the run: it warns, and tries again at the next one.
+If a checkpoint cannot be written, for example on a full disk, the run warns, goes on and tries again at the next one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from course_lib.training.optimizers import Optimizers
 from course_lib.training.schedules import Schedule
 
 _FORMAT = 2
-ADVICE = "delete it, or name another, to begin anew"
+ADVICE = "delete it, or name another, to start over"
 
 
 class CheckpointError(ValueError):
@@ -49,7 +49,7 @@ class OtherRun(CheckpointError):
         about = describe(changes)
         super().__init__(
             f"{file} belongs to a run with another configuration: {about}; give the old values to resume it, or "
-            "delete it to begin anew"
+            "delete it to start over"
         )
 
     def __reduce__(self) -> tuple[type[OtherRun], tuple[Path, Sequence[Change]]]:
@@ -114,14 +114,14 @@ class RunState:
             self.unwritten = True
             return
         if self.unwritten:
-            warnings.warn(f"step {step}: the checkpoint {self.file} is written again", stacklevel=2)
+            warnings.warn(f"step {step}: the checkpoint {self.file} could be written again", stacklevel=2)
         self.unwritten = self.replaces = False
 
     def restore(self, group: Group, schedule: Schedule) -> None:
         """Continue from the checkpoint, if there is one: rank 0 reads it and sends it to all.
 
-        A run may be made longer (or shorter, but not than what is done) where `schedule` gives the same factors for the
-        steps done.
+        A run may be made longer, or shorter down to the steps done, if `schedule` gives the same factors for the steps
+        done.
 
         Raises:
             CheckpointError: damaged, or of another run; on every process.

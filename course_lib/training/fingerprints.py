@@ -46,7 +46,7 @@ def digest(fingerprint: str) -> str:
 def changes(old: str, new: str) -> list[Change]:
     """What differs between two fingerprints, each as `as_json` wrote it.
 
-    The settings of a method come first. Where they differ, the rest is left out, which follows from them.
+    The settings of a method come first. If they differ, the rest is left out, because it follows from them.
 
     >>> changes('{"batch": 4, "fingerprint": {"image_size": 256}}', '{"batch": 2, "fingerprint": {"image_size": 192}}')
     [Change(name='image_size', old=256, new=192)]

@@ -147,11 +147,11 @@ def fit(
         workers: processes that prepare batches ahead; None: 2 on an accelerator, none on a CPU, whose cores train.
         callback: called after each step with a `runtime.Progress`. Its image is the first of the pictures that the
             learner returned; asking for it raises LookupError if the learner returned none. What it raises ends the
-            run, after a checkpoint of the present step.
+            run, after a checkpoint of the current step.
         checkpoint: a file, written every `checkpoint_every` steps and at the end. If it exists, the run continues
-            from it. If it cannot be written, on a full disk, there is a warning, and training goes on.
+            from it. If it cannot be written, for example on a full disk, a warning says so and training continues.
         checkpoint_every: None: 100 steps on a CPU, 5,000 on an accelerator.
-        resume: False: begin anew; an existing checkpoint stays until the first new one replaces it.
+        resume: False: start over; an existing checkpoint stays until the first new one replaces it.
         fingerprint: what else makes this run what it is (a configuration): a checkpoint of another run is refused.
 
     Raises:

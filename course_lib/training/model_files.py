@@ -113,7 +113,7 @@ def read_header(path: str | Path) -> ModelHeader:
     try:
         config, facts = (dict(json.loads(about[part])) for part in ("config", "facts"))
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} says nothing readable about its configuration ({error})") from error
+        raise ModelError(f"{path} has no readable configuration ({error})") from error
     return ModelHeader(about["kind"], config, facts)
 
 

@@ -1,4 +1,4 @@
-"""The last act of a long training: its model is saved where there is room, so that hours of work are not lost."""
+"""The end of a long training: its model is saved where there is room, so that hours of work are not lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def save_somewhere(save: Callable[[Path], None], path: Path, checkpoint: Path, s
     """Save a trained model at `path`, or else where that is possible; then delete the checkpoint.
 
     If `path` cannot be written, the model goes to the system's folder for temporary files, the home folder, or the
-    present one. The room that the checkpoint took may then be enough for `path`. If there is no room anywhere, a
+    current one. The room that the checkpoint took may then be enough for `path`. If there is no room anywhere, a
     checkpoint that lacks the last steps is given up for the model, and one that has them all is kept.
 
     Args:
@@ -27,10 +27,10 @@ def save_somewhere(save: Callable[[Path], None], path: Path, checkpoint: Path, s
         steps: of the training.
 
     Returns:
-        Where the model is; a warning says it if that is not `path`.
+        Where the model is; a warning says so if that is not `path`.
 
     Raises:
-        ModelError: nowhere; the message says what to do.
+        ModelError: it could not be saved anywhere; the message says what to do.
     """
     try:
         save(path)
@@ -49,7 +49,7 @@ def _elsewhere(save: Callable[[Path], None], path: Path, checkpoint: Path, steps
     no_room = isinstance(cause, OSError) and is_full(cause)
     copy = _copy(save, path.name)
     if copy is None and _has_all(checkpoint, steps):
-        kept = f"The checkpoint {checkpoint} has all steps: the same training, called again, only saves the model."
+        kept = f"The checkpoint {checkpoint} has all steps: start the same training again, and it only saves the model."
         raise ModelError(f"{_sentence(error)} {kept}") from error
     if copy is None and not no_room:
         raise error
@@ -66,7 +66,7 @@ def _elsewhere(save: Callable[[Path], None], path: Path, checkpoint: Path, steps
 
 
 def _copy(save: Callable[[Path], None], name: str) -> Path | None:
-    """The model in the first folder with room for it: that for temporary files, the home folder, the present one."""
+    """The model in the first folder with room for it: that for temporary files, the home folder, the current one."""
     for place in (tempfile.gettempdir, Path.home, Path.cwd):
         with suppress(OSError, RuntimeError):  # there may be no such folder
             folder = Path(tempfile.mkdtemp(prefix="course_lib-", dir=place()))

@@ -108,8 +108,8 @@ def test_results_of_an_earlier_run_are_no_input(here):
         (["a.jpg"], "b.png", "b.png would be overwritten by a result"),  # another file that the command reads
         (["photos"], "photos", "photos/a.jpg would be overwritten by a result"),
         (["a.jpg", "photos"], "b.png", "b.png is a file, and 3 pictures need a folder"),
-        (["a.jpg", "b.png"], "new.png", "2 pictures go into a folder, and new.png is the name of a picture"),
-        (["photos"], "new.png", "2 pictures go into a folder, and new.png is the name of a picture"),
+        (["a.jpg", "b.png"], "new.png", "2 pictures need a folder, and new.png is the name of a picture"),
+        (["photos"], "new.png", "2 pictures need a folder, and new.png is the name of a picture"),
         (["*.gif"], "out", "no file matches the pattern [*].gif"),
         (["a.jpg"], "new.gif", "new.gif: unknown suffix '.gif'"),
         (["a.jpg"], "new", "new: unknown suffix ''"),
@@ -139,11 +139,11 @@ def test_hard_and_symbolic_links_to_an_input_are_inputs(here):
 
 def test_a_folder_without_pictures(here):
     (here / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty holds no pictures$"):
+    with pytest.raises(ValueError, match="empty has no pictures$"):
         plan(["empty"], "out")
     (here / "nested").mkdir()
     (here / "photos" / "sub").rename(here / "nested" / "sub")
-    with pytest.raises(ValueError, match="nested holds no pictures; its subfolders hold 2: add --recursive"):
+    with pytest.raises(ValueError, match="nested has no pictures; its subfolders have 2: add --recursive"):
         plan(["nested"], "out")
 
 
@@ -309,7 +309,7 @@ def test_a_jpeg_is_laid_on_white_and_says_so(cutout, models, capsys):
     assert main(["stylize", "cutout.png", "-o", "new.jpg", "--model", str(models["johnson"])]) == 0
     said = capsys.readouterr().err
     assert said == (
-        "course_lib: new.jpg: JPEG keeps no transparency, so cutout.png was laid on white; .png and .webp keep it\n"
+        "course_lib: new.jpg: JPEG has no transparency, so cutout.png was blended with white; .png and .webp keep it\n"
     )
     on_white = johnson.stylize(load_image(cutout), johnson.load(models["johnson"])).image
     assert (load_image("new.jpg") - on_white).abs().mean() < 0.03

@@ -342,7 +342,7 @@ def test_translate_says_when_a_picture_is_far_larger_than_what_was_learned(files
     save_image(picture(65, 70, 1), tmp_path / "large.png")
     words = ["translate", str(tmp_path / "large.png"), "-o", files[2], "--model", str(streets), "--device", "cpu"]
     assert main(words) == 0
-    assert "the generator learned pictures of 32 × 32 px" in capsys.readouterr().err
+    assert "the generator learned from pictures of 32 × 32 px" in capsys.readouterr().err
     assert main([*words, "--size", "64"]) == 0
     assert capsys.readouterr().err == ""
 
@@ -413,7 +413,7 @@ def test_models_are_listed_with_their_facts(wave, larger, tmp_path, monkeypatch,
     (folder / "gone.safetensors").symlink_to("nowhere")
     assert main(["models"]) == 0
     broken, gone, photo, style = capsys.readouterr().out.splitlines()
-    assert gone == "gone  (a folder or a link that leads nowhere)"
+    assert gone == "gone  (a folder or a broken link)"
     assert broken == "broken  (damaged or of another method, 0 kB)"
     assert photo.startswith("larger  (super_resolution, factor 2, feature loss, 5 steps, ")
     assert style.startswith("wave  (johnson, style great_wave, 3 steps, ")

@@ -193,7 +193,7 @@ def test_a_second_ctrl_c_stops_at_once(files, school, monkeypatch, capsys):
 def test_ctrl_c_in_the_first_step_stops_at_once(files, school, monkeypatch, capsys):
     path, code = interrupted(1, monkeypatch, files, school)
     assert code == 130
-    assert "stopped; no checkpoint was written yet, so the same command starts again" in one_sentence(capsys)
+    assert "stopped; no checkpoint was written yet, so the same command starts over" in one_sentence(capsys)
     assert left(path) == []
 
 
@@ -226,7 +226,7 @@ def test_a_damaged_checkpoint_is_refused(files, school, capsys):
     (school.parent / "mine.checkpoint").write_text("nothing")
     _, code = train(files, school)
     assert code == 2
-    assert "is damaged or not a checkpoint (BadZipFile); --fresh begins anew\n" in one_sentence(capsys)
+    assert "is damaged or not a checkpoint (BadZipFile); --fresh starts over\n" in one_sentence(capsys)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_what_differs_from_the_checkpoint_is_named_by_its_options(files, school,
         assert code == 2
         assert one_sentence(capsys) == (
             f"course_lib: {path.with_suffix('.checkpoint')} belongs to a run with another configuration: trained with "
-            f"{differs}; give the old values to resume it, or --fresh to begin anew\n"
+            f"{differs}; give the old values to resume it, or --fresh to start over\n"
         )
     assert path.with_suffix(".checkpoint").read_bytes() == content
     assert train(files, school, "--steps", "6")[1] == 0  # a longer run continues

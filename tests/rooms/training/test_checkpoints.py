@@ -121,7 +121,7 @@ def test_torchs_own_writer_may_fail(tmp_path):
 
 def test_it_is_said_when_a_checkpoint_is_written_again(monkeypatch, tmp_path):
     file, told = tmp_path / "run.pt", []
-    said = ((2, "could not be written"), (5, "is written again"))
+    said = ((2, "could not be written"), (5, "could be written again"))
     full = full_disk(monkeypatch, "fsync")
 
     def watch(progress):
@@ -243,7 +243,7 @@ def test_a_callback_that_raises_on_a_full_disk_gets_its_own_error(monkeypatch, t
         train(tmp_path / "run.pt", callback=fails)
 
 
-# --- beginning anew ---
+# --- starting over ---
 
 
 def test_a_run_that_begins_anew_leaves_the_old_checkpoint_until_its_first(tmp_path):

@@ -161,7 +161,7 @@ def test_an_unreadable_configuration_is_said_to_be_one(tmp_path, about):
     path = tmp_path / "net.safetensors"
     about = {"config": "{}", **about} if about.get("facts") == "[1]" else about
     safetensors.torch.save_file({"weight": torch.zeros(2)}, path, metadata={"kind": "small", **about})
-    with pytest.raises(ModelError, match="says nothing readable about its configuration"):
+    with pytest.raises(ModelError, match="has no readable configuration"):
         read(path, "small")
 
 

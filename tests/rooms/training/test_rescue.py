@@ -105,7 +105,7 @@ def test_no_room_at_all_costs_an_older_checkpoint(disk):
 def test_no_room_at_all_keeps_a_checkpoint_of_all_steps(disk):
     disk.has_checkpoint(10)
     disk.full = EVERYWHERE
-    with pytest.raises(ModelError, match=r"\(No space .*\)\. The checkpoint .* has all steps: the same training"):
+    with pytest.raises(ModelError, match=r"\(No space .*\)\. The checkpoint .* has all steps: start the same training"):
         finish(disk)
     assert [*disk.path.parent.iterdir()] == [disk.checkpoint]
 
