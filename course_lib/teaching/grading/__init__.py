@@ -11,7 +11,6 @@ Students' code runs with the permissions of the user who grades; limits are not 
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -21,6 +20,7 @@ from pathlib import Path
 from threading import Event
 
 from course_lib.arguments import whole
+from course_lib.atomic import obstacle
 from course_lib.teaching import assignments
 from course_lib.teaching.assignments import Notebook, NotebookError
 from course_lib.teaching.grading.process import Limits, run
@@ -143,9 +143,9 @@ def grade_into(
         raise NotebookError(
             f"{pages} is a file, but the feedback goes into a folder of that name; choose another table"
         )
-    for place in (output.resolve().parent, *([pages] if pages.exists() else [])):
-        if not os.access(place, os.W_OK):
-            raise NotebookError(f"{place} does not exist or is read-only; choose another place for the table")
+    for place, probe in ((output, output.resolve()), (pages, pages / ".probe" if pages.exists() else pages)):
+        if problem := obstacle(probe):
+            raise NotebookError(f"{place} {problem}")
     if output.resolve().is_relative_to(folder.resolve()):
         raise NotebookError(
             f"{output} is inside {folder}, where the next run would take its feedback for a student's folder; choose "

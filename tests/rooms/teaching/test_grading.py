@@ -1,6 +1,7 @@
 """Grading: every submission gets a row, tests come from the master, and a failing cell costs only its own points."""
 
 import csv
+import errno
 import json
 import os
 import re
@@ -241,6 +242,29 @@ def test_the_table_and_the_feedback(graded, tmp_path):
     assert len(table) == len(rows)
     assert "twice three" in (tmp_path / "pages" / "one wrong" / "01_small.txt").read_text(encoding="utf-8")
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("blocked", ["grades.csv", "grades_feedback"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch, blocked):
+    """Whoever the user is: root may write anywhere, and a full disk or a read-only one shows in no permission."""
+    monkeypatch.setattr(grading, "grade", lambda *_, **__: pytest.fail("hours of grading"))
+    (tmp_path / "grades_feedback").mkdir()
+    opened = Path.open
+
+    def full(path, *words, **options):
+        inside = path.parent.name == "grades_feedback"
+        if inside == (blocked == "grades_feedback"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return opened(path, *words, **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(assignments.NotebookError, match=rf"{blocked} cannot be written \(No space left"):
+        grading.grade_into(tmp_path / "submissions", tmp_path / "grades.csv")
+
+
+def test_a_table_in_no_folder_is_refused(tmp_path):
+    with pytest.raises(assignments.NotebookError, match=r"grades\.csv cannot be written, because .*nowhere does not"):
+        grading.grade_into(tmp_path / "submissions", tmp_path / "nowhere" / "grades.csv")
 
 
 def test_flat_files_duplicates_and_other_files(masters, tmp_path):
