@@ -155,10 +155,20 @@ def rebuild(file: ModelFile, config_type: type[C], build: Callable[[C], N], path
     try:
         network.load_state_dict(file.state)
     except RuntimeError as error:
-        first = " ".join(str(error).split("\n\t")[1:2]).rstrip(". ") or error  # PyTorch lists every tensor
-        raise ModelError(f"the weights in {path} do not fit its own configuration: {first}") from error
+        misfits = _misfits(file.state, network.state_dict())
+        more = f", and {len(misfits) - 1} more do not fit" if len(misfits) > 1 else ""
+        raise ModelError(f"the weights in {path} do not fit its own configuration: {misfits[0]}{more}") from error
     network.eval()
     return config, network
+
+
+def _misfits(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """What keeps the tensors of a file from being those of a network, a clause for each tensor."""
+    found = [f"{name} is missing" for name in expected if name not in given]
+    found += [f"{name} has no place in the network" for name in given if name not in expected]
+    for name in (name for name in given if name in expected and given[name].shape != expected[name].shape):
+        found.append(f"{name} has the shape {tuple(given[name].shape)}, not {tuple(expected[name].shape)}")
+    return found or ["PyTorch refuses them"]
 
 
 def save(path: str | Path, kind: str, model: Any, *, half: bool = False) -> None:

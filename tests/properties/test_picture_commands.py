@@ -18,7 +18,7 @@ OUTPUTS = (
     "out.png", "out.jpg", "out.jpeg", "out.webp", "OUT.PNG", "täxt ½.png", "~/home.png", "old.png", "old link.png",
     "made/", "there", "there/", "out.gif", "out", "nowhere/out.png", "{input}", "a link to it.png", "there.png",
     f"{'n' * 246}.png", f"{'n' * 251}.png", f"{'n' * 252}.png", f"{'ö' * 130}.png", "old.png/out.png", "/dev/null",
-    "/dev/null/out.png", "", ".", "..", "out.png/", "locked.png", "locked/out.png", "locked/", "/proc/out.png",
+    "/dev/null/out.png", "", ".", "out.png/", "locked.png", "locked/out.png", "locked/", "/proc/out.png",
 )  # fmt: skip
 SURE_FILES = {*OUTPUTS[:9]} | {f"{'n' * 246}.png", f"{'n' * 251}.png"}
 SURE_FOLDERS = {"made/", "there", "there/"}
@@ -101,7 +101,7 @@ def try_command(verb, words, kind, drawn, output, chosen, own=()):
         more = [word for name, value in chosen.items() if value is not None for word in (name, value)]
         done = run([verb.replace("optimize", "stylize"), *request.words, *words, "-o", out, *more], root)
 
-        several = request.folder or out.endswith("/") or output in ("there", "there.png", ".", "..")
+        several = request.folder or out.endswith("/") or output in ("there", "there.png", ".")
         several |= kind == "pattern" and not Path(out).suffix  # the pattern may match more the next time
         place = Path(os.path.expanduser(out))
         assert done.code == 2 or (out and all(request.words)), done

@@ -170,7 +170,7 @@ def test_an_unreadable_configuration_is_said_to_be_one(tmp_path, about):
     [
         ({"channels": 0}, "the configuration in .* is not one of this method: channels must be .* got 0"),
         ({"channels": "four"}, "the configuration in .* is not one of this method"),
-        ({"channels": 5}, r"the weights in .* do not fit its own configuration: size mismatch"),
+        ({"channels": 5}, r"the weights in .* do not fit its own configuration: .* has the shape .*, not "),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused(tmp_path, config, message):
@@ -183,7 +183,7 @@ def test_a_configuration_that_does_not_fit_is_refused(tmp_path, config, message)
 def test_weights_that_are_missing_are_named(tmp_path):
     path = tmp_path / "net.safetensors"
     write(path, "small", network()[:1], asdict(Config()), {})
-    with pytest.raises(ModelError, match=r"do not fit its own configuration: .*1\.running_var"):
+    with pytest.raises(ModelError, match=r"do not fit its own configuration: 1\..* is missing, and 4 more do not fit"):
         rebuild(read(path, "small"), Config, build, path)
 
 
