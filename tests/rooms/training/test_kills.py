@@ -43,7 +43,7 @@ assert ended(child("whole")) == 0
 each = (time.perf_counter() - began) / RUN["num_steps"]
 
 chance, found = random.Random(), []
-while len(found) < COUNT:
+while len(found) < COUNT or not any(found):  # at least one of them after its first checkpoint
     pid = child("killed")
     time.sleep(chance.uniform(0, 5 * each))
     os.kill(pid, signal.SIGKILL)
@@ -143,7 +143,7 @@ def test_a_run_killed_three_times_ends_as_if_nothing_had_been(tmp_path):
     """The short form: the full one kills twenty times, and at the worst moments."""
     folder, report = script(tmp_path, program(3, 20, moments=False))
     whole, pieces = (torch.load(folder / f"{n}.result", weights_only=True) for n in ("whole", "killed"))
-    assert report["kills"]
+    assert any(report["kills"])
     assert same(whole["weights"], pieces["weights"])
     assert terms(whole) == terms(pieces)
 
