@@ -66,8 +66,9 @@ def load_with_alpha(path: str | Path, size: Size | None = None, *, side: str = "
         return color if size is None else resize(color, size, side=side), None
     if size is not None:
         height, width = resized_shape(color, size, side)
-        weighted, alpha = resample(color * alpha, height, width), resample(alpha, height, width)
-        color = (weighted / alpha.clamp_min(OPAQUE_FROM)).clamp(0, 1)  # a mean over what is visible
+        both = _bicubic(torch.cat((color * alpha, alpha), 1), height, width)  # clamped last: both overshoot alike
+        color = (both[:, :3] / both[:, 3:].clamp_min(OPAQUE_FROM)).clamp(0, 1)  # a mean over what is visible
+        alpha = both[:, 3:].clamp(0, 1)
     return fill_transparent(color, alpha), alpha
 
 
@@ -172,8 +173,11 @@ def resample(image: Tensor, height: int, width: int) -> Tensor:
         Tensor (N, 3, height, width) in [0, 1], same dtype and device.
     """
     work = image.float() if image.element_size() < 4 else image  # not every device has a half-precision kernel
-    resized = F.interpolate(work, size=(height, width), mode="bicubic", antialias=True)
-    return resized.clamp(0, 1).to(image.dtype)
+    return _bicubic(work, height, width).clamp(0, 1).to(image.dtype)
+
+
+def _bicubic(image: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(image, size=(height, width), mode="bicubic", antialias=True)
 
 
 def center_crop(image: Tensor, size: Size) -> Tensor:
