@@ -74,7 +74,7 @@ def installed() -> dict[str, str]:
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """A sentence for every package that is another or gone; new ones are welcome."""
+    """A sentence for every package that changed or is gone; new ones are allowed."""
     return [
         f"{name} was {version} and is {after.get(name, 'gone')}"
         for name, version in sorted(before.items())
@@ -89,7 +89,7 @@ def install(repository: Path) -> int:
     before = installed()
     other = changed(listed(), before)
     if other:
-        print("This environment is not the list's: " + "; ".join(other))
+        print("This environment differs from the list:  " + "; ".join(other))
         return 1
     path = min((repository / "notebooks").glob("[0-9]*.ipynb"))
     words = pip_words(clone_of(bootstrap_of(nbformat.read(path, as_version=4)).source, repository))

@@ -1,4 +1,4 @@
-"""What a caller may pass where a number, a word or a path is expected: converted if nothing is lost, otherwise refused.
+"""Numbers, words and paths that a caller passes: converted if nothing is lost, otherwise refused.
 
 A number may come from NumPy, from a tensor without dimensions, or as ``1e3`` where a whole number is meant. It may not
 come as text or as True. Each function names the argument, the value it got and what it expected, in one sentence.
@@ -84,7 +84,7 @@ def choice(name: str, value: object, allowed: Sequence[Any]) -> Any:
     """The member of `allowed` that equals `value`: 4 for 4.0, True for 1 where True is allowed.
 
     Raises:
-        ValueError: none does.
+        ValueError: no member equals it.
     """
     given = plain(value)
     if isinstance(given, str | int | float) or given is None:
@@ -99,7 +99,7 @@ def names(name: str, value: object, *, least: int = 1) -> tuple[str, ...]:
     """A tuple of at least `least` names, also from a list.
 
     Raises:
-        ValueError: anything else, also a single text.
+        ValueError: anything else, including a single string.
     """
     if isinstance(value, str):
         raise ValueError(f"{name} must be a tuple of names, got the text {value!r}; write ({value!r},)")
@@ -144,5 +144,5 @@ def plain(value: object) -> Any:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value that went through `plain` is a number; True and False are none."""
+    """Whether a value that went through `plain` is a number; True and False are not numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,7 +1,7 @@
 """What counts as a picture: a tensor (N, 3, H, W), floating point, finite, in [0, 1].
 
-Everything in this package that takes pictures asks here, with one set of sentences. A picture on another scale would
-not fail anywhere: a network would train on it, and a measure would return a number.
+Everything in this package that takes pictures uses these checks and their messages. Without them, a picture on another
+scale would not fail anywhere: a network would train on it, and a measure would return a number.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def check_pictures(
         single: whether N must be 1.
         least: the smallest side allowed, in pixels.
         why: what needs that side, for the message: "the network".
-        overshoot: how far values may lie outside [0, 1]. What an optimizer made, or noise, may do so; only a picture
-            that fills [-1, 1] is then still recognized as being on another scale.
-        centered: whether values around 0 are as good, since contrast and brightness do not matter.
+        overshoot: how far values may lie outside [0, 1], as those of noise and of an optimizer's picture do. A picture
+            that fills [-1, 1] is refused all the same.
+        centered: whether values around 0 are allowed, too, because contrast and brightness do not matter.
 
     Raises:
         ImageError: it is not; the message says what is wrong and what to do.
@@ -60,7 +60,7 @@ def check_tensor(image: Tensor, what: str = "", *, single: bool = False, least: 
     """The part of `check_pictures` that reads no values: type, shape, dtype and size.
 
     Raises:
-        ImageError: no tensor, another shape, whole numbers, or too small a picture.
+        ImageError: not a tensor, another shape, whole numbers, or too small a picture.
     """
     if not isinstance(image, Tensor):
         got = "None" if image is None else type(image).__name__
@@ -80,7 +80,7 @@ def check_tensor(image: Tensor, what: str = "", *, single: bool = False, least: 
         elif single and len(shape) == 4 and shape[0] > 1:
             advice = " Use image[k : k + 1] for the k-th picture."
         expected = "(1, 3, H, W)" if single else "(N, 3, H, W)"
-        _refuse(what, f"got shape {shape}, expected {expected}, no side of it 0.{advice}")
+        _refuse(what, f"got shape {shape}, expected {expected}, with no side 0.{advice}")
     if not image.is_floating_point():
         _refuse(what, f"got {image.dtype}, expected floats in [0, 1]; for 0..255 use image.float() / 255.")
     if min(shape[2:]) < least:

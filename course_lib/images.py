@@ -47,14 +47,15 @@ def load_image(path: str | Path, size: Size | None = None, *, side: str = "long"
 
 
 def load_with_alpha(path: str | Path, size: Size | None = None, *, side: str = "long") -> tuple[Tensor, Tensor | None]:
-    """Read a picture file as `load_image` does, with colors and opacity apart: nothing is blended with white.
+    """Read a picture file as `load_image` does, but return colors and opacity separately: nothing is blended with
+    white.
 
     Args:
         path, size, side: as for `load_image`.
 
     Returns:
-        Color (1, 3, H, W) and opacity (1, 1, H, W), both float32, in [0, 1]; for the opacity None if every pixel is
-        opaque, and then the color equals that of `load_image`. Pixels that are fully transparent get the color of the
+        Color (1, 3, H, W) and opacity (1, 1, H, W), both float32, in [0, 1]; the opacity is None if every pixel is
+        opaque, and the color is then that of `load_image`. Pixels that are fully transparent get the color of the
         visible ones next to them (`course_lib.pixels.fill_transparent`): no fringe of another color surrounds the
         object.
 
@@ -222,7 +223,7 @@ def save_image(image: Tensor, path: str | Path, *, quality: int = 95, alpha: Ten
     """
     kind = FORMATS.get(as_path(path).suffix.lower())
     if alpha is not None and kind == "JPEG":
-        to_pil(image, alpha=alpha)  # complains about what does not fit together
+        to_pil(image, alpha=alpha)  # raises an error if the two do not fit together
         image, alpha = _on_white(image.detach().float().cpu(), alpha.detach().float().cpu()), None
     pil = to_pil(image, alpha=alpha)
     target = check_writable(path, (pil.height, pil.width))
@@ -274,11 +275,11 @@ def _read(path: str | Path) -> tuple[Tensor, Tensor | None]:
     except UnidentifiedImageError:
         raise ImageError(no_picture(path, start)) from None
     except PermissionError:
-        raise ImageError(f"{path} may not be read by you: its permissions forbid it.") from None
+        raise ImageError(f"You may not read {path}: its permissions forbid it.") from None
     except Exception as error:  # decoders raise anything from OSError to struct.error on damaged data
         raise ImageError(
-            f"{path} could not be read to its end ({error}). It is cut short, damaged or protected: "
-            "download or copy it again, or export it anew as PNG or JPEG."
+            f"{path} could not be read completely ({error}). It is cut short, damaged or protected: "
+            "download or copy it again, or export it again as PNG or JPEG."
         ) from error
 
 

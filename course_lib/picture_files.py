@@ -26,7 +26,7 @@ def pictures_in(folder: str | Path, *, recursive: bool = False, suffixes: Collec
     """The pictures of a folder, sorted by path: files with a picture's suffix whose name does not begin with a dot.
 
     Files whose names begin with a dot are not pictures, whatever their suffix: macOS leaves ``._photo.jpg`` beside
-    photo.jpg. A link that leads nowhere is listed; reading it says so.
+    photo.jpg. A broken link is listed; reading it raises an error.
 
     Args:
         folder: where to look.
@@ -72,7 +72,7 @@ def existing_file(path: str | Path) -> Path:
     """The path of a file that can be opened, ``~`` expanded.
 
     Raises:
-        ImageError: it does not exist, or is a folder, empty, a link that leads nowhere, or no regular file.
+        ImageError: it does not exist, or is a folder, empty, a broken link, or not a regular file.
     """
     source = as_path(path)
     try:
@@ -84,7 +84,7 @@ def existing_file(path: str | Path) -> Path:
         if not source.exists():
             raise ImageError(f"{path} {_why_missing(source)}")
         if not source.is_file() or source.stat().st_size == 0:
-            raise ImageError(f"{path} is empty (0 bytes) or no regular file. Download or copy it again.")
+            raise ImageError(f"{path} is empty (0 bytes) or not a regular file. Download or copy it again.")
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror}.") from error
     return source
@@ -92,7 +92,7 @@ def existing_file(path: str | Path) -> Path:
 
 def _why_missing(source: Path) -> str:
     if source.is_symlink():
-        return f"is a link to {os.readlink(source)}, which does not exist. Link it anew, or give the picture itself."
+        return f"is a link to {os.readlink(source)}, which does not exist. Link it again, or give the picture itself."
     if not source.parent.is_dir():
         return f"does not exist, nor does its folder {source.parent}. Check the path."
     near = did_you_mean(source.name, [p.name for p in source.parent.iterdir()]) or " No name there is similar."
@@ -153,10 +153,10 @@ def no_picture(path: str | Path, start: bytes) -> str:
         )
     for magic, kind in _MAGIC.items():
         if start.startswith(magic):
-            return f"{path} begins as a {kind} picture but is damaged. Download or copy it again, or export it anew."
+            return f"{path} begins as a {kind} picture but is damaged. Download, copy or export it again."
     return (
         f"{path} is not a picture in a known format, whatever its name says: it begins with {start!r}. "
-        "If that is text, a web page was saved in its place; otherwise export it as PNG or JPEG."
+        "If that is text, a web page was saved instead; otherwise export the picture as PNG or JPEG."
     )
 
 

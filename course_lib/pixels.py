@@ -1,4 +1,4 @@
-"""Between an open PIL picture and colors in sRGB with their opacity: modes, color profiles, transparency, levels.
+"""From an open PIL picture to colors in sRGB and opacity, and to 8-bit levels: modes, color profiles, transparency.
 
 A file may say with an embedded ICC profile what its numbers mean: pictures of phones and cameras are often in Display
 P3 or Adobe RGB, pictures for printing in CMYK. Such colors are converted to sRGB when a picture is read. Without a
@@ -94,9 +94,9 @@ def fill_transparent(color: Tensor, alpha: Tensor) -> Tensor:
 
 
 def srgb_profile() -> bytes:
-    """The ICC profile of sRGB, always the same bytes: for files that can say so in no shorter way."""
+    """The ICC profile of sRGB, always the same bytes: for file formats that have no shorter way to name sRGB."""
     data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return data[:24] + bytes((7, 208, 0, 1, 0, 1)) + bytes(6) + data[36:]  # without the time of day: 1 January 2000
+    return data[:24] + bytes((7, 208, 0, 1, 0, 1)) + bytes(6) + data[36:]  # always dated 1 January 2000
 
 
 def levels_of(image: Tensor) -> np.ndarray:

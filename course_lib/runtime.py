@@ -65,7 +65,7 @@ def device_name(device: str | int | torch.device) -> str:
     """The name of a device as `pick_device` takes it, whether or not it is available here.
 
     Raises:
-        ValueError: no name of a kind of device, optionally with a number, and no number of an accelerator.
+        ValueError: neither the name of a kind of device, with or without a number, nor the number of an accelerator.
 
     >>> device_name(torch.device("cpu")), device_name("cuda:1")
     ('cpu', 'cuda:1')

@@ -34,7 +34,7 @@ def ledger() -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ImageError(f"{file} cannot be read ({error}); {remedy()}.") from error
     if any(not row.get("file") for row in rows):
-        raise ImageError(f"{file} is no list of this project's pictures: it has no column `file`; {remedy()}.")
+        raise ImageError(f"{file} is not the list of this project's pictures: it has no column `file`; {remedy()}.")
     return rows
 
 
@@ -72,7 +72,7 @@ def sample_path(name: str) -> Path:
         ImageError: as `sample_image`.
     """
     if not isinstance(name, str):
-        raise ImageError(f"A picture's name is text, got {name!r}; sample_names() lists them.")
+        raise ImageError(f"A picture's name must be a string, got {name!r}; sample_names() lists the names.")
     folders = _samples()
     for files in folders.values():
         if name in files:

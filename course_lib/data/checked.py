@@ -1,7 +1,7 @@
 """A caller's data set whose items are checked when they are first used.
 
-Items on another scale, [-1, 1] or 0 to 255, would train without an error. An item is checked once, on the device where
-it lies, so that a training loop is not slowed down.
+Without a check, a network would train on items on another scale, [-1, 1] or 0 to 255. Each item is checked only once,
+on the device where it lies, so that the check does not slow a training loop down.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def checked(data: Any, lead: tuple[int, ...] = (3,), what: str = "picture", *, s
         A data set of the same kind; an iterator is read to its end and becomes a list.
 
     Raises:
-        ImageError: no data set, or an empty one; when an item is used: another type, shape or range.
+        ImageError: not a data set, or an empty one; when an item is used: another type, shape or range.
 
     >>> import torch
     >>> pairs = checked([torch.rand(2, 3, 8, 8, dtype=torch.float64)], (2, 3), "pair")
@@ -62,7 +62,7 @@ def item_number(k: Any, count: int, what: str) -> int:
 
     Raises:
         IndexError: a number outside this range, which ends a loop over the items.
-        TypeError: no number, such as a slice.
+        TypeError: not a number, for example a slice.
 
     >>> item_number(np.int64(2), 3, "pair")
     2
@@ -95,7 +95,7 @@ class _Items:
         self.size = self.size or size
         if self.same_size and size != self.size:
             sizes = " and ".join(f"{height} × {width}" for height, width in (size, self.size))
-            raise ImageError(f"{name} is of another size than the others, {sizes} px; a batch needs one size")
+            raise ImageError(f"{name} differs in size from the first one used, {sizes} px; a batch needs one size")
 
 
 class _CheckedItems(Dataset[Tensor]):
@@ -116,7 +116,7 @@ class _CheckedItems(Dataset[Tensor]):
         raise AttributeError(name)
 
     def _batch(self, places: Sequence[tuple[int, int]]) -> Tensor:
-        """A whole batch of a set that lies on the accelerator; to wait for it only once, the first one is checked."""
+        """A whole batch of a set on the accelerator; only the first is checked, so the loop waits for it once."""
         batch: Tensor = self.data.batch(places)
         if not self.seen:
             for item, (_, k) in zip(batch, places, strict=True):

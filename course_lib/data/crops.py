@@ -36,19 +36,19 @@ class Crops(Dataset[Tensor]):
     Args:
         photos: a folder, or pictures (1, 3, H, W) in [0, 1], also as one batch; None for the open photos that come
             with the package. A photo of a folder that has more than 667,000 pixels (2 MB in memory) is reduced to that
-            number, but its short side not below `size`; the crops are then cut from the reduced photo. Files that are
-            no pictures, or smaller than `size`, are left out with a warning.
+            number, or to a short side of `size` if that is more; the crops are then cut from the reduced photo. Files
+            that are no pictures, or smaller than `size`, are left out with a warning.
         size: side of a crop in pixels.
         length: number of crops; None: 80,000, the size of COCO's training set in Johnson et al. 2016, Section 4.1, or
             the number of photos if that is larger.
         seed: of positions, scales and mirroring.
         scales: the part of the range from `size` (0) to the short side (1) to draw from; (0, 0) cuts at full detail
             only.
-        progress: called with (photos so far, photos in all) while a folder is looked through.
+        progress: called with (photos so far, photos in all) while a folder is searched.
 
     Raises:
-        ValueError: no folder, no photo, a picture smaller than `size`, no photo in a folder that can be used, or
-            scales outside 0 ≤ low ≤ high ≤ 1.
+        ValueError: no folder, no photo, a picture smaller than `size`, a folder without a usable photo, or scales
+            outside 0 ≤ low ≤ high ≤ 1.
         ImageError: a tensor that is not a picture.
 
     >>> photos = [torch.rand(1, 3, 40, 60), torch.rand(1, 3, 50, 50)]

@@ -83,8 +83,8 @@ class PairedImages(Dataset[Tensor]):
             height, width = images[0].shape[-2:]
             if width != 2 * height:
                 raise ValueError(
-                    f"{files[0]} is {width}×{height} px; two pictures side by side are twice as wide as high. "
-                    "If these are single pictures, put those of a pair into the folders A/ and B/ under one name"
+                    f"{files[0]} is {width}×{height} px; two pictures side by side must be twice as wide as high. "
+                    "If these are single pictures, put the two of a pair into the folders A/ and B/ under the same name"
                 )
             images = list(images[0].split(height, -1))
         if images[0].shape != images[1].shape:
@@ -113,7 +113,7 @@ class Jitter(Dataset[Tensor]):
 
     Raises:
         ValueError: no pairs, or a `size` outside 1 to `load_size`.
-        ImageError: pairs that are no data set; when an item is used: a pair of another shape or range.
+        ImageError: pairs that are not a data set; when an item is used: a pair of another shape or range.
 
     >>> pairs = [torch.rand(2, 3, 20, 20)]
     >>> a, b = Jitter(pairs, load_size=36, size=32).item(epoch=4, k=0)
@@ -183,7 +183,7 @@ def nearest(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """The files of a folder whose suffix is that of a picture, sorted by name; hidden files are none."""
+    """The files of a folder that have a picture's suffix, sorted by name, without hidden files."""
     return pictures_in(folder, suffixes=SUFFIXES)
 
 

@@ -1,7 +1,8 @@
-"""The photos of a folder, read when they are asked for: however many there are, they take a bounded part of the memory.
+"""The photos of a folder, read when they are needed: however many there are, they take a bounded part of the memory.
 
-Before anything is computed, the first bytes of each file tell its size. What is too small or no picture is left out,
-with a warning that counts such files. A file that turns out to be damaged later is replaced by the one after it.
+Before anything is computed, the size of each photo is read from the first bytes of its file. Files that are too small
+or not pictures are left out, and a warning counts them. If a file later turns out to be damaged, the next one replaces
+it.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class FolderPhotos(Sequence[Tensor]):
     """Photos as uint8 tensors (3, H, W), each of at most 2 MB, or with a short side of `side` if that is more.
 
     Args:
-        folder: its pictures, but not those in folders inside it, or with a name that begins with a dot.
+        folder: its pictures are used, but not those in subfolders, or with a name that begins with a dot.
         side: photos with a shorter side are left out.
-        progress: called while the folder is looked through.
+        progress: called while the folder is searched.
 
     Raises:
         ImageError: there is no such folder.
@@ -91,7 +92,7 @@ class FolderPhotos(Sequence[Tensor]):
                 except ImageError as error:
                     self._damaged.add(number)
                     warnings.warn(f"{error} Training continues without it.", stacklevel=2)
-        raise ValueError(f"none of the {len(self)} photos in {Path(self.files[0]).parent} can be read to its end")
+        raise ValueError(f"none of the {len(self)} photos in {Path(self.files[0]).parent} can be read completely")
 
     def keep_on(self, device: torch.device) -> None:
         """Keep all photos on `device`, each from the time when it is first asked for."""
@@ -106,8 +107,8 @@ class FolderPhotos(Sequence[Tensor]):
         return as_bytes(photo)
 
     def _decoded(self, file: str) -> Tensor:
-        """(1, 3, H, W) in [0, 1]; of a large JPEG a half, a quarter or an eighth, decoded several times faster."""
-        with suppress(Exception), Image.open(file) as picture:  # finding words for its errors is up to `load_image`
+        """(1, 3, H, W) in [0, 1]; a large JPEG at a half, a quarter or an eighth of its size, several times faster."""
+        with suppress(Exception), Image.open(file) as picture:  # `load_image` words the errors
             height, width = self._reduced(picture.height, picture.width)
             if picture.format in ("JPEG", "MPO") and height < picture.height and picture.draft(None, (width, height)):
                 return from_pil(picture)
@@ -139,7 +140,7 @@ def _look(file: Path) -> tuple[tuple[int, int], str]:
             shape = picture.height, picture.width
         if shape[0] * shape[1] <= MAX_PIXELS:
             return shape, ""
-    except Exception:  # its readers raise anything; reading it whole finds words for it
+    except Exception:  # Pillow may raise anything; `load_image` words the problem
         pass
     try:
         photo = load_image(file)
@@ -151,5 +152,5 @@ def _look(file: Path) -> tuple[tuple[int, int], str]:
 def _bytes(file: Path) -> int:
     try:
         return file.stat().st_size
-    except OSError:  # a link that leads nowhere
+    except OSError:  # a broken link
         return 0

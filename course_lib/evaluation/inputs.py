@@ -21,13 +21,13 @@ def check(
 
     Args:
         pictures: one or two tensors, expected to be (N, 3, H, W), floating point, in [0, 1]. Values may overshoot up
-            to ±10, because noise and pictures that were not clipped do; a picture on the scale 0..255 goes farther, and
-            one that fills [-1, 1] is recognized by that.
+            to ±10, because noise and pictures that were not clipped do. A picture on the scale 0..255 goes farther; one
+            that fills [-1, 1] is refused as well.
         least: the smallest side that the measure can use, in pixels.
         why: what needs that side, for the message.
         same_shape: whether two pictures must have the same shape.
         single: whether N must be 1.
-        centered: whether values around 0 are as good: for measures that contrast and brightness do not change.
+        centered: whether values around 0 are allowed, too: for measures that do not depend on contrast and brightness.
 
     Raises:
         ImageError: not a tensor, another shape, an integer dtype, nothing in it, values that are not finite or on

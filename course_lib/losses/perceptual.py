@@ -79,8 +79,8 @@ class PerceptualLoss(nn.Module):
         """Compute the content targets.
 
         Args:
-            image: (N, 3, H, W) in [0, 1]; `forward` compares its n-th picture with the n-th one here. The first one
-                is checked, later ones are not: in training, there is one a step, and the loop must not wait for it.
+            image: (N, 3, H, W) in [0, 1]; `forward` compares its n-th picture with the n-th one here. Only the first
+                one is checked: in training there is a new one in each step, and the loop must not wait for a check.
 
         Raises:
             ImageError: not pictures in [0, 1] (up to the overshoot of an optimizer).

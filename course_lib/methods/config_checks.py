@@ -25,7 +25,7 @@ def check(
     some_layers: Sequence[str] = (),
     choices: Mapping[str, Sequence[object]] | None = None,
 ) -> None:
-    """Refuse a configuration with an invalid value, and say what is allowed; convert what loses nothing by it.
+    """Refuse a configuration with an invalid value, and say what is allowed; convert what loses nothing in conversion.
 
     ``np.int64(3)`` becomes 3, a list of layers a tuple, ``torch.device("cpu")`` becomes ``"cpu"`` (see
     `course_lib.arguments`). The fields ``seed``, ``device``, ``precision`` and ``weights`` mean the same in every
@@ -96,7 +96,7 @@ def check_shares(config: object, name: str, count: int | None, what: str) -> Non
 
 
 def check_wholes(config: object, name: str, what: str, *, most: int | None = None, growing: bool = True) -> None:
-    """Refuse what is not a tuple of whole numbers from 1 on; make a tuple of a list.
+    """Refuse what is not a tuple of whole numbers of at least 1; make a tuple of a list.
 
     Args:
         config: the frozen dataclass.
@@ -167,10 +167,10 @@ def check_kind(name: str, value: object, kind: type[K]) -> K:
 
 
 def given(config: K | None, kind: type[K], *, callback: object = None) -> K:
-    """What a method's verb or `train` was given: the configuration, or the default one.
+    """The configuration that a method's verb or `train` was given, or the default one.
 
     Raises:
-        TypeError: a configuration of another method, or a callback that is no function.
+        TypeError: a configuration of another method, or a callback that is not a function.
     """
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function of one Progress, or None, got {callback!r}")

@@ -225,7 +225,7 @@ def train(
         callback: called after each step with a `runtime.Progress` whose image is the generator's current output for
             `preview`, or the first fake of the batch if there is no `preview`.
         checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
-        resume: False: begin anew, and replace an existing checkpoint by the first new one.
+        resume: False: start over; the first new checkpoint replaces an existing one.
         preview: (N, 3, H, W) in [0, 1], pictures of A for the callback; they are not used for training.
 
     Returns:
@@ -296,8 +296,8 @@ def translate(
     """Translate pictures from A to B.
 
     The generator takes sides that are multiples of its image_size. Other pictures are padded on all sides, translated
-    and cropped again. What it paints has the size that it learned: in a picture of four times its image_size it paints
-    windows that are four times smaller.
+    and cropped again. It paints details at the size, in pixels, that it learned: in a picture of four times its
+    image_size, windows look four times too small.
 
     Args:
         images: (N, 3, H, W) in [0, 1], of any size.
@@ -306,14 +306,14 @@ def translate(
             statistics of a batch of the size used in training; ``"running"``, the usual evaluation mode: no dropout,
             and the statistics collected in training. Chapter 9 compares them.
         padding: ``"reflect"``: mirror the picture at its border; ``"replicate"``: repeat its outermost pixels, better
-            for label maps, whose rectangles would come a second time.
+            for label maps, where mirrored rectangles would appear twice.
         seed: of the dropout, the same for every batch: with instance norm or a batch size of 1, the output for a
             picture does not depend on the other pictures.
         device: "auto", or where to compute.
         precision: "auto", "float32" or "bfloat16", of the convolutions.
 
     Returns:
-        The pictures in the size of `images`, with an aspect_ratio other than 1 stretched by it in width.
+        The pictures in the size of `images`; with an aspect_ratio other than 1, the width is multiplied by it.
 
     Raises:
         ValueError: wrong shape or range, an unknown test_mode or padding.
@@ -351,7 +351,7 @@ def _padded(images: Tensor, multiple: int, padding: str) -> Tensor:
 
 
 def _with_margins(length: int, more: int, padding: str) -> Tensor:
-    """Numbers of rows: 0 to length − 1 with `more` of them before and after, mirrored at the ends or repeated."""
+    """Row numbers 0 to length − 1, with `more` in all before and after them, mirrored at the ends or repeated."""
     index = torch.arange(-(more // 2), length + more - more // 2)
     if padding == "replicate":
         return index.clamp(0, length - 1)

@@ -1,7 +1,7 @@
 """What a network is given: checked for its shape, and converted to the number format of its weights.
 
-So a network answers in float64 after ``.double()``, and takes a float64 picture as it is. Values are not read: a
-training step must not wait for the device.
+So a network returns float64 after ``.double()``, and a float32 network accepts a float64 picture. Values are not read,
+because a training step must not wait for the device.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def entered(pictures: Tensor, network: nn.Module, *, smallest: int = 1) -> Tenso
         smallest: the smallest side that it can take, in pixels.
 
     Raises:
-        ImageError: no tensor, another shape, whole numbers, or too small a picture; the message says which.
+        ImageError: not a tensor, another shape, whole numbers, or too small a picture; the message says which.
 
     >>> entered(torch.rand(1, 3, 8, 8, dtype=torch.float64), nn.Conv2d(3, 1, 1), smallest=8).dtype
     torch.float32
@@ -40,7 +40,7 @@ def entered_rows(rows: Tensor, network: nn.Module, columns: int, what: str) -> T
         what: what the rows are, for the message: "noise".
 
     Raises:
-        ValueError: no tensor, another shape, or whole numbers.
+        ValueError: not a tensor, another shape, or whole numbers.
     """
     if not isinstance(rows, Tensor) or rows.ndim != 2 or rows.shape[1] != columns or not rows.is_floating_point():
         got = f"{rows.dtype} of shape {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
@@ -54,5 +54,5 @@ def in_its_format(x: Tensor, network: nn.Module) -> Tensor:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """float32, or float64 where `x` is: what a network computed in 16 bits comes out in 32."""
+    """`x` in float32, or in float64 if it already is; a network's result in 16 bits is returned in 32."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

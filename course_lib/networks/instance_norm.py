@@ -75,7 +75,7 @@ class Gathered:
         self.like: Tensor | None = None  # what the parts' statistics are: their type and their device
 
     def add(self, part: Tensor) -> None:
-        """Take in a part (1, C, h, w); no position may come twice."""
+        """Add a part (1, C, h, w); each position may be added only once."""
         mean, variance = statistics(part)
         self.like = mean
         new_mean, new_variance = mean[0].cpu().double(), variance[0].cpu().double()

@@ -1,4 +1,4 @@
-"""Residual blocks computed in place, a few rows at a time, for feature maps of which memory holds no more than two.
+"""Residual blocks computed in place, a few rows at a time, for feature maps so large that memory holds only two.
 
 A block x + norm(conv(ReLU(norm(conv(x))))) with instance normalization takes three passes over its rows: the first
 gathers the statistics of the first convolution, the second those of the second, the third adds the result to x. What a
@@ -33,7 +33,7 @@ def through(blocks: Iterable[nn.Module], x: Tensor, room: int, *, positions: int
         blocks: each a `ResidualBlock`.
         x: (1, C, H, W).
         room: bytes for the second map.
-        positions: of a strip, about.
+        positions: of a strip, approximately.
     """
     rows = min(x.shape[2], room // (x[:, :, 0].numel() * x.element_size()))
     beside = torch.empty_like(x[:, :, :rows], memory_format=torch.channels_last)

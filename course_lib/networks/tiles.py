@@ -1,6 +1,6 @@
 """Compute a network on a large picture tile by tile, with the same result as on the whole picture.
 
-Two things in an output pixel depend on other places. A convolution looks at its neighborhood, so tiles overlap by a
+An output pixel depends on other places in two ways. A convolution looks at its neighborhood, so tiles overlap by a
 few pixels and only their middles are kept. Instance normalization needs the mean and the variance of a whole feature
 map, and the second normalization's map exists only once the first one's statistics are known. So there is one pass
 for each normalization: it computes the layers before it tile by tile and joins the statistics of the tiles (Chan,
@@ -11,12 +11,12 @@ one beside it, and both are rewritten in place (`strips`). Only the few layers b
 where nothing whole would fit, are computed again in each pass.
 
 What it costs, with the painters of this package on one thread: in tiles of 384 px, a photo of 2048 × 1364 px takes as
-long as in one piece in float32 and 1.4 times as long in bfloat16, one of 512 × 341 px 1.6 times; tiles of 64 px take
-1.9 to 3.9 times as long. A photo of 10,000 × 8,000 px needs 3.9 GB in float32 and 3.2 GB in bfloat16, with Python,
-PyTorch, the photo and the painting (`benchmarks.tiles`). What it changes: in float32, less than a hundredth of a level
-of 255. In bfloat16 every feature map is rounded to 8 bits, and a statistic that differs in its last bit decides which
-way some numbers go: tiles and one piece are 0.1 levels apart on average, at most 5, while either is 0.2 to 0.6 levels
-away from float32 on average and up to 54 in a single pixel.
+long as in one piece in float32 and 1.4 times as long in bfloat16; a photo of 512 × 341 px takes 1.6 times as long in
+both. Tiles of 64 px take 1.9 to 3.9 times as long. A photo of 10,000 × 8,000 px needs 3.9 GB in float32 and 3.2 GB in
+bfloat16, with Python, PyTorch, the photo and the painting (`benchmarks.tiles`). What it changes: in float32, less than
+a hundredth of one of the 255 levels. In bfloat16 every feature map is rounded to 8 bits, and a statistic that differs
+in its last bit changes the rounding of some numbers: results in tiles and in one piece differ by 0.1 levels on average
+and by at most 5, while both differ from float32 by 0.2 to 0.6 levels on average and by up to 54 in a single pixel.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from course_lib.networks import instance_norm, strips
 from course_lib.networks.layers import InstanceNorm
 from course_lib.optimize.start import check_memory
 
-_ROOM = 2**28  # bytes for a second map of the blocks; more where the result, which is written after them, takes more
+_ROOM = 2**28  # bytes for a second map of the blocks; those of the result, written afterwards, if it is larger
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def load(name_or_path: str | Path) -> Weights:
             neither cached nor available from any source.
     """
     if not isinstance(name_or_path, str | Path) or not str(name_or_path):
-        raise WeightsError(f"A network is a name or a path, str or Path, got {name_or_path!r}. {_names()}")
+        raise WeightsError(f"A network is given by its name or path, as str or Path, got {name_or_path!r}. {_names()}")
     name = str(name_or_path)
     if name not in REGISTRY or isinstance(name_or_path, Path):
         return _from_path(name_or_path)
@@ -117,7 +117,7 @@ def cut(name: str) -> tuple[str, bytes]:
     """
     entry = _entry(name)
     if name not in CUTS:
-        raise WeightsError(f"The first layers of {name!r} are not kept apart; those of {', '.join(CUTS)} are.")
+        raise WeightsError(f"The first layers of {name!r} are not stored separately; those of {', '.join(CUTS)} are.")
     what = CUTS[name]
     whole = load(name)
     if whole.last is not None:

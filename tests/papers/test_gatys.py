@@ -706,7 +706,7 @@ def test_an_unknown_layer_is_refused(content, style):
         (lambda image: image[:, :1], r"got shape \(1, 1, .*, expected \(1, 3, H, W\)"),
         (lambda image: (image * 0).byte(), r"got torch.uint8, expected floats in \[0, 1\]"),
         (lambda image: image.numpy(), "expected a torch.Tensor, got ndarray; load_image"),
-        (lambda image: image[..., :0], r".* expected \(1, 3, H, W\), no side of it 0"),
+        (lambda image: image[..., :0], r".* expected \(1, 3, H, W\), with no side 0"),
     ],
     ids=["0–255", "-1–1", "nan", "3 dims", "batch", "gray", "bytes", "numpy", "empty"],
 )

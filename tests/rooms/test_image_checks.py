@@ -26,7 +26,7 @@ def good(*shape):
         (good(1, 4, 4, 3), "channels come last"),
         (good(1, 1, 4, 4), "equal colors"),
         (good(1, 4, 4, 4), "alpha channel"),
-        (good(0, 3, 4, 4), "no side of it 0"),
+        (good(0, 3, 4, 4), "with no side 0"),
         (torch.tensor(0.5), r"shape \(\)"),
         (good().mul(255).byte(), r"torch.uint8, expected floats in \[0, 1\]; .*/ 255"),
         (good() > 0.5, "torch.bool"),

@@ -43,7 +43,7 @@ def test_a_damaged_list_of_pictures_is_named(tmp_path, monkeypatch, content):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "LEDGER.csv").write_bytes(content)
     monkeypatch.setenv("COURSE_LIB_DATA", str(tmp_path))
-    with pytest.raises(ImageError, match=r"LEDGER\.csv (cannot be read|is no list of this project's pictures)"):
+    with pytest.raises(ImageError, match=r"LEDGER\.csv (cannot be read|is not the list of this project's pictures)"):
         sample_image("cat")
 
 

@@ -82,7 +82,7 @@ def test_sizes_differ_only_where_that_is_allowed():
     assert checked(pairs, (2, 3), same_size=False)[1].shape == (2, 3, 8, 9)
     data = checked(pairs, (2, 3), "pair")
     assert data[0].shape == (2, 3, 8, 8)
-    with pytest.raises(ImageError, match="pair 1 is of another size than the others, 8 × 9 and 8 × 8 px"):
+    with pytest.raises(ImageError, match="pair 1 differs in size from the first one used, 8 × 9 and 8 × 8 px"):
         data[1]
 
 

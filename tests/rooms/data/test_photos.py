@@ -85,7 +85,7 @@ def test_a_photo_that_is_damaged_inside_is_replaced_by_the_next_one(folder):
     assert len(found) == 5  # their first bytes are right
     for k, other in ((1, 2), (4, 0)):
         with pytest.warns(
-            UserWarning, match=rf"{k}\.png could not be read to its end .* Training continues without it"
+            UserWarning, match=rf"{k}\.png could not be read completely .* Training continues without it"
         ):
             assert torch.equal(found[k], pixels(folder / f"{other}.png"))
         with warnings.catch_warnings():
@@ -102,7 +102,7 @@ def test_a_folder_of_damaged_photos_is_refused(folder):
     found = FolderPhotos(folder, 16)
     with (
         pytest.warns(UserWarning, match="cut short"),
-        pytest.raises(ValueError, match="none of the 5 photos in .* can be read to its end"),
+        pytest.raises(ValueError, match="none of the 5 photos in .* can be read completely"),
     ):
         found[2]
 

@@ -815,7 +815,7 @@ def test_two_processes_share_one_download(place: Place) -> None:
 
 @pytest.mark.parametrize("name", [None, 3, b"x", ["vgg16"], "", torch.zeros(3)])
 def test_what_is_no_name_and_no_path_is_refused(name: object) -> None:
-    with pytest.raises(WeightsError, match=r"A network is a name or a path, str or Path, got .*vgg19_normalized"):
+    with pytest.raises(WeightsError, match=r"given by its name or path, as str or Path, got .*vgg19_normalized"):
         weights.load(name)  # type: ignore[arg-type]
     for function in (weights.fetch, weights.at_hand, weights.cut):
         with pytest.raises(WeightsError, match=r"There is no network .*The networks are "):
@@ -823,5 +823,5 @@ def test_what_is_no_name_and_no_path_is_refused(name: object) -> None:
 
 
 def test_only_some_networks_have_a_cut() -> None:
-    with pytest.raises(WeightsError, match="The first layers of 'adain_decoder' are not kept apart; those of "):
+    with pytest.raises(WeightsError, match="The first layers of 'adain_decoder' are not stored separately; those of "):
         weights.cut("adain_decoder")
