@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from course_lib.images import Size, check_writable, load_image, load_with_alpha,
 from course_lib.optimize.start import check_memory
 from course_lib.picture_files import FORMATS, pictures_in
 
+_CASE_IS_NO_DIFFERENCE = sys.platform in ("win32", "darwin")  # A.png and a.png are one file there, mostly
 _BYTES_PER_PIXEL = 45  # of a result: as floats, clamped and scaled copies of it, and as a PIL picture
 
 
@@ -217,9 +219,10 @@ def _name_of_result(name: Path) -> Path:
 
 def _keep_inputs(jobs: Sequence[Job], inputs: Sequence[Path]) -> None:
     """Refuse targets that two pictures share, and targets that are inputs themselves."""
-    by_target: dict[Path, Path] = {}
+    by_target: dict[str, Path] = {}
     for job in jobs:
-        other = by_target.setdefault(job.target, job.source)
+        name = str(job.target)
+        other = by_target.setdefault(name.casefold() if _CASE_IS_NO_DIFFERENCE else name, job.source)
         if other != job.source:
             raise ValueError(
                 f"{other} and {job.source} would both become {job.target}; rename one, or give each its own folder"

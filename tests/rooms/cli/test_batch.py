@@ -90,6 +90,19 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(here):
     assert named(plan(["a[1].png"], "new.png")) == {"a[1].png": "new.png"}
 
 
+@pytest.mark.parametrize("one_file", [True, False])
+def test_names_that_differ_in_upper_case_are_one_file_on_some_systems(here, monkeypatch, one_file):
+    (here / "photos" / "sub" / "B.JPG").write_bytes((here / "a.jpg").read_bytes())
+    (here / "b.jpg").write_bytes((here / "a.jpg").read_bytes())
+    monkeypatch.setattr(batch, "_CASE_IS_NO_DIFFERENCE", one_file)
+    words = ["b.jpg", "photos/sub/B.JPG"]
+    if one_file:
+        with pytest.raises(ValueError, match="b.jpg and photos/sub/B.JPG would both become out/B.JPG"):
+            plan(words, "out")
+    else:
+        assert len(plan(words, "out").jobs) == 2
+
+
 def test_results_of_an_earlier_run_are_no_input(here):
     (here / "photos" / "out").mkdir()
     (here / "photos" / "out" / "a.jpg").write_bytes((here / "a.jpg").read_bytes())
