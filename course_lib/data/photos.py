@@ -11,6 +11,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -83,7 +84,7 @@ class FolderPhotos(Sequence[Tensor]):
     def __getitem__(self, k: int) -> Tensor:  # type: ignore[override]
         if not 0 <= k < len(self):
             raise IndexError(f"photo {k} of {len(self)}")
-        for number in (*range(k, len(self)), *range(k)):
+        for number in chain(range(k, len(self)), range(k)):
             if number in self._kept:
                 return self._kept[number]
             if number not in self._damaged:
