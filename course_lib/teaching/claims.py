@@ -160,7 +160,7 @@ def table(*names: str, caption: str) -> figures.Figure:
         caption: of the table.
 
     Raises:
-        ClaimError: no id begins so.
+        ClaimError: no id begins with a given word.
     """
     for name in names:
         if not any(known.startswith(name) for known in load()):

@@ -29,7 +29,7 @@ def check_receptive_field(function: Callable[[Sequence[tuple[int, int]]], int]) 
         ([(4, 2), (4, 2), (3, 1)], "every stride before a layer counts, not only the last one"),
         ([(1, 1), (1, 1)], "layers with 1×1 kernels see one pixel"),
         ([(1, 2), (3, 1)], "a stride counts, whatever the kernel"),
-        ([(3, 3), (2, 4), (3, 1)], "strides other than 2 count as what they are"),
+        ([(3, 3), (2, 4), (3, 1)], "a stride other than 2 counts with its own size"),
         ([(4, 2)] * 3 + [(4, 1)] * 2, "compare with the size in the discriminator's name"),
     ):
         network = nn.Sequential(*(nn.Conv2d(1, 1, kernel, stride) for kernel, stride in chain))

@@ -70,7 +70,7 @@ def check_gram_matrix(function: Callable[[Tensor], Tensor]) -> None:
     wide = random(3, 5, 2, 7, seed=2)
     need(
         near(call(function, wide), losses.gram_matrix(wide)),
-        "features of another shape, (3, 5, 2, 7), give a wrong matrix; does a size stand in your code as a number?",
+        "features of another shape, (3, 5, 2, 7), give a wrong matrix; is a size written into your code as a number?",
     )
     print("✓ your Gram matrix has every property of Eq. 3")
 
@@ -151,7 +151,7 @@ def check_relative_distance(function: Callable[[Tensor, Tensor], Tensor]) -> Non
     """Check the relative distance ‖F − P‖ / ‖P‖, which can be compared from layer to layer.
 
     Args:
-        function: two features (1, C, H, W) → a scalar; Python's and NumPy's numbers will do, too.
+        function: two features (1, C, H, W) → a scalar; numbers of Python or NumPy are accepted, too.
 
     Raises:
         CheckFailed: a property does not hold.
@@ -176,7 +176,7 @@ def check_relative_distance(function: Callable[[Tensor, Tensor], Tensor]) -> Non
     nothing = distance(0 * p, p).item()
     need(
         abs(nothing - 1) < 1e-4,
-        f"F = 0 has the distance {nothing:.4g} from P instead of 1; by whose norm do you divide, and do you take the "
+        f"F = 0 has the distance {nothing:.4g} from P instead of 1; which norm do you divide by, and do you take the "
         "square root?",
     )
     what = "the norm of the difference divided by the norm of the target"

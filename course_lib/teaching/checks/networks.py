@@ -27,16 +27,16 @@ def _normalized(y: Tensor) -> Tensor:
 
 
 _OTHERS = (lambda y: F.leaky_relu(y, 0.2), F.leaky_relu, F.gelu, F.elu, F.silu, torch.tanh, torch.sigmoid)
-_NONE = "between the two convolutions of a block nothing is nonlinear; what does the equation apply to the first norm?"
+_NONE = "nothing between the two convolutions of a block is nonlinear; what does the equation apply to the first norm?"
 _OTHER = "the function between the two convolutions of a block is not a ReLU; what does yours do with negative values?"
 _LATE = "the second normalization of a block is followed by a ReLU, so that nothing negative can be added to the input"
-_BORDER = "the border is not continued by its mirror image; what do the convolutions see beyond it?"
-_LAST = "the last step, from the convolution to colors, is another one than in the last row of the table"
+_BORDER = "the map does not continue beyond its border as its mirror image; what do the convolutions see there?"
+_LAST = "the last step, from the convolution to colors, is not that of the last row of the table"
 
 _BLOCKS: list[Mistake] = [
     (_NONE, {"between": _identity}),
     *((_OTHER, {"between": other}) for other in _OTHERS),
-    ("between the convolutions of a block, the ReLU and the normalization are exchanged", {"early": True}),
+    ("between the convolutions of a block, the ReLU and the normalization are swapped", {"early": True}),
     (_LATE, {"late": True}),
     (_BORDER, {"border": "replicate"}),
     (_BORDER, {"border": "circular"}),
@@ -44,7 +44,7 @@ _BLOCKS: list[Mistake] = [
 _UPSAMPLINGS: list[Mistake] = [
     ("the pixels are not repeated but interpolated; every 2×2 pixels must be equal", {"enlarge": "bilinear"}),
     ("the pixels are not repeated but interpolated; every 2×2 pixels must be equal", {"enlarge": "bicubic"}),
-    ("the map is convolved before it is enlarged; the order is the other one", {"first": False}),
+    ("the map is convolved before it is enlarged; the task asks for the opposite order", {"first": False}),
     ("something follows the convolution; this layer ends with it", {"after": F.relu}),
     ("something follows the convolution; this layer ends with it", {"after": _normalized}),
     ("something follows the convolution; this layer ends with it", {"after": lambda y: F.relu(_normalized(y))}),
@@ -54,23 +54,23 @@ _PAINTERS: list[Mistake] = [
     (_NONE, {"between": _identity}),
     *((_OTHER, {"between": other}) for other in _OTHERS),
     (_LATE, {"late": True}),
-    ("the sum of a residual block is followed by a ReLU; nothing follows it", {"after_sum": True}),
+    ("the sum of a residual block is followed by a ReLU; nothing should follow it", {"after_sum": True}),
     *(
         ("outside the residual blocks, the normalizations are not followed by a ReLU", {"outside": other})
         for other in (_identity, *_OTHERS)
     ),
     ("the ReLU is missing everywhere", {"outside": _identity, "between": _identity}),
-    *(("no ReLU, but another function, follows the norms", {"outside": one, "between": one}) for one in _OTHERS),
+    *(("the norms are followed by a function other than ReLU", {"outside": one, "between": one}) for one in _OTHERS),
     ("the upsamplings do not repeat pixels but interpolate", {"enlarge": "bilinear"}),
     (_BORDER, {"border": "constant"}),
     (_BORDER, {"border": "replicate"}),
     *((_LAST, {"last": one}) for one in (torch.sigmoid, lambda y: y.clamp(0, 1), lambda y: 0.5 + 0.5 * torch.sin(y))),
 ]
-_SLOPE = "negative values come out of the activations with another slope than 0.2"
+_SLOPE = "for negative values, the activations have a slope other than 0.2"
 _JUDGES: list[Mistake] = [
     *((_SLOPE, {"slope": slope}) for slope in (0.0, 0.01, 0.1, 0.3, 1.0)),
     ("each picture is normalized by itself; the task asks for the statistics of the batch", {"norm": _normalized}),
-    ("the activation comes before the normalization; the table has them in the other order", {"early": True}),
+    ("the activation comes before the normalization; the table has the opposite order", {"early": True}),
 ]
 _TABLE = [(32, 3, 9, 9), (64, 32, 3, 3), (128, 64, 3, 3), *[(128, 128, 3, 3)] * 10,
           (64, 128, 3, 3), (32, 64, 3, 3), (3, 32, 9, 9)]  # fmt: skip

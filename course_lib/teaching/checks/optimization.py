@@ -40,7 +40,7 @@ def check_optimization(function: Callable[[VGGFeatures, Tensor, Tensor, int], An
     need(torch.equal(seen[0], start), "the first picture that the network sees is not the start")
     need(
         len(seen) >= _STEPS,
-        f"in {_STEPS} steps the network saw {len(seen)} different pictures; every step needs the features of its own",
+        f"in {_STEPS} steps the network saw {len(seen)} different pictures; every step needs its own features",
     )
     outside = [k for k, x in enumerate([*seen, picture]) if not _in_range(x)]
     need(
@@ -92,7 +92,7 @@ def _run(
     )
     need(
         not answer[0].requires_grad,
-        "the picture that is returned still carries a gradient; the task asks for one that needs none any more",
+        "the picture that is returned still carries a gradient; the task asks for one that no longer needs it",
     )
     need(bool(seen), "the network was not called")
     seen = [x.float() for x in seen]
@@ -122,7 +122,7 @@ def _reason(picture: Tensor, network: VGGFeatures, target: Tensor, start: Tensor
     if _same(picture, _descent(network, target, start, _STEPS, add=True)[-1]):
         return "old gradients add up: each step must use the gradient of its own loss alone"
     if _same(picture, _descent(network, target, start, _STEPS, anew=True)[-1]):
-        return "the optimizer begins anew in every step and so forgets the steps before"
+        return "the optimizer starts over in every step and so forgets the steps before"
     apart = (picture - path[-1]).abs().mean().item()
     return (
         f"after {_STEPS} steps the picture differs from Adam's at a learning rate of {_RATE} by {apart:.3g} a pixel. "

@@ -48,7 +48,7 @@ def need_same(
             module.reset_parameters()
     with torch.no_grad():
         found = _convolutions(network, x, len(shapes))
-        if len(found) != len(shapes):  # a network without convolutions as PyTorch has them: other checks must do
+        if len(found) != len(shapes):  # convolutions that are not PyTorch's: other checks must suffice
             return
         for k, ((weight, _), shape) in enumerate(zip(found, shapes, strict=True), start=1):
             got, wanted = ("{1} → {0} channels, {2}×{3}".format(*sizes) for sizes in (weight.shape, shape))
@@ -63,7 +63,7 @@ def need_same(
     apart = (out - expected).abs().max() if out.shape == expected.shape else torch.tensor(float("nan"))
     raise CheckFailed(
         f"with the same weights, the network of the task gives another output (the largest difference is {apart:.2g}, "
-        f"the largest value {expected.abs().max():.2g}). Compare the layers one by one: their order, and what stands "
+        f"the largest value {expected.abs().max():.2g}). Compare the layers one by one: their order, and what lies "
         "between them"
     )
 
@@ -141,7 +141,7 @@ def transformer_net(
 ) -> Tensor:
     """Johnson et al. 2016, supplement, Table 1, in the book's version with resized feature maps.
 
-    The scale of the picture is no option: the first normalization takes every scale and every shift out again.
+    The scale of the picture is not an option, because the first normalization removes any scale and shift.
     """
     x = (x - 0.5) * 4
     for k, stride in enumerate((1, 2, 2)):

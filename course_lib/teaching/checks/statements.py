@@ -1,4 +1,4 @@
-"""Statements that the book makes about its own numbers: `holds` prints them, with a mark that says if they hold here.
+"""Statements that the book makes about its own numbers: `holds` prints each, marked as true or false here.
 
 A reader may change any setting of a notebook, and then a statement may be false. That is a finding, not a fault: it is
 printed with a cross and the numbers behind it, and the notebook goes on. Where the book checks itself, a false
@@ -33,9 +33,9 @@ def book_checks_itself() -> bool:
 
 
 def holds(statement: str, condition: bool | Tensor) -> None:
-    """Print a statement of the book, with ✓ if it holds on this machine and with these settings, otherwise with ✗.
+    """Print a statement of the book, with ✓ if it is true on this machine and with these settings, otherwise with ✗.
 
-    After a ✗ the line gives the numbers that the condition compares, as far as they have names.
+    After ✗, the line gives the numbers that the condition compares, if they have names.
 
     Args:
         statement: the sentence to print, the same on every machine.

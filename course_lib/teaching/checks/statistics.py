@@ -80,8 +80,8 @@ def check_closest_style(function: Callable[[Tensor, Sequence[Tensor]], int]) -> 
     need_last(
         together,
         [apart, noisy],
-        "of two candidates whose channels have the same values, the one was chosen whose channels are active at other "
-        "positions than one another; do you compare channels with each other, as a Gram matrix does?",
+        "two candidates have the same values in each channel, and you chose the one whose channels are active at "
+        "different positions; do you compare channels with each other, as a Gram matrix does?",
     )
     need_last(
         together,

@@ -85,7 +85,7 @@ def run(
     said = bytearray()
     with tempfile.TemporaryDirectory(prefix="grade_", ignore_cleanup_errors=True) as place:
         mark = secrets.token_hex(8)
-        environment |= {"IPYTHONDIR": place, "TMPDIR": place, _MARK: mark}  # TMPDIR: its temporary files end with it
+        environment |= {"IPYTHONDIR": place, "TMPDIR": place, _MARK: mark}  # its temporary files are deleted, too
         process = subprocess.Popen(
             [sys.executable, "-P", str(_RUNNER)],
             stdin=subprocess.PIPE,

@@ -56,7 +56,7 @@ def write_table(rows: Sequence[Row], target: Path) -> None:
 def write_feedback(rows: Sequence[Row], folder: Path) -> None:
     """Write a text file for each row, ``FOLDER/student/assignment.txt``, with points and messages.
 
-    Two names that a file system could take for the same get different files: ``assignment (2).txt``.
+    Two names that a file system may treat as equal get different files: ``assignment (2).txt``.
     """
     taken: set[str] = set()
     for row in rows:

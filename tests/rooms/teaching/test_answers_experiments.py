@@ -170,7 +170,7 @@ OPTIMIZATION = [
     (CHECK, "absolute differences", partial(descend, loss=lambda a, b: (a - b).abs().sum()), "differs from Adam's"),
     (CHECK, "smooth L1", partial(descend, loss=smoothed), "differs from Adam's|before each step"),
     (CHECK, "uphill", partial(descend, maximize=True), "the loss rises"),
-    (CHECK, "a new optimizer in each step", anew, "begins anew"),
+    (CHECK, "a new optimizer in each step", anew, "starts over"),
     (CHECK, "left behind", left_behind, "does the gradient reach|saw 2 different|the loss"),
     (CHECK, "the start itself", partial(descend, copied=False), "start itself was changed"),
     (CHECK, "the network learns, too", partial(descend, learn=True), "the network has changed"),

@@ -235,7 +235,7 @@ DISTANCE = [
     (CHECK, "dist", lambda f, p: torch.dist(f, p) / torch.dist(torch.zeros_like(p), p), None),
     (CHECK, "one per picture", lambda f, p: (f - p).flatten(1).norm(dim=1) / p.flatten(1).norm(dim=1), None),
     (CHECK, "not relative", lambda f, p: (f - p).norm(), "10 times the distance"),
-    (CHECK, "by the own norm", lambda f, p: (f - p).norm() / f.norm().clamp_min(1e-9), "by whose norm"),
+    (CHECK, "by the own norm", lambda f, p: (f - p).norm() / f.norm().clamp_min(1e-9), "which norm"),
     (CHECK, "by both", lambda f, p: (f - p).norm() / (f.norm() + p.norm()), "what it should be"),
     (CHECK, "no root", lambda f, p: (f - p).pow(2).sum() / p.pow(2).sum(), "what it should be"),
     (CHECK, "sums of magnitudes", lambda f, p: (f - p).abs().sum() / p.abs().sum(), "what it should be"),

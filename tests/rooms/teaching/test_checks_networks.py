@@ -87,7 +87,7 @@ STATISTICS = [
     (checks.check_closest_style, lambda f, c: 0, "the given tensor itself"),
     (checks.check_relative_distance, lambda f, p: (f - p).norm() / p.norm(), None),
     (checks.check_relative_distance, lambda f, p: (f - p).norm(), "10 times the distance"),
-    (checks.check_relative_distance, lambda f, p: (f - p).norm() / f.norm(), "by whose norm|not finite"),
+    (checks.check_relative_distance, lambda f, p: (f - p).norm() / f.norm(), "which norm|not finite"),
     (checks.check_relative_distance, lambda f, p: (f - p).square().mean(), "100 times the distance"),
     (checks.check_relative_distance, lambda f, p: ((f - p).norm() / p.norm()).square(), "times what it should be"),
     (checks.check_relative_distance, lambda f, p: (f - p).abs().sum() / p.abs().sum(), "times what it should be"),
