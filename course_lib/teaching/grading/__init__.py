@@ -141,15 +141,15 @@ def grade_into(
     pages = output.with_name(f"{output.stem}_feedback")
     if pages.exists() and not pages.is_dir():
         raise NotebookError(
-            f"{pages} is a file, but the feedback goes into a folder of that name; choose another table"
+            f"{pages} is a file, but the feedback goes into a folder of that name; choose another name for the table"
         )
     for place, probe in ((output, output.resolve()), (pages, pages / ".probe" if pages.exists() else pages)):
         if problem := obstacle(probe):
             raise NotebookError(f"{place} {problem}")
     if output.resolve().is_relative_to(folder.resolve()):
         raise NotebookError(
-            f"{output} is inside {folder}, where the next run would take its feedback for a student's folder; choose "
-            "another place for the table"
+            f"{output} is inside {folder}, where the next run would mistake its feedback for a student's folder; "
+            "choose another place for the table"
         )
     rows = grade(folder, masters, limits=limits, jobs=jobs, progress=progress)
     write_table(rows, output)
@@ -179,10 +179,10 @@ def _submissions(folder: Path, known: Iterable[str]) -> tuple[dict[tuple[str, st
 
 
 def _student_of(stem: str, name: str) -> str:
-    """The student in the name of a flat file: what is left of it without the assignment and without marks of a copy.
+    """The student in the name of a flat file: what is left of it without the assignment and the marks of a copy.
 
-    Numbers may be a student's: only ``(2)``, ``Copy1`` and, after a name, ``-1`` are marks of a copy, and only behind
-    the assignment.
+    A number may identify a student. Only ``(2)``, ``Copy1`` and, after a name, ``-1`` are marks of a copy, and only
+    after the assignment.
 
     >>> [_student_of(stem, "01_gram") for stem in ("1234_01_gram", "01_gram_1234", "ada_01_Gram-1", "ada_01 gram (2)")]
     ['1234', '1234', 'ada', 'ada']
@@ -191,7 +191,7 @@ def _student_of(stem: str, name: str) -> str:
     before, after = (stem[: found.start()], stem[found.end() :]) if found else (stem, "")
     before = before.strip(" _-.")
     after = re.sub(r"[ _-]*(\(\d+\)|-? ?copy[ _-]?\d*)$", "", after, flags=re.IGNORECASE).strip(" _-.")
-    if before and re.fullmatch(r"\d{1,2}", after):  # learning platforms number what is handed in again
+    if before and re.fullmatch(r"\d{1,2}", after):  # learning platforms number resubmissions
         after = ""
     return "_".join(filter(None, (before, after))) or "(no name)"
 

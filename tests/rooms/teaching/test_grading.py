@@ -488,7 +488,7 @@ def test_the_command(masters, tmp_path, capsys, monkeypatch):
         (["grade", "in", "--masters", "nowhere"], "no master notebook"),
         (["grade", "in", "-o", "grades.xls"], ".csv file"),
         (["grade", "in", "-o", "no/where.csv"], "does not exist"),
-        (["grade", "in", "-o", "in/grades.csv"], "would take its feedback for a student's folder"),
+        (["grade", "in", "-o", "in/grades.csv"], "would mistake its feedback for a student's folder"),
         (["grade", "in", "-o", "taken.csv"], "taken_feedback is a file"),
         (["grade", "in", "-o", "folder.csv"], "must be a .csv file"),
         (["grade", "in", "--timeout", "0"], "from 1 to 86,400, got 0.0"),
