@@ -31,7 +31,7 @@ class Pairs(Dataset):
 
 class Changing(Pairs):
     def item(self, epoch, k):
-        return (self.pairs[k] + epoch).clamp(0, 1)
+        return self.pairs[k].roll(epoch, -1)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,12 @@ def test_an_item_is_checked_once(monkeypatch):
 
 def test_items_of_an_epoch_and_a_stream_are_checked_too():
     data = checked(Changing([pair()]), (2, 3))
-    assert torch.equal(data.item(1, 0), torch.ones(2, 3, 8, 8))
+    assert torch.equal(data.item(1, 0), pair().roll(1, -1))
+    for wrong, message in ((pair() * 255, "on the scale 0..255"), (pair() * 2 - 1, r"in \[-1, 1\]")):
+        data = checked(Changing([wrong]), (2, 3), "pair")
+        with pytest.raises(ImageError, match=f"pair 0: .*{message}"):
+            data.item(3, 0)
+    assert checked(Changing([pair().double()]), (2, 3)).item(0, 0).dtype == torch.float32
 
     class Stream(IterableDataset):
         def __iter__(self):
