@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from course_lib.cli.terminal import in_options, no_reader, say, what_happened
+    from course_lib.cli.terminal import in_options, no_reader, out_of_memory, say, what_happened
     from course_lib.pretrained.weights import WeightsError
 
     with warnings.catch_warnings():
@@ -83,10 +83,9 @@ def _run(options: argparse.Namespace) -> int:
             say(in_options(what_happened(error), options))
             return 2
         except RuntimeError as error:
-            if "memory" not in str(error):  # the message differs between devices
+            if (reason := out_of_memory(error)) is None:
                 raise
-            reason = str(error).splitlines()[0]
-            say(f"the memory is too small ({reason}); try a smaller {options.relief}")
+            say(f"{reason}; try a smaller {options.relief}")
             return 2
 
 

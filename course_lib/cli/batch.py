@@ -22,7 +22,7 @@ from tqdm.std import tqdm
 
 from course_lib.atomic import obstacle
 from course_lib.cli.arguments import picture_file
-from course_lib.cli.terminal import in_options, say, what_happened
+from course_lib.cli.terminal import in_options, out_of_memory, say, what_happened
 from course_lib.images import Size, check_writable, load_image, load_with_alpha, save_image
 from course_lib.optimize.start import check_memory
 from course_lib.picture_files import FORMATS, pictures_in
@@ -128,16 +128,16 @@ def run(work: Plan, make: Callable[[Job], str], options: Namespace | None = None
                     raise
                 skipped[job] = in_options(what_happened(error), options or Namespace())
             except RuntimeError as error:
-                if "memory" not in str(error) or len(work.jobs) == 1:
+                if (reason := out_of_memory(error)) is None or len(work.jobs) == 1:
                     raise
-                skipped[job] = f"the memory is too small ({str(error).splitlines()[0]})"
+                skipped[job] = reason
     finally:
         for empty in reversed(made):
             with suppress(OSError):  # it holds a picture
                 empty.rmdir()
         for job, reason in skipped.items():
             named = str(job.source) in reason or str(job.target) in reason
-            say(f"skipped {'' if named else f'{job.source}: '}{reason}")
+            say(f"skipped: {'' if named else f'{job.source}: '}{reason}")
     if not done:
         raise ValueError(f"none of the {len(work.jobs)} pictures could be made")
     print(f"{work.folder}: {done} picture{'s' * (done != 1)}" + (f", {len(skipped)} skipped" if skipped else ""))

@@ -55,6 +55,15 @@ def what_happened(error: Exception) -> str:
     return reason if error.filename is None else f"{error.filename}: {reason}"
 
 
+def out_of_memory(error: RuntimeError) -> str | None:
+    """What to say if an error of PyTorch is about memory, or None; its message differs between devices.
+
+    >>> out_of_memory(RuntimeError("CUDA out of memory.\\nTried to allocate 2 GiB"))
+    'the memory is too small (CUDA out of memory.)'
+    """
+    return f"the memory is too small ({str(error).splitlines()[0]})" if "memory" in str(error) else None
+
+
 def in_options(message: str, options: Any) -> str:
     """A message of the library in the words of a command: ``device='cpu'`` becomes ``--device cpu``.
 

@@ -185,8 +185,8 @@ def test_the_others_are_made_the_one_is_reported_and_the_code_is_1(here, capsys)
     assert batch.run(work_of(here, "one", "bad", "big", "two"), make) == 1
     said = capsys.readouterr()
     assert said.out == f"{here / 'out'}: 2 pictures, 2 skipped\n"
-    assert f"course_lib: skipped {here / 'bad.png'}: it is bad\n" in said.err
-    assert f"course_lib: skipped {here / 'big.png'}: the memory is too small (out of memory)\n" in said.err
+    assert f"course_lib: skipped: {here / 'bad.png'}: it is bad\n" in said.err
+    assert f"course_lib: skipped: {here / 'big.png'}: the memory is too small (out of memory)\n" in said.err
     assert sorted(path.name for path in (here / "out").iterdir()) == ["one.png", "two.png"]
     assert batch.run(work_of(here, "one", "two"), make) == 0
 
@@ -197,7 +197,7 @@ def test_if_all_fail_it_is_an_error_and_no_folder_is_left(here, capsys):
 
     with pytest.raises(ValueError, match="none of the 2 pictures could be made"):
         batch.run(work_of(here, "one", "two"), fail)
-    assert capsys.readouterr().err.count("course_lib: skipped ") == 2
+    assert capsys.readouterr().err.count("course_lib: skipped: ") == 2
     assert not (here / "out").exists()
 
 
@@ -236,7 +236,7 @@ def test_a_folder_that_cannot_be_made_later_is_said_without_the_number_of_the_er
     out = f"deep/{'n' * 256}"
     assert main(["upscale", "a.jpg", "b.png", "-o", out, "--model", str(models["super_resolution"])]) == 2
     said = capsys.readouterr().err
-    assert f"skipped a.jpg: {out}: file name too long\n" in said
+    assert f"skipped: a.jpg: {out}: file name too long\n" in said
     assert "Errno" not in said
     assert not (here / "deep").exists()
 

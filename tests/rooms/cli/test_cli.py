@@ -251,7 +251,7 @@ def test_a_folder_of_photos(files, wave, tmp_path, picture, capsys):
     assert main(["stylize", str(folder), "-o", str(out), "--model", str(wave), "--device", "cpu"]) == 1
     said = capsys.readouterr()
     assert said.out == f"{out}: 3 pictures, 2 skipped\n"
-    skipped = [line for line in said.err.splitlines() if line.startswith("course_lib: skipped ")]
+    skipped = [line for line in said.err.splitlines() if line.startswith("course_lib: skipped: ")]
     assert len(skipped) == 2
     assert "page.jpg is not a picture in a known format" in skipped[0]
     assert "tiny.png: " in skipped[1]
