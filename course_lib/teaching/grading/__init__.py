@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from signal import Signals
 from threading import Event
 
 from course_lib.arguments import whole
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 MASTERS = Path(__file__).resolve().parents[3] / "notebooks" / "assignments" / "masters"
+_CAN_LIMIT = "SIGALRM" in Signals.__members__  # not on Windows
 
 
 def load_masters(folder: Path) -> dict[str, Notebook]:
@@ -79,10 +81,15 @@ def grade(
 
     Raises:
         NotebookError: the folder does not exist, there are no masters, there are no submissions, or a master does not
-            get full points here.
+            get full points here; or this is Windows.
         ValueError: `jobs` is out of range.
     """
     jobs, limits = whole("jobs", jobs, 1, 64), limits or Limits()
+    if not _CAN_LIMIT:
+        raise NotebookError(
+            "grading limits the time and memory of each notebook in ways that Windows lacks; grade on Linux or macOS, "
+            "or on Windows inside WSL"
+        )
     if not folder.is_dir():
         raise NotebookError(f"{folder} is not a folder; give the one that holds the submissions")
     known = load_masters(masters)

@@ -387,6 +387,12 @@ def test_a_limit_that_could_not_be_kept_is_refused(wrong):
         Limits(memory=wrong)
 
 
+def test_a_system_that_cannot_limit_a_notebook_is_named(masters, tmp_path, monkeypatch):
+    monkeypatch.setattr(grading, "_CAN_LIMIT", False)
+    with pytest.raises(assignments.NotebookError, match="in ways that Windows lacks; grade on Linux or macOS"):
+        grading.grade(tmp_path, masters)
+
+
 @pytest.mark.parametrize("wrong", [0, -3, 65, 1.5, "2", True])
 def test_a_number_of_jobs_that_makes_no_sense_is_refused(masters, tmp_path, wrong):
     with pytest.raises(ValueError, match="jobs must be a whole number from 1 to 64, got "):
