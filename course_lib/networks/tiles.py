@@ -11,8 +11,8 @@ one beside it, and both are rewritten in place (`strips`). Only the few layers b
 where nothing whole would fit, are computed again in each pass.
 
 What it costs, with the painters of this package on one thread: in tiles of 384 px, a photo of 2048 × 1364 px takes as
-long as in one piece in float32 and 1.4 times as long in bfloat16; a photo of 512 × 341 px takes 1.5 and 1.6 times
-as long. Tiles of 64 px take 1.7 to 3.3 times as long. A photo of 10,000 × 8,000 px needs 3.9 GB in float32 and 3.2 GB in
+long as in one piece in float32 and 1.4 times as long in bfloat16; a photo of 512 × 341 px takes 1.5 and 1.6 times as
+long. Tiles of 64 px take 1.7 to 3.3 times as long. A photo of 10,000 × 8,000 px needs 3.9 GB in float32 and 3.2 GB in
 bfloat16, with Python, PyTorch, the photo and the painting (`benchmarks.tiles`). What it changes: in float32, less than
 a hundredth of one of the 255 levels. In bfloat16 every feature map is rounded to 8 bits, and a statistic that differs
 in its last bit changes the rounding of some numbers: results in tiles and in one piece differ by 0.1 levels on average
