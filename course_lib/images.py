@@ -239,9 +239,11 @@ def save_image(image: Tensor, path: str | Path, *, quality: int = 95, alpha: Ten
         with atomic_write(target) as file:
             pil.save(file, **options)
     except Exception as error:  # encoders raise more than OSError
+        reason, advice = str(error), "Check the quality (1 to 100), or choose another format."
+        if isinstance(error, OSError) and error.strerror:  # of the system, not of an encoder
+            reason, advice = error.strerror, "Make room in the folder, check its permissions, or choose another one."
         raise ImageError(
-            f"{path} could not be written ({error}); a picture already there is intact. Check free space, "
-            "permissions and quality (1 to 100), or choose another name or format."
+            f"{path} could not be written ({reason}); a picture already there is intact. {advice}"
         ) from error
 
 

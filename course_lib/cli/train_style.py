@@ -16,7 +16,7 @@ from tqdm.std import tqdm
 from course_lib import runtime
 from course_lib.atomic import obstacle
 from course_lib.cli.arguments import add_command, add_device, add_output, duration, given, picture_file, positive
-from course_lib.cli.terminal import in_options, say
+from course_lib.cli.terminal import in_options, say, what_happened
 from course_lib.data.crops import Crops
 from course_lib.images import load_image, save_image
 from course_lib.methods import johnson
@@ -144,7 +144,7 @@ class _Watch:
             save_image(progress.image(), self.preview)
         except Exception as error:  # painting and writing may raise anything; no such error may end a training
             if not self.unseen:
-                say(f"step {progress.step}: no preview ({str(error).rstrip('.')}); training continues")
+                say(f"step {progress.step}: no preview ({what_happened(error).rstrip('.')}); training continues")
             self.unseen = True
         else:
             self.unseen = False

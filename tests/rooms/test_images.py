@@ -561,8 +561,10 @@ def test_a_failing_encoder_leaves_the_old_file_and_no_other(tmp_path, monkeypatc
         raise failure
 
     monkeypatch.setattr(Image.Image, "save", half_written)
-    with pytest.raises(ImageError, match=r"could not be written .* already there is intact"):
+    with pytest.raises(ImageError, match=r"could not be written .* already there is intact") as caught:
         save_image(torch.zeros(1, 3, 2, 2), path)
+    assert "[Errno" not in str(caught.value)
+    assert ("Make room in the folder" in str(caught.value)) == isinstance(failure, OSError)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["old.png"]
 
