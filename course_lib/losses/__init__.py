@@ -1,10 +1,18 @@
-"""Loss functions: style and content, perceptual, adversarial.
+"""Loss functions: style and content, perceptual, adversarial, channel statistics.
 
 `style` has the losses of one layer, `perceptual` sums them over the layers of a VGG with the gradient in closed form,
-and `adversarial` has the losses of the two networks of a GAN. The weights and layers that a paper chose belong to its
-file in `methods`. The functions of `style` can be imported from here: ``from course_lib.losses import gram_matrix``.
+`feature_statistics` has AdaIN's style loss, and `adversarial` has the losses of the two networks of a GAN. The weights
+and layers that a paper chose belong to its file in `methods`. The functions of `style` and `feature_statistics` can be
+imported from here: ``from course_lib.losses import gram_matrix``.
 """
 
+from course_lib.losses.feature_statistics import (
+    STATISTICS_CONVENTIONS,
+    StatisticsConvention,
+    channel_statistics,
+    convert_statistics_weight,
+    statistics_loss,
+)
 from course_lib.losses.style import (
     CONVENTIONS,
     GATYS,
@@ -29,12 +37,17 @@ __all__ = [
     "JOHNSON",
     "PREMAMAYUDU",
     "SIZE_INDEPENDENT",
+    "STATISTICS_CONVENTIONS",
     "Convention",
+    "StatisticsConvention",
     "blend_grams",
+    "channel_statistics",
     "content_gradient",
     "content_loss",
+    "convert_statistics_weight",
     "convert_weights",
     "gram_matrix",
+    "statistics_loss",
     "style_gradient",
     "style_loss",
     "total_variation_gradient",

@@ -120,15 +120,15 @@ def gram_matrix(features: Tensor, *, mean: bool = False) -> Tensor:
     tensor([[[ 5., 11.],
              [11., 25.]]])
     """
-    _check_features(features)
+    check_features(features)
     f = features.flatten(2)  # (N, C, M)
     if f.is_cuda and f.dtype in _HALF and not (torch.is_grad_enabled() and f.requires_grad) and _sums_wide(f.dtype):
         gram = torch.bmm(f, f.transpose(1, 2), out_dtype=torch.float32)  # reads half the bytes and gives the same sums
     elif f.device.type == "cpu" and not f.requires_grad:
         pieces = f.split(_PIECE, 2) if f.dtype in _HALF and f.shape[2] > 4 * _PIECE else (f,)
-        gram = sum(_half_of_the_product(_at_least_float32(piece)) for piece in pieces)  # type: ignore[assignment]
+        gram = sum(_half_of_the_product(at_least_float32(piece)) for piece in pieces)  # type: ignore[assignment]
     else:
-        f = _at_least_float32(f)
+        f = at_least_float32(f)
         gram = f @ f.transpose(1, 2)  # (N, C, C)
     return gram / f.shape[2] if mean else gram
 
@@ -172,15 +172,15 @@ def content_loss(features: Tensor, target: Tensor, convention: Convention = SIZE
     Raises:
         ValueError: if the shapes differ.
     """
-    _check_features(features)
-    _check_features(target)
+    check_features(features)
+    check_features(target)
     if features.shape != target.shape:
         raise ValueError(
             f"content features must have one shape, got {tuple(features.shape)} and {tuple(target.shape)}; "
             "the picture must have the size of the content image"
         )
     _, channels, height, width = features.shape
-    squares = (_at_least_float32(features) - _at_least_float32(target)).square().sum()
+    squares = (at_least_float32(features) - at_least_float32(target)).square().sum()
     return convention.content_coefficient(channels, height * width) * squares
 
 
@@ -201,7 +201,7 @@ def style_loss(features: Tensor, target_gram: Tensor, convention: Convention = S
     Raises:
         ValueError: if the channel counts differ, or the number of targets is neither 1 nor N.
     """
-    _check_features(features)
+    check_features(features)
     count, channels = features.shape[:2]
     if not isinstance(target_gram, Tensor):
         raise ValueError(f"expected a Gram matrix (1, {channels}, {channels}), got {type(target_gram).__name__}")
@@ -248,7 +248,7 @@ def style_gradient(features: Tensor, target_gram: Tensor) -> Tensor:
         (N, C, H, W).
     """
     channels, positions = features.shape[1], features[0, 0].numel()
-    features = _at_least_float32(features)
+    features = at_least_float32(features)
     difference = gram_matrix(features, mean=True) - target_gram  # (N, C, C)
     gradient = difference @ features.flatten(2) / (channels**2 * positions)  # (N, C, M)
     return gradient.view_as(features) * (features > 0)
@@ -269,7 +269,7 @@ def total_variation_loss(image: Tensor) -> Tensor:
     >>> total_variation_loss(torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]]])).item()
     2.0
     """
-    _check_features(image, "an image")
+    check_features(image, "an image")
     across = image[..., :, 1:] - image[..., :, :-1]
     down = image[..., 1:, :] - image[..., :-1, :]
     means = [d.square().mean() for d in (across, down) if d.numel()]
@@ -285,7 +285,7 @@ def total_variation_gradient(image: Tensor) -> Tensor:
     Returns:
         (N, C, H, W).
     """
-    _check_features(image, "an image")
+    check_features(image, "an image")
     gradient = torch.zeros_like(image)
     for axis in (-1, -2):
         difference = image.diff(dim=axis)
@@ -318,7 +318,7 @@ def blend_grams(grams: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     return torch.stack([w / total * gram for w, gram in zip(weights, grams, strict=True)]).sum(0)
 
 
-def _check_features(features: Tensor, what: str = "features") -> None:
+def check_features(features: Tensor, what: str = "features") -> None:
     """Refuse what is not (N, C, H, W) floats; any range is allowed, and no value is read."""
     if not isinstance(features, Tensor):
         raise ValueError(f"expected {what} of shape (N, C, H, W), got {type(features).__name__}")
@@ -328,5 +328,6 @@ def _check_features(features: Tensor, what: str = "features") -> None:
         raise ValueError(f"expected {what} of floats, got {features.dtype}; use .float()")
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
+    """Numbers of half precision as float32, the rest as they are."""
     return x.float() if x.dtype in _HALF else x
