@@ -24,6 +24,7 @@ class Passes(nn.Module):
     mean: Tensor
     std: Tensor
     pooling: str
+    padding: str
     winograd: bool
     names: tuple[str, ...]  # to the deepest requested layer
     layers: tuple[str, ...]  # the requested ones
@@ -61,7 +62,8 @@ class Passes(nn.Module):
             max pooling it also holds ``"pool1 indices"``, …: the position of each maximum, as
             `torch.nn.functional.max_pool2d` returns it.
         """
-        return self._pass(image, {name for name in self.names if name in self.layers or name.startswith("relu")})
+        kept = {name for name in self.names if name in self.layers or name.startswith("relu")}
+        return self._pass(image, kept, indices=True)
 
     @torch.no_grad()
     def targets(self, image: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
@@ -72,10 +74,10 @@ class Passes(nn.Module):
         Args, Returns and Raises: as `forward`.
         """
         wanted = self.layers if layers is None else layers
-        found = self._pass(image, {*wanted}) if wanted else {}
+        found = self._pass(image, {*wanted}, indices=False) if wanted else {}
         return {name: found[name] for name in self.layers if name in wanted}
 
-    def _pass(self, image: Tensor, keep: set[str]) -> dict[str, Tensor]:
+    def _pass(self, image: Tensor, keep: set[str], *, indices: bool) -> dict[str, Tensor]:
         x, cache = self._enter(image), {}
         if not self._short_of_memory:
             self.prepare(*image.shape[2:])
@@ -88,8 +90,10 @@ class Passes(nn.Module):
                 x = F.relu(x) if below in self.layers else x  # otherwise `_convolve` has rectified it
             elif self.pooling == "average":
                 x = F.avg_pool2d(x, 2)
-            else:
+            elif indices:
                 x, cache[f"{name} indices"] = F.max_pool2d(x, 2, return_indices=True)
+            else:
+                x = F.max_pool2d(x, 2)
             if name in keep:
                 cache[name] = x
                 if keep <= cache.keys():
@@ -104,7 +108,7 @@ class Passes(nn.Module):
             return torch.cudnn_convolution_relu(x, conv.weight, conv.bias, (1, 1), (1, 1), (1, 1), 1)
         filters = self._filters_for(name, x, turned=False)
         if filters is not None:
-            return winograd_room.convolve(x, filters, space, relu=relu)
+            return winograd_room.convolve(x, filters, space, relu=relu, reflect=self.padding == "reflect")
         x = conv(x)
         return F.relu_(x) if relu else x
 
@@ -125,7 +129,7 @@ class Passes(nn.Module):
             elif name.startswith("conv"):
                 conv = self.convs[name]
                 assert isinstance(conv, nn.Conv2d)
-                for turned in (False, True):
+                for turned in (False, True) if self.padding == "zeros" else (False,):  # see `_convolve_back`
                     if winograd_room.pays(
                         self.precision, conv.in_channels, conv.out_channels, height, width, turned=turned
                     ):
@@ -160,7 +164,7 @@ class Passes(nn.Module):
 
     def _joined(self, device: torch.device, precision: torch.dtype) -> frozenset[str]:
         """The convolutions that share one kernel with their ReLU, because their own output is not requested."""
-        if device.type != "cuda":
+        if device.type != "cuda" or self.padding != "zeros":
             return frozenset()
         joined, convs = set(), dict(self.convs.items())
         for name, after in zip(self.names, self.names[1:], strict=False):
@@ -192,6 +196,9 @@ class Passes(nn.Module):
                 torch.ops.aten.threshold_backward.grad_input(gradient, cache[name], 0, grad_input=gradient)
             elif name.startswith("conv"):
                 gradient = self._convolve_back(name, gradient, space)
+                if self.padding == "reflect":  # what reached the border goes to the places that it was reflected from
+                    seen = cache[below] if below else gradient[..., 1:-1, 1:-1]
+                    gradient = torch.ops.aten.reflection_pad2d_backward(gradient, seen, [1, 1, 1, 1])
             elif self.pooling == "average":
                 gradient = _unpool(gradient, cache[below])
             else:
@@ -202,9 +209,11 @@ class Passes(nn.Module):
         return (gradient.to(torch.promote_types(self.precision, torch.float32)) / self.std).contiguous()
 
     def _convolve_back(self, name: str, gradient: Tensor, space: winograd_room.Workspace) -> Tensor:
-        """The gradient with respect to the convolution's input; the filters are frozen."""
+        """The gradient with respect to the convolution's input, with its reflected border; the filters are frozen."""
         conv = self.convs[name]
         assert isinstance(conv, nn.Conv2d)
+        if self.padding == "reflect":
+            return F.conv_transpose2d(gradient, conv.weight)
         filters = self._filters_for(name, gradient, turned=True)
         if filters is not None:
             return winograd_room.convolve(gradient, filters, space)

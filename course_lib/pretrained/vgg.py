@@ -4,7 +4,7 @@ When the papers write *conv4_2* they mean the rectified output, which is ``"relu
 the raw convolution before the ReLU. The network computes nothing past the deepest layer that was requested.
 
 Sources: Simonyan & Zisserman 2015 (the architecture); Gatys et al. 2016, Section 2 (filters rescaled to a
-mean activation of one, average pooling in place of max pooling).
+mean activation of one, average pooling in place of max pooling); Huang & Belongie 2017, Section 5 (reflected borders).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _DEFAULT_WEIGHTS = {"vgg16": "torchvision", "vgg19": "normalized"}
 _RANDOM_WIDTH = 8  # weights=None divides every channel count by this
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+PADDINGS = ("zeros", "reflect")
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -61,13 +62,14 @@ class VGGFeatures(Passes):
         weights: ``"normalized"`` (VGG-19 as Gatys et al. describe it: mean activation one),
             ``"torchvision"``, a path, ``"default"`` (normalized for VGG-19, torchvision's for VGG-16),
             or None for a small random network with an eighth of the channels, for tests.
+        padding: what a convolution sees beyond the border: ``"zeros"`` (as VGG was trained) or ``"reflect"`` (AdaIN).
         precision: number format of the convolutions and of the returned features; `to` and `double` change it.
         seed: of the random weights; used with ``weights=None`` only.
         winograd: in the passes without autograd, use `course_lib.pretrained.winograd` where it is faster. False saves
             the memory of the transformed filters (`filter_bytes`).
 
     Raises:
-        ValueError: unknown network, layer or pooling.
+        ValueError: unknown network, layer, pooling or padding.
         WeightsError: the weights are not available (see `course_lib.pretrained.weights`).
 
     >>> net = VGGFeatures("vgg19", ["relu2_1"], weights=None)
@@ -82,6 +84,7 @@ class VGGFeatures(Passes):
         *,
         pooling: str = "average",
         weights: str | Path | None = "default",
+        padding: str = "zeros",
         precision: torch.dtype = torch.float32,
         seed: int = 0,
         winograd: bool = True,
@@ -96,6 +99,7 @@ class VGGFeatures(Passes):
         if unknown:
             raise ValueError(f"{arch} has no layer {unknown}; the layers are {', '.join(names)}")
         pooling, seed = arguments.choice("pooling", pooling, ("average", "max")), arguments.seed(seed)
+        self.padding = arguments.choice("padding", padding, PADDINGS)
         if not isinstance(precision, torch.dtype) or not precision.is_floating_point:
             raise ValueError(f"precision must be a floating-point dtype such as torch.float32, got {precision!r}")
         self.arch, self.pooling, self.winograd = arch, pooling, winograd
@@ -112,7 +116,7 @@ class VGGFeatures(Passes):
         for name in self.names:
             if name.startswith("conv"):
                 out = _CHANNELS[int(name[4]) - 1] // width
-                self.convs[name] = nn.Conv2d(channels, out, 3, padding=1)  # zero padding, as Gatys
+                self.convs[name] = nn.Conv2d(channels, out, 3, padding=1, padding_mode=self.padding)  # type: ignore[arg-type]
                 channels = out
         if weights is None:
             mean, std = _IMAGENET_MEAN, _IMAGENET_STD
@@ -156,8 +160,10 @@ class VGGFeatures(Passes):
                 conv.bias.copy_(bias)
 
     def min_size(self, layer: str) -> int:
-        """The smallest image side, in pixels, at which `layer` still has one position."""
-        return 2 ** sum(name.startswith("pool") for name in self.names[: self.names.index(layer) + 1])
+        """The smallest image side, in pixels, at which `layer` still has a position; reflecting a border takes two."""
+        names = self.names[: self.names.index(layer) + 1]
+        pools = sum(name.startswith("pool") for name in names)
+        return 2**pools * (2 if self.padding == "reflect" and not names[-1].startswith("pool") else 1)
 
     def forward(self, image: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Features of a batch of images.
@@ -215,7 +221,8 @@ class VGGFeatures(Passes):
         return x.to(self.precision, memory_format=torch.channels_last)
 
     def extra_repr(self) -> str:
-        return f"{self.arch}, to {self.layers[-1]}, {self.pooling} pooling, weights: {self.source}"
+        borders = "" if self.padding == "zeros" else "reflected borders, "
+        return f"{self.arch}, to {self.layers[-1]}, {self.pooling} pooling, {borders}weights: {self.source}"
 
 
 @lru_cache(maxsize=4)
@@ -227,9 +234,11 @@ def cached_network(
     weights: str | Path | None,
     precision: torch.dtype,
     device: torch.device,
+    padding: str = "zeros",
 ) -> VGGFeatures:
     """A `VGGFeatures` on `device`, from a cache of four, because reading the weights takes longer than a short run.
 
     Args and Raises: as `VGGFeatures`. The returned network is shared, so do not modify it.
     """
-    return VGGFeatures(arch, layers, pooling=pooling, weights=weights, precision=precision).to(device)
+    network = VGGFeatures(arch, layers, pooling=pooling, weights=weights, padding=padding, precision=precision)
+    return network.to(device)

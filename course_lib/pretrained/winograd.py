@@ -169,7 +169,9 @@ def workspace_bytes(channels_in: int, channels_out: int, height: int, width: int
     return 2 * 4 * (OUTPUTS + 2) ** 2 * tiles * max(channels_in, channels_out)
 
 
-def convolve(x: Tensor, filters: Filters, space: Workspace, *, relu: bool = False) -> Tensor:
+def convolve(
+    x: Tensor, filters: Filters, space: Workspace, *, relu: bool = False, reflect: bool = False
+) -> Tensor:  # fmt: skip
     """A 3×3 convolution with zero padding, plus the bias.
 
     It works through the picture in chunks of `TILES` tiles. The matrix products are computed in the number format of
@@ -180,6 +182,7 @@ def convolve(x: Tensor, filters: Filters, space: Workspace, *, relu: bool = Fals
         filters: the layer's.
         space: for the intermediate results; may be used for one convolution after another.
         relu: rectify the result.
+        reflect: reflect the picture at its border in place of the zeros.
 
     Returns:
         (N, O, H, W), channels-last, in the number format of `x`.
@@ -191,19 +194,20 @@ def convolve(x: Tensor, filters: Filters, space: Workspace, *, relu: bool = Fals
     for picture, out in zip(x.permute(0, 2, 3, 1), result.permute(0, 2, 3, 1), strict=True):  # (H, W, C)
         for top in range(0, height, step):
             chunk = out[top : top + step]
-            values = _input_values(picture, top, len(chunk), filters.outputs, space)
+            values = _input_values(picture, top, len(chunk), filters.outputs, space, reflect)
             values = _products(values, filters, space)
             _output(values, filters, relu, space, chunk)
     return result
 
 
-def _input_values(picture: Tensor, top: int, rows: int, m: int, space: Workspace) -> Tensor:
+def _input_values(picture: Tensor, top: int, rows: int, m: int, space: Workspace, reflect: bool) -> Tensor:
     """Bᵀ d B for all tiles of a chunk.
 
     Args:
         picture: (H, W, C).
         top, rows: which rows of the result are computed.
         m: outputs of a tile.
+        reflect: whether the border is reflected or zero.
 
     Returns:
         (n, n, tile rows, tiles in a row, C): points along the row first.
@@ -215,6 +219,12 @@ def _input_values(picture: Tensor, top: int, rows: int, m: int, space: Workspace
     above, below = first - (top - 1), last - (top - 1)
     padded[:above] = padded[below:] = padded[:, :1] = padded[:, width + 1 :] = 0
     padded[above:below, 1 : width + 1] = picture[first:last]
+    if reflect:
+        if above:
+            padded[0] = padded[2]
+        if below < len(padded):  # below the picture; further rows are not used
+            padded[below, 1 : width + 1] = picture[height - 2]
+        padded[:, 0], padded[:, width + 1] = padded[:, 2], padded[:, width - 1]
     b, line = matrices(m, space.dtype)[2], padded[0].numel()
     columns = space.next(m + 2, down, line)
     for row in range(down):  # transform down the columns: neighboring tiles share two rows
