@@ -87,6 +87,30 @@ class RandomScaleCrop:
 
 
 @dataclass(frozen=True)
+class ResizedCrop:
+    """A random square crop of the picture resized to a short side of `load_size`: → (…, 3, size, size) in [0, 1].
+
+    Only the crop is resized: its side in the picture is size / load_size of the short side.
+
+    Raises:
+        ValueError: a `load_size` below `size`.
+    """
+
+    size: int
+    load_size: int
+
+    def __post_init__(self) -> None:
+        if self.load_size < self.size:
+            raise ValueError(f"load_size must be at least the crop's {self.size} px, got {self.load_size}")
+
+    def __call__(self, pictures: Tensor, generator: Generator) -> Tensor:
+        part = RandomCrop(max(1, round(min(pictures.shape[-2:]) * self.size / self.load_size)))
+        crop = floating(part(pictures, generator))
+        resized = resample(crop.reshape(-1, *crop.shape[-3:]), self.size, self.size)
+        return resized.reshape(*crop.shape[:-2], self.size, self.size)
+
+
+@dataclass(frozen=True)
 class RandomFlip:
     """Mirror the pictures left to right with the given probability."""
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_lib import arguments, runtime
-from course_lib.data.augment import Compose, RandomFlip, RandomScaleCrop, item_generator
+from course_lib.data.augment import Augmentation, Compose, RandomFlip, RandomScaleCrop, ResizedCrop, item_generator
 from course_lib.data.checked import item_number
 from course_lib.data.photos import FolderPhotos, Progress, as_bytes
 from course_lib.images import check_pictures
@@ -44,11 +44,14 @@ class Crops(Dataset[Tensor]):
         seed: of positions, scales and mirroring.
         scales: the part of the range from `size` (0) to the short side (1) to draw from; (0, 0) cuts at full detail
             only.
+        load_size: resize each photo to this short side first, as AdaIN's training does; then all crops of a photo have
+            one scale and `scales` is not used. None: scales are drawn.
+        mirror: mirror half of the crops.
         progress: called with (photos so far, photos in all) while a folder is searched.
 
     Raises:
-        ValueError: no folder, no photo, a picture smaller than `size`, a folder without a usable photo, or scales
-            outside 0 ≤ low ≤ high ≤ 1.
+        ValueError: no folder, no photo, a picture smaller than `size`, a folder without a usable photo, scales
+            outside 0 ≤ low ≤ high ≤ 1, or a `load_size` below `size`.
         ImageError: a tensor that is not a picture.
 
     >>> photos = [torch.rand(1, 3, 40, 60), torch.rand(1, 3, 50, 50)]
@@ -65,11 +68,16 @@ class Crops(Dataset[Tensor]):
         length: int | None = None,
         seed: int = 0,
         scales: tuple[float, float] = (0.0, 1.0),
+        load_size: int | None = None,
+        mirror: bool = True,
         progress: Progress | None = None,
     ) -> None:
         size, seed = arguments.whole("size", size, 1), arguments.seed(seed)
         length = None if length is None else arguments.whole("length", length, 1)
         scales = _scales(scales)
+        cut: Augmentation = RandomScaleCrop(size, scales)
+        if load_size is not None:
+            cut = ResizedCrop(size, arguments.whole("load_size", load_size, 1))
         self.photos: Sequence[Tensor]  # uint8 (3, H, W)
         if isinstance(photos, str | Path):
             self.photos = FolderPhotos(photos, size, progress)
@@ -82,7 +90,7 @@ class Crops(Dataset[Tensor]):
             raise ValueError("there are no photos to cut crops from")
         self.fingerprint = _fingerprint(self.photos)
         self.length, self.seed = length or max(_LENGTH, len(self.photos)), seed
-        self.augment = Compose(RandomScaleCrop(size, scales), RandomFlip())
+        self.augment = Compose(cut, *[RandomFlip()] * mirror)
         self.device = torch.device("cpu")  # where the photos lie; see `near`
 
     def __len__(self) -> int:

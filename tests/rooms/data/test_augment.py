@@ -9,6 +9,7 @@ from course_lib.data.augment import (
     RandomCrop,
     RandomFlip,
     RandomScaleCrop,
+    ResizedCrop,
     crop_and_flip,
     floating,
     item_generator,
@@ -92,3 +93,23 @@ def test_a_squeezed_picture_is_square_and_a_square_one_is_unchanged():
     assert squeezed(map_of(6, 9), 4).shape == (1, 3, 4, 4)
     square = map_of(5, 5)
     assert squeezed(square, 5) is square
+
+
+def test_a_resized_crop_has_one_scale_whatever_the_pictures_size():
+    """From a short side of 24 px, taken as 16: a crop of 8 px is a square of 12, at the picture's own detail."""
+    for height, width in ((24, 40), (30, 24)):
+        whole = map_of(height, width)
+        for crop in many(ResizedCrop(8, 16), whole, 30):
+            assert crop.shape == (1, 3, 8, 8)
+            for channel, axis in ((0, -1), (1, -2)):  # columns and rows
+                steps = 255 * crop[0, channel].diff(dim=axis)
+                assert steps.narrow(axis, 2, 3).mean().item() == pytest.approx(1.5, abs=0.05)
+    (everything,) = many(ResizedCrop(8, 8), map_of(24, 24), 1)
+    torch.testing.assert_close(everything, resample(map_of(24, 24), 8, 8))
+    pair = many(ResizedCrop(8, 16), pair_of(24, 24), 1)[0]  # both alike
+    torch.testing.assert_close(pair[1], 1 - pair[0], rtol=0, atol=1e-5)
+
+
+def test_a_resized_crop_needs_a_load_size_of_at_least_its_own():
+    with pytest.raises(ValueError, match="load_size must be at least the crop's 8 px, got 7"):
+        ResizedCrop(8, 7)

@@ -250,3 +250,10 @@ def test_a_folder_without_photos_is_refused(tmp_path):
     file.write_bytes(b"not a picture")
     with pytest.raises(ValueError, match=r"none of the 1 photos .*a\.png is not a picture in a known format"):
         Crops(tmp_path, size=SIZE)
+
+
+def test_load_size_gives_all_crops_of_a_photo_one_scale_and_mirror_can_be_switched_off():
+    """40 px high, taken as 32: a crop of 16 px is 20 px of the photo."""
+    for crop in [*crops(load_size=32, mirror=False, length=20)]:
+        across, down = slopes(crop)
+        assert (SIZE * across, SIZE * down) == (pytest.approx(20, rel=0.02), pytest.approx(20, rel=0.02))
