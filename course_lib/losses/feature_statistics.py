@@ -17,13 +17,16 @@ channels, s = 1/C, with λ = 10. The layers have 64, 128, 256 and 512 channels, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-from course_lib.losses.style import at_least_float32, check_features
+from course_lib.losses.style import JOHNSON, at_least_float32, check_features, content_loss
+from course_lib.pretrained.vgg import VGGFeatures
 
 
 @dataclass(frozen=True)
@@ -124,3 +127,85 @@ def convert_statistics_weight(
         layer: weight * source.style_coefficient(count) / target.style_coefficient(count)
         for layer, count in channels.items()
     }
+
+
+class StatisticsLoss(nn.Module):
+    """The objective of AdaIN's decoder, L = L_c + λ L_s (Huang & Belongie 2017, Eqs. 11 to 13).
+
+    L_c is the mean of (f(g(t)) − t)² over the features f of one layer, where t are the features that the decoder g was
+    given; L_s compares the channel statistics of the picture g(t) with those of the style image at several layers.
+
+    Args:
+        network: a `VGGFeatures` whose `layers` include all layers named below.
+        content_layer: where f(g(t)) and t are compared.
+        style_layers: where the statistics are compared.
+        content_weight: the factor before L_c.
+        style_weight: λ; None: the convention's own.
+        convention: how L_s is scaled.
+
+    Raises:
+        ValueError: a layer that the network does not return.
+
+    >>> network = VGGFeatures(layers=["relu1_1", "relu2_1"], weights=None)
+    >>> loss = StatisticsLoss(network, content_layer="relu2_1", style_layers=["relu1_1", "relu2_1"])
+    >>> photo, painting = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)
+    >>> terms = loss(photo, network(photo)["relu2_1"], network(painting))
+    >>> dict(zip(loss.names, (terms > 1e-6).tolist()))
+    {'content/relu2_1': False, 'style/relu1_1': True, 'style/relu2_1': True}
+    """
+
+    def __init__(
+        self,
+        network: VGGFeatures,
+        *,
+        content_layer: str,
+        style_layers: Sequence[str],
+        content_weight: float = 1.0,
+        style_weight: float | None = None,
+        convention: StatisticsConvention = SUMS,
+    ) -> None:
+        super().__init__()
+        self.network, self.convention, self.content_layer = network, convention, content_layer
+        self.style_layers, self.content_weight = tuple(style_layers), content_weight
+        self.style_weight = convention.style_weight if style_weight is None else style_weight
+        unknown = [layer for layer in (content_layer, *self.style_layers) if layer not in network.layers]
+        if unknown:
+            raise ValueError(f"the network does not return {unknown}; its layers are {', '.join(network.layers)}")
+        self.names = (f"content/{content_layer}", *(f"style/{layer}" for layer in self.style_layers))
+
+    def forward(self, image: Tensor, target: Tensor, style: Mapping[str, Tensor]) -> Tensor:
+        """All weighted terms; their sum is the loss.
+
+        Args:
+            image: (N, 3, H, W) in [0, 1], g(t).
+            target: (N, C, h, w), t: what the features of `image` at the content layer should be.
+            style: layer → (N or 1, C, h, w), features of the style images, as ``network.targets`` returns them.
+
+        Returns:
+            (K,) float32, in the order of `names`, summed over the batch.
+
+        Raises:
+            ValueError: features of other shapes; for the image, as `VGGFeatures.forward`.
+        """
+        with torch.autocast(image.device.type, enabled=False):  # the network sets its own precision
+            found = dict(zip(self.network.layers, _Features.apply(image, self.network), strict=True))
+            terms = [self.content_weight * content_loss(found[self.content_layer], target, JOHNSON)]
+            for layer in self.style_layers:
+                terms.append(self.style_weight * statistics_loss(found[layer], style[layer], self.convention))
+            return torch.stack(terms)
+
+
+class _Features(torch.autograd.Function):
+    """The features of all layers of a frozen network; their gradients return to the image in one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, network: VGGFeatures) -> tuple[Tensor, ...]:
+        ctx.network, ctx.cache = network, network.forward_with_cache(image)
+        # other tensors with the same numbers: an output that the node kept would keep the node
+        return tuple(ctx.cache[layer].detach() for layer in network.layers)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        given = dict(zip(ctx.network.layers, gradients, strict=True))
+        return ctx.network.backward_to_image(ctx.cache, lambda layer, total: total.add_(given[layer])), None

@@ -19,7 +19,7 @@ from course_lib.networks.inputs import at_least_float32, in_its_format
 SHRINK = 8  # a position of the features stands for 8×8 pixels
 SMALLEST = 2  # positions: a map must be large enough to be reflected by one
 REACH = 4  # positions: how far the decoder looks, and how far the encoder to relu4_1 looks
-CHANNELS = 512  # of relu4_1 in VGG-19
+LAYERS = {"relu2_1": 128, "relu3_1": 256, "relu4_1": 512}  # a decoder can start here → channels of VGG-19
 # (name, output channels of the whole network, whether the map is enlarged before it), and its number in the published
 # file, which counts paddings, ReLUs and upsamplings as well
 _LAYERS = (
@@ -40,11 +40,14 @@ class AdaINDecoder(nn.Module):
 
     Args:
         width: factor on the 256, 128 and 64 channels of the layers.
-        channels: of the features, 512 for VGG-19.
+        layer: where the features come from, relu4_1 in the paper. The decoder of relu3_1 (a position stands for 4×4
+            pixels) or relu2_1 (2×2) has only the last layers of the paper's.
+        channels: of the features; None: those of VGG-19.
 
     Raises:
-        ValueError: a width that is not a positive number, or channels that are not a whole number.
+        ValueError: a width that is not a positive number, an unknown layer, or channels that are not a whole number.
 
+    >>> import torch
     >>> decoder = AdaINDecoder()
     >>> sum(parameter.numel() for parameter in decoder.parameters())
     3505219
@@ -52,12 +55,15 @@ class AdaINDecoder(nn.Module):
     (1, 3, 24, 32)
     """
 
-    def __init__(self, *, width: float = 1.0, channels: int = CHANNELS) -> None:
+    def __init__(self, *, width: float = 1.0, layer: str = "relu4_1", channels: int | None = None) -> None:
         super().__init__()
-        width, self.channels = arguments.positive("width", width), arguments.whole("channels", channels, 1)
+        width, self.layer = arguments.positive("width", width), arguments.choice("layer", layer, tuple(LAYERS))
+        self.channels = LAYERS[self.layer] if channels is None else arguments.whole("channels", channels, 1)
+        first = [name for name, *_ in _LAYERS].index(self.layer.replace("relu", "conv"))
+        self.shrink = 2 ** sum(enlarged for _, _, enlarged, _ in _LAYERS[first:])  # pixels of a position, each way
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         before = self.channels
-        for name, after, enlarged, _ in _LAYERS:
+        for name, after, enlarged, _ in _LAYERS[first:]:
             after = after if name == "conv1_1" else max(1, round(width * after))
             layers[name] = ResizeConv(before, after) if enlarged else ReflectedConv(before, after, 3)
             if name != "conv1_1":
@@ -69,8 +75,8 @@ class AdaINDecoder(nn.Module):
         """Decode a batch.
 
         Args:
-            features: (N, 512, h, w), from relu4_1 of `VGGFeatures` with the normalized weights, max pooling and
-                reflected borders; sides of at least 2.
+            features: (N, 512, h, w), from relu4_1 (or `layer`) of `VGGFeatures` with the normalized weights, max
+                pooling and reflected borders; sides of at least 2.
 
         Returns:
             (N, 3, 8h, 8w), colors that may lie outside [0, 1].
@@ -80,11 +86,11 @@ class AdaINDecoder(nn.Module):
         """
         if not isinstance(features, Tensor) or features.ndim != 4 or features.shape[1] != self.channels:
             got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-            raise ValueError(f"this decoder takes features (N, {self.channels}, h, w) of relu4_1, got {got}")
+            raise ValueError(f"this decoder takes features (N, {self.channels}, h, w) of {self.layer}, got {got}")
         if min(features.shape[2:]) < SMALLEST:
             raise ValueError(
                 f"this decoder takes features with at least {SMALLEST} positions on each side, got "
-                f"{features.shape[2]}×{features.shape[3]}; encode a picture of at least {SMALLEST * SHRINK} px"
+                f"{features.shape[2]}×{features.shape[3]}; encode a picture of at least {SMALLEST * self.shrink} px"
             )
         colors: Tensor = self.layers(in_its_format(features, self))
         return at_least_float32(colors)

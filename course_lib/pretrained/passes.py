@@ -197,7 +197,7 @@ class Passes(nn.Module):
             elif name.startswith("conv"):
                 gradient = self._convolve_back(name, gradient, space)
                 if self.padding == "reflect":  # what reached the border goes to the places that it was reflected from
-                    seen = cache[below] if below else gradient[..., 1:-1, 1:-1]
+                    seen = gradient[..., 1:-1, 1:-1]  # of the size before the border was added
                     gradient = torch.ops.aten.reflection_pad2d_backward(gradient, seen, [1, 1, 1, 1])
             elif self.pooling == "average":
                 gradient = _unpool(gradient, cache[below])

@@ -1,15 +1,18 @@
 """AdaIN's style loss: by hand, in both conventions, against finite differences, and where a channel is constant."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
 import torch
 
-from course_lib import losses
+from course_lib import VGGFeatures, losses
 from course_lib.losses.feature_statistics import (
     MEANS,
     STATISTICS_CONVENTIONS,
     SUMS,
+    StatisticsLoss,
     channel_statistics,
     convert_statistics_weight,
     statistics_loss,
@@ -195,3 +198,83 @@ def test_the_conventions_are_those_of_the_two_codes():
 def test_other_shapes_are_refused(features, target, message):
     with pytest.raises(ValueError, match=message):
         statistics_loss(features, target)
+
+
+# --- the objective of the decoder ---
+
+LAYERS = ("relu1_1", "relu2_1", "relu3_1")
+
+
+@pytest.fixture
+def small_network():
+    return VGGFeatures("vgg19", LAYERS, pooling="max", padding="reflect", weights=None).double()
+
+
+@pytest.fixture
+def image(picture):
+    return picture(16, 24, 0).double()
+
+
+@pytest.mark.parametrize("convention", STATISTICS_CONVENTIONS.values(), ids=lambda c: c.name)
+def test_the_objective_is_the_sum_of_its_terms(small_network, image, picture, convention):
+    """Eqs. 11 to 13 written out for one picture: t is a feature map of another one."""
+    painting, other = small_network(picture(20, 16, 1).double()), small_network(picture(16, 24, 2).double())
+    loss = StatisticsLoss(
+        small_network, content_layer="relu3_1", style_layers=LAYERS[:2], content_weight=2.0, style_weight=7.0,
+        convention=convention,
+    )  # fmt: skip
+    terms = dict(zip(loss.names, loss(image, other["relu3_1"], painting), strict=True))
+    features = small_network(image)
+    content = 2 * (features["relu3_1"] - other["relu3_1"]).square().mean()
+    torch.testing.assert_close(terms.pop("content/relu3_1"), content)
+    for layer in LAYERS[:2]:
+        f, s = features[layer].flatten(2), painting[layer].flatten(2)
+        parts = [(f.mean(2) - s.mean(2)) ** 2]
+        roots = [(x.var(2, unbiased=convention.unbiased) + convention.eps).sqrt() for x in (f, s)]
+        parts.append((roots[0] - roots[1]) ** 2)
+        expected = sum(part.mean() if convention.per_channel else part.sum() for part in parts)
+        torch.testing.assert_close(terms.pop(f"style/{layer}"), 7 * expected)
+    assert not terms
+
+
+def test_the_gradient_of_the_objective_reaches_the_image(small_network, image, picture):
+    painting, target = small_network(picture(16, 16, 1).double()), small_network(picture(16, 24, 2).double())
+    loss = StatisticsLoss(small_network, content_layer="relu3_1", style_layers=LAYERS)
+    ours, plain = (image.clone().requires_grad_() for _ in range(2))
+    loss(ours, target["relu3_1"], painting).sum().backward()
+    features = small_network(plain)
+    total = (features["relu3_1"] - target["relu3_1"]).square().mean()
+    total = total + 1e-2 * sum(statistics_loss(features[layer], painting[layer]) for layer in LAYERS)
+    total.backward()
+    torch.testing.assert_close(ours.grad, plain.grad, rtol=1e-9, atol=1e-14)
+
+
+def test_the_objective_leaves_no_memory_behind(small_network, image):
+    features = small_network(image)
+    loss = StatisticsLoss(small_network, content_layer="relu3_1", style_layers=LAYERS)
+    gc.disable()
+    try:
+        painted = image.clone().requires_grad_()
+        known = weakref.ref(painted)
+        loss(painted, features["relu3_1"], features).sum().backward()
+        del painted
+        assert known() is None  # no circle of references keeps the feature maps until the collector runs
+    finally:
+        gc.enable()
+
+
+def test_the_objective_sums_over_the_batch_and_has_the_conventions_weight(small_network, image, picture):
+    painting, target = small_network(picture(16, 16, 1).double()), small_network(picture(16, 24, 2).double())
+    one = StatisticsLoss(small_network, content_layer="relu3_1", style_layers=LAYERS, convention=MEANS)
+    terms = one(image, target["relu3_1"], painting)
+    both = one(image.repeat(2, 1, 1, 1), target["relu3_1"].repeat(2, 1, 1, 1), painting)
+    torch.testing.assert_close(both, 2 * terms)
+    unweighted = StatisticsLoss(
+        small_network, content_layer="relu3_1", style_layers=LAYERS, convention=MEANS, style_weight=1.0
+    )(image, target["relu3_1"], painting)
+    torch.testing.assert_close(terms[1:], 10 * unweighted[1:])
+
+
+def test_a_layer_that_the_network_does_not_return_is_named(small_network):
+    with pytest.raises(ValueError, match=r"does not return \['relu4_1'\]; its layers are relu1_1, relu2_1, relu3_1"):
+        StatisticsLoss(small_network, content_layer="relu4_1", style_layers=LAYERS)
