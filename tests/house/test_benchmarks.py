@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 
-from benchmarks import engine, fast_style, measure, participants, results, sizes, tiles, translation_scores
+from benchmarks import any_style, engine, fast_style, measure, participants, results, sizes, tiles, translation_scores
 from course_lib import sample_image
 from course_lib.data.crops import Crops
-from course_lib.methods import gatys, johnson
+from course_lib.methods import adain, gatys, johnson
 from course_lib.teaching import records, registry
 from course_lib.training.batches import order
 
@@ -138,6 +138,36 @@ def test_tiles_are_timed_and_their_memory_is_measured():
     memory, seconds = tiles.peak(options)
     assert math.isnan(memory) or memory > 0.1
     assert seconds > 0
+
+
+@pytest.mark.real_weights
+def test_any_style_and_its_plain_port_give_the_same_picture_under_every_transform(real_network):
+    real_network("vgg19", ("relu4_1",))
+    plain = any_style.Plain(torch.device("cpu"))
+    photo, painting = any_style.pictures(48)
+    for name in any_style.TRANSFORMS:
+        ours = adain.stylize(photo, painting, transform=name, device="cpu", precision="float32").image
+        close = (
+            20 * any_style.CLOSE if name == "wct" else any_style.CLOSE
+        )  # whitening enlarges rounding up to 316 times
+        torch.testing.assert_close(plain.stylize(photo, painting, name), ours, rtol=0, atol=close)
+    with torch.no_grad():
+        plain.decoder[-1].bias += 0.01
+    with pytest.raises(
+        RuntimeError, match=r"the plain port's picture differs by 0.01 at 48 px; expected at most 0.0001"
+    ):
+        any_style.difference(plain, 48, torch.device("cpu"))
+
+
+@pytest.mark.real_weights
+def test_a_pass_of_any_style_its_parts_and_its_transforms_are_timed(real_network):
+    real_network("vgg19", ("relu4_1",))
+    found = any_style.race(argparse.Namespace(sizes=[32], rounds=1, swap=32, device="cpu"), memory=False)
+    rows = {row.row: row for row in any_style.rows_of(found, torch.device("cpu"))}
+    assert all(row.plain > 0 and row.ours > 0 for row in rows.values())
+    for part in ("any style, whole pass", "any style, encode", "any style, decode", "wct", "swap+adain"):
+        assert [row for row in rows if row.startswith(part)], part
+    assert set(found["32"]["parts, float32"]) == {"encode", "transform", "decode"}
 
 
 def test_a_row_says_how_many_times_as_fast_and_is_appended_with_its_device(tmp_path):
