@@ -36,10 +36,13 @@ from course_lib.teaching.checks.statistics import (
     check_closest_style,
     check_shuffle,
 )
+from course_lib.teaching.checks.stylization import check_strength
+from course_lib.teaching.checks.transforms import check_adain_for_any_style, check_style_mixture
 
 __all__ = [
     "CheckFailed",
     "check_adain",
+    "check_adain_for_any_style",
     "check_channel_statistics",
     "check_closest_style",
     "check_content_loss",
@@ -56,7 +59,9 @@ __all__ = [
     "check_relative_distance",
     "check_residual_block",
     "check_shuffle",
+    "check_strength",
     "check_style_loss",
+    "check_style_mixture",
     "check_total_variation",
     "check_transformer_net",
     "check_trend",
