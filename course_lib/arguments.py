@@ -110,6 +110,38 @@ def names(name: str, value: object, *, least: int = 1) -> tuple[str, ...]:
     return tuple(value)
 
 
+def shares(name: str, value: object, count: int | None, what: str) -> tuple[float, ...]:
+    """Weights that can be scaled to sum to one, as a tuple, also from a list or a tensor.
+
+    Args:
+        name: of the argument, for the message.
+        value: what the caller passed.
+        count: how many weights are expected; None: any number of them.
+        what: what is weighted, for the message: "style layers".
+
+    Raises:
+        ValueError: not `count` weights, a negative or non-finite one, or only zeros.
+
+    >>> shares("weights", [2, 1], 2, "paintings")
+    (2, 1)
+    """
+    given: Any = value.tolist() if hasattr(value, "tolist") else value
+    listed = isinstance(given, tuple | list)
+    refused = ValueError(
+        f"{name} must be {f'{count} ' if count else f'{len(given)} ' if listed else ''}numbers of at least 0 for the "
+        f"{what}, not all 0; got {value!r}"
+    )
+    if not listed or len(given) != (count or len(given)):
+        raise refused
+    try:
+        weights = tuple(nonnegative(name, share) for share in given)
+    except ValueError:
+        raise refused from None
+    if sum(weights) <= 0:
+        raise refused
+    return weights
+
+
 def seed(value: object, name: str = "seed") -> int:
     """A seed as an int, from 0 to `LARGEST_SEED`.
 

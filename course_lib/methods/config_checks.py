@@ -77,22 +77,7 @@ def check_shares(config: object, name: str, count: int | None, what: str) -> Non
     Raises:
         ValueError: not `count` weights, a negative or non-finite one, or only zeros.
     """
-    given = getattr(config, name)
-    shares = given.tolist() if hasattr(given, "tolist") else given
-    listed = isinstance(shares, tuple | list)
-    refused = ValueError(
-        f"{name} must be {f'{count} ' if count else f'{len(shares)} ' if listed else ''}numbers of at least 0 for the "
-        f"{what}, not all 0; got {given!r}"
-    )
-    if not listed or len(shares) != (count or len(shares)):
-        raise refused
-    try:
-        weights = tuple(arguments.nonnegative(name, share) for share in shares)
-    except ValueError:
-        raise refused from None
-    if sum(weights) <= 0:
-        raise refused
-    object.__setattr__(config, name, weights)
+    object.__setattr__(config, name, arguments.shares(name, getattr(config, name), count, what))
 
 
 def check_wholes(config: object, name: str, what: str, *, most: int | None = None, growing: bool = True) -> None:

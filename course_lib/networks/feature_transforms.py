@@ -1,25 +1,41 @@
 """Four ways to give the features of a photo the style of a painting, for one and the same decoder.
 
-Each takes features of the photo, c, and of the painting, s, and returns features of the photo's size. They differ in
-what of the painting they keep: the mean and the variance of every channel (`adain`), the covariances of the channels as
-well (`wct`), all patches (`style_swap`), or the patches and then the mean and the variance (`swap_adain`).
+Each takes features of the photo, c (N, C, h, w), and of the painting, s (1, C, h', w') of any size, and returns
+features of the photo's size. They differ in what they take from the painting: the mean and the variance of every
+channel (`adain`), the covariances of the channels as well (`wct`), all of its patches (`style_swap`), or the patches
+first and then the mean and the variance (`swap_adain`).
 
-A *region* says how much each position counts in the photo's statistics; the result is still computed everywhere.
+A *region* (1, 1, h, w) with values of at least 0 says how much each position counts in the photo's statistics; None:
+all count alike. The result is computed everywhere. A variance is divided by the number of positions, so that a single
+position has the variance 0. EPS is added to what divides: no channel and no direction is scaled by more than
+1/√EPS = 316, and a constant one stays finite.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+from math import isqrt
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-EPS = 1e-5  # added to a variance, as in the code of AdaIN: no channel and no direction is scaled by more than 316
+from course_lib import arguments
+
 TRANSFORMS = ("adain", "wct", "swap", "swap+adain")
-PATCH = 3
-_SIMILARITIES = 2**24  # numbers in a chunk of the similarities of all positions: 64 MB
+EPS = 1e-5  # added to a variance, as in the authors' code of AdaIN
+PATCH = 3  # side of a patch, in positions
+_SIMILARITIES = 2**22  # numbers in a chunk of the table of all pairs of positions: 16 MB
 
 
 def transform(kind: str, content: Tensor, style: Tensor, region: Tensor | None = None) -> Tensor:
-    """The transform of this name in `TRANSFORMS`; see the functions."""
+    """The transform with this name in `TRANSFORMS`.
+
+    Raises:
+        ValueError: an unknown name, or a transform that refuses these features.
+    """
+    kind = arguments.choice("transform", kind, TRANSFORMS)
     if kind == "adain":
         return adain(content, style, region)
     if kind == "wct":
@@ -30,8 +46,17 @@ def transform(kind: str, content: Tensor, style: Tensor, region: Tensor | None =
 def adain(content: Tensor, style: Tensor, region: Tensor | None = None, *, eps: float = EPS) -> Tensor:
     """Adaptive instance normalization: σ(s) · (c − μ(c)) / σ(c) + μ(s) (Huang & Belongie 2017, Eq. 8).
 
+    Args:
+        content: (N, C, h, w).
+        style: (1, C, h', w'), or (N, C, h', w') with one painting for each photo.
+        region: see the module.
+        eps: added to the variance of the content.
+
+    Returns:
+        (N, C, h, w); its channels have the style's means and, up to `eps`, its variances.
+
     >>> content, style = torch.tensor([[[[1.0, 3.0]]]]), torch.tensor([[[[10.0, 10.0, 16.0, 16.0]]]])
-    >>> adain(content, style, eps=0).tolist()
+    >>> adain(content, style, eps=0.0).tolist()
     [[[[10.0, 16.0]]]]
     """
     mean, std = mean_and_std(style)
@@ -39,77 +64,148 @@ def adain(content: Tensor, style: Tensor, region: Tensor | None = None, *, eps: 
 
 
 def normalize(content: Tensor, region: Tensor | None = None, *, eps: float = EPS) -> Tensor:
-    """(c − μ(c)) / σ(c) for every channel."""
+    """(c − μ(c)) / √(σ²(c) + eps) for every channel, (N, C, h, w) → the same shape."""
     mean, std = mean_and_std(content, region, eps=eps)
     return (content - mean) / std
 
 
 def mean_and_std(features: Tensor, region: Tensor | None = None, *, eps: float = 0.0) -> tuple[Tensor, Tensor]:
-    """μ and √(σ² + eps) of every channel over its positions; σ² is divided by their number."""
-    share = _shares(features, region)
-    mean = (features * share).sum((2, 3), keepdim=True)
-    variance = ((features - mean).square() * share).sum((2, 3), keepdim=True)
+    """μ and √(σ² + eps) of every channel over its positions, both (N, C, 1, 1)."""
+    if region is None:
+        variance, mean = torch.var_mean(features, (2, 3), correction=0, keepdim=True)
+    else:
+        share = region / region.sum()
+        mean = (features * share).sum((2, 3), keepdim=True)
+        variance = ((features - mean).square() * share).sum((2, 3), keepdim=True)
     return mean, (variance + eps).sqrt()
 
 
 def wct(content: Tensor, style: Tensor, region: Tensor | None = None, *, eps: float = EPS) -> Tensor:
-    """Whitening and coloring: Σ(s)^½ · Σ(c)^−½ · (c − μ(c)) + μ(s) (Li et al. 2017, Eqs. 1 and 2)."""
+    """Whitening and coloring: Σ(s)^½ · Σ(c)^−½ · (c − μ(c)) + μ(s) (Li et al. 2017, Eqs. 2 and 3).
+
+    Args and Returns: as `adain`; the channels also have the style's covariances, in all directions in which the
+    content's features differ at all.
+
+    *Differs from the paper:* directions with a variance below 1e-5 are not left out; `eps` is added to all variances.
+
+    >>> content, style = torch.rand(1, 2, 4, 4), torch.rand(1, 2, 3, 3)
+    >>> painted = mean_and_covariance(wct(content, style, eps=0.0))[1]
+    >>> torch.allclose(painted, mean_and_covariance(style)[1], atol=1e-5)
+    True
+    """
     mean, covariance = mean_and_covariance(style)
-    return _mixed(whiten(content, region, eps=eps), _power(covariance, 0.5, 0.0), mean)
+    return _mixed(_power(covariance, 0.5), whiten(content, region, eps=eps)) + mean
 
 
 def whiten(content: Tensor, region: Tensor | None = None, *, eps: float = EPS) -> Tensor:
-    """Σ(c)^−½ · (c − μ(c)): channels with mean 0, variance 1 and no correlation (Li et al. 2017, Eq. 1)."""
+    """Σ(c)^−½ · (c − μ(c)): channels of mean 0 and variance 1 without correlations (Li et al. 2017, Eq. 2)."""
     mean, covariance = mean_and_covariance(content, region)
-    return _mixed(content - mean, _power(covariance, -0.5, eps), torch.zeros_like(mean))
+    return _mixed(_power(covariance, -0.5, eps), content - mean)
 
 
 def mean_and_covariance(features: Tensor, region: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """μ (N, C, 1, 1) and Σ (N, C, C) of the channels over the positions; Σ in float64."""
-    share = _shares(features, region)
+    """μ (N, C, 1, 1), and Σ (N, C, C) in float64: its smallest variances are far below the rounding of the largest."""
+    share = features.new_ones(1, 1, *features.shape[2:]) if region is None else region
+    share = share / share.sum()
     mean = (features * share).sum((2, 3), keepdim=True)
-    rows = ((features - mean) * share.sqrt()).flatten(2).double()
-    return mean, rows @ rows.mT
+    device = features.device if features.device.type in ("cpu", "cuda") else "cpu"  # others may have no float64
+    rows = ((features - mean) * share.sqrt()).flatten(2)  # (N, C, h*w)
+    parts = (part.to(device, torch.float64) for part in rows.split(2**14, 2))
+    return mean, sum((part @ part.mT for part in parts), torch.zeros((), dtype=torch.float64, device=device))
 
 
 def style_swap(content: Tensor, style: Tensor, *, patch: int = PATCH) -> Tensor:
-    """Replace every patch of c by the patch of s that correlates most with it (Chen & Schmidt 2016, Eq. 3)."""
+    """Replace every patch of c by the patch of s that correlates most with it; overlaps average (Chen & Schmidt 2016).
+
+    The correlation is ⟨c_p, s_q⟩ / |s_q|. The norm of c_p is the same for all q.
+
+    Args:
+        content: (N, C, h, w).
+        style: (1, C, h', w').
+        patch: side of the patches in positions.
+
+    Returns:
+        (N, C, h, w).
+
+    Raises:
+        ValueError: features smaller than a patch.
+
+    >>> style = torch.tensor([[[[1.0, 0.0, 3.0]], [[0.0, 2.0, 3.0]]]])  # three positions, two channels
+    >>> style_swap(torch.tensor([[[[5.0, 0.1]], [[4.0, 7.0]]]]), style, patch=1).tolist()
+    [[[[3.0, 0.0]], [[3.0, 2.0]]]]
+    """
+    for name, features in (("content", content), ("style", style)):
+        if min(features.shape[2:]) < patch:
+            raise ValueError(
+                f"the {name} has {features.shape[2]}×{features.shape[3]} positions, fewer than a patch of "
+                f"{patch}×{patch}; use a larger picture"
+            )
     height, width = content.shape[2] - patch + 1, content.shape[3] - patch + 1
-    rows, columns = _nearest(content, style, patch)
-    total, count = torch.zeros_like(content), torch.zeros_like(content[:1, :1])
-    for dy in range(patch):
-        for dx in range(patch):
-            total[..., dy : dy + height, dx : dx + width] += style[0][:, rows + dy, columns + dx]
-            count[..., dy : dy + height, dx : dx + width] += 1
-    return total / count
+    places = style[0].permute(1, 2, 0).flatten(0, 1)  # (h'*w', C)
+    swapped = torch.zeros_like(content, memory_format=torch.channels_last)
+    for picture, out in zip(content, swapped.permute(0, 2, 3, 1), strict=True):
+        count = out.new_zeros(*out.shape[:2], 1)  # (h, w, 1)
+        first = _nearest(picture, style[0], patch)
+        for dy, dx in product(range(patch), repeat=2):
+            part = places.index_select(0, (first + dy * style.shape[3] + dx).flatten())
+            out[dy : dy + height, dx : dx + width] += part.view(height, width, -1)
+            count[dy : dy + height, dx : dx + width] += 1
+        out /= count
+    return swapped
 
 
-def swap_adain(content: Tensor, style: Tensor, region: Tensor | None = None) -> Tensor:
-    """Swap the patches of normalized features, then give them the style's mean and variance (Sheng et al. 2018)."""
-    return adain(style_swap(normalize(content, region), normalize(style)), style, region)
+def swap_adain(content: Tensor, style: Tensor, region: Tensor | None = None, *, patch: int = PATCH) -> Tensor:
+    """Swap the patches of normalized features, then `adain`: a simple style decorator (Sheng et al. 2018).
+
+    Normalized, photo and painting have the same means and variances, so that a patch is chosen by its pattern and not
+    by the channels that are strong everywhere.
+
+    Args, Returns and Raises: as `adain` and `style_swap`.
+    """
+    return adain(style_swap(normalize(content, region), normalize(style), patch=patch), style, region)
 
 
-def _nearest(content: Tensor, style: Tensor, patch: int) -> tuple[Tensor, Tensor]:
-    """Row and column of the nearest patch of the style for every patch of the content."""
-    norms = torch.nn.functional.avg_pool2d(style.square().sum(1, keepdim=True), patch, 1).sqrt()
-    filters = torch.nn.functional.unfold(style, patch)[0].T.reshape(-1, style.shape[1], patch, patch)
-    similarity = torch.nn.functional.conv2d(content, filters) / (norms.flatten().view(1, -1, 1, 1) + 1e-12)
-    best = similarity.argmax(1)[0]
-    width = style.shape[3] - patch + 1
-    return best // width, best % width
+def _nearest(content: Tensor, style: Tensor, patch: int) -> Tensor:
+    """For every patch of the content, (C, h, w), the first position of the nearest patch of the style, row by row.
+
+    The products of all pairs of positions are computed once. The product of two patches is the sum of `patch`² of
+    them, which takes a ninth of the multiplications of a convolution with the patches as filters.
+    """
+    (_, height, width), (_, rows, columns) = content.shape, style.shape
+    norms = F.avg_pool2d(style.square().sum(0, keepdim=True), patch, 1, divisor_override=1)[0].sqrt().clamp_min(EPS)
+    at_once = max(1, _SIMILARITIES // (width * columns))  # pairs of a row of the content and a row of the style
+    step_q = max(1, min(rows, isqrt(at_once)) - patch + 1)
+    step_p = max(1, at_once // (step_q + patch - 1) - patch + 1)
+    shape = (height - patch + 1, width - patch + 1)
+    best, first = content.new_full(shape, -torch.inf), torch.zeros(shape, dtype=torch.long, device=content.device)
+    for p, q in product(range(0, shape[0], step_p), range(0, len(norms), step_q)):
+        ours, theirs = content[:, p : p + step_p + patch - 1], style[:, q : q + step_q + patch - 1]
+        pairs = (ours.flatten(1).T @ theirs.flatten(1)).view(*ours.shape[1:], *theirs.shape[1:])
+        pairs = _added(pairs[:, x : x + shape[1], :, x : x + norms.shape[1]] for x in range(patch))
+        count_p, count_q = pairs.shape[0] - patch + 1, pairs.shape[2] - patch + 1
+        pairs = _added(pairs[y : y + count_p, :, y : y + count_q] for y in range(patch))
+        value, place = (pairs / norms[q : q + count_q]).flatten(2).max(2)
+        place = (place // norms.shape[1] + q) * columns + place % norms.shape[1]
+        better = value > best[p : p + count_p]
+        best[p : p + count_p] = torch.where(better, value, best[p : p + count_p])
+        first[p : p + count_p] = torch.where(better, place, first[p : p + count_p])
+    return first
 
 
-def _shares(features: Tensor, region: Tensor | None) -> Tensor:
-    if region is None:
-        return features.new_full((1, 1, 1, 1), 1 / features[0, 0].numel())
-    return region / region.sum()
+def _added(parts: Iterator[Tensor]) -> Tensor:
+    """The sum of views of one tensor, which stays as it is."""
+    total = next(parts).clone()
+    for part in parts:
+        total += part
+    return total
 
 
-def _power(matrix: Tensor, exponent: float, eps: float) -> Tensor:
-    values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * (values.clamp_min(0) + eps).pow(exponent).unsqueeze(-2)) @ vectors.mT
+def _power(matrix: Tensor, exponent: float, eps: float = 0.0) -> Tensor:
+    """(Σ + eps)^exponent of covariance matrices (N, C, C)."""
+    values, vectors = torch.linalg.eigh(matrix)  # rounding makes some of the zeros negative
+    return (vectors * (values.clamp_min(0) + eps).pow(exponent)[:, None]) @ vectors.mT
 
 
-def _mixed(features: Tensor, matrix: Tensor, mean: Tensor) -> Tensor:
-    mixed = matrix.to(features.dtype) @ features.flatten(2)
-    return mixed.view_as(features) + mean
+def _mixed(matrix: Tensor, features: Tensor) -> Tensor:
+    """The channels (N, C, h, w) mixed by matrices (N, C, C)."""
+    return (matrix.to(features) @ features.flatten(2)).view_as(features)

@@ -167,6 +167,36 @@ def cut(height: int, width: int, *, side: int, reach: int) -> list[Tile]:
     ]
 
 
+def piecewise(
+    function: Callable[[Tensor], Tensor], whole: Tensor, *, side: int, reach: int, shrink: int = 1, scale: int = 1
+) -> Tensor:
+    """Compute ``function(whole)`` tile by tile, where every output depends on its neighborhood alone.
+
+    Args:
+        function: (N, C, H, W) → (N, C', scale·H/shrink, scale·W/shrink), without statistics of the whole map.
+        whole: H and W are multiples of `shrink`.
+        side: of the tiles, in blocks of `shrink` × `shrink` inputs.
+        reach: how many blocks the function looks beyond its own.
+        shrink, scale: inputs and outputs on the side of a block.
+
+    Returns:
+        What ``function(whole)`` returns, up to rounding.
+
+    >>> smooth, whole = nn.AvgPool2d(3, stride=1, padding=1), torch.rand(1, 2, 25, 10)
+    >>> torch.allclose(piecewise(smooth, whole, side=10, reach=1), smooth(whole))
+    True
+    """
+    height, width = (length // shrink for length in whole.shape[-2:])
+    result: Tensor | None = None
+    for tile in cut(height, width, side=side, reach=reach):
+        part = tile.inner(function(tile.read(whole, shrink)), scale)
+        if result is None:
+            result = torch.empty(*part.shape[:2], scale * height, scale * width, dtype=part.dtype, device=part.device)
+        tile.kept(result, scale).copy_(part)
+    assert result is not None
+    return result
+
+
 def _norms(layers: nn.Sequential) -> list[tuple[int, InstanceNorm]]:
     return [(k, layer) for k, layer in enumerate(layers) if isinstance(layer, InstanceNorm)]
 
