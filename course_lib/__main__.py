@@ -51,7 +51,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         if isinstance(value, str):
             setattr(options, name, os.path.expanduser(value))
         elif isinstance(value, list):
-            setattr(options, name, [os.path.expanduser(word) for word in value])
+            setattr(options, name, [os.path.expanduser(word) if isinstance(word, str) else word for word in value])
     return options
 
 

@@ -72,6 +72,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> float:
+    """Parse an argument that is a number; which ones make sense is for the command to say."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}; pictures come first") from None
+
+
 def picture_file(word: str) -> Path:
     """The file that a word means: a path, or the name of one of the project's own pictures (``great_wave``).
 

@@ -38,5 +38,7 @@ def _about(file: Path) -> str:
     if "factor" in header.config:
         words += [f"factor {header.config['factor']}", f"{header.config['loss']} loss"]
     words += [f"style {header.facts['style']}"] if "style" in header.facts else []
+    if isinstance(styles := header.facts.get("styles"), list):
+        words += [f"{len(styles)} styles: {' '.join(map(str, styles))}"]
     words += [f"{header.facts['steps']} steps"] if "steps" in header.facts else []
     return ", ".join(words)

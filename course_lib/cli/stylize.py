@@ -1,10 +1,13 @@
-"""``stylize``: paint a photo like any painting by optimization, or in one pass of a network trained for a painting."""
+"""``stylize``: paint photos in the style of paintings, by optimization or in one pass of a network.
+
+Which of the two, and which network, follows from ``--method`` and ``--model``: the kind of the model file. Every kind
+uses some of the options; the others are refused.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ from typing import Any
 from torch import Tensor
 from tqdm.std import tqdm
 
-from course_lib.cli import batch
+from course_lib import runtime
+from course_lib.cli import batch, stylize_in_one_pass
 from course_lib.cli.arguments import (
     add_command,
     add_device,
@@ -20,33 +24,68 @@ from course_lib.cli.arguments import (
     add_pictures,
     add_tile,
     given,
+    number,
     picture_file,
     positive,
 )
 from course_lib.cli.terminal import in_options, say
-from course_lib.cli.trained import load_for
+from course_lib.cli.trained import kind_for
 from course_lib.images import FORMATS, load_image
 from course_lib.methods import gatys
+from course_lib.networks.feature_transforms import TRANSFORMS
 from course_lib.runtime import Progress
 
-_GATYS_ONLY = ("steps", "style_weight", "start", "seed")
+_USED = {  # kind → the options that not all kinds use
+    "gatys": ("steps", "style_weight", "start", "seed"),
+    "johnson": ("tile",),
+    "multi_style": ("style", "weights", "tile"),
+    "adain": ("transform", "alpha", "style", "weights", "keep_colors", "tile"),
+}
+_WITHOUT = {  # what an option needs, where it is not only AdaIN
+    "tile": "--model or --method adain",
+    "style": "--method adain or a --model of several paintings",
+    "weights": "--method adain or a --model of several paintings",
+}
 
 
 def add(commands: Any) -> None:
     """Declare the command and its arguments."""
-    text = "paint a photo in the style of a painting (Gatys et al., 2016), or in one pass of a trained network"
+    text = "paint photos in the style of paintings, by optimization (Gatys et al., 2016) or in one pass of a network"
     stylize = add_command(commands, "stylize", run, text, "--size or --tile")
     stylize.usage = (
         "python -m course_lib stylize CONTENT... STYLE -o OUT [options]\n"
-        "       python -m course_lib stylize CONTENT... --model MODEL -o OUT [options]"
+        "       python -m course_lib stylize CONTENT... STYLE --method adain -o OUT [options]\n"
+        "       python -m course_lib stylize CONTENT... --model MODEL [--style NAME] -o OUT [options]"
     )
-    add_pictures(stylize, "CONTENT... STYLE", "the photos, then the painting (none with --model)")
+    add_pictures(stylize, "CONTENT... STYLE", "the photos, then the painting (none if --model has learned paintings)")
     add_output(stylize, "where to save (.png, .jpg, .webp); for several photos, a folder")
+    stylize.add_argument(
+        "--method", choices=("gatys", "adain"),
+        help="gatys: optimize each photo; adain: any painting in one pass of a network "
+        "(default: gatys; with --model the one that made it)",
+    )  # fmt: skip
     stylize.add_argument("--model", help="a trained network: a file, or a name that `models` lists (default: none)")
     stylize.add_argument(
-        "--size", type=positive, metavar="N", help="long side in pixels (default: 256; with --model the photo's own)"
+        "--style", action="append", metavar="STYLE",
+        help="with adain: one more painting; with a --model of several paintings: the name of one; may be repeated",
+    )  # fmt: skip
+    stylize.add_argument(
+        "--weights", type=number, nargs="+", metavar="W", help="how much of each style, in their order (default: equal)"
     )
-    add_tile(stylize, "384 if one piece does not fit")
+    stylize.add_argument(
+        "--transform", choices=TRANSFORMS,
+        help="what adain does to the photo's features: match their means and variances to the painting's (adain), all "
+        "covariances (wct), replace every patch by the painting's most similar one (swap), or both (swap+adain) "
+        "(default: adain)",
+    )  # fmt: skip
+    stylize.add_argument(
+        "--alpha", type=number, metavar="X", help="from 0, the photo's own features, to 1, the style's (default: 1)"
+    )
+    stylize.add_argument("--keep-colors", action="store_true", help="with adain: keep the colors of the photo")
+    stylize.add_argument(
+        "--size", type=positive, metavar="N", help="long side in pixels (default: 256; in one pass the photo's own)"
+    )
+    add_tile(stylize, "384, with adain 512, if one piece does not fit")
     stylize.add_argument(
         "--steps",
         type=positive,
@@ -66,43 +105,56 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Paint photos like any painting by optimization, or in one pass of a network trained for a painting."""
-    contents, style = _contents_and_style(options)
-    unused = ("tile",) if options.model is None else _GATYS_ONLY
-    for name in unused:
-        if getattr(options, name) is not None:
-            word, other = name.replace("_", "-"), "without" if options.model is None else "with"
-            raise ValueError(f"--{word} has no effect {other} --model; leave it out")
-    work = batch.plan(contents, options.output, recursive=options.recursive, others=[style] if style else [])
-    if style is None:
-        return batch.run(work, _in_one_pass(options), options)
-    config, painting = configuration(options), load_image(style)
-    return batch.run(work, lambda job: _optimize(job, painting, config, options), options)
+    """Paint photos in the style of paintings, by optimization or in one pass of a network."""
+    kind = _kind(options)
+    contents, style = _contents_and_style(options, kind)
+    _refuse_what_has_no_effect(options, kind)
+    runtime.pick_device(options.device)
+    paintings = [] if style is None else [style, *map(picture_file, options.style or [])]
+    work = batch.plan(contents, options.output, recursive=options.recursive, others=paintings)
+    if kind == "gatys":
+        config, painting = configuration(options), load_image(paintings[0])
+        return batch.run(work, lambda job: _optimize(job, painting, config, options), options)
+    if kind == "adain":
+        return batch.run(work, stylize_in_one_pass.any_painting(options, paintings), options)
+    named = kind == "multi_style"
+    paint = stylize_in_one_pass.named_paintings if named else stylize_in_one_pass.one_painting
+    return batch.run(work, paint(options), options)
 
 
-def _contents_and_style(options: argparse.Namespace) -> tuple[list[str], Path | None]:
-    """The photos and, without a trained network, the painting."""
-    words = options.pictures
+def _kind(options: argparse.Namespace) -> str:
+    """The method that paints: a key of `_USED`."""
     if options.model is None:
+        return options.method or "gatys"
+    kind = kind_for("stylize", options.model)
+    if options.method not in (None, kind):
+        raise ValueError(
+            f"--method {options.method} does not fit --model {options.model}, which {kind} made; leave --method out"
+        )
+    return kind
+
+
+def _contents_and_style(options: argparse.Namespace, kind: str) -> tuple[list[str], Path | None]:
+    """The photos and, without a network that has learned paintings, the painting."""
+    words = options.pictures
+    if kind in ("gatys", "adain"):
         if len(words) == 1:
-            raise ValueError("no style was given; give a painting (STYLE) or a trained network (--model)")
+            other = " or a trained network (--model)" if kind == "gatys" else " after the photos"
+            raise ValueError(f"no style was given; give a painting (STYLE){other}")
         return words[:-1], picture_file(words[-1])
     if len(words) == 2 and Path(options.output).suffix.lower() in FORMATS and not os.path.isdir(options.output):
-        raise ValueError("give a painting (STYLE) or --model, not both: a trained network has learned its painting")
+        learned = "its painting" if kind == "johnson" else "its paintings, and --style names one"
+        raise ValueError(f"give a painting (STYLE) or --model, not both: a trained network has learned {learned}")
     return words, None
 
 
-def _in_one_pass(options: argparse.Namespace) -> Callable[[batch.Job], str]:
-    method, model = load_for("stylize", options.model)
-
-    def paint(job: batch.Job) -> str:
-        content, alpha = batch.load(job, options.size)
-        batch.check(job, *content.shape[-2:])
-        result = method.stylize(content, model, tile=options.tile, device=options.device)
-        batch.save(job, result.image, alpha)
-        return f"{job.target}: one pass in {result.history['seconds'][-1]:.1f} s"
-
-    return paint
+def _refuse_what_has_no_effect(options: argparse.Namespace, kind: str) -> None:
+    for name in dict.fromkeys(name for used in _USED.values() for name in used):
+        value = getattr(options, name)
+        if name not in _USED.get(kind, ("tile",)) and value is not None and value is not False:
+            here = f"with --model {options.model}" if options.model else "with --method adain"
+            where = f"without {_WITHOUT.get(name, '--method adain')}" if kind == "gatys" else here
+            raise ValueError(f"--{name.replace('_', '-')} has no effect {where}; leave it out")
 
 
 def _optimize(job: batch.Job, style: Tensor, config: gatys.Config, options: argparse.Namespace) -> str:

@@ -18,15 +18,15 @@ METHODS: dict[str, Any] = {
 VERBS = ("stylize", "translate", "generate", "upscale")
 
 
-def load_for(verb: str, name: str | Path) -> tuple[Any, Any]:
-    """Load a trained model together with its method.
+def kind_for(verb: str, name: str | Path) -> str:
+    """The method that wrote a model file, which is only opened to read that.
 
     Args:
         verb: the function to be called: "stylize", "translate", "generate" or "upscale".
         name: a model file, or the name of a network that comes with the package.
 
     Returns:
-        The module of `course_lib.methods` and its model.
+        A key of `METHODS`.
 
     Raises:
         ModelError: there is no such model, it is damaged, or its method has another verb; the message names it.
@@ -35,8 +35,24 @@ def load_for(verb: str, name: str | Path) -> tuple[Any, Any]:
     kind = model_files.read_header(path).kind
     if kind not in METHODS:
         raise ModelError(f"{path} is a {kind} model; this version can read only {', '.join(METHODS)}")
-    method = METHODS[kind]
-    if not hasattr(method, verb):
-        (own,) = (word for word in VERBS if hasattr(method, word))
+    if not hasattr(METHODS[kind], verb):
+        (own,) = (word for word in VERBS if hasattr(METHODS[kind], word))
         raise ModelError(f"{path} is a {kind} model; it can {own}, not {verb}")
-    return method, method.load(path)
+    return kind
+
+
+def load_for(verb: str, name: str | Path) -> tuple[Any, Any]:
+    """Load a trained model together with its method.
+
+    Args:
+        verb: as for `kind_for`.
+        name: a model file, or the name of a network that comes with the package.
+
+    Returns:
+        The module of `course_lib.methods` and its model.
+
+    Raises:
+        ModelError: as for `kind_for`.
+    """
+    method = METHODS[kind_for(verb, name)]
+    return method, method.load(model_files.model_path(name))
