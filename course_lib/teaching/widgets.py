@@ -16,7 +16,8 @@ from torch import Tensor
 from course_lib.data.facades import Facades
 from course_lib.data.sketch import pencil
 from course_lib.images import from_pil, resize, to_pil
-from course_lib.methods import gatys, johnson, pix2pix
+from course_lib.methods import adain, gatys, johnson, pix2pix
+from course_lib.networks.feature_transforms import TRANSFORMS
 from course_lib.pretrained.vgg import STYLE_LAYERS, VGGFeatures
 from course_lib.runtime import Callback, Progress, seeded_generator
 from course_lib.samples import sample_image
@@ -227,6 +228,47 @@ def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: in
         choice.observe(show, names="value")
     show()
     return _beside(picture, content, model, degree, status)
+
+
+def any_style_panel(
+    contents: Sequence[str], styles: Sequence[str], *, size: int = 256, model: adain.Model | None = None
+) -> Any:
+    """Choose a photo, two paintings and their shares, a degree and a transform; one decoder serves them all.
+
+    Args:
+        contents, styles: names for `sample_image`; at first the second painting is the last one of `styles`.
+        size: long side of the photo and of the paintings in pixels.
+        model: from `adain.train` or `adain.load`; None: the published decoder.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as w
+
+    content = w.Dropdown(options=list(contents), description="photo")
+    first = w.Dropdown(options=list(styles), description="painting")
+    second = w.Dropdown(options=list(styles), value=styles[-1], description="and")
+    share = w.FloatSlider(value=0.0, min=0.0, max=1.0, step=0.1, description="share", continuous_update=False)
+    alpha = w.FloatSlider(value=1.0, min=0.0, max=1.0, step=0.1, description="α", continuous_update=False)
+    transform = w.Dropdown(options=list(TRANSFORMS), description="transform")
+    colors = w.Checkbox(value=False, description="keep the photo's colors")
+    picture, status = _frame(), w.Label()
+
+    def show(_: object = None) -> None:
+        shares = {first.value: 1 - share.value}
+        shares[second.value] = shares.get(second.value, 0.0) + share.value
+        used = {name: weight for name, weight in shares.items() if weight > 0}
+        result = adain.stylize(
+            sample_image(content.value, size), [sample_image(name, size) for name in used], model,
+            transform=transform.value, alpha=alpha.value, weights=[*used.values()], keep_colors=colors.value,
+        )  # fmt: skip
+        status.value = f"{result.history['seconds'][0]:.2f} s"
+        _put(result.image, picture)
+
+    for control in (content, first, second, share, alpha, transform, colors):
+        control.observe(show, names="value")
+    show()
+    return _beside(picture, content, first, second, share, alpha, transform, colors, status)
 
 
 def translation_panel(models: Sequence[str], styles: Sequence[str] = ()) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from course_lib import VGGFeatures
-from course_lib.methods import gatys
+from course_lib.methods import adain, gatys
 from course_lib.pretrained.vgg import STYLE_LAYERS
 from course_lib.teaching import widgets
 
@@ -219,6 +219,25 @@ def test_a_trained_painter_follows_the_choice():
     assert panel.picture.value != photo
     assert max(panel.image.size) == 48
     assert panel.status.value.endswith(" s")
+
+
+def test_any_style_follows_its_shares_its_degree_and_its_transform():
+    config = adain.Config(weights=None, width=0.1)
+    model = adain.Model(adain.build(config), config, {})
+    for convolution in model.network.parameters():
+        convolution.data.mul_(2)  # random weights of the usual size return nearly one color
+    panel = Panel(widgets.any_style_panel(["cat"], ["great_wave", "poppies"], size=48, model=model))
+    pictures = [panel.picture.value]
+    for control, value in (("share", 0.5), ("transform", "swap"), ("share", 1.0), ("α", 0.5)):
+        panel[control].value = value
+        pictures.append(panel.picture.value)
+    assert len(set(pictures)) == 5
+    assert max(panel.image.size) == 48
+    assert panel.status.value.endswith(" s")
+    panel["painting"].value = "poppies"  # twice the same painting: its share no longer matters
+    alone = panel.picture.value
+    panel["share"].value = 0.3
+    assert panel.picture.value == alone
 
 
 def test_a_scene_or_a_file_of_ones_own_is_translated():
