@@ -17,8 +17,8 @@ from typing import Any
 
 from course_lib import samples
 from course_lib.teaching import records, registry
-from course_lib.teaching.measures import choices, domain, exact, iterations, painters
-from course_lib.teaching.measures.cases import PAINTERS, PAINTINGS, PAIRS, PHOTOGRAPHS
+from course_lib.teaching.measures import any_style, choices, domain, exact, iterations, painters
+from course_lib.teaching.measures.cases import BLENDS, NEW_PAINTINGS, PAINTERS, PAINTINGS, PAIRS, PHOTOGRAPHS
 from course_lib.teaching.measures.measured import Measured as Measured
 
 PREFIX = "measured_"  # of the stored runs' names
@@ -28,6 +28,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(choices.content_layer, choices.style_layers, choices.ratio, choices.strength, choices.starts, choices.prior),
         *(choices.grid, choices.own_pair, iterations.long_run, iterations.printed_costs, iterations.transfer_learning),
         *(exact.style_gradient, exact.rescaling, exact.unbounded, painters.survival, domain.domain),
+        *(any_style.alpha, any_style.run_time),
     )
 }
 
@@ -121,6 +122,9 @@ def _options(kind: str, count: int, seed: int) -> list[tuple[str, Any]]:
         "photographs": PHOTOGRAPHS,
         "paintings": PAINTINGS,
         "painters": PAINTERS,
+        "blends": BLENDS,
+        "new paintings": NEW_PAINTINGS,
+        "machines": ("this machine",),
         "seeds": range(seed, seed + count),
     }
     if kind not in known or count > len(known[kind]):
@@ -140,11 +144,13 @@ def _read(part: tuple[str, Any], settings: Mapping[str, Any]) -> list[tuple[str,
             return [("photo", samples.sample_image(value, settings["size"]))]
         case "paintings":
             return [("painting", samples.sample_image(value, settings["size"]))]
-    return [(kind.removesuffix("s"), value)]
+        case "machines":
+            return []
+    return [(kind.removesuffix("s").replace(" ", "_"), value)]
 
 
 def _label(part: tuple[str, Any]) -> str:
     kind, value = part
     if kind == "seeds":
         return f"seed {value}"
-    return " and ".join(value) if kind == "pairs" else str(value)
+    return " and ".join(value) if kind in ("pairs", "blends") else str(value)
