@@ -1,6 +1,7 @@
 """Answers to the tasks on AdaIN: for any style, with a strength, and for several styles."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import torch.nn.functional as F
 from answers import enough, judge, parameters
 from torch import nn
 
-from course_lib.teaching import checks
+from course_lib.teaching import assignments, checks
+
+MASTER = Path(__file__).resolve().parents[3] / "notebooks" / "assignments" / "masters" / "08_any_style.ipynb"
 
 
 def moments(f, axes=(2, 3), correction=1, eps=1e-5):
@@ -252,6 +255,7 @@ STRENGTH = [
     (CHECK, "AdaIN exchanged", partial(stylize, transform=lambda x, y: adain(y, x)), "stopped with RuntimeError"),
     (CHECK, "AdaIN of the pictures", on_pixels, "in the pictures, not in their features"),
     (CHECK, "no ε", partial(stylize, transform=without_eps), "not finite"),
+    (CHECK, "AdaIN writes into the photo's features", partial(stylize, transform=in_place), "alpha has no effect"),
     (CHECK, "means only", partial(stylize, transform=lambda x, y: x - moments(x)[0] + moments(y)[0]), "your `adain`"),
     (CHECK, "no AdaIN", partial(stylize, transform=lambda x, y: x), "which end is which"),
     (CHECK, "the content", lambda e, d, c, s, a: c, "the encoder .* was not called"),
@@ -393,3 +397,32 @@ def test_an_empty_answer_is_told_so(check):
 
     with pytest.raises(checks.CheckFailed, match="still empty"):
         check(empty)
+
+
+def hidden_test(grade_id, **answers):
+    """Run a test of the assignment, with its hidden part, on these answers."""
+    (cell,) = (one for one in assignments.read(MASTER)["cells"] if assignments.marks(one).get("grade_id") == grade_id)
+    assert "HIDDEN" in assignments.source(cell)
+    exec(assignments.source(cell), {"checks": checks, "torch": torch, "adain": adain, **answers})
+
+
+RIGHT = [("test_adain", row, "adain") for row in ADAIN] + [("test_mixture", row, "mixture") for row in MIXTURE]
+RIGHT = [(test, name, row[2]) for test, row, name in RIGHT if row[3] is None]
+
+
+@pytest.mark.parametrize(("test", "name", "answer"), RIGHT)
+def test_right_answers_pass_the_hidden_tests_too(test, name, answer):
+    hidden_test(test, **{name: answer})
+
+
+@pytest.mark.parametrize("correction", [0, 1])
+def test_both_ways_to_divide_pass_the_hidden_test_of_the_statistics(correction):
+    hidden_test("test_channel_statistics", channel_statistics=partial(moments, correction=correction))
+
+
+def test_hidden_tests_find_what_the_checks_leave_open():
+    """A function that computes right values for the sizes of the check only."""
+    with pytest.raises(AssertionError, match="stripes of 10 and 30"):
+        hidden_test("test_adain", adain=lambda x, y: adain(x, y) if x.shape[1] == 3 else x)
+    with pytest.raises(AssertionError, match="its own style"):
+        hidden_test("test_mixture", mixture=lambda x, s, w: mix(x, s, w) if x.shape[1] == 3 else x)
