@@ -5,8 +5,9 @@
 
 Writes ``data/models/NAME.safetensors`` (half precision) and a record ``data/results/model_NAME``. The training
 photographs are the project's 63 open ones. A run that was stopped resumes from its checkpoint. The network of the first
-painting starts from random weights, those of the others from its weights. The two networks that turn label maps and
-sketches into façades are trained on scenes that the package draws.
+painting starts from random weights, those of the others from its weights. The network of twelve paintings starts from
+its convolutions, too. The two networks that turn label maps and sketches into façades are trained on scenes that the
+package draws.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from tqdm.std import tqdm
 from course_lib import sample_image
 from course_lib.data.facades import Facades
 from course_lib.images import center_crop
-from course_lib.methods import johnson, pix2pix, super_resolution
+from course_lib.methods import johnson, multi_style, pix2pix, super_resolution
 from course_lib.teaching import records
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +39,7 @@ class Recipe:
     start: str | None = None
     style: str | None = None
     source: str | None = None  # of procedural façades, "labels" or "sketch"
+    styles: tuple[str, ...] = ()  # of one network for several paintings
 
 
 def _style(name: str, start: str | None, **settings: Any) -> Recipe:
@@ -54,8 +56,16 @@ def _facades(source: str, start: str | None = None, **settings: Any) -> Recipe:
     return Recipe(pix2pix, replace(pix2pix.Config.fast(), **settings), start, None, source)
 
 
+def _styles(names: tuple[str, ...], start: str, **settings: Any) -> Recipe:
+    return Recipe(multi_style, replace(multi_style.Config.fast(), **settings), start, styles=names)
+
+
 SCENES = 2000  # training façades, drawn with seed 0; seed 1 is for the pictures of the record
 _ALONE = {"pixel_weight": 0.0, "shift": 0}  # both are for ℓ_feat
+TWELVE = (
+    "great_wave", "ejiri", "poppies", "composition_viii", "cafe_terrace", "night_cafe", "church_at_auvers",
+    "road_to_tarascon", "village_street_auvers", "moulin_de_la_galette", "summertime", "librarian",
+)  # fmt: skip
 RECIPES = {
     "great_wave": _style("great_wave", None),
     "composition_viii": _style("composition_viii", "great_wave", num_steps=1000, style_weight=1.3),
@@ -66,6 +76,7 @@ RECIPES = {
     "photo_x4_feature": _larger(4, "feature", "photo_x4_pixel", num_steps=2000),
     "photo_x8_pixel": _larger(8, "pixel", num_steps=2000, **_ALONE),
     "photo_x8_feature": _larger(8, "feature", "photo_x8_pixel", num_steps=2000),
+    "twelve_paintings": _styles(TWELVE, "great_wave", num_steps=4200, style_weight=1.5),
     "facade_labels": _facades("labels", num_epochs=12),
     "facade_sketch": _facades("sketch", "facade_labels", num_epochs=32),
 }
@@ -75,8 +86,10 @@ def make(name: str) -> None:
     """Train one network, store it and its record."""
     recipe = RECIPES[name]
     method, config = recipe.method, recipe.config
-    start = None if recipe.start is None else method.load(recipe.start)
+    start = None if recipe.start is None else RECIPES[recipe.start].method.load(recipe.start)
     inputs: tuple[Any, ...] = (sample_image(recipe.style), None) if recipe.style else (None,)
+    if recipe.styles:
+        inputs = ({each: sample_image(each) for each in recipe.styles}, None)
     if recipe.source:
         scenes = Facades(recipe.source, size=config.image_size, length=SCENES)
         inputs = ([scenes[k] for k in range(SCENES)],)  # drawn once and kept in memory
@@ -120,6 +133,9 @@ def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
     if recipe.source:
         unseen = Facades(recipe.source, size=model.config.image_size, length=len(WATCHED), seed=1)
         run.images |= {f"scene {k}": _triple(unseen[k], model) for k in range(len(unseen))}
+    elif recipe.styles:
+        photo = sample_image(WATCHED[0], 384)
+        run.images |= {name: multi_style.stylize(photo, model, name).image for name in model.styles}
     else:
         run.images |= {photo: _watched(recipe.method, model, photo) for photo in WATCHED}
 

@@ -73,6 +73,7 @@ class PerceptualLoss(nn.Module):
         self.names = (*(f"content/{layer}" for layer in self.content), *(f"style/{layer}" for layer in self.style))
         self.content_targets: dict[str, Tensor] = {}  # layer → features (N, C, h, w)
         self.style_targets: dict[str, Tensor] = {}  # layer → Gram matrix (N or 1, C, C), mean over positions
+        self.style_factors: Tensor | None = None  # (N,), a factor on the style terms of each picture; None: 1
 
     @torch.no_grad()
     def set_content(self, image: Tensor) -> None:
@@ -165,14 +166,19 @@ class PerceptualLoss(nn.Module):
         return self.network.backward_to_image(cache, add)
 
     def _terms(self, cache: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The terms, and G − A of each style layer."""
+        """The terms, and G − A of each style layer, times the factor of the picture."""
         terms, differences = [], {}
         for layer, weight in self.content.items():
             terms.append(weight * content_loss(cache[layer], self.content_targets[layer], self.convention))
         for layer, weight in self.style.items():
             gram = gram_matrix(cache[layer], mean=True)  # (N, C, C) float32
             differences[layer] = gram - self.style_targets[layer]
-            terms.append(weight * gram_distance(differences[layer], self.convention))
+            if self.style_factors is None:
+                terms.append(weight * gram_distance(differences[layer], self.convention))
+            else:
+                factors = self.style_factors[:, None, None]
+                terms.append(weight * gram_distance(differences[layer] * factors.sqrt(), self.convention))
+                differences[layer] *= factors
         return torch.stack(terms), differences
 
     def _add_gradient(

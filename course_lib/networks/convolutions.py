@@ -21,8 +21,10 @@ class ReflectedConv(nn.Conv2d):
     computes 4·C' channels of every fourth pixel: a third more products for 9×9 filters, in less than half the time.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, *, stride: int = 1) -> None:
-        super().__init__(channels_in, channels_out, kernel, stride, padding=kernel // 2, padding_mode="reflect")
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, *, stride: int = 1, bias: bool = True) -> None:
+        super().__init__(
+            channels_in, channels_out, kernel, stride, padding=kernel // 2, padding_mode="reflect", bias=bias
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.inside(self.bordered(x))
@@ -50,8 +52,10 @@ class ResizeConv(nn.Sequential):
     convolution with *free* filters makes a checkerboard; this one cannot.)
     """
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(nn.Upsample(scale_factor=2, mode="nearest"), ReflectedConv(channels_in, channels_out, 3))
+    def __init__(self, channels_in: int, channels_out: int, *, bias: bool = True) -> None:
+        super().__init__(
+            nn.Upsample(scale_factor=2, mode="nearest"), ReflectedConv(channels_in, channels_out, 3, bias=bias)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu":

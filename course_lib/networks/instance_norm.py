@@ -34,13 +34,14 @@ def normalized(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
 
     Args:
         x: (N, C, H, W); see `suits`.
-        weight, bias: (C,); float32 if `x` is bfloat16, otherwise of its type.
+        weight, bias: (C,), or (N, C) with a row for each picture; float32 if `x` is bfloat16, otherwise of its type.
         eps: added to the variance.
 
     Returns:
         (N, C, H, W), channels-last, in the type of `x`; it can be differentiated any number of times.
     """
-    y: Tensor = _InstanceNorm.apply(x, weight, bias, eps)
+    shape = x.shape[:2]  # autograd adds up the rows of what is expanded
+    y: Tensor = _InstanceNorm.apply(x, weight.expand(shape), bias.expand(shape), eps)
     return y
 
 
@@ -108,7 +109,8 @@ class _InstanceNorm(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, scale = ctx.saved_tensors
         if torch.is_grad_enabled():  # this gradient will be differentiated too: leave it to autograd
-            y = F.instance_norm(x.contiguous(), weight=weight, bias=bias, eps=ctx.eps)
+            y = F.instance_norm(x.contiguous(), eps=ctx.eps) * _as_maps(weight) + _as_maps(bias)
+            y = y.to(x.dtype)
             return *torch.autograd.grad(y, (x, weight, bias), gradient.contiguous(), create_graph=True), None
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         if x.dtype == torch.bfloat16:
@@ -121,7 +123,7 @@ class _InstanceNorm(torch.autograd.Function):
         of_x = -of_gradient * scale * slope / positions
         rest = -of_gradient * offset / positions - of_x * mean
         dx = torch.addcmul(_as_maps(rest), x, _as_maps(of_x)).addcmul_(gradient, _as_maps(of_gradient))
-        return dx, slope.sum(0), offset.sum(0), None
+        return dx, slope, offset, None
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,7 +147,7 @@ def _normalize(
     unused = torch.empty(0)
     for k in range(len(x)):  # this kernel computes in float32 and rounds once
         torch.ops.aten.native_batch_norm.out(
-            x[k : k + 1], weight, bias, mean[k], variance[k], False, 0.0, eps,
+            x[k : k + 1], weight[k], bias[k], mean[k], variance[k], False, 0.0, eps,
             out=out[k : k + 1], save_mean=unused, save_invstd=unused,
         )  # fmt: skip
 
@@ -168,12 +170,12 @@ def _backward_in_half(
 ) -> tuple[Tensor, Tensor, Tensor]:
     each = [
         torch.ops.aten.native_batch_norm_backward(
-            gradient[k : k + 1], x[k : k + 1], weight, None, None, mean[k], scale[k], True, 0.0, [True, True, True]
+            gradient[k : k + 1], x[k : k + 1], weight[k], None, None, mean[k], scale[k], True, 0.0, [True, True, True]
         )
         for k in range(len(x))
     ]
     dx, slope, offset = zip(*each, strict=True)
-    return torch.cat(dx), torch.stack(slope).sum(0), torch.stack(offset).sum(0)
+    return torch.cat(dx), torch.stack(slope), torch.stack(offset)
 
 
 def _as_rows(picture: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,16 +16,30 @@ _OWN = ("lr", "fused", "capturable", "foreach")  # settings that belong to the d
 Optimizers = Mapping[str, torch.optim.Optimizer]
 
 
-def adam(network: nn.Module, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Adam:
+def adam(
+    network: nn.Module,
+    learning_rate: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    factor: Callable[[str], float] = lambda name: 1.0,
+) -> torch.optim.Adam:
     """Adam (Kingma & Ba 2015) over the parameters of `network` that require a gradient, fused where torch can.
 
     On CUDA the learning rate is a tensor, so that a captured step can be given another one.
+
+    Args:
+        factor: on the learning rate of a parameter, by its name.
     """
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     device = next(network.parameters()).device
     graphs = can_capture(device)
-    rate = torch.tensor(learning_rate, device=device) if graphs else learning_rate
-    return torch.optim.Adam(parameters, lr=rate, betas=betas, fused=device.type in _FUSED, capturable=graphs)
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(learning_rate * factor(name), []).append(parameter)
+    settings = [
+        {"params": parameters, "lr": torch.tensor(rate, device=device) if graphs else rate}
+        for rate, parameters in groups.items()
+    ]
+    return torch.optim.Adam(settings, betas=betas, fused=device.type in _FUSED, capturable=graphs)
 
 
 def learning_rates(optimizers: Optimizers) -> dict[str, list[float]]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from course_lib import methods
-from course_lib.methods import gan, johnson, pix2pix, super_resolution
+from course_lib.methods import gan, johnson, multi_style, pix2pix, super_resolution
 from course_lib.training import checkpoints, loop, run
 from course_lib.training.model_files import ModelError
 
@@ -82,6 +82,15 @@ ROWS = {
         lambda model, change=as_it_is: johnson.stylize(change(rand(1, 3, 24, 28)), model, **PLAIN),
         {"style_weight": 1.0},
         {"width": 0.5, "num_blocks": 2, "norm": "instance", "upsampling": "resize"},
+    ),
+    "multi_style": Row(
+        multi_style, multi_style.Config(**SMALL),
+        lambda seed: ({k: rand(1, 3, 40, 36, seed=97 + seed + ord(k)) for k in "ab"}, pictures(seed)),
+        lambda model, change=as_it_is: multi_style.stylize(
+            change(rand(1, 3, 24, 28)), model, {"a": 1, "b": 3}, **PLAIN
+        ),
+        {"style_weight": 2.0},
+        {"width": 0.5, "num_blocks": 2},
     ),
     "pix2pix": Row(
         pix2pix, pix2pix.Config(**PAIRS), lambda seed: ([*rand(2 + seed, 2, 3, 32, 32)],),

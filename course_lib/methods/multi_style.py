@@ -1,0 +1,542 @@
+"""One network for many styles (Dumoulin, Shlens & Kudlur, ICLR 2017).
+
+The network of Johnson et al. learns one painting. Here all convolutions are shared, and a painting s is the scales γ_s
+and shifts β_s after the normalizations, 0.2 % of the numbers. Training draws a painting for each photo x (Eq. 4, for
+every s):
+
+    min E_{x, s} [ λ_c ℓ_content(f(x, s), x) + λ_s a_s Σ_l ℓ_style,l(f(x, s), y_s) ]
+
+Any convex sum of rows (γ, β) is a style, too, so paintings can be mixed when the network is used. A new painting needs
+a new row only: `add_style`. Symbols: λ_c = content_weight, λ_s = style_weight; a_s is ours, see `Config.equalize`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from course_lib import arguments, losses, runtime
+from course_lib.data.augment import item_generator
+from course_lib.data.checked import checked
+from course_lib.data.crops import Crops
+from course_lib.images import check_pictures, resize
+from course_lib.losses.perceptual import PerceptualLoss
+from course_lib.losses.style import gram_distance
+from course_lib.methods import config_checks
+from course_lib.networks import tiles
+from course_lib.networks.multi_style_net import MultiStyleNet
+from course_lib.networks.transformer_net import TransformerNet
+from course_lib.pretrained.vgg import VGGFeatures
+from course_lib.training import model_files
+from course_lib.training.loop import Minimizer
+from course_lib.training.optimizers import adam
+from course_lib.training.run import train_and_summarize
+
+KIND = "multi_style"
+SMALLEST = 8  # px, shortest side of a photograph
+_BYTES_PER_PIXEL = 1500  # peak of a pass at full width, as for `johnson`
+_TILE = 384  # pixels: side of the tiles if a picture does not fit into the memory
+_MEASURED = 16  # photos on which the style terms of the paintings are compared
+
+
+@dataclass(frozen=True)
+class Config:
+    """The paper's configuration (its Table 1) with a balance chosen by eye; every field names its source."""
+
+    num_steps: int = 40_000  # Table 1
+    batch_size: int = 16  # Table 1
+    image_size: int = 256  # the authors' code
+    learning_rate: float = 1e-3  # Adam, Table 1
+    style_rate: float = 1.0  # factor on the learning rate of γ and β; ours
+    cooldown: float = 0.0  # final fraction of the run, in which the learning rate falls to zero; not in the paper
+    content_weight: float = 1.0  # λ_c
+    style_weight: float = 1.0  # λ_s; by eye, see `style_weight_of_authors` for theirs
+    tv_weight: float = 0.0  # not in the paper
+    equalize: bool = True  # a_s: the style terms of all paintings are equal for photos; False: a_s = 1, the paper's
+    content_layers: tuple[str, ...] = ("relu3_3",)  # the authors' code
+    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # the authors' code
+    style_size: int = 256  # long side of the paintings; the paper gives no size
+    num_styles: int = 1  # S; `train` and `add_style` set it to the number of paintings
+    width: float = 1.0  # factor on 32, 64, 128 channels (Table 1)
+    num_blocks: int = 5  # Table 1
+    arch: str = "vgg16"  # Section 3.1
+    weights: str | Path | None = "default"  # of the loss network
+    accumulate: int = 1  # parts in which a batch is computed, to save memory; ours
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        config_checks.check(
+            self,
+            whole={
+                "num_steps": 1, "batch_size": 1, "image_size": 8, "style_size": 8, "num_styles": 1, "num_blocks": 0,
+                "accumulate": 1, "seed": 0,
+            },
+            positive=("learning_rate", "style_rate", "width"),
+            nonnegative=("content_weight", "style_weight", "tv_weight", "cooldown"),
+            some_layers=("content_layers", "style_layers"),
+            choices={"equalize": (True, False), "arch": ("vgg16", "vgg19")},
+        )  # fmt: skip
+
+    @classmethod
+    def released(cls) -> Config:
+        """The authors' code (Magenta, image_stylization): their balance, and equal weights of the paintings."""
+        return cls(style_weight=style_weight_of_authors(1e-4), equalize=False)
+
+    @classmethod
+    def fast(cls) -> Config:
+        """Our fastest settings: a quarter of the computation, small batches and pictures, a falling learning rate."""
+        return cls(num_steps=3000, batch_size=4, image_size=160, cooldown=0.5, width=0.5, style_rate=5.0, tv_weight=4.0)
+
+    @classmethod
+    def quick(cls) -> Config:
+        """Minutes on a CPU: few steps at a small size; best started from a trained network."""
+        return replace(cls.fast(), num_steps=200, image_size=128)
+
+
+def style_weight_of_authors(weight: float, scale: float = 255 * 0.226) -> float:
+    """Convert the weight of the authors' style terms, where their content weight is 1, to our `style_weight`.
+
+    Both take the mean of squares, of features and of Gram matrices that were divided by H·W. But their network has
+    inputs from 0 to 255, and features s times as large as torchvision's: the content term grows with s², the style
+    term with s⁴.
+
+    Args:
+        weight: 1e-4 in their code.
+        scale: s, roughly the ratio of the scales of the inputs.
+
+    Returns:
+        The factor before the style terms where the content weight is 1.
+
+    >>> round(style_weight_of_authors(1e-4), 3)
+    0.332
+    """
+    return weight * scale**2
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `train` and `add_style` return and `load` reads: one network for several paintings."""
+
+    network: MultiStyleNet
+    config: Config
+    facts: dict[str, Any]  # of the training run: "styles", "style_start", "photos", "history", "seconds", …
+    stopped: str | None = None  # why the training ended early, or None
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The names of the paintings, in the order of the rows of γ and β."""
+        return tuple(self.facts.get("styles") or (f"style {k}" for k in range(self.network.num_styles)))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `stylize` returns."""
+
+    image: Tensor  # (N, 3, H, W) in [0, 1], float32, on the CPU
+    history: dict[str, list[float]]  # "seconds": duration of the pass
+
+
+def build(config: Config) -> MultiStyleNet:
+    """The untrained network of a configuration; its weights are drawn from ``config.seed``."""
+    with runtime.seeded(config.seed, torch.device("cpu")):
+        return MultiStyleNet(config.num_styles, width=config.width, num_blocks=config.num_blocks)
+
+
+class Objective:
+    """The content and style terms of pictures, each with the Gram matrices of its own painting.
+
+    Args:
+        paintings: each (1, 3, h, w) in [0, 1]; resized to a long side of ``config.style_size``.
+        config: gives layers, weights and the device.
+        photos: (N, 3, H, W) in [0, 1], on which the style terms are compared if ``config.equalize``.
+        start: the value that every painting's style term is to have for `photos` on average, before λ_s; None: the
+            geometric mean of what they have.
+    """
+
+    def __init__(self, paintings: Sequence[Tensor], config: Config, photos: Tensor, start: float | None = None) -> None:
+        device = runtime.pick_device(config.device)
+        names = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
+        precision = runtime.pick_precision(config.precision, device)
+        network = VGGFeatures(config.arch, names, pooling="max", weights=config.weights, precision=precision)
+        self.loss = PerceptualLoss(
+            network.to(device),
+            content=losses.JOHNSON.join(config.content_weight, config.content_layers),
+            style=losses.JOHNSON.join(config.style_weight, config.style_layers),
+            convention=losses.JOHNSON,
+        )
+        grams = []
+        for painting in paintings:
+            self.loss.set_style([resize(painting.detach().float(), config.style_size).to(device)])
+            grams.append(self.loss.style_targets)
+            self.loss.style_targets = {}
+        self.grams = {layer: torch.cat([each[layer] for each in grams]) for layer in self.loss.style}  # (S, C, C)
+        self.tv_weight, self.start = config.tv_weight, start
+        self.factors = torch.ones(len(paintings), device=device)  # a_s
+        self.names = (*self.loss.names, *(("tv",) if config.tv_weight > 0 else ()))
+        if config.equalize:
+            values = self.style_terms(photos)
+            self.start = math.exp(values.log().mean().item()) if start is None else start
+            self.factors = (self.start / values).to(device, torch.float32)
+
+    def __call__(self, painted: Tensor, photos: Tensor, styles: Tensor) -> Tensor:
+        """Every weighted term, (K,): means over the batch.
+
+        Args:
+            painted: (N, 3, H, W) in [0, 1].
+            photos: the same shape.
+            styles: (N,), which painting each picture is compared with.
+        """
+        self.loss.set_content(photos)
+        self.loss.style_targets = {layer: grams[styles] for layer, grams in self.grams.items()}
+        self.loss.style_factors = self.factors[styles]
+        terms: Tensor = self.loss(painted) / len(photos)
+        if self.tv_weight > 0:
+            terms = torch.cat((terms, self.tv_weight * losses.total_variation_loss(painted).view(1)))
+        return terms
+
+    @torch.no_grad()
+    def style_terms(self, pictures: Tensor) -> Tensor:
+        """Σ_l ℓ_style,l of the pictures for each painting, the mean over the pictures: (S,), without λ_s."""
+        found = self.loss.network.targets(pictures.to(self.factors.device), tuple(self.loss.style))
+        grams = {layer: losses.gram_matrix(found[layer], mean=True) for layer in self.loss.style}
+        values = [
+            sum(gram_distance(grams[layer] - self.grams[layer][k], losses.JOHNSON).item() for layer in grams)
+            for k in range(len(self.factors))
+        ]
+        return torch.tensor(values, dtype=torch.float64).clamp(min=1e-12) / len(pictures)
+
+
+class WithStyle(Dataset[tuple[Tensor, Tensor]]):
+    """Photos, each with the number of a painting: item k of an epoch is the same each time it is asked for.
+
+    Args:
+        photos: a map-style data set of (3, H, W).
+        num_styles: paintings are drawn from 0 to S − 1, equally often.
+        seed: of the draws.
+
+    >>> [int(style) for _, style in (WithStyle([torch.rand(3, 8, 8)] * 4, 3, seed=0)[k] for k in range(4))]
+    [2, 1, 0, 1]
+    """
+
+    def __init__(self, photos: Any, num_styles: int, seed: int) -> None:
+        self.data, self.num_styles, self.seed = photos, num_styles, seed
+        self.photos = getattr(photos, "photos", photos)
+        self.fingerprint = getattr(photos, "fingerprint", None)
+        self.device = getattr(photos, "device", torch.device("cpu"))
+        self.changes = isinstance(photos, Dataset) and hasattr(photos, "item")
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
+        return self.item(0, k)
+
+    def item(self, epoch: int, k: int) -> tuple[Tensor, Tensor]:
+        """Item k of an epoch."""
+        return (self.data.item(epoch, k) if self.changes else self.data[k]), self._style(epoch, k)
+
+    def batch(self, places: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        """Several items at once, by (epoch, k), on the device of the photos."""
+        items = [self.item(epoch, k) for epoch, k in places]
+        return torch.stack([photo for photo, _ in items]), torch.stack([style for _, style in items]).to(self.device)
+
+    def _style(self, epoch: int, k: int) -> Tensor:
+        generator = item_generator(self.seed, epoch * len(self) + k)
+        return torch.randint(self.num_styles, (), generator=generator)
+
+
+@runtime.with_gradients()
+def train(
+    styles: Mapping[str, Tensor],
+    photos: str | Path | Sequence[Tensor] | Dataset[Tensor] | None = None,
+    config: Config | None = None,
+    *,
+    start: Any = None,
+    callback: runtime.Callback | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = True,
+    preview: Tensor | None = None,
+) -> Model:
+    """Train one network for several paintings, one of them drawn for each photo of a batch (Section 2.2).
+
+    Args:
+        styles: name → painting (1, 3, h, w) in [0, 1].
+        photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W) in [0, 1], or None for the
+            open photos that come with the package; as in `johnson.train`.
+        config: defaults to the paper's: hours on a GPU, days on two CPU cores.
+        start: a trained model of the same shape to start from: one of this method, or a `johnson.Model`. It gives the
+            convolutions; paintings that it has start from their own scales and shifts, all others from the mean.
+        callback: called after each step with a `runtime.Progress` whose image is the network's current output for
+            `preview` in all styles, side by side, or for the first picture of the batch if there is no `preview`.
+        checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
+        resume: False: start over; the first new checkpoint replaces an existing one.
+        preview: (1, 3, H, W) in [0, 1], a photo for the callback; it is not used for training.
+
+    Returns:
+        The trained network, on the CPU.
+
+    Raises:
+        ValueError: no painting, wrong shapes, a `start` of another shape, layers the network does not have.
+        CheckpointError: the checkpoint is damaged, in use, or of another run, or it could not be written there.
+        WeightsError: the loss network's weights can be neither found nor downloaded.
+
+    >>> paintings = {name: torch.rand(1, 3, 32, 32) for name in ("wave", "poppies")}
+    >>> tiny = Config(num_steps=2, batch_size=2, image_size=32, style_size=32, width=0.1, num_blocks=1, weights=None)
+    >>> model = train(paintings, [torch.rand(1, 3, 40, 40)], tiny)
+    >>> tuple(stylize(torch.rand(1, 3, 40, 37), model, {"wave": 1, "poppies": 2}).image.shape)
+    (1, 3, 40, 37)
+    """
+    config = config_checks.given(config, Config, callback=callback)
+    names = _paintings(styles)
+    config = replace(config, num_styles=len(names))
+    network = build(config)
+    if start is not None:
+        _take(network, start, config, names)
+    data = _photos(photos, config)
+    objective = Objective([*styles.values()], config, _first(data))
+    run = _run(
+        network, objective, data, config, names, start=start, callback=callback, checkpoint=checkpoint, resume=resume,
+        preview=preview, fingerprint={name: painting.double().sum().item() for name, painting in styles.items()},
+    )  # fmt: skip
+    return Model(network.cpu().eval(), config, {"styles": [*names], **run.facts}, run.stopped)
+
+
+@runtime.with_gradients()
+def add_style(
+    model: Model,
+    name: str,
+    style: Tensor,
+    photos: str | Path | Sequence[Tensor] | Dataset[Tensor] | None = None,
+    config: Config | None = None,
+    *,
+    callback: runtime.Callback | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = True,
+    preview: Tensor | None = None,
+) -> Model:
+    """Teach a trained model one more painting: only its own γ and β are trained (Section 3.2, Fig. 4).
+
+    They start from those of the style whose outputs are nearest to the painting, by the style terms of a few photos.
+
+    Args:
+        model: from `train`, `add_style` or `load`; it stays as it is.
+        name: of the painting, one that the model does not have yet.
+        style: (1, 3, h, w) in [0, 1].
+        photos, callback, checkpoint, resume, preview: as in `train`.
+        config: with the width and the number of blocks of the model; None: the model's own, with an eighth of its steps
+            ("5,000 instead of 40,000").
+
+    Returns:
+        A new model with one more style, on the CPU. All its other numbers are those of `model`, bit by bit.
+
+    Raises:
+        ValueError: a name that the model has already, a configuration of another shape, or as in `train`.
+        CheckpointError, WeightsError: as in `train`.
+    """
+    config_checks.check_kind("model", model, Model)
+    short = replace(model.config, num_steps=max(1, model.config.num_steps // 8))
+    config = config_checks.given(short if config is None else config, Config, callback=callback)
+    config_checks.check_same(model.config, config, ("width", "num_blocks"))
+    if name in model.styles:
+        raise ValueError(f"the model has a style {name!r} already; give the new one another name")
+    _paintings({name: style})
+    data = _photos(photos, config)
+    objective = Objective([style], config, _first(data), model.facts.get("style_start"))
+    network = build(replace(config, num_styles=1))
+    network.take(model.network, {0: _nearest(model, objective, _first(data))})
+    for each, parameter in network.named_parameters():
+        parameter.requires_grad_(each in network.names_of_rows())
+    run = _run(
+        network, objective, data, config, [name], start=model, callback=callback, checkpoint=checkpoint, resume=resume,
+        preview=preview, fingerprint={name: style.double().sum().item()},
+    )  # fmt: skip
+    joined = model.network.with_row(network.cpu().eval())
+    facts = {**run.facts, "styles": [*model.styles, name], "style_start": model.facts.get("style_start")}
+    return Model(joined, replace(config, num_styles=joined.num_styles), facts, run.stopped)
+
+
+def _nearest(model: Model, objective: Objective, photos: Tensor) -> int:
+    """The number of the style whose outputs come nearest to the objective's painting."""
+    distances = [
+        objective.style_terms(stylize(photos, model, name, precision="float32").image).item() for name in model.styles
+    ]
+    return distances.index(min(distances))
+
+
+def _run(
+    network: MultiStyleNet, objective: Objective, data: Any, config: Config, names: Sequence[str], *, start: Any,
+    callback: runtime.Callback | None, checkpoint: str | Path | None, resume: bool, preview: Tensor | None,
+    fingerprint: Mapping[str, float],
+) -> Any:  # fmt: skip
+    """Train what requires a gradient; the facts of the run."""
+    if preview is not None:
+        check_pictures(preview, "the preview", single=True, least=SMALLEST, why="the network")
+    device = runtime.pick_device(config.device)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if callback is not None and preview is not None:
+        callback = _showing(preview, network, config, names, callback)
+    one_hot = torch.eye(network.num_styles, device=device)
+
+    def step(net: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        pictures, styles = batch
+        painted = net(pictures.contiguous(memory_format=torch.channels_last), one_hot[styles])
+        return objective(painted, pictures, styles), painted
+
+    learner = Minimizer(
+        network, step, objective.names, accumulate=config.accumulate,
+        precision=runtime.pick_precision(config.precision, device), capturable=True,
+    )  # fmt: skip
+    of_styles = network.names_of_rows()
+    learner.optimizers = {
+        "network": adam(
+            network, config.learning_rate, factor=lambda name: config.style_rate if name in of_styles else 1.0
+        )
+    }
+    run = train_and_summarize(
+        learner, WithStyle(data, network.num_styles, config.seed), config, start=start,
+        fingerprint={"styles": dict(fingerprint)}, callback=callback, checkpoint=checkpoint, resume=resume,
+    )  # fmt: skip
+    run.facts.update(loss_network=objective.loss.network.source, style_start=objective.start)
+    return run
+
+
+def _photos(photos: Any, config: Config) -> Any:
+    if photos is None or isinstance(photos, str | Path | Sequence | Iterator):
+        return Crops(photos, size=config.image_size, seed=config.seed).near(runtime.pick_device(config.device))
+    return checked(photos, what="photo")
+
+
+def _first(data: Any) -> Tensor:
+    """The first photos of a data set, on which style terms are compared."""
+    return torch.stack([data[k] for k in range(min(_MEASURED, len(data)))])
+
+
+def _paintings(styles: Any) -> tuple[str, ...]:
+    """The names of the paintings, all checked."""
+    if not isinstance(styles, Mapping) or not styles or not all(isinstance(name, str) and name for name in styles):
+        got = f"{len(styles)} of them" if isinstance(styles, Mapping) else type(styles).__name__
+        raise ValueError(f"styles must map names to paintings, such as {{'great_wave': painting}}, got {got}")
+    for name, painting in styles.items():
+        check_pictures(painting, f"the painting {name}", single=True)
+    return tuple(styles)
+
+
+def _take(network: MultiStyleNet, start: Any, config: Config, names: Sequence[str]) -> None:
+    """Start from the numbers of another model."""
+    given = getattr(start, "network", None)
+    if not isinstance(given, MultiStyleNet | TransformerNet):
+        config_checks.check_kind("start", start, Model)
+    config_checks.check_same(start.config, config, ("width", "num_blocks"))
+    common = [name for name in names if name in getattr(start, "styles", ())]
+    network.take(given, {names.index(name): start.styles.index(name) for name in common})  # type: ignore[arg-type]
+
+
+def _showing(
+    photo: Tensor, network: MultiStyleNet, config: Config, names: Sequence[str], callback: runtime.Callback
+) -> runtime.Callback:
+    """Wrap `callback`: the image of its `Progress` becomes the network's current output for `photo` in all styles."""
+
+    def image() -> Tensor:
+        model = Model(network, config, {"styles": [*names]})
+        painted = (
+            stylize(photo, model, name, device=config.device, precision=config.precision).image for name in names
+        )
+        return torch.cat([*painted], -1)
+
+    return lambda progress: callback(replace(progress, image=image))
+
+
+def stylize(
+    content: Tensor,
+    model: Model,
+    style: str | Mapping[str, float],
+    *,
+    tile: int | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Result:
+    """Paint photographs in one pass, in the style of one painting or of several at once.
+
+    Args:
+        content: (N, 3, H, W) in [0, 1], any size from 8 px on.
+        model: from `train`, `add_style` or `load`.
+        style: the name of a painting, or name → weight; weights are divided by their sum.
+        tile: side of the tiles in px, for pictures too large for the memory; None: one piece if it fits, else 384.
+            The painting is the same up to rounding, whatever the tile (see `networks.tiles`).
+        device: "auto", or where to compute.
+        precision: "auto", "float32" or "bfloat16", of the convolutions.
+
+    Raises:
+        ImageError: photographs that are not pictures in [0, 1] of at least 8 px.
+        ValueError: a style that the model does not have, a negative weight or only zeros, or a tile that is not a whole
+            number of pixels.
+        MemoryError: even in tiles the result does not fit into the memory; names the largest picture that would.
+    """
+    config_checks.check_kind("model", model, Model)
+    check_pictures(content, "the photos", least=SMALLEST, why="the network")
+    network = model.network.blended(style_weights(model, style))
+    place = runtime.pick_device(device)
+    side = None if tile is None else arguments.whole("tile", tile, 1)
+    if side is None and not _fits(content, model.config.width, place):
+        side = _TILE
+    began = time.perf_counter()
+    with runtime.inference(network, device=device, precision=precision) as run:
+        if side is None or max(content.shape[-2:]) <= side:
+            image = run(content)
+        else:
+            dtype = runtime.pick_precision(precision, place)
+            image = tiles.by_tiles(network, content, tile=side, precision=dtype)
+    return Result(image.float(), {"seconds": [time.perf_counter() - began]})
+
+
+def style_weights(model: Model, style: str | Mapping[str, float]) -> Tensor:
+    """The weights of a model's styles, (S,) with the sum 1, from a name or from name → weight.
+
+    Raises:
+        ValueError: a style that the model does not have, a negative weight, or only zeros.
+    """
+    wanted = {style: 1.0} if isinstance(style, str) else style
+    if not isinstance(wanted, Mapping):
+        raise ValueError(f"style must be a name or map names to weights, got {type(style).__name__}")
+    unknown = [name for name in wanted if name not in model.styles]
+    if unknown:
+        raise ValueError(f"this model has no style {unknown[0]!r}; it has {', '.join(model.styles)}")
+    weights = {name: arguments.nonnegative(f"the weight of {name}", weight) for name, weight in wanted.items()}
+    total = sum(weights.values())
+    if total <= 0:
+        raise ValueError("the weights of the styles are all 0; give at least one style a weight above 0")
+    return torch.tensor([weights.get(name, 0.0) / total for name in model.styles])
+
+
+def _fits(content: Tensor, width: float, device: torch.device) -> bool:
+    free = runtime.available_memory(device)
+    return free is None or _BYTES_PER_PIXEL * width * content[:, 0].numel() < free
+
+
+def save(model: Model, path: str | Path, *, half: bool = False) -> None:
+    """Write the model, the names of its styles and its configuration to one safetensors file, atomically.
+
+    Args:
+        path: of the file.
+        half: store float16 weights, for half the size.
+    """
+    model_files.save(path, KIND, config_checks.check_kind("model", model, Model), half=half)
+
+
+def load(path: str | Path) -> Model:
+    """Read a model: a file, or the name of one that comes with the package (``"twelve_paintings"``).
+
+    Raises:
+        ModelError: there is no such model, or the file is damaged, not a model file, or of another method.
+    """
+    return Model(*model_files.load(path, KIND, Config, build))
