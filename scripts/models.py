@@ -76,7 +76,13 @@ RECIPES = {
     "photo_x4_feature": _larger(4, "feature", "photo_x4_pixel", num_steps=2000),
     "photo_x8_pixel": _larger(8, "pixel", num_steps=2000, **_ALONE),
     "photo_x8_feature": _larger(8, "feature", "photo_x8_pixel", num_steps=2000),
-    "twelve_paintings": _styles(TWELVE, "great_wave", num_steps=4200, style_weight=1.5),
+    "twelve_paintings": _styles(
+        TWELVE,
+        "great_wave",
+        num_steps=4000,
+        style_weight=1.6,
+        content_layers=("relu2_2",),  # Johnson's; by eye
+    ),
     "facade_labels": _facades("labels", num_epochs=12),
     "facade_sketch": _facades("sketch", "facade_labels", num_epochs=32),
 }
