@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from answers import enough, judge, parameters
 from torch import nn
 
+from course_lib.networks import feature_transforms
 from course_lib.teaching import assignments, checks
 
 MASTER = Path(__file__).resolve().parents[3] / "notebooks" / "assignments" / "masters" / "08_any_style.ipynb"
@@ -113,6 +114,7 @@ ADAIN = [
     (CHECK, "float64", lambda x, y: adain(x.double(), y.double()), None),
     (CHECK, "variance clamped", lambda x, y: adain(x, y, lambda f: (moments(f)[0],
         f.var((2, 3), keepdim=True).clamp_min(1e-5).sqrt())), None),
+    (CHECK, "the library's", feature_transforms.adain, None),
     (CHECK, "no ε", without_eps, "not finite; what is that channel divided by"),
     (CHECK, "NaN replaced", lambda x, y: torch.nan_to_num(without_eps(x, y)), "0 everywhere, the result is not the"),
     (CHECK, "ε outside of the root, var", lambda x, y: adain(x, y, lambda f: (moments(f)[0],
