@@ -5,6 +5,9 @@ An encoder f, the first layers of VGG-19, and a trained decoder g paint any phot
 
     T(c, s, α) = g((1 − α) f(c) + α AdaIN(f(c), f(s)))
 
+The decoder learns from pairs of a photo and a painting: with t = AdaIN(f(c), f(s)), it minimizes
+L_c(f(g(t)), t) + λ Σ_l L_s(φ_l(g(t)), φ_l(s)) (Eqs. 11 to 13; `losses.feature_statistics`).
+
 Several paintings are mixed as a convex sum of their transformed features (Eq. 15). The same decoder also works with
 the other transforms of `networks.feature_transforms`.
 """
@@ -13,17 +16,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import Dataset
 
-from course_lib import arguments, runtime
+from course_lib import arguments, losses, runtime
 from course_lib.colors import match_colors
+from course_lib.data.content_and_style import ContentAndStyle
 from course_lib.image_checks import check_pictures
+from course_lib.losses.feature_statistics import StatisticsLoss
 from course_lib.methods import config_checks
 from course_lib.networks import feature_transforms, regions, tiles
 from course_lib.networks.adain_decoder import LAYERS, REACH, SMALLEST, AdaINDecoder
@@ -33,6 +39,9 @@ from course_lib.optimize.start import check_memory
 from course_lib.pretrained import weights as weights_room
 from course_lib.pretrained.vgg import VGGFeatures, cached_network
 from course_lib.training import model_files
+from course_lib.training.loop import Minimizer
+from course_lib.training.run import train_and_summarize
+from course_lib.training.schedules import inverse_decay, linear_to_zero
 
 KIND = "adain"
 _BYTES_PER_PIXEL = 1500  # peak of the encoder or the decoder
@@ -41,17 +50,53 @@ _TILE = 512  # px, side of the tiles if a picture does not fit into the memory
 
 @dataclass(frozen=True)
 class Config:
-    """The paper's configuration."""
+    """The paper's configuration, with the numbers of the authors' code (train.lua) where the text has none."""
 
-    layer: str = "relu4_1"  # where encoder and decoder meet, Section 6.1
-    width: float = 1.0  # factor on the decoder's channels
-    weights: str | Path | None = "normalized"  # of the encoder
+    num_steps: int = 160_000  # train.lua
+    batch_size: int = 8  # Section 6.2
+    image_size: int = 256  # side of the crops, Section 6.2
+    load_size: int = 512  # short side of photos and paintings before they are cropped, Section 6.2
+    mirror: bool = False  # mirror half of the crops; ours
+    learning_rate: float = 1e-4  # of Adam (Section 6.2); train.lua
+    decay: float = 5e-5  # the learning rate is divided by 1 + decay · step; train.lua
+    cooldown: float = 0.0  # final fraction of the run, in which the learning rate falls to zero; ours
+    content_weight: float = 1.0  # train.lua
+    style_weight: float = 1e-2  # λ in Eq. 11; train.lua
+    convention: str = "sums"  # how L_s is scaled; train.lua. "means" is pytorch-AdaIN's, with a style_weight of 10
+    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # Section 6.2
+    layer: str = "relu4_1"  # where encoder and decoder meet, Section 6.1; a shallower one needs less computation
+    width: float = 1.0  # factor on the decoder's channels; at 1 it mirrors the encoder, Section 6.1
+    weights: str | Path | None = "normalized"  # of the encoder, Section 6.1
+    accumulate: int = 1  # parts in which a batch is computed, to save memory; ours
     precision: str = "auto"
     device: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        config_checks.check(self, positive=("width",), choices={"layer": tuple(LAYERS)})
+        config_checks.check(
+            self,
+            whole={"num_steps": 1, "batch_size": 1, "image_size": 16, "load_size": 16, "accumulate": 1},
+            positive=("learning_rate", "width"),
+            nonnegative=("decay", "content_weight", "style_weight"),
+            fractions=("cooldown",),
+            some_layers=("style_layers",),
+            choices={
+                "mirror": (False, True), "convention": tuple(losses.STATISTICS_CONVENTIONS), "layer": tuple(LAYERS),
+            },
+        )  # fmt: skip
+
+    @classmethod
+    def fast(cls) -> Config:
+        """Ours: the paper's decoder in a sixteenth of the steps, with a higher learning rate that falls to zero."""
+        return cls(num_steps=10_000, learning_rate=1e-3, decay=0.0, cooldown=0.5, mirror=True)
+
+    @classmethod
+    def quick(cls) -> Config:
+        """Minutes on a CPU: the shallower decoder, small crops, few steps."""
+        return replace(
+            cls.fast(), num_steps=300, batch_size=4, image_size=96, load_size=192, layer="relu3_1",
+            style_layers=("relu1_1", "relu2_1", "relu3_1"),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,6 +122,113 @@ def build(config: Config) -> AdaINDecoder:
     channels = LAYERS[config.layer] // (8 if config.weights is None else 1)  # as `VGGFeatures` without weights
     with runtime.seeded(config.seed, torch.device("cpu")):
         return AdaINDecoder(width=config.width, layer=config.layer, channels=channels)
+
+
+def objective(config: Config, device: torch.device) -> StatisticsLoss:
+    """L_c and λ L_s on the encoder, whose network also encodes photos and paintings (Eqs. 11 to 13).
+
+    Raises:
+        ValueError: a style layer that the network does not have.
+        WeightsError: the encoder's weights can be neither found nor downloaded.
+    """
+    names = tuple(dict.fromkeys((config.layer, *config.style_layers)))
+    precision = runtime.pick_precision(config.precision, device)
+    return StatisticsLoss(
+        cached_network("vgg19", names, "max", config.weights, precision, device, "reflect"),
+        content_layer=config.layer, style_layers=config.style_layers, content_weight=config.content_weight,
+        style_weight=config.style_weight, convention=losses.STATISTICS_CONVENTIONS[config.convention],
+    )  # fmt: skip
+
+
+@runtime.with_gradients()
+def train(
+    styles: str | Path | Sequence[Tensor] | None = None,
+    photos: str | Path | Sequence[Tensor] | Dataset[Tensor] | None = None,
+    config: Config | None = None,
+    *,
+    start: Model | None = None,
+    callback: runtime.Callback | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = True,
+    preview: tuple[Tensor, Tensor] | None = None,
+) -> Model:
+    """Train a decoder that paints any photo in the style of any painting (Huang & Belongie 2017, Eqs. 11 to 13).
+
+    Args:
+        styles: a folder of paintings, pictures (1, 3, h, w) in [0, 1], or None for the paintings of the package.
+        photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W) in [0, 1], or None for the
+            open photos that come with the package. See `data.content_and_style.ContentAndStyle`.
+        config: defaults to the paper's: days on a GPU of 2017.
+        start: a trained model with a decoder of the same shape to start from, such as `published()`.
+        callback: called after each step with a `runtime.Progress` whose image is what the decoder makes of `preview`,
+            or of the first pair of the batch if there is no `preview`.
+        checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
+        resume: False: start over; the first new checkpoint replaces an existing one.
+        preview: a photo and a painting for the callback, each (1, 3, H, W) in [0, 1]; they are not used for training.
+
+    Returns:
+        The trained decoder, on the CPU.
+
+    Raises:
+        ValueError: wrong shapes, a `start` of another shape, layers the network does not have.
+        CheckpointError: the checkpoint is damaged, in use, or of another run, or it could not be written there.
+        WeightsError: the encoder's weights can be neither found nor downloaded.
+
+    >>> styles, photos = [torch.rand(1, 3, 32, 32)] * 2, [torch.rand(1, 3, 40, 40)]
+    >>> tiny = Config(num_steps=2, batch_size=2, image_size=32, load_size=32, width=0.1, weights=None)
+    >>> model = train(styles, photos, tiny)
+    >>> tuple(stylize(photos[0], styles[0], model).image.shape)
+    (1, 3, 40, 40)
+    """
+    config = config_checks.given(config, Config, callback=callback)
+    device = runtime.pick_device(config.device)
+    if preview is not None:
+        for picture, what in zip(preview, ("photo", "painting"), strict=True):
+            check_pictures(picture, f"the {what} of the preview", single=True, least=16, why="the network")
+    data = ContentAndStyle(
+        photos, styles, size=config.image_size, load_size=config.load_size, mirror=config.mirror, seed=config.seed
+    ).near(device)
+    loss, network = objective(config, device), build(config)
+    if start is not None:
+        config_checks.check_kind("start", start, Model)
+        config_checks.check_same(start.config, config, ("width", "layer"))
+        network.load_state_dict(start.network.state_dict())
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if callback is not None and preview is not None:
+        callback = _showing(*preview, network, config, callback)
+
+    def step(net: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        content, style = batch
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            known = loss.network.targets(style)
+            features = at_least_float32(loss.network.targets(content, (config.layer,))[config.layer])
+            target = feature_transforms.adain(features, at_least_float32(known[config.layer]))
+        painted = net(target)
+        return loss(painted, target, known) / len(content), painted
+
+    learner = Minimizer(
+        network, step, loss.names, learning_rate=config.learning_rate, accumulate=config.accumulate,
+        precision=runtime.pick_precision(config.precision, device), capturable=True,
+    )  # fmt: skip
+    decay, cooldown = inverse_decay(config.decay), linear_to_zero(config.cooldown)
+    run = train_and_summarize(
+        learner, data, config, schedule=lambda step, num_steps: decay(step, num_steps) * cooldown(step, num_steps),
+        start=start, callback=callback, checkpoint=checkpoint, resume=resume,
+    )  # fmt: skip
+    facts = {**run.facts, "styles": len(data.styles.photos), "loss_network": loss.network.source}
+    return Model(network.cpu().eval(), config, facts, run.stopped)
+
+
+def _showing(
+    photo: Tensor, painting: Tensor, network: AdaINDecoder, config: Config, callback: runtime.Callback
+) -> runtime.Callback:
+    """Wrap `callback`: the image of its `Progress` becomes what the decoder makes of this photo and painting."""
+
+    def image() -> Tensor:
+        model = Model(network, config, {})
+        return stylize(photo, painting, model, device=config.device, precision=config.precision).image
+
+    return lambda progress: callback(replace(progress, image=image))
 
 
 @lru_cache(maxsize=1)

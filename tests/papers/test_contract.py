@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from course_lib import methods
-from course_lib.methods import gan, johnson, multi_style, pix2pix, super_resolution
+from course_lib.methods import adain, gan, johnson, multi_style, pix2pix, super_resolution
 from course_lib.training import checkpoints, loop, run
 from course_lib.training.model_files import ModelError
 
@@ -65,7 +65,17 @@ class Row:
         return self.method.train(*self.data(seed), config or self.config, **self.more, **options)
 
 
+ANY_STYLE = {
+    "num_steps": 4, "batch_size": 2, "image_size": 32, "load_size": 40, "layer": "relu2_1", "width": 0.25,
+    "style_layers": ("relu1_1", "relu2_1"), "weights": None, **PLAIN,
+}  # fmt: skip
 ROWS = {
+    "adain": Row(
+        adain, adain.Config(**ANY_STYLE), lambda seed: ([rand(1, 3, 40, 36, seed=99 + seed)] * 2, pictures(seed)),
+        lambda model, change=as_it_is: adain.stylize(change(rand(1, 3, 24, 28)), rand(1, 3, 20, 24), model, **PLAIN),
+        {"style_weight": 1.0},
+        {"width": 0.5, "layer": "relu3_1"},
+    ),
     "gan": Row(
         gan, gan.Config(**POINTS), lambda seed: (rand(24, 2, seed=seed),),
         lambda model, change=as_it_is: gan.generate(change(rand(5, 2)), model, device="cpu"), {"objective": "minimax"},
