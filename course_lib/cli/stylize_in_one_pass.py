@@ -66,7 +66,7 @@ def any_painting(options: argparse.Namespace, paintings: Sequence[Path]) -> Pain
     """
     if options.alpha is not None:
         arguments.fraction("alpha", options.alpha)
-    shares = _shares(options, [str(path) for path in paintings])
+    shares = _shares(options, [options.pictures[-1], *(options.style or [])])
     styles = [_painting(path) for path in paintings]
     model = adain.published() if options.model is None else load_for("stylize", options.model)[1]
     chosen = given(options, "transform", "alpha", "tile", "device")

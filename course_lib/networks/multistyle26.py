@@ -19,12 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.networks.convolutions import ReflectedConv
 from course_lib.networks.inputs import at_least_float32, entered, entered_rows
+from course_lib.networks.multi_style_net import ConditionalInstanceNorm
 from course_lib.pretrained import weights
 
 NUM_STYLES = 26
 _SMALLEST = 8  # pixels: the quarter-size feature maps must be large enough to be reflected by one pixel
-_EPS = 1e-5
 
 
 class MultiStyle26(nn.Module):
@@ -66,6 +67,7 @@ class MultiStyle26(nn.Module):
                 f"expected one row of style weights, or one for each of the {len(image)} pictures, "
                 f"got {len(style_weights)}"
             )
+        style_weights = style_weights.expand(len(image), -1)
         height, width = image.shape[-2:]
         x = F.pad(image, (0, -width % 4, 0, -height % 4), mode="reflect")
         for layer in self.contract:
@@ -79,7 +81,7 @@ class MultiStyle26(nn.Module):
 
     def gammas_betas(self) -> Tensor:
         """All that distinguishes the styles, (26, 990): for each layer its γ, then its β, from input to output."""
-        layers = [module for module in self.modules() if isinstance(module, _Norm)]
+        layers = [module for module in self.modules() if isinstance(module, ConditionalInstanceNorm)]
         return torch.cat([numbers for layer in layers for numbers in (layer.weight, layer.bias)], 1).detach()
 
 
@@ -88,10 +90,8 @@ class _StyledConv(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, *, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            channels_in, channels_out, kernel, stride, kernel // 2, padding_mode="reflect", bias=False
-        )
-        self.norm = _Norm(channels_out)
+        self.conv = ReflectedConv(channels_in, channels_out, kernel, stride=stride, bias=False)
+        self.norm = ConditionalInstanceNorm(channels_out, NUM_STYLES)
 
     def forward(self, x: Tensor, style_weights: Tensor) -> Tensor:
         y: Tensor = self.norm(self.conv(x), style_weights)
@@ -107,19 +107,6 @@ class _Block(nn.ModuleList):
     def forward(self, x: Tensor, style_weights: Tensor) -> Tensor:
         y: Tensor = x + self[1](F.relu(self[0](x, style_weights)), style_weights)
         return y
-
-
-class _Norm(nn.Module):
-    """Conditional instance normalization: (N, C, H, W) and (N, 26) or (1, 26) → (N, C, H, W)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(NUM_STYLES, channels))  # γ
-        self.bias = nn.Parameter(torch.zeros(NUM_STYLES, channels))  # β
-
-    def forward(self, x: Tensor, style_weights: Tensor) -> Tensor:
-        gamma, beta = ((style_weights @ numbers)[..., None, None] for numbers in (self.weight, self.bias))
-        return F.instance_norm(x, eps=_EPS) * gamma + beta
 
 
 def published() -> MultiStyle26:
