@@ -9,12 +9,14 @@ import os
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from course_lib.methods import johnson, pix2pix, super_resolution
+from course_lib.methods import adain, johnson, multi_style, pix2pix, super_resolution
 
 TINY = {"width": 0.1, "num_blocks": 1, "weights": None, "device": "cpu", "precision": "float32"}
 CONFIGS = {
     "stylize": (johnson, johnson.Config(**TINY, norm="instance", upsampling="resize")),
     "upscale": (super_resolution, super_resolution.Config(**TINY, factor=2)),
+    "any style": (adain, adain.Config(width=0.1, weights=None, device="cpu", precision="float32")),
+    "several styles": (multi_style, multi_style.Config(**TINY, num_styles=2)),
     "translate": (pix2pix, pix2pix.Config(image_size=8, load_size=None, width=0.05, norm="instance")),
 }
 
@@ -36,7 +38,7 @@ settings.load_profile("course_lib")
 
 @pytest.fixture(scope="session")
 def networks():
-    """Verb → (method, untrained model)."""
+    """Verb, or what else tells networks of one verb apart → (method, untrained model)."""
     return {
         verb: (method, method.Model(method.build(config), config, {})) for verb, (method, config) in CONFIGS.items()
     }
@@ -44,7 +46,7 @@ def networks():
 
 @pytest.fixture(scope="session")
 def model_files(networks, tmp_path_factory):
-    """Verb → model file."""
+    """The same → model file."""
     folder = tmp_path_factory.mktemp("models")
     for verb, (method, model) in networks.items():
         method.save(model, folder / f"{verb}.safetensors")

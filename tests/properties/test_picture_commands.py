@@ -48,10 +48,13 @@ SEEDS = (None, "0", "7", str(2**32 - 1), str(2**32), str(2**64), "-1", "1.5", "x
 STEPS = (None, "1", "2", "0", "-1", "x", "")
 WEIGHTS = (None, "150", "0", "-1", "nan", "inf", "1e-300", "1e300", "x", "")
 STARTS = (None, "content", "noise", "style", "mixed", "photo")
-LEAST = {"stylize": 8, "upscale": 5, "translate": 1, "optimize": 16}  # px of a side
+ALPHAS = (None, "0", "1", "0.25", "2", "-0.1", "nan", "inf", "x", "")
+TRANSFORMS = (None, "adain", "wct", "swap", "swap+adain", "adian", "")
+SHARES = (None, "1", "0.5", "0", "-1", "nan", "inf", "1e308", "x", "")
+LEAST = {"stylize": 8, "upscale": 5, "translate": 1, "optimize": 16, "any style": 17}  # px of a side
 FINE = {
     "--device": DEVICES[:4], "--size": SIZES[:6], "--tile": TILES[:5], "--seed": SEEDS[:4], "--steps": STEPS[:3],
-    "--style-weight": WEIGHTS[:3], "--start": STARTS[:5],
+    "--style-weight": WEIGHTS[:3], "--start": STARTS[:5], "--alpha": ALPHAS[:4], "--transform": TRANSFORMS[:5],
 }  # fmt: skip
 
 
@@ -83,14 +86,15 @@ def expected(verb, drawn, chosen) -> tuple[int, int]:
     return tuple(max(1, round(long * side / max(width, height))) for side in (width, height))
 
 
-def try_command(verb, words, kind, drawn, output, chosen, own=()):
+def try_command(verb, words, kind, drawn, output, chosen, own=(), possible=True):
     """Run a command on pictures in a new folder, and check everything that must hold whatever they are.
 
     Args:
-        verb: of the command line; "optimize" for ``stylize`` without a network.
+        verb: of the command line; "optimize" for ``stylize`` without a network, "any style" for it with a painting.
         words: further words of the command.
         kind: one of `WORDS`, how the pictures are named.
         own: a painting.
+        possible: whether the further words make sense.
     """
     with folder() as root:
         request = lay_out(kind, drawn, root)
@@ -99,7 +103,10 @@ def try_command(verb, words, kind, drawn, output, chosen, own=()):
             words = [*words, str(root / "style" / painting.name)]
         out = target_of(output, request.words[0], root)
         more = [word for name, value in chosen.items() if value is not None for word in (name, value)]
-        done = run([verb.replace("optimize", "stylize"), *request.words, *words, "-o", out, *more], root)
+        done = run(
+            [{"optimize": "stylize", "any style": "stylize"}.get(verb, verb), *request.words, *words, "-o", out, *more],
+            root,
+        )
 
         several = request.folder or out.endswith("/") or output in ("there", "there.png", ".")
         several |= kind == "pattern" and not Path(out).suffix  # the pattern may match more the next time
@@ -118,7 +125,7 @@ def try_command(verb, words, kind, drawn, output, chosen, own=()):
         assert done.changed <= allowed, (done.changed - allowed, done)
 
         least = LEAST[verb]
-        options_fine = all(value in FINE[name] for name, value in chosen.items())
+        options_fine = possible and all(value in FINE[name] for name, value in chosen.items())
         fine = {}
         for each in targets:
             known = min(expected(verb, each, chosen)) if options_fine else 0
@@ -135,7 +142,7 @@ def try_command(verb, words, kind, drawn, output, chosen, own=()):
                 assert picture_at(path)[1] == expected(verb, each, chosen), (each, done)
         assert done.code != 0 or len(made) == len(set(map(os.path.realpath, targets.values()))), (done, targets)
         painted = (
-            all(each.sound and min(expected("optimize", each, chosen)) >= least for each in own)
+            all(each.sound and min(expected(verb, each, chosen if verb == "optimize" else {})) >= least for each in own)
             if options_fine
             else False
         )
@@ -169,6 +176,25 @@ def cases(draw, least=1, size=(), **choices):
 @given(cases(8, size=SIZES[:6], tile=TILES, device=DEVICES))
 def test_stylize_with_a_network(model_files, case):
     try_command("stylize", ["--model", str(model_files["stylize"])], *case)
+
+
+@given(cases(8, size=SIZES[:6], tile=TILES, device=DEVICES), st.sampled_from(SHARES), st.sampled_from(SHARES))
+def test_stylize_by_name(model_files, case, first, second):
+    words = ["--model", str(model_files["several styles"]), "--style", "style 0", "--style", "style 1"]
+    shares = [share for share in (first, second) if share is not None]
+    possible = len(shares) != 1 and all(share in SHARES[1:4] for share in shares) and shares != ["0", "0"]
+    words += ["--weights", *shares] if shares else []
+    done = try_command("stylize", words, *case, possible=possible)
+    assert possible or "1e308" in shares or done.code == 2, done  # a huge weight is one, twice it is not
+
+
+@given(
+    cases(17, size=SIZES[3:6], tile=TILES, device=DEVICES, alpha=ALPHAS, transform=TRANSFORMS), mostly_sound(17),
+    st.booleans(),
+)  # fmt: skip
+def test_stylize_like_any_painting(model_files, case, painting, keep_colors):
+    words = ["--model", str(model_files["any style"]), *["--keep-colors"] * keep_colors]
+    try_command("any style", words, *case, own=[painting])
 
 
 @given(cases(5, tile=TILES, device=DEVICES))
