@@ -17,7 +17,7 @@ from typing import Any
 
 from course_lib import samples
 from course_lib.teaching import records, registry
-from course_lib.teaching.measures import any_style, choices, domain, exact, iterations, painters
+from course_lib.teaching.measures import any_style, choices, domain, exact, iterations, painters, several_styles
 from course_lib.teaching.measures.cases import BLENDS, NEW_PAINTINGS, PAINTERS, PAINTINGS, PAIRS, PHOTOGRAPHS
 from course_lib.teaching.measures.measured import Measured as Measured
 
@@ -28,7 +28,8 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(choices.content_layer, choices.style_layers, choices.ratio, choices.strength, choices.starts, choices.prior),
         *(choices.grid, choices.own_pair, iterations.long_run, iterations.printed_costs, iterations.transfer_learning),
         *(exact.style_gradient, exact.rescaling, exact.unbounded, painters.survival, domain.domain),
-        *(any_style.alpha, any_style.run_time),
+        *(any_style.alpha, any_style.run_time, several_styles.any_speed, several_styles.near_single),
+        *(several_styles.own_style, several_styles.interpolation, several_styles.new_style),
     )
 }
 

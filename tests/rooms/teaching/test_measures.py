@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from course_lib import sample_image
+from course_lib import sample_image, sample_names
 from course_lib.evaluation import segmenter
-from course_lib.methods import gatys
+from course_lib.methods import gatys, multi_style
 from course_lib.teaching import claims, measures, records, registry
 from course_lib.teaching.measures import Measured, domain, exact, iterations
 from course_lib.teaching.registry import Claim, ClaimError, Expression
@@ -237,12 +237,24 @@ def test_a_transplanted_picture_keeps_what_is_elsewhere_and_exchanges_two_region
 
 
 TINY = {"long_run": {"size": 32, "steps": 50}, "transfer_learning": {"size": 48, "steps": 20}, "domain": {"maps": 2},
-        "style_gradient": {"size": 8}, "survival": {"size": 48}}  # fmt: skip
+        "style_gradient": {"size": 8}, "survival": {"size": 48}, "any_speed": {"size": 48, "steps": 1},
+        "new_style": {"size": 32, "steps": 8}}  # fmt: skip
+
+
+@pytest.fixture
+def tiny_twelve(monkeypatch):
+    """An untrained network takes the place of the twelve paintings'."""
+    names = [name for name in sample_names("style") if name not in measures.NEW_PAINTINGS]
+    config = multi_style.Config(num_styles=len(names), width=0.1, num_blocks=1, style_size=32)
+    model = multi_style.Model(multi_style.build(config).eval(), config, {"styles": names})
+    monkeypatch.setattr(multi_style, "load", lambda name: model)
 
 
 @pytest.mark.real_weights
 @pytest.mark.parametrize("name", [name for name in measures.MEASURES if name != "rescaling"])
-def test_a_measure_returns_the_numbers_that_its_rules_ask_for(name, random_network, real_network, monkeypatch):
+def test_a_measure_returns_the_numbers_that_its_rules_ask_for(
+    name, random_network, tiny_twelve, real_network, monkeypatch
+):
     """One tiny case: a run of hours must not end with a missing number."""
     real_network("vgg16", ("relu1_1",))
     teach = segmenter.train_segmenter
