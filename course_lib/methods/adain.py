@@ -41,7 +41,7 @@ from course_lib.pretrained.vgg import VGGFeatures, cached_network
 from course_lib.training import model_files
 from course_lib.training.loop import Minimizer
 from course_lib.training.run import train_and_summarize
-from course_lib.training.schedules import inverse_decay, linear_to_zero
+from course_lib.training.schedules import both, inverse_decay, linear_to_zero
 
 KIND = "adain"
 _BYTES_PER_PIXEL = 1500  # peak of the encoder or the decoder
@@ -183,6 +183,8 @@ def train(
     config = config_checks.given(config, Config, callback=callback)
     device = runtime.pick_device(config.device)
     if preview is not None:
+        if not isinstance(preview, tuple | list) or len(preview) != 2:
+            raise ValueError(f"the preview must be a photo and a painting, got {type(preview).__name__}")
         for picture, what in zip(preview, ("photo", "painting"), strict=True):
             check_pictures(picture, f"the {what} of the preview", single=True, least=16, why="the network")
     data = ContentAndStyle(
@@ -192,6 +194,7 @@ def train(
     if start is not None:
         config_checks.check_kind("start", start, Model)
         config_checks.check_same(start.config, config, ("width", "layer"))
+        config_checks.check_same(start.network, network, ("channels",))  # without weights, the encoder is narrow
         network.load_state_dict(start.network.state_dict())
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if callback is not None and preview is not None:
@@ -210,10 +213,9 @@ def train(
         network, step, loss.names, learning_rate=config.learning_rate, accumulate=config.accumulate,
         precision=runtime.pick_precision(config.precision, device), capturable=True,
     )  # fmt: skip
-    decay, cooldown = inverse_decay(config.decay), linear_to_zero(config.cooldown)
     run = train_and_summarize(
-        learner, data, config, schedule=lambda step, num_steps: decay(step, num_steps) * cooldown(step, num_steps),
-        start=start, callback=callback, checkpoint=checkpoint, resume=resume,
+        learner, data, config, schedule=both(inverse_decay(config.decay), linear_to_zero(config.cooldown)), start=start,
+        callback=callback, checkpoint=checkpoint, resume=resume,
     )  # fmt: skip
     facts = {**run.facts, "styles": len(data.styles.photos), "loss_network": loss.network.source}
     return Model(network.cpu().eval(), config, facts, run.stopped)
@@ -311,7 +313,7 @@ def stylize(
                 moved = feature_transforms.transform(transform, features, style, part.region)
                 change += part.share * moved.sub_(features)
             image = _piecewise(decode, features.add_(change, alpha=alpha), side, place, scale=shrink)
-            painted.append(image[..., : photo.shape[2], : photo.shape[3]].clamp(0, 1))
+            painted.append(image[..., : photo.shape[2], : photo.shape[3]].float().clamp(0, 1))
     return Result(torch.cat(painted), {"seconds": [time.perf_counter() - began]})
 
 

@@ -54,3 +54,13 @@ def inverse_decay(k: float) -> Schedule:
     if k < 0:
         raise ValueError(f"k must be at least 0, got {k}")
     return lambda step, num_steps: 1 / (1 + k * step)
+
+
+def both(first: Schedule, second: Schedule) -> Schedule:
+    """The product of two schedules.
+
+    >>> schedule = both(inverse_decay(1.0), linear_to_zero(0.5))
+    >>> [schedule(step, 4) for step in range(4)]
+    [1.0, 0.5, 0.3333333333333333, 0.125]
+    """
+    return lambda step, num_steps: first(step, num_steps) * second(step, num_steps)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from course_lib.training.schedules import constant, inverse_decay, linear_to_zero
+from course_lib.training.schedules import both, constant, inverse_decay, linear_to_zero
 
 
 def test_constant_is_one():
@@ -30,3 +30,8 @@ def test_inverse_decay_does_not_depend_on_the_length():
     assert (schedule(0, 10), schedule(20_000, 160_000), schedule(20_000, 20_001)) == pytest.approx((1, 0.5, 0.5))
     with pytest.raises(ValueError, match="k must be at least 0, got -1"):
         inverse_decay(-1)
+
+
+def test_both_is_the_product():
+    schedule = both(inverse_decay(1.0), linear_to_zero(0.5))
+    assert [schedule(step, 4) for step in range(4)] == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4 / 2])
