@@ -15,6 +15,7 @@ FLOORS = [
         "images",
         "picture_files",
         "pixels",
+        "colors",
         "samples",
         "runtime",
         "atomic",

@@ -10,7 +10,7 @@ from torch import nn
 from course_lib.networks.instance_norm import Gathered, statistics
 from course_lib.networks.layers import InstanceNorm, held_statistics
 from course_lib.networks.super_resolution_net import SuperResolutionNet
-from course_lib.networks.tiles import by_tiles, cut
+from course_lib.networks.tiles import by_tiles, cut, piecewise
 from course_lib.networks.transformer_net import TransformerNet
 
 
@@ -243,3 +243,19 @@ def test_an_enlargers_layers_look_no_farther_than_said(reach):
     whole, said = network(small).detach(), getattr(network.stages(), reach)
     assert said == {"reach_down": 4, "reach_up": 3}[reach]
     assert (by_tiles(with_reach(network, **{reach: said - 1}), small, tile=8) - whole).abs().max() > 1e-6
+
+
+# --- functions without statistics ---
+
+
+@pytest.mark.parametrize("side", [1, 3, 4, 100])
+@pytest.mark.parametrize(("function", "reach", "shrink", "scale"), [
+    (nn.Conv2d(2, 3, 5, padding=2, padding_mode="reflect"), 2, 1, 1),
+    (nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.AvgPool2d(4)), 1, 4, 1),
+    (nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(2, 3, 3, padding=1)), 1, 1, 2),
+])  # fmt: skip
+def test_a_function_of_neighborhoods_may_shrink_or_enlarge(function, reach, shrink, scale, side):
+    function, whole = function.double(), picture(24, 40)[:, :2].double()
+    with torch.no_grad():
+        parts = piecewise(function, whole, side=side, reach=reach, shrink=shrink, scale=scale)
+        torch.testing.assert_close(parts, function(whole), rtol=0, atol=1e-12)
