@@ -222,11 +222,12 @@ def _obtain(entry: Entry, progress: Progress | None = None, refresh: bool = Fals
             f"Cannot write to the cache folder {folder} ({error.strerror or error}). Free some space there, "
             "or set COURSE_LIB_CACHE to a folder that you may write to."
         ) from error
+    mirrored = "" if entry.kept_off_mirror else "set COURSE_LIB_MIRROR to a folder that `make mirror` wrote, "
     raise WeightsError(
         f"The network {entry.name!r} (file {entry.path.name}) is not available. Tried: "
         + "; ".join(tried)
-        + f". What to do: with a network connection, run `python -m course_lib fetch {entry.name}`; without one, set "
-        f"COURSE_LIB_MIRROR to a folder that `make mirror` wrote, copy {entry.path.name} from another machine into "
+        + f". What to do: with a network connection, run `python -m course_lib fetch {entry.name}`; without one, "
+        f"{mirrored}copy {entry.path.name} from another machine into "
         f"{folder}, set COURSE_LIB_CACHE to a folder that contains it, or give the path of a .safetensors file in "
         "place of the name."
     )

@@ -288,8 +288,9 @@ def test_the_default_address_is_a_release_of_the_repository(monkeypatch: pytest.
         ({"notices": ()}, "nobody has checked that its license allows copies"),
         ({"notices": (Notice("CC-BY-NC-4.0", "Ada", "all"), Notice("MIT", "Bo", "all"))}, r"\(CC-BY-NC-4\.0\)"),
         ({"archive": None, "torchvision": "VGG19_Weights"}, "could not be verified"),
+        ({"doubt": "only its uploader states its license"}, "only its uploader states its license"),
     ],
-    ids=["unchecked", "not free", "not pinned"],
+    ids=["unchecked", "not free", "not pinned", "doubtful"],
 )
 def test_what_may_not_be_passed_on_is_left_out(place: Place, monkeypatch, change: dict, why: str) -> None:
     entry = replace(place.entry, **change)
@@ -299,8 +300,9 @@ def test_what_may_not_be_passed_on_is_left_out(place: Place, monkeypatch, change
     assert [path.name for path in place.folder.iterdir()] == [mirror.MANIFEST]
     assert re.search(why, manifest["left_out"][0]["reason"])
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", _no_index)
-    with pytest.raises(WeightsError, match=rf"the mirror: not asked, because .*{why}"):
+    with pytest.raises(WeightsError, match=rf"the mirror: not asked, because .*{why}") as caught:
         weights.load(NAME)
+    assert "COURSE_LIB_MIRROR" not in str(caught.value), "no advice that cannot help"
 
 
 def test_a_file_that_does_not_match_the_catalog_is_not_written(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
