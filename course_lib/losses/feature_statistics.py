@@ -79,7 +79,7 @@ def statistics_loss(features: Tensor, target: Tensor, convention: StatisticsConv
     Args:
         features: (N, C, H, W) of the picture.
         target: (N or 1, C, h, w), features of the style image, of any size; no gradient reaches them.
-        convention: SUMS (the authors' code) or MEANS (its PyTorch version), without their λ.
+        convention: SUMS (the authors' code) or MEANS (pytorch-AdaIN), without their λ.
 
     Returns:
         A scalar, summed over the batch; 0 if all statistics agree.
