@@ -6,8 +6,8 @@ C channels; μ_c and σ_c are the mean and the standard deviation of channel c o
     s · Σ_c [ (μ_c(F) − μ_c(S))² + (σ_c(F) − σ_c(S))² ]                                                (Eq. 13)
 
 and the objective adds λ times the sum over relu1_1, relu2_1, relu3_1 and relu4_1 to the content loss. The authors' code
-takes the sum as it stands, s = 1, with λ = 1e-2. The PyTorch version that most people train takes the mean over
-channels, s = 1/C, with λ = 10. The layers have 64, 128, 256 and 512 channels, so no single λ makes one the other:
+takes the sum over channels as it stands, s = 1, with λ = 1e-2. pytorch-AdaIN, a widely used version, takes the mean,
+s = 1/C, with λ = 10. The layers have 64, 128, 256 and 512 channels, so no single λ makes one the other:
 
     λ = 1e-2 on sums is 1e-2 · C = 0.64, 1.28, 2.56 and 5.12 on means, layer by layer,
     λ = 10 on means is 10 / C = 0.16, 0.078, 0.039 and 0.020 on sums.
