@@ -12,7 +12,6 @@ a new row only: `add_style`. Symbols: λ_c = content_weight, λ_s = style_weight
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +23,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from course_lib import arguments, losses, runtime
-from course_lib.data.augment import item_generator
 from course_lib.data.checked import checked
 from course_lib.data.crops import Crops
+from course_lib.data.with_style import WithStyle
 from course_lib.images import check_pictures, resize
-from course_lib.losses.perceptual import PerceptualLoss
-from course_lib.losses.style import gram_distance
+from course_lib.losses.many_styles import ManyStyles
 from course_lib.methods import config_checks
 from course_lib.networks import tiles
 from course_lib.networks.multi_style_net import MultiStyleNet
@@ -152,107 +150,27 @@ def build(config: Config) -> MultiStyleNet:
         return MultiStyleNet(config.num_styles, width=config.width, num_blocks=config.num_blocks)
 
 
-class Objective:
-    """The content and style terms of pictures, each with the Gram matrices of its own painting.
+def objective(paintings: Sequence[Tensor], config: Config, photos: Tensor, start: float | None = None) -> ManyStyles:
+    """The content and style terms, with the Gram matrices of the paintings set.
 
     Args:
         paintings: each (1, 3, h, w) in [0, 1]; resized to a long side of ``config.style_size``.
-        config: gives layers, weights and the device.
-        photos: (N, 3, H, W) in [0, 1], on which the style terms are compared if ``config.equalize``.
-        start: the value that every painting's style term is to have for `photos` on average, before λ_s; None: the
-            geometric mean of what they have.
+        photos: (N, 3, H, W) in [0, 1], on which the style terms are made equal if ``config.equalize``.
+        start: see `ManyStyles`.
     """
-
-    def __init__(self, paintings: Sequence[Tensor], config: Config, photos: Tensor, start: float | None = None) -> None:
-        device = runtime.pick_device(config.device)
-        names = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
-        precision = runtime.pick_precision(config.precision, device)
-        network = VGGFeatures(config.arch, names, pooling="max", weights=config.weights, precision=precision)
-        self.loss = PerceptualLoss(
-            network.to(device),
-            content=losses.JOHNSON.join(config.content_weight, config.content_layers),
-            style=losses.JOHNSON.join(config.style_weight, config.style_layers),
-            convention=losses.JOHNSON,
-        )
-        grams = []
-        for painting in paintings:
-            self.loss.set_style([resize(painting.detach().float(), config.style_size).to(device)])
-            grams.append(self.loss.style_targets)
-            self.loss.style_targets = {}
-        self.grams = {layer: torch.cat([each[layer] for each in grams]) for layer in self.loss.style}  # (S, C, C)
-        self.tv_weight, self.start = config.tv_weight, start
-        self.factors = torch.ones(len(paintings), device=device)  # a_s
-        self.names = (*self.loss.names, *(("tv",) if config.tv_weight > 0 else ()))
-        if config.equalize:
-            values = self.style_terms(photos)
-            self.start = math.exp(values.log().mean().item()) if start is None else start
-            self.factors = (self.start / values).to(device, torch.float32)
-
-    def __call__(self, painted: Tensor, photos: Tensor, styles: Tensor) -> Tensor:
-        """Every weighted term, (K,): means over the batch.
-
-        Args:
-            painted: (N, 3, H, W) in [0, 1].
-            photos: the same shape.
-            styles: (N,), which painting each picture is compared with.
-        """
-        self.loss.set_content(photos)
-        self.loss.style_targets = {layer: grams[styles] for layer, grams in self.grams.items()}
-        self.loss.style_factors = self.factors[styles]
-        terms: Tensor = self.loss(painted) / len(photos)
-        if self.tv_weight > 0:
-            terms = torch.cat((terms, self.tv_weight * losses.total_variation_loss(painted).view(1)))
-        return terms
-
-    @torch.no_grad()
-    def style_terms(self, pictures: Tensor) -> Tensor:
-        """Σ_l ℓ_style,l of the pictures for each painting, the mean over the pictures: (S,), without λ_s."""
-        found = self.loss.network.targets(pictures.to(self.factors.device), tuple(self.loss.style))
-        grams = {layer: losses.gram_matrix(found[layer], mean=True) for layer in self.loss.style}
-        values = [
-            sum(gram_distance(grams[layer] - self.grams[layer][k], losses.JOHNSON).item() for layer in grams)
-            for k in range(len(self.factors))
-        ]
-        return torch.tensor(values, dtype=torch.float64).clamp(min=1e-12) / len(pictures)
-
-
-class WithStyle(Dataset[tuple[Tensor, Tensor]]):
-    """Photos, each with the number of a painting: item k of an epoch is the same each time it is asked for.
-
-    Args:
-        photos: a map-style data set of (3, H, W).
-        num_styles: paintings are drawn from 0 to S − 1, equally often.
-        seed: of the draws.
-
-    >>> [int(style) for _, style in (WithStyle([torch.rand(3, 8, 8)] * 4, 3, seed=0)[k] for k in range(4))]
-    [2, 1, 0, 1]
-    """
-
-    def __init__(self, photos: Any, num_styles: int, seed: int) -> None:
-        self.data, self.num_styles, self.seed = photos, num_styles, seed
-        self.photos = getattr(photos, "photos", photos)
-        self.fingerprint = getattr(photos, "fingerprint", None)
-        self.device = getattr(photos, "device", torch.device("cpu"))
-        self.changes = isinstance(photos, Dataset) and hasattr(photos, "item")
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
-        return self.item(0, k)
-
-    def item(self, epoch: int, k: int) -> tuple[Tensor, Tensor]:
-        """Item k of an epoch."""
-        return (self.data.item(epoch, k) if self.changes else self.data[k]), self._style(epoch, k)
-
-    def batch(self, places: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-        """Several items at once, by (epoch, k), on the device of the photos."""
-        items = [self.item(epoch, k) for epoch, k in places]
-        return torch.stack([photo for photo, _ in items]), torch.stack([style for _, style in items]).to(self.device)
-
-    def _style(self, epoch: int, k: int) -> Tensor:
-        generator = item_generator(self.seed, epoch * len(self) + k)
-        return torch.randint(self.num_styles, (), generator=generator)
+    device = runtime.pick_device(config.device)
+    names = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
+    precision = runtime.pick_precision(config.precision, device)
+    network = VGGFeatures(config.arch, names, pooling="max", weights=config.weights, precision=precision).to(device)
+    return ManyStyles(
+        network,
+        [resize(painting.detach().float(), config.style_size).to(device) for painting in paintings],
+        content=losses.JOHNSON.join(config.content_weight, config.content_layers),
+        style=losses.JOHNSON.join(config.style_weight, config.style_layers),
+        convention=losses.JOHNSON,
+        comparable=photos if config.equalize else None,
+        start=start,
+    )
 
 
 @runtime.with_gradients()
@@ -303,9 +221,9 @@ def train(
     if start is not None:
         _take(network, start, config, names)
     data = _photos(photos, config)
-    objective = Objective([*styles.values()], config, _first(data))
+    loss = objective([*styles.values()], config, _first(data))
     run = _run(
-        network, objective, data, config, names, start=start, callback=callback, checkpoint=checkpoint, resume=resume,
+        network, loss, data, config, names, start=start, callback=callback, checkpoint=checkpoint, resume=resume,
         preview=preview, fingerprint={name: painting.double().sum().item() for name, painting in styles.items()},
     )  # fmt: skip
     return Model(network.cpu().eval(), config, {"styles": [*names], **run.facts}, run.stopped)
@@ -351,13 +269,13 @@ def add_style(
         raise ValueError(f"the model has a style {name!r} already; give the new one another name")
     _paintings({name: style})
     data = _photos(photos, config)
-    objective = Objective([style], config, _first(data), model.facts.get("style_start"))
+    loss = objective([style], config, _first(data), model.facts.get("style_start"))
     network = build(replace(config, num_styles=1))
-    network.take(model.network, {0: _nearest(model, objective, _first(data))})
+    network.take(model.network, {0: _nearest(model, loss, _first(data))})
     for each, parameter in network.named_parameters():
         parameter.requires_grad_(each in network.names_of_rows())
     run = _run(
-        network, objective, data, config, [name], start=model, callback=callback, checkpoint=checkpoint, resume=resume,
+        network, loss, data, config, [name], start=model, callback=callback, checkpoint=checkpoint, resume=resume,
         preview=preview, fingerprint={name: style.double().sum().item()},
     )  # fmt: skip
     joined = model.network.with_row(network.cpu().eval())
@@ -365,16 +283,16 @@ def add_style(
     return Model(joined, replace(config, num_styles=joined.num_styles), facts, run.stopped)
 
 
-def _nearest(model: Model, objective: Objective, photos: Tensor) -> int:
-    """The number of the style whose outputs come nearest to the objective's painting."""
+def _nearest(model: Model, loss: ManyStyles, photos: Tensor) -> int:
+    """The number of the style whose outputs come nearest to the painting of `loss`."""
     distances = [
-        objective.style_terms(stylize(photos, model, name, precision="float32").image).item() for name in model.styles
+        loss.style_terms(stylize(photos, model, name, precision="float32").image).item() for name in model.styles
     ]
     return distances.index(min(distances))
 
 
 def _run(
-    network: MultiStyleNet, objective: Objective, data: Any, config: Config, names: Sequence[str], *, start: Any,
+    network: MultiStyleNet, loss: ManyStyles, data: Any, config: Config, names: Sequence[str], *, start: Any,
     callback: runtime.Callback | None, checkpoint: str | Path | None, resume: bool, preview: Tensor | None,
     fingerprint: Mapping[str, float],
 ) -> Any:  # fmt: skip
@@ -390,10 +308,13 @@ def _run(
     def step(net: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         pictures, styles = batch
         painted = net(pictures.contiguous(memory_format=torch.channels_last), one_hot[styles])
-        return objective(painted, pictures, styles), painted
+        terms = loss(painted, pictures, styles)
+        if config.tv_weight > 0:
+            terms = torch.cat((terms, config.tv_weight * losses.total_variation_loss(painted).view(1)))
+        return terms, painted
 
     learner = Minimizer(
-        network, step, objective.names, accumulate=config.accumulate,
+        network, step, (*loss.names, *(("tv",) if config.tv_weight > 0 else ())), accumulate=config.accumulate,
         precision=runtime.pick_precision(config.precision, device), capturable=True,
     )  # fmt: skip
     of_styles = network.names_of_rows()
@@ -406,7 +327,7 @@ def _run(
         learner, WithStyle(data, network.num_styles, config.seed), config, start=start,
         fingerprint={"styles": dict(fingerprint)}, callback=callback, checkpoint=checkpoint, resume=resume,
     )  # fmt: skip
-    run.facts.update(loss_network=objective.loss.network.source, style_start=objective.start)
+    run.facts.update(loss_network=loss.loss.network.source, style_start=loss.start)
     return run
 
 
