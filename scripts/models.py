@@ -22,7 +22,7 @@ from tqdm.std import tqdm
 from course_lib import sample_image
 from course_lib.data.facades import Facades
 from course_lib.images import center_crop
-from course_lib.methods import johnson, multi_style, pix2pix, super_resolution
+from course_lib.methods import adain, johnson, multi_style, pix2pix, super_resolution
 from course_lib.teaching import records
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -162,6 +162,8 @@ def _watched(method: Any, model: Any, photo: str) -> torch.Tensor:
     if method is johnson:
         found: torch.Tensor = johnson.stylize(sample_image(photo, 384), model).image
         return found
+    if method is adain:
+        return adain.stylize(sample_image(photo, 384), sample_image("great_wave", 384), model).image
     large = center_crop(sample_image(photo), (256, 256))
     enlarged: torch.Tensor = super_resolution.upscale(super_resolution.reduce(large, model.config.factor), model).image
     return enlarged

@@ -8,7 +8,8 @@ the other machine:
 
     tar xf paper.tar && cd paper && python paper.py --minutes 12
 
-With ``--full`` the whole VGG-16 and the heads of LPIPS come along, for the runs that are measured by it. With
+With ``--full`` the whole VGG-16, the heads of LPIPS and the published decoder of AdaIN come along, for the runs that
+need them. With
 ``--datasets`` the 128 px version of the façades that chapter 9 is scored on does: research data, for your own use.
 """
 
@@ -64,7 +65,7 @@ The networks in networks/ are VGG-19 and VGG-16, cut and in half precision; thei
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--into", type=Path, default=ROOT / "_build" / "pack", help="where paper/ and paper.tar go")
-    parser.add_argument("--full", action="store_true", help="with the whole VGG-16, for what is measured by LPIPS")
+    parser.add_argument("--full", action="store_true", help="with the whole VGG-16 and the decoder of AdaIN")
     parser.add_argument("--datasets", type=Path, help="a folder with facades256, for chapter 9's scores")
     chosen = parser.parse_args()
     try:
@@ -157,7 +158,7 @@ def _networks(folder: Path, full: bool) -> None:
         if not (full and name == "vgg16_torchvision"):
             file, data = weights.cut(name)
             (folder / file).write_bytes(data)
-    for name in ("vgg16_torchvision", "lpips_vgg16") if full else ():
+    for name in ("vgg16_torchvision", "lpips_vgg16", "adain_decoder") if full else ():
         shutil.copy2(weights.fetch(name), folder / REGISTRY[name].path.name)
 
 

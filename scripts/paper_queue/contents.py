@@ -12,7 +12,10 @@ from typing import Any
 
 from scripts.paper_queue.items import Item
 
-METHODS = {"painter": "johnson", "translator": "pix2pix", "enlarger": "super_resolution"}
+METHODS = {
+    "painter": "johnson", "several": "multi_style", "decoder": "adain", "translator": "pix2pix",
+    "enlarger": "super_resolution",
+}  # fmt: skip
 LARGEST_SIDE = 1024  # pixels: what `records` stores at most
 LONGEST = 24 * 60.0  # minutes that a stored run may have taken
 LARGEST_RECORD = 8_000_000  # bytes of a record.json

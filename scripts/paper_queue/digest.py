@@ -20,7 +20,7 @@ from typing import Any
 from scripts.notebook_script import Cell, find_notebooks, script_of, split_script
 from scripts.paper_queue.items import Item
 
-NETWORKS = ("vgg19_normalized", "vgg16_torchvision")
+NETWORKS = ("vgg19_normalized", "vgg16_torchvision", "adain_decoder")
 
 _SHOWS = "shows what was found, or says how it is shown"
 _TEACHES = "belongs to the reader, the student or the command line"
@@ -105,9 +105,10 @@ def _networks() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _defaults() -> dict[str, Any]:
-    from course_lib.methods import gatys, johnson, pix2pix, super_resolution
+    from course_lib.methods import adain, gatys, johnson, multi_style, pix2pix, super_resolution
 
-    return {method.__name__: asdict(method.Config()) for method in (gatys, johnson, pix2pix, super_resolution)}
+    methods = (gatys, johnson, multi_style, adain, pix2pix, super_resolution)
+    return {method.__name__: asdict(method.Config()) for method in methods}
 
 
 # --- the notebook

@@ -11,6 +11,7 @@ STYLES = ("great_wave", "composition_viii", "cafe_terrace", "church_at_auvers", 
 SCALES = ("full", "tenth", "toy")
 NEEDS = {  # what an item may need beside the two cut networks → in words, and how to get it
     "vgg16": ("the whole VGG-16", "`make weights` fetches it, `make paper-pack ARGS=--full` packs it"),
+    "adain": ("the published decoder of AdaIN", "`make weights` fetches it, `make paper-pack ARGS=--full` packs it"),
     "datasets": ("a folder of research data sets", "give it with --datasets, or as COURSE_LIB_DATASETS"),
     "matplotlib": ("matplotlib, which draws its maps", "`pip install matplotlib`"),
 }
@@ -29,8 +30,8 @@ class Item:
         models: the model files that it makes, without ``.safetensors``.
         needs: what must be at hand beside the two cut networks, words of `NEEDS`.
         settings: what `tasks` is told, plain values.
-        trained: the kind of seconds given on the command line that it trains by ("painter", "translator",
-            "enlarger"); empty for an item whose length is fixed.
+        trained: the kind of seconds given on the command line that it trains by ("painter", "several", "decoder",
+            "translator", "enlarger"); empty for an item whose length is fixed.
     """
 
     name: str
@@ -85,7 +86,9 @@ def _chapter(number: str, title: str, seconds: float, *records: str, suffix: str
 
 
 def _measure(name: str, seconds: float, **more: Any) -> Item:
-    title = f"the ledger's {name.replace('_', ' ')}, three pairs and three seeds at the paper's size"
+    title = (
+        f"the ledger's {name.replace('_', ' ')}, {more.pop('what', 'three pairs and three seeds')} at the paper's size"
+    )
     return Item(f"measure_{name}", "measure", title, seconds, (f"measured_{name}",), settings={"measure": name}, **more)
 
 
@@ -95,6 +98,19 @@ def _painter(style: str) -> Item:
         f"painter_{style}", "painter", title, 120, (f"model_{style}",), (f"{style}_paper",), settings={"style": style},
         trained="painter",
     )  # fmt: skip
+
+
+def _several() -> Item:
+    name = "twelve_paintings"
+    title = "one network for twelve paintings, the paper's network and batches"
+    return Item("several_paintings", "several", title, 290, (f"model_{name}",), (f"{name}_paper",),
+                settings={"model": name}, trained="several")  # fmt: skip
+
+
+def _decoder() -> Item:
+    title = "AdaIN's decoder, trained on the package's own photographs and paintings"
+    return Item("decoder_any_style", "decoder", title, 290, ("model_any_style",), ("any_style_paper",),
+                trained="decoder")  # fmt: skip
 
 
 def _translator(source: str, width: float) -> Item:
@@ -148,7 +164,12 @@ QUEUE: tuple[Item, ...] = (
     _measure("printed_costs", 20), _measure("unbounded", 35), _measure("long_run", 85),
     *(_measure(name, seconds, needs=("vgg16",))
       for name, seconds in (("content_layer", 70), ("starts", 70), ("strength", 45), ("prior", 45))),
+    _measure("alpha", 20, what="fifteen pairs", needs=("adain",)),
+    _measure("run_time", 20, what="nine cases", needs=("adain",)),
+    _measure("any_speed", 30, what="one machine", needs=("adain",)),
     *(_painter(style) for style in STYLES),
+    _several(),
+    _decoder(),
     _translator("labels", 1.0),
     _translator("labels", 0.5),
     _translator("sketch", 1.0),

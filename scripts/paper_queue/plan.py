@@ -17,7 +17,13 @@ from scripts.paper_queue.items import NEEDS, Item
 from scripts.paper_queue.task import QUEUE
 
 MINUTES = 12.0
-TRAINING = {"painter": 90.0, "translator": 150.0, "enlarger": 60.0}  # seconds that the items' estimates count on
+TRAINING = {
+    "painter": 90.0,
+    "several": 240.0,
+    "decoder": 240.0,
+    "translator": 150.0,
+    "enlarger": 60.0,
+}  # seconds that the items' estimates count on
 PACKING = 10.0  # seconds kept back for the archives
 _START = 25.0  # seconds until an item computes: torch, the device, the pretrained networks
 _TOY, _TOY_LIMIT = 30.0, 600.0  # seconds of an item in a rehearsal
@@ -115,13 +121,14 @@ def lacks(item: Item, environment: Mapping[str, str]) -> str:
 def _at_hand(need: str, environment: Mapping[str, str]) -> bool:
     if need == "datasets":
         return Path(environment.get("COURSE_LIB_DATASETS") or "/nowhere").is_dir()
-    return _whole_vgg16(environment) if need == "vgg16" else importlib.util.find_spec(need) is not None
+    network = {"vgg16": "vgg16_torchvision", "adain": "adain_decoder"}.get(need)
+    return importlib.util.find_spec(need) is not None if network is None else _in_cache(network, environment)
 
 
-def _whole_vgg16(environment: Mapping[str, str]) -> bool:
+def _in_cache(network: str, environment: Mapping[str, str]) -> bool:
     from course_lib.pretrained.catalog import REGISTRY
 
-    path, chosen = REGISTRY["vgg16_torchvision"].path, environment.get("COURSE_LIB_CACHE")
+    path, chosen = REGISTRY[network].path, environment.get("COURSE_LIB_CACHE")
     return (Path(chosen).expanduser() / path.name if chosen else path).is_file()
 
 

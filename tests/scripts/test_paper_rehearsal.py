@@ -15,7 +15,13 @@ from scripts.paper_queue.digest import digest
 from scripts.paper_queue.items import QUEUE, find
 
 ROOT = Path(__file__).resolve().parents[2]
-REHEARSED = ("chapter_03", "painter_great_wave", "translator_labels_half")  # `make paper REHEARSE=1` runs all
+REHEARSED = (
+    "chapter_03",
+    "painter_great_wave",
+    "several_paintings",
+    "decoder_any_style",
+    "translator_labels_half",
+)  # `make paper REHEARSE=1` runs all
 
 
 @pytest.fixture(scope="module")

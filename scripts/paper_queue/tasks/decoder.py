@@ -1,0 +1,31 @@
+"""A decoder of AdaIN, trained on the package's own photographs and paintings: as many steps as the seconds allow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from course_lib.methods import adain
+from scripts.models import Recipe, describe
+from scripts.paper_queue.items import Job
+from scripts.paper_queue.tasks import by_time, stored
+
+CONFIG, WHOLE = adain.Config.fast(), adain.Config().num_steps  # the paper's network and batches at a falling rate
+TOY = {"image_size": 32, "load_size": 40, "width": 0.1, "batch_size": 1}
+
+
+def run(job: Job) -> None:
+    """Train, store what was learned, and write the model file in half precision."""
+    config = replace(CONFIG, device=job.device, **(TOY if job.scale == "toy" else {}))
+
+    def train(steps: int, **more: Any) -> adain.Model:
+        return adain.train(None, None, replace(config, num_steps=steps), **more)
+
+    chosen, name = by_time.plan(job, adain.KIND, WHOLE, train), job.item.models[0]
+    with stored(job, job.item.records[0], config) as record:
+        model = train(chosen.steps, start=chosen.start, checkpoint=chosen.checkpoint, callback=by_time.watch(name))
+        model = replace(model, facts=by_time.finish(job, chosen, WHOLE, model, record))
+        describe(record, Recipe(adain, config), model)
+        record.values["started from"] = None if chosen.start is None else f"{chosen.before:,} steps of its own"
+        adain.save(model, job.into / "models" / f"{name}.safetensors", half=True)
+    by_time.put_away(chosen)
