@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from course_lib import runtime
+from course_lib.data.content_and_style import ContentAndStyle
 from course_lib.data.crops import Crops
 from course_lib.data.facades import Facades
 from course_lib.data.pairs import Jitter
-from course_lib.methods import gan, gatys, johnson, pix2pix, super_resolution
+from course_lib.methods import adain, gan, gatys, johnson, pix2pix, super_resolution
 from course_lib.networks import layers
 from course_lib.samples import sample_image, sample_names
 
@@ -36,10 +37,20 @@ def streets(count=3, size=36):
     return [scenes[k] for k in range(count)]
 
 
+def small_adain(device):
+    return adain.Config(
+        num_steps=STEPS, batch_size=2, image_size=32, load_size=48, layer="relu3_1", width=0.25, weights=None,
+        style_layers=("relu1_1", "relu2_1", "relu3_1"), device=device, precision="float32",
+    )  # fmt: skip
+
+
 def learn(method, device, picture, **more):
     if method is johnson:
         photos = [picture(60, 70, seed) for seed in range(3)]
         return johnson.train(picture(48, 48, 9), photos, small_johnson(device), **more)
+    if method is adain:
+        styles = [picture(52, 48, seed) for seed in (8, 9)]
+        return adain.train(styles, [picture(60, 70, seed) for seed in range(3)], small_adain(device), **more)
     return pix2pix.train(streets(), small_pix2pix(device), **more)
 
 
@@ -62,6 +73,17 @@ def test_crops_that_lie_on_the_device_are_the_same(device):
     torch.testing.assert_close(batch.cpu(), torch.stack([here[k] for k in range(6)]), rtol=0, atol=2e-3)
 
 
+def test_photos_and_paintings_that_lie_on_the_device_are_the_same(device):
+    photos, styles = ([sample_image(name) for name in sample_names(folder)[:2]] for folder in ("photos", "style"))
+    here = ContentAndStyle(photos, styles, size=64, load_size=128)
+    there = ContentAndStyle(photos, styles, size=64, load_size=128).near(torch.device(device))
+    places = [(0, 0), (1, 1), (2, 5)]
+    for k, batch in enumerate(there.batch(places)):
+        assert batch.device.type == device
+        expected = torch.stack([here.item(*place)[k] for place in places])
+        torch.testing.assert_close(batch.cpu(), expected, rtol=0, atol=2e-3)
+
+
 def test_pairs_that_lie_on_the_device_are_the_same(device):
     here = Jitter(streets(), load_size=40, size=32)
     there = Jitter(streets(), load_size=40, size=32).near(torch.device(device))
@@ -72,7 +94,7 @@ def test_pairs_that_lie_on_the_device_are_the_same(device):
 
 
 @pytest.mark.filterwarnings("error:no CUDA graph")
-@pytest.mark.parametrize("method", [johnson, pix2pix], ids=["johnson", "pix2pix"])
+@pytest.mark.parametrize("method", [adain, johnson, pix2pix], ids=["adain", "johnson", "pix2pix"])
 def test_with_graphs_and_without_the_same_is_learned(cuda, monkeypatch, picture, method):
     """Sums of gradients have no fixed order on a GPU, so the weights agree to a few digits."""
     captured = learn(method, "cuda", picture)
@@ -85,13 +107,13 @@ def test_with_graphs_and_without_the_same_is_learned(cuda, monkeypatch, picture,
         near(captured.network, plain.network, 0.05)
 
 
-@pytest.mark.parametrize("method", [johnson], ids=["johnson"])
+@pytest.mark.parametrize("method", [adain, johnson], ids=["adain", "johnson"])
 def test_the_first_steps_are_the_cpus(device, picture, method):
     ours, cpu = learn(method, device, picture), learn(method, "cpu", picture)
     assert ours.facts["history"]["total"][:5] == pytest.approx(cpu.facts["history"]["total"][:5], rel=1e-2)
 
 
-@pytest.mark.parametrize("method", [johnson, pix2pix], ids=["johnson", "pix2pix"])
+@pytest.mark.parametrize("method", [adain, johnson, pix2pix], ids=["adain", "johnson", "pix2pix"])
 def test_a_resumed_training_is_one_that_was_never_stopped(device, monkeypatch, picture, tmp_path, method):
     """Within 5 % of the weights after 12 steps: on a GPU the order of sums differs from run to run."""
     from course_lib.training import loop, run
