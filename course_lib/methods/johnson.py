@@ -21,13 +21,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from course_lib import arguments, losses, runtime
+from course_lib import losses, runtime
 from course_lib.data.checked import checked
 from course_lib.data.crops import Crops
 from course_lib.images import check_pictures, resize
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import config_checks
-from course_lib.networks import layers, tiles
+from course_lib.networks import layers
+from course_lib.networks.one_pass import one_pass
 from course_lib.networks.transformer_net import TransformerNet
 from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.training import model_files
@@ -36,8 +37,6 @@ from course_lib.training.run import train_and_summarize
 
 KIND = "johnson"
 SMALLEST = 8  # px, shortest side of a photograph
-_BYTES_PER_PIXEL = 1500  # peak of a pass at full width: 800 to 1,200 measured, plus a margin
-_TILE = 384  # pixels: side of the tiles if a picture does not fit into the memory
 
 
 @dataclass(frozen=True)
@@ -306,23 +305,9 @@ def stylize(
     """
     config_checks.check_kind("model", model, Model)
     check_pictures(content, "the photos", least=SMALLEST, why="the network")
-    place = runtime.pick_device(device)
-    side = None if tile is None else arguments.whole("tile", tile, 1)
-    if side is None and not _fits(content, model.config.width, place):
-        side = _TILE
     began = time.perf_counter()
-    with runtime.inference(model.network, device=device, precision=precision) as run:
-        if side is None or max(content.shape[-2:]) <= side:
-            image = run(content)
-        else:
-            dtype = runtime.pick_precision(precision, place)
-            image = tiles.by_tiles(model.network, content, tile=side, precision=dtype)
+    image = one_pass(model.network, content, width=model.config.width, tile=tile, device=device, precision=precision)
     return Result(image.float(), {"seconds": [time.perf_counter() - began]})
-
-
-def _fits(content: Tensor, width: float, device: torch.device) -> bool:
-    free = runtime.available_memory(device)
-    return free is None or _BYTES_PER_PIXEL * width * content[:, 0].numel() < free
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:

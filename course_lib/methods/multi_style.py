@@ -29,8 +29,8 @@ from course_lib.data.with_style import WithStyle
 from course_lib.images import check_pictures, resize
 from course_lib.losses.many_styles import ManyStyles
 from course_lib.methods import config_checks
-from course_lib.networks import tiles
 from course_lib.networks.multi_style_net import MultiStyleNet
+from course_lib.networks.one_pass import one_pass
 from course_lib.networks.transformer_net import TransformerNet
 from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.training import model_files
@@ -40,8 +40,6 @@ from course_lib.training.run import train_and_summarize
 
 KIND = "multi_style"
 SMALLEST = 8  # px, shortest side of a photograph
-_BYTES_PER_PIXEL = 1500  # peak of a pass at full width, as for `johnson`
-_TILE = 384  # pixels: side of the tiles if a picture does not fit into the memory
 _MEASURED = 16  # photos on which the style terms of the paintings are compared
 
 
@@ -406,17 +404,8 @@ def stylize(
     config_checks.check_kind("model", model, Model)
     check_pictures(content, "the photos", least=SMALLEST, why="the network")
     network = model.network.blended(style_weights(model, style))
-    place = runtime.pick_device(device)
-    side = None if tile is None else arguments.whole("tile", tile, 1)
-    if side is None and not _fits(content, model.config.width, place):
-        side = _TILE
     began = time.perf_counter()
-    with runtime.inference(network, device=device, precision=precision) as run:
-        if side is None or max(content.shape[-2:]) <= side:
-            image = run(content)
-        else:
-            dtype = runtime.pick_precision(precision, place)
-            image = tiles.by_tiles(network, content, tile=side, precision=dtype)
+    image = one_pass(network, content, width=model.config.width, tile=tile, device=device, precision=precision)
     return Result(image.float(), {"seconds": [time.perf_counter() - began]})
 
 
@@ -437,11 +426,6 @@ def style_weights(model: Model, style: str | Mapping[str, float]) -> Tensor:
     if total <= 0:
         raise ValueError("the weights of the styles are all 0; give at least one style a weight above 0")
     return torch.tensor([weights.get(name, 0.0) / total for name in model.styles])
-
-
-def _fits(content: Tensor, width: float, device: torch.device) -> bool:
-    free = runtime.available_memory(device)
-    return free is None or _BYTES_PER_PIXEL * width * content[:, 0].numel() < free
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:

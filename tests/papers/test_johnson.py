@@ -18,6 +18,7 @@ from course_lib.data.crops import Crops
 from course_lib.images import resize
 from course_lib.methods import johnson
 from course_lib.methods.johnson import Config, Model, load, save, train
+from course_lib.networks import tiles
 from course_lib.networks.layers import ResidualBlock
 from course_lib.training.batches import order
 from course_lib.training.checkpoints import CheckpointError
@@ -514,7 +515,7 @@ def test_tiles_equal_the_whole_picture(picture, norm, upsampling, size, tile):
 
 
 def test_a_picture_no_larger_than_a_tile_is_painted_in_one_piece(picture, monkeypatch):
-    monkeypatch.setattr(johnson.tiles, "by_tiles", lambda *_, **__: pytest.fail("tiles"))
+    monkeypatch.setattr(tiles, "by_tiles", lambda *_, **__: pytest.fail("tiles"))
     stylize(picture(10, 40, 1), untrained(), tile=40)
 
 
@@ -525,7 +526,7 @@ def test_tiles_are_used_if_memory_is_short(picture, monkeypatch):
         asked.append(tile)
         return torch.zeros_like(content)
 
-    monkeypatch.setattr(johnson.tiles, "by_tiles", by_tiles)
+    monkeypatch.setattr(tiles, "by_tiles", by_tiles)
     monkeypatch.setattr(johnson.runtime, "available_memory", lambda device: 1000)
     model = untrained()
     assert stylize(picture(10, 700, 1), model).image.max() == 0
