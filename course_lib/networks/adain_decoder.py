@@ -1,4 +1,4 @@
-"""The decoder of Huang & Belongie 2017 (Section 5): from relu4_1 of VGG-19 back to a picture.
+"""The decoder of Huang & Belongie 2017 (Section 6.1): from relu4_1 of VGG-19 back to a picture.
 
 It mirrors the encoder, layer by layer: a convolution ``conv3_2`` turns the features that ``conv3_2`` of VGG-19 returns
 into those that it receives. The three poolings become nearest-neighbor upsampling, every border is reflected, and there

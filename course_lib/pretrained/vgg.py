@@ -4,7 +4,7 @@ When the papers write *conv4_2* they mean the rectified output, which is ``"relu
 the raw convolution before the ReLU. The network computes nothing past the deepest layer that was requested.
 
 Sources: Simonyan & Zisserman 2015 (the architecture); Gatys et al. 2016, Section 2 (filters rescaled to a
-mean activation of one, average pooling in place of max pooling); Huang & Belongie 2017, Section 5 (reflected borders).
+mean activation of one, average pooling in place of max pooling); Huang & Belongie 2017, Section 6.1 (reflection).
 """
 
 from __future__ import annotations
