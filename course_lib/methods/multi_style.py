@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from course_lib import arguments, losses, runtime
+from course_lib import losses, runtime
 from course_lib.data.checked import checked
 from course_lib.data.crops import Crops
-from course_lib.data.with_style import WithStyle
+from course_lib.data.paintings import WithStyle, painting_names, style_weights
 from course_lib.images import check_pictures, resize
 from course_lib.losses.many_styles import ManyStyles
 from course_lib.methods import config_checks
@@ -36,7 +36,7 @@ from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.training import model_files
 from course_lib.training.loop import Minimizer
 from course_lib.training.optimizers import adam
-from course_lib.training.run import train_and_summarize
+from course_lib.training.run import Summary, train_and_summarize
 
 KIND = "multi_style"
 SMALLEST = 8  # px, shortest side of a photograph
@@ -213,17 +213,15 @@ def train(
     (1, 3, 40, 37)
     """
     config = config_checks.given(config, Config, callback=callback)
-    names = _paintings(styles)
+    names = painting_names(styles)
     config = replace(config, num_styles=len(names))
     network = build(config)
     if start is not None:
         _take(network, start, config, names)
     data = _photos(photos, config)
     loss = objective([*styles.values()], config, _first(data))
-    run = _run(
-        network, loss, data, config, names, start=start, callback=callback, checkpoint=checkpoint, resume=resume,
-        preview=preview, fingerprint={name: painting.double().sum().item() for name, painting in styles.items()},
-    )  # fmt: skip
+    options = {"start": start, "callback": callback, "checkpoint": checkpoint, "resume": resume}
+    run = _run(network, loss, data, config, styles, preview, options)
     return Model(network.cpu().eval(), config, {"styles": [*names], **run.facts}, run.stopped)
 
 
@@ -240,7 +238,7 @@ def add_style(
     resume: bool = True,
     preview: Tensor | None = None,
 ) -> Model:
-    """Teach a trained model one more painting: only its own γ and β are trained (Section 3.2, Fig. 4).
+    """Teach a trained model one more painting: only its own γ and β are trained (Section 3.4).
 
     They start from those of the style whose outputs are nearest to the painting, by the style terms of a few photos.
 
@@ -265,17 +263,15 @@ def add_style(
     config_checks.check_same(model.config, config, ("width", "num_blocks"))
     if name in model.styles:
         raise ValueError(f"the model has a style {name!r} already; give the new one another name")
-    _paintings({name: style})
+    painting_names({name: style})
     data = _photos(photos, config)
     loss = objective([style], config, _first(data), model.facts.get("style_start"))
     network = build(replace(config, num_styles=1))
     network.take(model.network, {0: _nearest(model, loss, _first(data))})
     for each, parameter in network.named_parameters():
         parameter.requires_grad_(each in network.names_of_rows())
-    run = _run(
-        network, loss, data, config, [name], start=model, callback=callback, checkpoint=checkpoint, resume=resume,
-        preview=preview, fingerprint={name: style.double().sum().item()},
-    )  # fmt: skip
+    options = {"start": model, "callback": callback, "checkpoint": checkpoint, "resume": resume}
+    run = _run(network, loss, data, config, {name: style}, preview, options)
     joined = model.network.with_row(network.cpu().eval())
     facts = {**run.facts, "styles": [*model.styles, name], "style_start": model.facts.get("style_start")}
     return Model(joined, replace(config, num_styles=joined.num_styles), facts, run.stopped)
@@ -290,17 +286,16 @@ def _nearest(model: Model, loss: ManyStyles, photos: Tensor) -> int:
 
 
 def _run(
-    network: MultiStyleNet, loss: ManyStyles, data: Any, config: Config, names: Sequence[str], *, start: Any,
-    callback: runtime.Callback | None, checkpoint: str | Path | None, resume: bool, preview: Tensor | None,
-    fingerprint: Mapping[str, float],
-) -> Any:  # fmt: skip
-    """Train what requires a gradient; the facts of the run."""
+    network: MultiStyleNet, loss: ManyStyles, data: Any, config: Config, styles: Mapping[str, Tensor],
+    preview: Tensor | None, options: dict[str, Any],
+) -> Summary:  # fmt: skip
+    """Train what requires a gradient; `options` go to `train_and_summarize`."""
     if preview is not None:
         check_pictures(preview, "the preview", single=True, least=SMALLEST, why="the network")
     device = runtime.pick_device(config.device)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if callback is not None and preview is not None:
-        callback = _showing(preview, network, config, names, callback)
+    if options["callback"] is not None and preview is not None:
+        options["callback"] = _showing(preview, network, config, [*styles], options["callback"])
     one_hot = torch.eye(network.num_styles, device=device)
 
     def step(net: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -322,8 +317,8 @@ def _run(
         )
     }
     run = train_and_summarize(
-        learner, WithStyle(data, network.num_styles, config.seed), config, start=start,
-        fingerprint={"styles": dict(fingerprint)}, callback=callback, checkpoint=checkpoint, resume=resume,
+        learner, WithStyle(data, network.num_styles, config.seed), config, **options,
+        fingerprint={"styles": {name: painting.double().sum().item() for name, painting in styles.items()}},
     )  # fmt: skip
     run.facts.update(loss_network=loss.loss.network.source, style_start=loss.start)
     return run
@@ -338,16 +333,6 @@ def _photos(photos: Any, config: Config) -> Any:
 def _first(data: Any) -> Tensor:
     """The first photos of a data set, on which style terms are compared."""
     return torch.stack([data[k] for k in range(min(_MEASURED, len(data)))])
-
-
-def _paintings(styles: Any) -> tuple[str, ...]:
-    """The names of the paintings, all checked."""
-    if not isinstance(styles, Mapping) or not styles or not all(isinstance(name, str) and name for name in styles):
-        got = f"{len(styles)} of them" if isinstance(styles, Mapping) else type(styles).__name__
-        raise ValueError(f"styles must map names to paintings, such as {{'great_wave': painting}}, got {got}")
-    for name, painting in styles.items():
-        check_pictures(painting, f"the painting {name}", single=True)
-    return tuple(styles)
 
 
 def _take(network: MultiStyleNet, start: Any, config: Config, names: Sequence[str]) -> None:
@@ -403,29 +388,10 @@ def stylize(
     """
     config_checks.check_kind("model", model, Model)
     check_pictures(content, "the photos", least=SMALLEST, why="the network")
-    network = model.network.blended(style_weights(model, style))
+    network = model.network.blended(style_weights(style, model.styles))
     began = time.perf_counter()
     image = one_pass(network, content, width=model.config.width, tile=tile, device=device, precision=precision)
     return Result(image.float(), {"seconds": [time.perf_counter() - began]})
-
-
-def style_weights(model: Model, style: str | Mapping[str, float]) -> Tensor:
-    """The weights of a model's styles, (S,) with the sum 1, from a name or from name → weight.
-
-    Raises:
-        ValueError: a style that the model does not have, a negative weight, or only zeros.
-    """
-    wanted = {style: 1.0} if isinstance(style, str) else style
-    if not isinstance(wanted, Mapping):
-        raise ValueError(f"style must be a name or map names to weights, got {type(style).__name__}")
-    unknown = [name for name in wanted if name not in model.styles]
-    if unknown:
-        raise ValueError(f"this model has no style {unknown[0]!r}; it has {', '.join(model.styles)}")
-    weights = {name: arguments.nonnegative(f"the weight of {name}", weight) for name, weight in wanted.items()}
-    total = sum(weights.values())
-    if total <= 0:
-        raise ValueError("the weights of the styles are all 0; give at least one style a weight above 0")
-    return torch.tensor([weights.get(name, 0.0) / total for name in model.styles])
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:
