@@ -97,7 +97,7 @@ def _tenth(method: Any) -> None:
 def _small_samples(whole_samples: bool) -> None:
     sample = samples.sample_image
 
-    def small(name: str, size: Any = None) -> Any:
+    def small(name: str, size: Any = None, **_: Any) -> Any:
         if size is None and whole_samples:
             return sample(name)
         return sample(name, size=(SIDE, SIDE) if isinstance(size, tuple) else SIDE)
