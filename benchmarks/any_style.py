@@ -205,13 +205,14 @@ def race(options: argparse.Namespace, *, memory: bool = True) -> dict[str, Any]:
     device = runtime.pick_device(options.device)
     plain, found = Plain(device), {}
     for size in options.sizes:
-        best = steps.precisions(device)[-1]
         found[str(size)] = {
             "largest difference in float32": difference(plain, size, device),
             "pass": passes(plain, size, device, options.rounds),
-            "parts, float32": parts(plain, size, device, "float32", options.rounds),
-            f"parts, {best}": parts(plain, size, device, best, options.rounds),
-            "transforms": transforms(plain, size, device, min(options.rounds, 3)) if size <= options.swap else {},
+            "transforms": transforms(plain, size, device, options.rounds) if size <= options.details else {},
+            **{
+                f"parts, {name}": parts(plain, size, device, name, options.rounds) if size <= options.details else {}
+                for name in steps.precisions(device)
+            },
             "GB": {w: peak_elsewhere(size, w, device) for w in ("plain", *steps.precisions(device)) if memory},
         }
     return found
@@ -239,8 +240,8 @@ def rows_of(found: dict[str, Any], device: torch.device) -> list[results.Row]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024], help="sides of the square pictures")
-    parser.add_argument("--swap", type=int, default=512, help="largest size at which the four transforms are timed")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--details", type=int, default=512, help="largest size at which parts and transforms are timed")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--peak", type=int, metavar="SIZE", help="only paint one picture, and print the memory")
     parser.add_argument("--which", choices=("plain", "float32", "bfloat16"), default="float32", help="with --peak")

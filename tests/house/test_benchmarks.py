@@ -162,7 +162,7 @@ def test_any_style_and_its_plain_port_give_the_same_picture_under_every_transfor
 @pytest.mark.real_weights
 def test_a_pass_of_any_style_its_parts_and_its_transforms_are_timed(real_network):
     real_network("vgg19", ("relu4_1",))
-    found = any_style.race(argparse.Namespace(sizes=[32], rounds=1, swap=32, device="cpu"), memory=False)
+    found = any_style.race(argparse.Namespace(sizes=[32], rounds=1, details=32, device="cpu"), memory=False)
     rows = {row.row: row for row in any_style.rows_of(found, torch.device("cpu"))}
     assert all(row.plain > 0 and row.ours > 0 for row in rows.values())
     for part in ("any style, whole pass", "any style, encode", "any style, decode", "wct", "swap+adain"):
