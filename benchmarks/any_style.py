@@ -254,7 +254,7 @@ def main() -> int:
         return 0
     if options.record:
         settings = {"sizes": options.sizes, "rounds": options.rounds}
-        command = "python -m benchmarks.any_style --record"
+        command = " ".join(("python -m benchmarks.any_style", *sys.argv[1:]))
         with records.run("12_passes", profile="laptop", seed=0, config=settings, command=command) as run:
             run.values |= race(options)
         found = run.values
