@@ -44,7 +44,7 @@ from course_lib.training.run import train_and_summarize
 from course_lib.training.schedules import both, inverse_decay, linear_to_zero
 
 KIND = "adain"
-_BYTES_PER_PIXEL = 1500  # peak of the encoder or the decoder
+_BYTES_PER_PIXEL = 900  # peak of the encoder or the decoder in one piece: 530 to 690 measured, plus a margin
 _TILE = 512  # px, side of the tiles if a picture does not fit into the memory
 
 
@@ -374,10 +374,9 @@ def _checked(content: Tensor, styles: Tensor | Iterable[Tensor], least: int) -> 
 
 
 def _check_memory(content: Tensor, decoder: AdaINDecoder, device: torch.device) -> None:
-    """Refuse photos whose features do not fit, each with five maps of the same size while it is transformed."""
-    position = 6 * 4 * decoder.channels / decoder.shrink**2
-    height, width = content.shape[2:]
-    check_memory(lambda height, width: round(height * width * (position + 24)), height, width, device)
+    """Refuse photos whose features do not fit: six maps of the size of one photo's, and all pictures."""
+    pixel = 6 * 4 * decoder.channels / decoder.shrink**2 + 12 * (1 + len(content))  # 216 bytes; 190 measured
+    check_memory(lambda height, width: round(pixel * height * width), content.shape[2], content.shape[3], device)
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:

@@ -63,6 +63,18 @@ def test_names_come_out_as_a_tuple():
             arguments.names("layers", value)
 
 
+def test_shares_come_out_as_a_tuple():
+    for given in ([1, 3], (1, 3), np.array([1, 3]), torch.tensor([1, 3])):
+        assert arguments.shares("weights", given, 2, "styles") == (1, 3)
+    assert arguments.shares("weights", [0, 2.5, 0], None, "styles") == (0, 2.5, 0)
+
+
+@pytest.mark.parametrize("value", [[1], [1, 2, 3], [0, 0], [1, -1], [1, math.inf], [1, "2"], [1, True], "12", 2, None])
+def test_what_cannot_be_scaled_to_sum_to_one_is_refused(value):
+    with pytest.raises(ValueError, match="weights must be 2 numbers of at least 0 for the styles, not all 0; got"):
+        arguments.shares("weights", value, 2, "styles")
+
+
 def test_a_seed_has_the_32_bits_that_the_generator_uses():
     """2**32 would draw the numbers of 0 again, so a larger seed is refused."""
     draw = [torch.rand(1, generator=torch.Generator().manual_seed(seed)) for seed in (0, 2**32)]
