@@ -57,7 +57,8 @@ def _facades(source: str, start: str | None = None, **settings: Any) -> Recipe:
 
 
 def _styles(names: tuple[str, ...], start: str, **settings: Any) -> Recipe:
-    return Recipe(multi_style, replace(multi_style.Config.fast(), **settings), start, styles=names)
+    config = replace(multi_style.Config.fast(), num_styles=len(names), **settings)
+    return Recipe(multi_style, config, start, styles=names)
 
 
 SCENES = 2000  # training façades, drawn with seed 0; seed 1 is for the pictures of the record
