@@ -8,7 +8,7 @@ Photos of a folder are read when they are needed, so a folder may hold any numbe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from course_lib import arguments, runtime
 from course_lib.data.augment import Augmentation, Compose, RandomFlip, RandomScaleCrop, ResizedCrop, item_generator
-from course_lib.data.checked import item_number
+from course_lib.data.checked import checked, item_number
 from course_lib.data.photos import FolderPhotos, Progress, as_bytes
 from course_lib.images import check_pictures
 from course_lib.samples import sample_image, sample_names
@@ -122,6 +122,24 @@ class Crops(Dataset[Tensor]):
         k = item_number(k, self.length, "crop")
         photo = self.photos[k % len(self.photos)]  # (3, H, W)
         return self.augment(photo, item_generator(self.seed, k))
+
+
+def training_photos(
+    photos: Any, *, size: int, seed: int, device: torch.device, scales: tuple[float, float] = (0.0, 1.0)
+) -> Any:
+    """What a method trains on, from what its `train` was given as photos.
+
+    Args:
+        photos: what `Crops` takes, or a map-style data set of (3, H, W) in [0, 1], which is used as it is.
+        size, seed, scales: of the crops.
+        device: of the training; see `Crops.near`.
+
+    >>> type(training_photos([torch.rand(1, 3, 40, 60)], size=32, seed=0, device=torch.device("cpu"))).__name__
+    'Crops'
+    """
+    if photos is None or isinstance(photos, str | Path | Sequence | Iterator):
+        return Crops(photos, size=size, seed=seed, scales=scales).near(device)
+    return checked(photos, what="photo")
 
 
 def _scales(scales: Any) -> tuple[float, float]:

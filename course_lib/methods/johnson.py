@@ -12,7 +12,7 @@ features by C·H·W.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from course_lib import losses, runtime
-from course_lib.data.checked import checked
-from course_lib.data.crops import Crops
+from course_lib.data.crops import training_photos
 from course_lib.images import check_pictures, resize
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import config_checks
@@ -211,10 +210,7 @@ def train(
     if preview is not None:
         check_pictures(preview, "the preview", single=True, least=SMALLEST, why="the network")
     device = runtime.pick_device(config.device)
-    if photos is None or isinstance(photos, str | Path | Sequence | Iterator):
-        data: Any = Crops(photos, size=config.image_size, seed=config.seed).near(device)
-    else:
-        data = checked(photos, what="photo")
+    data = training_photos(photos, size=config.image_size, seed=config.seed, device=device)
     loss = objective(style, config)
     network = build(config)
     if start is not None:

@@ -13,18 +13,17 @@ a new row only: `add_style`. Symbols: λ_c = content_weight, λ_s = style_weight
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 from course_lib import losses, runtime
-from course_lib.data.checked import checked
-from course_lib.data.crops import Crops
+from course_lib.data.crops import training_photos
 from course_lib.data.paintings import WithStyle, painting_names, style_weights
 from course_lib.images import check_pictures, resize
 from course_lib.losses.many_styles import ManyStyles
@@ -187,15 +186,14 @@ def train(
 
     Args:
         styles: name → painting (1, 3, h, w) in [0, 1].
-        photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style dataset of (3, H, W) in [0, 1], or None for the
-            open photos that come with the package; as in `johnson.train`.
+        photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style data set of (3, H, W) in [0, 1], or None for the
+            open photos that come with the package.
         config: defaults to the paper's: hours on a GPU, days on two CPU cores.
         start: a trained model of the same shape to start from: one of this method, or a `johnson.Model`. It gives the
             convolutions; paintings that it has start from their own scales and shifts, all others from the mean.
         callback: called after each step with a `runtime.Progress` whose image is the network's current output for
             `preview` in all styles, side by side, or for the first picture of the batch if there is no `preview`.
-        checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
-        resume: False: start over; the first new checkpoint replaces an existing one.
+        checkpoint, resume: of the run, see `training.loop.fit`.
         preview: (1, 3, H, W) in [0, 1], a photo for the callback; it is not used for training.
 
     Returns:
@@ -218,11 +216,21 @@ def train(
     network = build(config)
     if start is not None:
         _take(network, start, config, names)
-    data = _photos(photos, config)
-    loss = objective([*styles.values()], config, _first(data))
+    data, first = _photos(photos, config)
+    loss = objective([*styles.values()], config, first)
     options = {"start": start, "callback": callback, "checkpoint": checkpoint, "resume": resume}
     run = _run(network, loss, data, config, styles, preview, options)
     return Model(network.cpu().eval(), config, {"styles": [*names], **run.facts}, run.stopped)
+
+
+def _take(network: MultiStyleNet, start: Any, config: Config, names: Sequence[str]) -> None:
+    """Start from the numbers of another model."""
+    given = getattr(start, "network", None)
+    if not isinstance(given, MultiStyleNet | TransformerNet):
+        config_checks.check_kind("start", start, Model)
+    config_checks.check_same(start.config, config, ("width", "num_blocks"))
+    common = [name for name in names if name in getattr(start, "styles", ())]
+    network.take(given, {names.index(name): start.styles.index(name) for name in common})  # type: ignore[arg-type]
 
 
 @runtime.with_gradients()
@@ -247,15 +255,13 @@ def add_style(
         name: of the painting, one that the model does not have yet.
         style: (1, 3, h, w) in [0, 1].
         photos, callback, checkpoint, resume, preview: as in `train`.
-        config: with the width and the number of blocks of the model; None: the model's own, with an eighth of its steps
-            ("5,000 instead of 40,000").
+        config: of the model's shape; None: the model's own, with an eighth of its steps (5,000 of 40,000 in the paper).
 
     Returns:
         A new model with one more style, on the CPU. All its other numbers are those of `model`, bit by bit.
 
     Raises:
-        ValueError: a name that the model has already, a configuration of another shape, or as in `train`.
-        CheckpointError, WeightsError: as in `train`.
+        ValueError: a name that the model has already, a configuration of another shape; all that `train` raises.
     """
     config_checks.check_kind("model", model, Model)
     short = replace(model.config, num_steps=max(1, model.config.num_steps // 8))
@@ -264,25 +270,23 @@ def add_style(
     if name in model.styles:
         raise ValueError(f"the model has a style {name!r} already; give the new one another name")
     painting_names({name: style})
-    data = _photos(photos, config)
-    loss = objective([style], config, _first(data), model.facts.get("style_start"))
+    data, first = _photos(photos, config)
+    loss = objective([style], config, first, model.facts.get("style_start"))
     network = build(replace(config, num_styles=1))
-    network.take(model.network, {0: _nearest(model, loss, _first(data))})
+    network.take(model.network, {0: _nearest(model, loss, first)})
     for each, parameter in network.named_parameters():
         parameter.requires_grad_(each in network.names_of_rows())
     options = {"start": model, "callback": callback, "checkpoint": checkpoint, "resume": resume}
     run = _run(network, loss, data, config, {name: style}, preview, options)
     joined = model.network.with_row(network.cpu().eval())
-    facts = {**run.facts, "styles": [*model.styles, name], "style_start": model.facts.get("style_start")}
+    facts = {**run.facts, "styles": [*model.styles, name]}
     return Model(joined, replace(config, num_styles=joined.num_styles), facts, run.stopped)
 
 
 def _nearest(model: Model, loss: ManyStyles, photos: Tensor) -> int:
     """The number of the style whose outputs come nearest to the painting of `loss`."""
-    distances = [
-        loss.style_terms(stylize(photos, model, name, precision="float32").image).item() for name in model.styles
-    ]
-    return distances.index(min(distances))
+    painted = (stylize(photos, model, name, precision="float32").image for name in model.styles)
+    return int(torch.cat([loss.style_terms(images) for images in painted]).argmin())
 
 
 def _run(
@@ -310,12 +314,8 @@ def _run(
         network, step, (*loss.names, *(("tv",) if config.tv_weight > 0 else ())), accumulate=config.accumulate,
         precision=runtime.pick_precision(config.precision, device), capturable=True,
     )  # fmt: skip
-    of_styles = network.names_of_rows()
-    learner.optimizers = {
-        "network": adam(
-            network, config.learning_rate, factor=lambda name: config.style_rate if name in of_styles else 1.0
-        )
-    }
+    factors = dict.fromkeys(network.names_of_rows(), config.style_rate)
+    learner.optimizers = {"network": adam(network, config.learning_rate, factor=lambda name: factors.get(name, 1.0))}
     run = train_and_summarize(
         learner, WithStyle(data, network.num_styles, config.seed), config, **options,
         fingerprint={"styles": {name: painting.double().sum().item() for name, painting in styles.items()}},
@@ -324,25 +324,13 @@ def _run(
     return run
 
 
-def _photos(photos: Any, config: Config) -> Any:
-    if photos is None or isinstance(photos, str | Path | Sequence | Iterator):
-        return Crops(photos, size=config.image_size, seed=config.seed).near(runtime.pick_device(config.device))
-    return checked(photos, what="photo")
-
-
-def _first(data: Any) -> Tensor:
-    """The first photos of a data set, on which style terms are compared."""
-    return torch.stack([data[k] for k in range(min(_MEASURED, len(data)))])
-
-
-def _take(network: MultiStyleNet, start: Any, config: Config, names: Sequence[str]) -> None:
-    """Start from the numbers of another model."""
-    given = getattr(start, "network", None)
-    if not isinstance(given, MultiStyleNet | TransformerNet):
-        config_checks.check_kind("start", start, Model)
-    config_checks.check_same(start.config, config, ("width", "num_blocks"))
-    common = [name for name in names if name in getattr(start, "styles", ())]
-    network.take(given, {names.index(name): start.styles.index(name) for name in common})  # type: ignore[arg-type]
+def _photos(photos: Any, config: Config) -> tuple[Any, Tensor]:
+    """The training set, and its first photos, on which the style terms of the paintings are compared."""
+    if isinstance(photos, IterableDataset):
+        raise ValueError("a painting is drawn for each photo by its number, so photos must be a map-style data set")
+    device = runtime.pick_device(config.device)
+    data = training_photos(photos, size=config.image_size, seed=config.seed, device=device)
+    return data, torch.stack([data[k] for k in range(min(_MEASURED, len(data)))])
 
 
 def _showing(
@@ -382,8 +370,7 @@ def stylize(
 
     Raises:
         ImageError: photographs that are not pictures in [0, 1] of at least 8 px.
-        ValueError: a style that the model does not have, a negative weight or only zeros, or a tile that is not a whole
-            number of pixels.
+        ValueError: a style that the model does not have, a negative weight, only zeros, or an invalid tile.
         MemoryError: even in tiles the result does not fit into the memory; names the largest picture that would.
     """
     config_checks.check_kind("model", model, Model)

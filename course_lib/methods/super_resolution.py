@@ -11,7 +11,7 @@ The small picture x is made from y by a slight Gaussian blur and bicubic interpo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from course_lib import arguments, losses, runtime
-from course_lib.data.checked import checked
-from course_lib.data.crops import Crops
+from course_lib.data.crops import training_photos
 from course_lib.images import check_pictures, resample
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.methods import config_checks
@@ -216,10 +215,7 @@ def train(
     """
     config = config_checks.given(config, Config, callback=callback)
     device = runtime.pick_device(config.device)
-    if photos is None or isinstance(photos, str | Path | Sequence | Iterator):
-        data: Any = Crops(photos, size=config.image_size, seed=config.seed, scales=(0.0, 0.5)).near(device)
-    else:
-        data = checked(photos, what="photo")
+    data = training_photos(photos, size=config.image_size, seed=config.seed, device=device, scales=(0.0, 0.5))
     precision = runtime.pick_precision(config.precision, device)
     network = build(config)
     if start is not None:

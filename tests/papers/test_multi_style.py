@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import IterableDataset
 
 from course_lib import VGGFeatures, losses
 from course_lib.images import resize
@@ -236,6 +237,21 @@ def test_a_preview_shows_all_styles(styles, photos, picture):
 def test_what_is_no_painting_by_name_is_refused(photos, bad, message):
     with pytest.raises(ValueError, match=message):
         train(bad, photos, tiny())
+
+
+def test_photos_without_numbers_are_refused(styles):
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter([])
+
+    with pytest.raises(ValueError, match="photos must be a map-style data set"):
+        train(styles, Stream(), tiny())
+
+
+@pytest.mark.parametrize("bad", [johnson, "wave", untrained().network])
+def test_a_start_is_a_model(styles, photos, bad):
+    with pytest.raises(TypeError, match="start must be what multi_style.train or multi_style.load returns"):
+        train(styles, photos, tiny(), start=bad)
 
 
 # --- a new style
