@@ -88,13 +88,13 @@ class Config:
     @classmethod
     def fast(cls) -> Config:
         """Ours: the paper's decoder in a sixteenth of the steps, with a higher learning rate that falls to zero."""
-        return cls(num_steps=10_000, learning_rate=1e-3, decay=0.0, cooldown=0.5, mirror=True)
+        return cls(num_steps=10_000, learning_rate=3e-4, decay=0.0, cooldown=0.5, mirror=True)
 
     @classmethod
     def quick(cls) -> Config:
         """Minutes on a CPU: the shallower decoder, small crops, few steps."""
         return replace(
-            cls.fast(), num_steps=300, batch_size=4, image_size=96, load_size=192, layer="relu3_1",
+            cls.fast(), num_steps=300, batch_size=4, image_size=96, load_size=192, learning_rate=1e-3, layer="relu3_1",
             style_layers=("relu1_1", "relu2_1", "relu3_1"),
         )  # fmt: skip
 
