@@ -73,6 +73,7 @@ script: install  ## write notebook NB=04 as a plain script for a machine without
 repository:  ## write this repository's address into _config.yml and the notebooks (URL=https://github.com/…)
 	@$(or $(wildcard $(PY)),python3) -m scripts.repository $(URL)
 
+release: export ANY_STYLE := off  # what others trained stays out of a copy to publish; ANY_STYLE=on keeps it
 release: html  ## pack the rendered book into one zip for readers without a network (_build/release)
 	@$(PY) -m scripts.release
 

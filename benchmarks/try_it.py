@@ -1,6 +1,6 @@
 """The page that paints in the browser: its speed compared with PyTorch, and the error from weights of eight bits.
 
-    make html && python -m benchmarks.try_it               # opens the built book in Chromium; three minutes
+    make html && python -m benchmarks.try_it               # opens the built book in Chromium; six minutes
     python -m benchmarks.try_it --record                   # stores the result for the page itself
 
 Page and PyTorch take turns, with one thread each. Decibels are the PSNR of PyTorch's output with rounded filters,
@@ -25,11 +25,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks import try_any_style
 from book.try_it import export, onnx_graph
 from course_lib import resize, sample_image, sample_names
 from course_lib.data.facades import draw_facade
 from course_lib.methods import johnson, pix2pix
 from course_lib.networks import layers
+from course_lib.networks.convolutions import ResizeConv
 from course_lib.teaching import records
 
 HTML = export.ROOT / "_build" / "html"
@@ -50,6 +52,26 @@ def inner(picture: Tensor) -> Tensor:
     return frame
 
 
+def with_borders_of_zeros(network: nn.Module) -> nn.Module:
+    """A copy whose convolutions are PyTorch's own, with zeros in place of the mirror image."""
+    network = onnx_graph.rounded(network, bits=32)
+    for parent in [*network.modules()]:
+        for name, layer in parent.named_children():
+            if isinstance(layer, ResizeConv):  # computes its two parts at once, with its own border
+                setattr(parent, name, nn.Sequential(layer[0], _bordered_by_zeros(layer[1])))
+            elif isinstance(layer, nn.Conv2d):
+                setattr(parent, name, _bordered_by_zeros(layer))
+    return network
+
+
+def _bordered_by_zeros(layer: nn.Module) -> nn.Conv2d:
+    assert isinstance(layer, nn.Conv2d)
+    shape = layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding
+    plain = nn.Conv2d(*shape, bias=layer.bias is not None)  # type: ignore[arg-type]
+    plain.load_state_dict(layer.state_dict())
+    return plain
+
+
 @torch.inference_mode()
 def decibels(size: int) -> dict[str, float]:
     """PSNR after rounding and after possible mistakes of an export: means over networks and photographs."""
@@ -63,10 +85,7 @@ def decibels(size: int) -> dict[str, float]:
         exact = johnson.load(painter).network.eval()
         others: dict[str, nn.Module] = {str(bits): onnx_graph.rounded(exact, bits=bits) for bits in (8, 7, 6, 5, 4)}
         others["8 everywhere"] = onnx_graph.rounded(exact, bits=8, colors=8)
-        others["zeros"] = onnx_graph.rounded(exact, bits=32)
-        for layer in others["zeros"].modules():
-            if isinstance(layer, nn.Conv2d):
-                layer.padding_mode = "zeros"
+        others["zeros"] = with_borders_of_zeros(exact)
         for photo in photos:
             truth = exact(photo)
             for name, network in others.items():
@@ -104,8 +123,9 @@ def opened(html: Path) -> Any:
     chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if chromium is None:
         raise SystemExit(f"this benchmark needs Chromium ({', '.join(CHROMIUM)}); install it first")
-    if not (html / "_static" / "try_it" / "runtime" / "ort.mjs").exists():
-        raise SystemExit(f"{html} has no page that paints; install npm and build the book first (make html)")
+    if not (html / "_static" / "try_it" / "runtime" / "gpu.mjs").exists():
+        needs = "npm, the networks (python -m course_lib fetch adain_decoder) and the built book (make html)"
+        raise SystemExit(f"{html} has no page that paints in any style; this benchmark needs {needs}")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(html)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -176,6 +196,7 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
                 if small:
                     theirs = torch.tensor(painted).view_as(image)
                     levels = max(levels, 255 * (theirs - network(layout)).abs().max().item())
+        any_painting = try_any_style.race(page, options.rounds)
     program = (options.html / "_static" / "try_it" / "runtime" / "ort.wasm.bin").read_bytes()
     networks = {"painter": johnson.load("great_wave").network, "sketcher": pix2pix.load(export.SKETCHER).network}
     return {
@@ -192,7 +213,9 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
         "ms of PyTorch": {name: median(values) for name, values in torch_.items()},
         "ratio": {name: median(here[name]) / median(torch_[name]) for name in inputs},
         "levels between page and PyTorch": levels,
-        "dB": decibels(options.size),
+        "dB": decibels(options.size) | try_any_style.decibels(options.size, psnr),
+        "program bytes with WebGPU": (options.html / "_static/try_it/runtime/gpu.wasm.bin").stat().st_size,
+        **any_painting,
     }
 
 
@@ -213,6 +236,7 @@ def main() -> int:
     torch.set_num_threads(1)
     with records.run("try_it", profile="laptop", seed=0, config=settings, command=command) as run:
         run.values |= race(options)
+        run.images |= try_any_style.stills()
     for name, value in run.values.items():
         print(f"{name}: {value}")
     return 0

@@ -1,4 +1,4 @@
-"""The page that paints in the browser: `{try-it} paint` and `{try-it} draw` are its panels, `{tried}` its numbers.
+"""The page that paints in the browser: `{try-it} paint`, `any` and `draw` are its panels, `{tried}` its numbers.
 
 Everything shown comes from the folder that export.py makes and from the stored run `try_it`. Where the program that
 runs the networks could not be had, the panels show their still pictures and say why.
@@ -16,14 +16,15 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from PIL import Image
 from sphinx.application import Sphinx
+from tried_numbers import SKETCH_SIDE, Times, tried
 
 ROOT = Path(os.environ.get("COURSE_LIB_ROOT") or Path(__file__).resolve().parents[2])
-MADE, RECORD = ROOT / "_build" / "try_it", ROOT / "data" / "results" / "try_it" / "record.json"
+MADE = ROOT / "_build" / "try_it"
 PAGE, FILES = "book/try_it/index", "../../_static/try_it"
-UNMEASURED = "(not measured yet)"
+PANELS = ("paint", "any", "draw")
 TOOLS = {"pencil": "Pencil", "eraser": "Eraser", "house": "House", "window": "Window", "door": "Door", "tree": "Tree",
          "car": "Car"}  # fmt: skip
-SKETCHER, SKETCH_SIDE = "facade_sketch", 128
+SKETCHER = "facade_sketch"
 
 
 def manifest() -> dict[str, Any]:
@@ -33,11 +34,6 @@ def manifest() -> dict[str, Any]:
     except FileNotFoundError:
         raise SystemExit(f"{MADE} is not there: scripts/render.py makes it, or python -m book.try_it.export.") from None
     return found
-
-
-def record() -> dict[str, Any]:
-    """The stored run, empty where there is none yet."""
-    return json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
 
 
 def credit(picture: dict[str, str]) -> str:
@@ -79,19 +75,53 @@ def painters(made: dict[str, Any], group: str, chosen: str) -> str:
     )
 
 
+def own(group: str) -> str:
+    """Two tiles: the visitor's own picture, once there is one, and the field that opens it."""
+    return (
+        f'<label class="tile own-choice" hidden><input type="radio" name="{group}" value="own" '
+        'data-title="your picture">'
+        "<canvas></canvas><span>Yours</span></label>\n"
+        '<label class="tile"><input type="file" accept="image/*" data-is="file"><b aria-hidden="true">+</b>'
+        "<span>Your own</span></label>"
+    )
+
+
+def reasons(made: dict[str, Any], which: str) -> str:
+    """Why a panel has no more than its pictures; empty where it can compute new ones."""
+    left_out = made["any style left out"] if which == "any" else ""
+    return " ".join(made["notes"]) if made["runtime"] is None else left_out
+
+
+def stills(made: dict[str, Any]) -> str:
+    """What two networks made of any photograph and any painting, for a copy of the page that lacks them."""
+    titles = {one["name"]: one["label"] for one in (*made["photos"], *made["paintings"])}
+    found = ""
+    for name, (photo, *paintings) in made["stills"].items():
+        words = html.escape(f"{titles[photo]}, in the style of {' and '.join(titles[one] for one in paintings)}")
+        picture = f'<img src="{FILES}/pictures/still_{name}.webp" {size(f"still_{name}")} alt="{words}" loading="lazy">'
+        found += f"<figure>{picture}<figcaption>{words}</figcaption></figure>"
+    return f'<div class="stills">{found}</div>'
+
+
 def panel(which: str) -> str:
     """One panel as HTML."""
     made = manifest()
-    runtime, first, photo = made["runtime"], made["painters"][0], made["photos"][0]
+    runtime, first, photo, painting = (made["runtime"], *(made[key][0] for key in ("painters", "photos", "paintings")))
     (street,) = (one for one in made["painters"] if one["name"] == made["street painter"])
-    if runtime:
-        sizes = html.escape(json.dumps(made["models"]))
+    why = reasons(made, which)
+    if not why:
+        sizes = html.escape(json.dumps(made["models"] | (made["any style"] or {"models": {}})["models"]))
         data = f'data-root="{FILES}/" data-sizes="{sizes}" data-runtime="{runtime["bytes"]}"'
+        data += f' data-gpu="{made["any style"]["gpu"]}"' if which == "any" else ""
         greeting = "Computed in advance; the next picture is made by your own machine."
         greeting += "<noscript> That needs scripts, and this browser has them switched off.</noscript>"
     else:
-        data = ""
-        greeting = f"These pictures stay as they are. {html.escape(' '.join(made['notes']))}"
+        data, greeting = "", f"These pictures stay as they are. {html.escape(why)}"
+
+    def tiles(group: str, pictures: list[dict[str, str]], source: str, *, first: bool = True) -> str:
+        named = enumerate(pictures)
+        return "".join(tile(one, group, source.format(one["name"]), checked=first and not k) for k, one in named)
+
     words = {
         "data": data,
         "greeting": greeting,
@@ -107,9 +137,13 @@ def panel(which: str) -> str:
         "still_size": size("still_before"),
         "sketch_size": size(made["scenes"][0]),
         "street_size": size("still_street"),
-        "photos": "".join(
-            tile(one, "photo", f"{one['name']}_small", checked=k == 0) for k, one in enumerate(made["photos"])
-        ),
+        "photos": tiles("photo", made["photos"], "{}_small"),
+        "paintings": tiles("style", made["paintings"], "{}"),
+        "seconds": tiles("second", made["paintings"], "{}", first=False),
+        **{f"own_{group}": own(group) for group in ("photo", "style", "second")},
+        "any_title": html.escape(painting["label"]),
+        "any_credit": html.escape(credit(painting)),
+        "stills": stills(made) if which == "any" and why else "",
         "sketcher": SKETCHER,
         "side": SKETCH_SIDE,
         "first_scene": made["scenes"][0],
@@ -129,99 +163,18 @@ def panel(which: str) -> str:
 
 
 class TryIt(Directive):
-    """`{try-it} paint` or `{try-it} draw`."""
+    """`{try-it} paint`, `{try-it} any` or `{try-it} draw`."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         which = self.arguments[0]
-        if which not in ("paint", "draw"):
-            raise self.error(f"there are panels paint and draw, not {which!r}")
+        if which not in PANELS:
+            raise self.error(f"there are panels {', '.join(PANELS)}, not {which!r}")
         page = self.state.document.settings.env
         for file in (MADE / "manifest.json", Path(__file__).with_name(f"{which}.html")):
             page.note_dependency(str(file))
         return [nodes.raw("", panel(which), format="html")]
-
-
-def milliseconds(value: float) -> str:
-    return f"{value / 1000:.1f} s" if value >= 950 else f"{value:.2g} ms" if value < 10 else f"{value:.0f} ms"
-
-
-def megabytes(value: float) -> str:
-    return f"{value / 1e6:.2g} MB" if value < 1e7 else f"{value / 1e6:.1f} MB"
-
-
-def facts() -> dict[str, str]:
-    """Every number of the page by the name that `{tried}` knows it by."""
-    stored = record()
-    if not stored:
-        return {}
-    values = stored["values"]
-    painter = json.loads((RECORD.parents[1] / "model_great_wave" / "record.json").read_text(encoding="utf-8"))
-    found = {
-        "runtime": values["runtime"],
-        "browser": values["browser"],
-        "device": stored["device"],
-        "program": megabytes(values["program bytes"]),
-        "unpacked": megabytes(values["program bytes unpacked"] + values["painter bytes"]["8"]),
-        "painter": megabytes(values["painter bytes"]["8"]),
-        "painter 16": megabytes(values["painter bytes"]["16"]),
-        "painter 32": megabytes(values["painter bytes"]["32"]),
-        "sketcher": megabytes(values["sketcher bytes"]["8"]),
-        "first fetch": megabytes(values["program bytes"] + values["painter bytes"]["8"]),
-        "parameters": f"{painter['values']['parameters']:,}",
-        "load": milliseconds(values["ms to load"]),
-        "sketch": milliseconds(values["ms"]["sketch"]),
-        "sketch ratio": f"{values['ratio']['sketch']:.2g}",
-    }
-    for size, ms in values["ms"].items():
-        found |= {f"ms {size}": milliseconds(ms), f"ratio {size}": f"{values['ratio'][size]:.2g}"}
-        found[f"torch {size}"] = milliseconds(values["ms of PyTorch"][size])
-    found |= {f"dB {name}": f"{number:.0f} dB" for name, number in values["dB"].items()}
-    return {name: str(value) for name, value in found.items()}
-
-
-def tried(
-    name: str, raw: str, text: str, line: int, inliner: Any, options: Any = None, content: Any = None
-) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-    """`` {tried}`ms 512` ``: a number of the stored run."""
-    inliner.document.settings.env.note_dependency(str(RECORD))
-    known, text = facts(), " ".join(text.split())
-    if known and text not in known:
-        message = inliner.reporter.error(f"the stored run try_it has no {text!r}; it has {', '.join(known)}", line=line)
-        return [inliner.problematic(raw, raw, message)], [message]
-    return [nodes.inline("", known.get(text, UNMEASURED), classes=["tried"])], []
-
-
-class Times(Directive):
-    """`{try-it-times}`: the table of what was measured."""
-
-    def run(self) -> list[nodes.Node]:
-        self.state.document.settings.env.note_dependency(str(RECORD))
-        known, stored = facts(), record()
-        if not known:
-            text = "Nothing was measured yet: <code>python -m benchmarks.try_it --record</code> does it."
-            return [nodes.raw("", f"<p>{text}</p>", format="html")]
-        rows = [(f"a painter, {size} px", size) for size in ("256", "512", "1024")]
-        rows.append((f"from sketch to street, {SKETCH_SIDE} px", "sketch"))
-        cells = "".join(
-            f'<tr><th scope="row">{word}</th><td>{known[f"ms {key}"]}</td><td>{known[f"torch {key}"]}</td>'
-            f"<td>{known[f'ratio {key}']}</td></tr>"
-            for word, key in rows
-        )
-        note = html.escape(
-            f"Medians. {known['browser']}, onnxruntime-web {known['runtime']} and torch {stored['versions']['torch']}, "
-            f"one thread each, taking turns on one machine ({known['device']}). Before the first picture: "
-            f"{known['load']} to fetch {known['first fetch']} from the same machine, unpack it to {known['unpacked']} "
-            "and start. "
-        )
-        table = (
-            '<figure class="table tried-times"><table><thead><tr><th scope="col">one pass of</th>'
-            '<th scope="col">this page</th><th scope="col">PyTorch</th><th scope="col">ratio</th></tr></thead>'
-            f"<tbody>{cells}</tbody></table><figcaption>{note}Made by <code>{html.escape(stored['command'])}</code>."
-            "</figcaption></figure>"
-        )
-        return [nodes.raw("", table, format="html")]
 
 
 def add_files(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None) -> None:

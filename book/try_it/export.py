@@ -19,11 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from book.try_it import any_style
 from scripts import packages
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "_build" / "try_it"
 MODELS = ROOT / "data" / "models"
+STILLS = ROOT / "data" / "results" / "try_it"  # pictures of the stored run
 PACKAGE = "onnxruntime-web"
 # Of its dozens of builds the smallest that works everywhere: the processor only, its loader already inside.
 SCRIPT, PROGRAM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
@@ -89,10 +91,11 @@ def prepare(folder: Path = FOLDER) -> tuple[str, ...]:
 
 def _key(parts: Parts) -> str:
     """A digest of all that goes into the folder, and of what makes it."""
-    made_by = [Path(__file__), Path(__file__).with_name("onnx_graph.py")]
+    made_by = [Path(__file__).with_name(f"{name}.py") for name in ("export", "any_style", "onnx_graph", "onnx_style")]
     sources = [*made_by, ROOT / "data" / "images" / "LEDGER.csv"]
     sources += [MODELS / f"{name}.safetensors" for name in (*PAINTERS, SKETCHER)]
-    digest = hashlib.sha256(f"{locked_version()} {parts.runtime is not None}".encode())
+    sources += [STILLS / f"{name}.webp" for name in any_style.STILLS]
+    digest = hashlib.sha256(f"{locked_version()} {parts.runtime is not None} {any_style.left_out()}".encode())
     for path in sources:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
@@ -117,8 +120,12 @@ def _write(folder: Path, parts: Parts) -> None:
         "scenes": [f"sketch_{k}" for k in range(len(SCENES))],
         "runtime": _copy_runtime(folder / "runtime", parts),
         "notes": parts.notes,
+        "paintings": [_described(name, label, about[name]) for name, label in any_style.PAINTINGS.items()],
+        "stills": any_style.STILLS,
+        "any style": None,
+        "any style left out": any_style.left_out(),
     }
-    for name in PAINTERS:
+    for name in {**PAINTERS, **any_style.PAINTINGS}:
         save_image(sample_image(name, THUMBNAIL, side="short"), pictures / f"{name}.webp", quality=82)
     for name in PHOTOS:
         photo = sample_image(name)
@@ -139,6 +146,10 @@ def _write(folder: Path, parts: Parts) -> None:
             save_image(street, pictures / "still_street.webp", quality=92)
             painting = johnson.stylize(street, johnson.load(STREET_PAINTER)).image
             save_image(painting, pictures / "still_painting.webp", quality=92)
+    for name in any_style.STILLS:
+        shutil.copyfile(STILLS / f"{name}.webp", pictures / f"still_{name}.webp")
+    if parts.runtime and not any_style.left_out():
+        manifest["any style"] = any_style.write(folder, parts.runtime)
     manifest["models"] = {name: _export(name, folder / "models") for name in (*PAINTERS, SKETCHER)}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
 

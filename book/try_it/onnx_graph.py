@@ -2,13 +2,15 @@
 
 Only what our networks are made of, a dozen kinds of nodes: so every one of them is in sight, the file has no more than
 it needs, and any height and width goes through it. `rounded` is the same network in PyTorch with the same filters:
-what a runtime makes of the file can be compared with it.
+what a runtime makes of the file can be compared with it. The two networks of AdaIN are in onnx_style.py.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import singledispatch
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,11 +25,25 @@ OPSET, IR_VERSION = 19, 9
 BITS = (8, 16, 32)
 
 
+class End(NamedTuple):
+    """What goes into a network, or comes out."""
+
+    name: str
+    shape: Sequence[int | str]
+
+
+@singledispatch
+def ends(network: nn.Module) -> tuple[End, End]:
+    shape = (1, 3, "height", "width")
+    return End("image", shape), End("painted", shape)
+
+
 def export(network: nn.Module, *, bits: int = 8, about: dict[str, str] | None = None) -> bytes:
     """The network as ONNX: ``image`` (1, 3, H, W) float32 in [0, 1] → ``painted``, the same shape and range.
 
     Args:
-        network: a `TransformerNet` or a `UNet`, normalized by the picture's own statistics.
+        network: a `TransformerNet` or a `UNet`, normalized by the picture's own statistics; or a part of AdaIN, whose
+            other end are features (see onnx_style.py).
         bits: of a filter's weights. 8: whole numbers and one scale for each output channel; filters that touch the
             picture's three colors keep 16 bits, because they are few and their errors are seen as they are.
         about: texts to write into the file.
@@ -38,11 +54,10 @@ def export(network: nn.Module, *, bits: int = 8, about: dict[str, str] | None = 
     """
     if bits not in BITS:
         raise ValueError(f"filters can have {', '.join(map(str, BITS))} bits, got {bits}")
-    graph = _Graph(bits)
-    _trace(network, graph, "image")
-    sides: list[int | str | None] = [1, 3, "height", "width"]
-    picture = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name in ("image", "painted")]
-    made = helper.make_graph(graph.nodes, type(network).__name__, picture[:1], picture[1:], graph.constants)
+    graph, (before, after) = Graph(bits), ends(network)
+    trace(network, graph, before.name)
+    ports = [helper.make_tensor_value_info(end.name, TensorProto.FLOAT, end.shape) for end in (before, after)]
+    made = helper.make_graph(graph.nodes, type(network).__name__, ports[:1], ports[1:], graph.constants)
     model: ModelProto = helper.make_model(
         made, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="course_lib"
     )
@@ -63,16 +78,16 @@ def rounded(network: nn.Module, *, bits: int = 8, colors: int = 16) -> nn.Module
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             weight = module.weight.data
-            own = _bits(weight, bits, colors)
+            own = bits_of(weight, bits, colors)
             if own == 16:
                 module.weight.data = weight.half().float()
             elif own <= 8:
-                whole, scale = _whole(weight, _channels(module), own)
+                whole, scale = whole_numbers(weight, _channels(module), own)
                 module.weight.data = whole * scale
     return network
 
 
-def _bits(weight: Tensor, bits: int, colors: int = 16) -> int:
+def bits_of(weight: Tensor, bits: int, colors: int = 16) -> int:
     return colors if bits <= 8 and 3 in weight.shape[:2] else bits
 
 
@@ -81,7 +96,7 @@ def _channels(layer: nn.Module) -> int:
     return 1 if isinstance(layer, nn.ConvTranspose2d) else 0
 
 
-def _whole(weight: Tensor, axis: int, bits: int = 8) -> tuple[Tensor, Tensor]:
+def whole_numbers(weight: Tensor, axis: int, bits: int = 8) -> tuple[Tensor, Tensor]:
     """Whole numbers, of 8 bits from −127 to 127, and the scale of each output channel, shaped to multiply them."""
     others = [dim for dim in range(weight.ndim) if dim != axis]
     scale = weight.abs().amax(others, keepdim=True) / (2 ** (bits - 1) - 1)  # the same on both sides of zero
@@ -89,7 +104,7 @@ def _whole(weight: Tensor, axis: int, bits: int = 8) -> tuple[Tensor, Tensor]:
     return (weight / scale).round(), scale
 
 
-class _Graph:
+class Graph:
     """Nodes and constants in the order in which they are made."""
 
     def __init__(self, bits: int) -> None:
@@ -112,12 +127,23 @@ class _Graph:
     def number(self, value: float) -> str:
         return self.constant(value, np.float32)
 
+    def size(self, x: str) -> str:
+        """Height and width of what is (N, C, H, W)."""
+        return self.add("Slice", self.add("Shape", x), self.constant([2]), self.constant([4]))
+
+    def up_to_multiple(self, x: str, number: int) -> tuple[str, str]:
+        """`x` continued by its mirror image below and on the right, up to the next multiple; and its own size."""
+        size = self.size(x)
+        missing = self.add("Mod", self.add("Neg", size), self.constant([number]))
+        pads = self.add("Concat", self.constant([0] * 6), missing, axis=0)
+        return self.add("Pad", x, pads, mode="reflect"), size
+
     def filters(self, layer: nn.Conv2d | nn.ConvTranspose2d) -> list[str]:
         """Weights, which become float32 again when the file is loaded, and the bias, which always is."""
         weight, axis = layer.weight.data, _channels(layer)
-        bits = _bits(weight, self.bits)
+        bits = bits_of(weight, self.bits)
         if bits == 8:
-            whole, scale = _whole(weight, axis)
+            whole, scale = whole_numbers(weight, axis)
             parts = [self.constant(whole.to(torch.int8)), self.constant(scale.flatten())]
             name = self.add("DequantizeLinear", *parts, axis=axis)
         elif bits == 16:
@@ -126,22 +152,36 @@ class _Graph:
             name = self.constant(weight)
         return [name] if layer.bias is None else [name, self.constant(layer.bias.data)]
 
+    def weights(self, weight: Tensor) -> str:
+        """Filters whose first axis counts output channels, for further nodes that compute with them.
+
+        A runtime that loads the file computes once what depends on nothing but constants. ONNX Runtime excludes
+        ``DequantizeLinear`` from that, so it is spelled out.
+        """
+        bits = bits_of(weight, self.bits)
+        if bits == 32:
+            return self.constant(weight)
+        whole, scale = whole_numbers(weight, 0) if bits == 8 else (weight, None)
+        stored = self.constant(whole.to(torch.int8 if bits == 8 else torch.float16))
+        found = self.add("Cast", stored, to=TensorProto.FLOAT)
+        return found if scale is None else self.add("Mul", found, self.constant(scale))
+
 
 @singledispatch
-def _trace(layer: nn.Module, graph: _Graph, x: str) -> str:
-    known = ", ".join(sorted(kind.__name__ for kind in _trace.registry if kind is not object))
+def trace(layer: nn.Module, graph: Graph, x: str) -> str:
+    known = ", ".join(sorted(kind.__name__ for kind in trace.registry if kind is not object))
     raise TypeError(f"there is no ONNX here for a {type(layer).__name__}; there is for {known}")
 
 
-@_trace.register
-def _(layer: nn.Sequential, graph: _Graph, x: str) -> str:
+@trace.register
+def _(layer: nn.Sequential, graph: Graph, x: str) -> str:
     for part in layer:
-        x = _trace(part, graph, x)
+        x = trace(part, graph, x)
     return x
 
 
-@_trace.register
-def _(layer: nn.Conv2d, graph: _Graph, x: str) -> str:
+@trace.register
+def _(layer: nn.Conv2d, graph: Graph, x: str) -> str:
     border = 2 * list(layer.padding)
     if layer.padding_mode == "reflect":  # a node of its own: ONNX convolutions know only borders of zeros
         x = graph.add("Pad", x, graph.constant([0, 0, *border[:2], 0, 0, *border[2:]]), mode="reflect")
@@ -149,79 +189,76 @@ def _(layer: nn.Conv2d, graph: _Graph, x: str) -> str:
     return graph.add("Conv", x, *graph.filters(layer), pads=border, strides=list(layer.stride))
 
 
-@_trace.register
-def _(layer: nn.ConvTranspose2d, graph: _Graph, x: str) -> str:
+@trace.register
+def _(layer: nn.ConvTranspose2d, graph: Graph, x: str) -> str:
     extra = {"output_padding": list(layer.output_padding)}
     pads, strides = 2 * list(layer.padding), list(layer.stride)
     return graph.add("ConvTranspose", x, *graph.filters(layer), pads=pads, strides=strides, **extra)
 
 
-@_trace.register
-def _(layer: InstanceNorm, graph: _Graph, x: str) -> str:
+@trace.register
+def _(layer: InstanceNorm, graph: Graph, x: str) -> str:
     parts = graph.constant(layer.weight.data), graph.constant(layer.bias.data)
     return graph.add("InstanceNormalization", x, *parts, epsilon=layer.eps)
 
 
-@_trace.register
-def _(layer: nn.Upsample, graph: _Graph, x: str) -> str:
+@trace.register
+def _(layer: nn.Upsample, graph: Graph, x: str) -> str:
     scale = float(layer.scale_factor)  # type: ignore[arg-type]
     scales = graph.constant([1, 1, scale, scale], np.float32)
     how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     return graph.add("Resize", x, "", scales, mode="nearest", **how)
 
 
-@_trace.register
-def _(layer: nn.ReLU, graph: _Graph, x: str) -> str:
+@trace.register
+def _(layer: nn.ReLU, graph: Graph, x: str) -> str:
     return graph.add("Relu", x)
 
 
-@_trace.register
-def _(layer: nn.LeakyReLU, graph: _Graph, x: str) -> str:
+@trace.register
+def _(layer: nn.LeakyReLU, graph: Graph, x: str) -> str:
     return graph.add("LeakyRelu", x, alpha=layer.negative_slope)
 
 
-@_trace.register
-def _(layer: nn.Tanh, graph: _Graph, x: str) -> str:
+@trace.register
+def _(layer: nn.Tanh, graph: Graph, x: str) -> str:
     return graph.add("Tanh", x)
 
 
-@_trace.register
-def _(layer: nn.Dropout, graph: _Graph, x: str) -> str:
+@trace.register
+def _(layer: nn.Dropout, graph: Graph, x: str) -> str:
     return x  # evaluation mode: nothing is dropped
 
 
-@_trace.register
-def _(layer: ResidualBlock, graph: _Graph, x: str) -> str:
-    return graph.add("Add", x, _trace(layer.body, graph, x))
+@trace.register
+def _(layer: ResidualBlock, graph: Graph, x: str) -> str:
+    return graph.add("Add", x, trace(layer.body, graph, x))
 
 
-@_trace.register
-def _(network: TransformerNet, graph: _Graph, x: str) -> str:
-    size = graph.add("Slice", graph.add("Shape", x), graph.constant([2]), graph.constant([4]))  # (H, W)
-    missing = graph.add("Mod", graph.add("Neg", size), graph.constant([4]))  # up to the next multiple of four
-    pads = graph.add("Concat", graph.constant([0] * 6), missing, axis=0)
-    x = graph.add("Pad", x, pads, mode="reflect")
+@trace.register
+def _(network: TransformerNet, graph: Graph, x: str) -> str:
+    x, size = graph.up_to_multiple(x, 4)
     x = graph.add("Mul", graph.add("Sub", x, graph.number(0.5)), graph.number(4))
     for part in (network.down, network.blocks, network.up, network.paint):
-        x = _trace(part, graph, x)
-    x = _picture(graph, graph.add("Tanh", x))
+        x = trace(part, graph, x)
+    x = picture_of(graph, graph.add("Tanh", x))
     return graph.add("Slice", x, graph.constant([0, 0]), size, graph.constant([2, 3]), output="painted")
 
 
-@_trace.register
-def _(network: UNet, graph: _Graph, x: str) -> str:
+@trace.register
+def _(network: UNet, graph: Graph, x: str) -> str:
     x = graph.add("Sub", graph.add("Mul", x, graph.number(2)), graph.number(1))
     found = []
     for part in network.down:
-        x = _trace(part, graph, x)
+        x = trace(part, graph, x)
         found.append(x)
     found.pop()
     for part in network.up:
-        x = _trace(part, graph, x)
+        x = trace(part, graph, x)
         x = graph.add("Concat", x, found.pop(), axis=1) if network.skips else x
-    return _picture(graph, _trace(network.paint, graph, x), "painted")
+    return picture_of(graph, trace(network.paint, graph, x), "painted")
 
 
-def _picture(graph: _Graph, x: str, output: str | None = None) -> str:
+def picture_of(graph: Graph, x: str, output: str | None = None) -> str:
     """From [−1, 1] to [0, 1]."""
     return graph.add("Add", graph.add("Mul", x, graph.number(0.5)), graph.number(0.5), output=output)

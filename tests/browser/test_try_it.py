@@ -16,7 +16,7 @@ from book.try_it import export, onnx_graph
 from course_lib.methods import johnson, pix2pix
 
 Visitor = Callable[..., Any]
-PAGE, PAINT, DRAW = "book/try_it/index.html", "#studio-paint", "#studio-draw"
+PAGE, PAINT, ANY, DRAW = "book/try_it/index.html", "#studio-paint", "#studio-any", "#studio-draw"
 WAIT = 120_000  # ms; a slow machine shared by many
 EXACT = 1e-4  # of the range of a color: float32 sums in another order (2e-6 seen), and nothing else
 LEVELS = 0.52  # of 255: the canvas rounds to whole numbers, and a sum in another order may fall on the other side
@@ -32,6 +32,10 @@ def page(visitor: Visitor) -> Any:
     opened.page.wait_for_selector(f"{PAINT}.live")
     yield opened.page
     assert opened.said == []
+
+
+def with_any_style() -> bool:
+    return (export.FOLDER / "models" / "any_decoder.onnx").exists()
 
 
 def pixels(page: Any, selector: str) -> torch.Tensor:
@@ -214,7 +218,7 @@ def test_one_can_draw_with_the_keyboard(page: Any) -> None:
 
 def test_opened_as_a_file_it_says_what_to_do(visitor: Visitor) -> None:
     opened = visitor(PAGE, as_file=True)
-    for panel in (PAINT, DRAW):
+    for panel in (PAINT, ANY, DRAW) if with_any_style() else (PAINT, DRAW):
         assert "python -m http.server" in opened.page.inner_text(f"{panel} [role=status]")
         assert not opened.page.is_visible(f"{panel} [data-do=go]")
         assert opened.page.locator(f"{panel} img").first.evaluate("(image) => image.naturalWidth") > 0
@@ -233,7 +237,7 @@ def test_without_scripts_there_are_pictures_and_no_dead_buttons(browser: Any, se
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(server + PAGE)
-    for panel in (PAINT, DRAW):
+    for panel in (PAINT, ANY, DRAW):
         assert page.locator(f"{panel} button:visible").count() == 0
         assert page.locator(f"{panel} img:visible").count() >= 2
     context.close()

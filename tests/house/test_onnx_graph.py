@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import tried_numbers
 from onnx.reference import ReferenceEvaluator
 from PIL import Image
 
@@ -163,7 +164,8 @@ def test_nothing_is_made_twice_and_nothing_half(tmp_path, monkeypatch):
 def test_the_panels_say_what_is_missing(tmp_path, monkeypatch, runtime):
     one = {"name": "a", "label": "The A", "title": "A <b>", "creator": "Ada Bee", "year": "1900", "licence": "CC0-1.0"}
     made = {"painters": [one], "photos": [one], "scenes": ["s"], "street painter": "a", "runtime": runtime,
-            "models": {"a": 3}, "notes": ["Left out: why."]}  # fmt: skip
+            "models": {"a": 3}, "notes": ["Left out: why."], "paintings": [one], "stills": {},
+            "any style": None, "any style left out": ""}  # fmt: skip
     (tmp_path / "pictures").mkdir()
     (tmp_path / "manifest.json").write_text(json.dumps(made))
     for name in ("a", "a_small", "s", "still_before", "still_after", "still_street", "still_painting"):
@@ -182,13 +184,22 @@ def test_every_number_of_the_page_is_measured():
     text = (ROOT / "book" / "try_it" / "index.md").read_text(encoding="utf-8")
     asked = {" ".join(name.split()) for name in re.findall(r"\{tried\}`([^`]+)`", text)}
     assert asked
-    assert asked <= set(book_try_it.facts())
+    assert asked <= set(tried_numbers.facts())
 
 
 def test_numbers_agree_with_the_networks_of_today():
     """The stored run is of the networks that are shipped: their sizes as ONNX."""
-    values = book_try_it.record()["values"]
+    values = tried_numbers.record()["values"]
     assert values["runtime"] == export.locked_version()
     for name, model in (("painter", johnson.load("great_wave")), ("sketcher", pix2pix.load("facade_sketch"))):
         assert values[f"{name} bytes"]["8"] == len(onnx_graph.export(model.network))
     assert np.all(np.array([*values["ms"].values()]) > 0)
+
+
+def test_borders_of_zeros_change_the_border_and_nothing_far_from_it():
+    image = torch.rand(1, 3, 96, 96)
+    network = painter()
+    with torch.no_grad():
+        change = (measure.with_borders_of_zeros(network)(image) - network(image)).abs().mean(1)[0]
+    assert change[:8].mean() > 3 * change[40:56, 40:56].mean()
+    assert change[:8].mean() > 1e-3

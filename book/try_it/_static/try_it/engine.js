@@ -11,10 +11,15 @@ async function unpacked(bytes) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
+// The program in two builds: for the processor, which every browser can run, and with WebGPU, which is larger.
+const BUILDS = {wasm: "runtime/ort", webgpu: "runtime/gpu"};
+
 export class Engine {
-  constructor(root, sizes, runtimeBytes) {
+  constructor(root, sizes, runtimeBytes, kind = "wasm") {
     this.root = root;  // folder of the page's files, with a slash at its end
-    this.sizes = {...sizes, [Engine.program]: runtimeBytes};  // bytes by name: what a progress bar is measured against
+    this.kind = kind;
+    this.program = `${BUILDS[kind]}.wasm.bin`;
+    this.sizes = {...sizes, [this.program]: runtimeBytes};  // bytes by name: what a progress bar is measured against
     this.kept = new Map();  // bytes that have arrived stay for the next worker
     this.worker = null;
     this.opened = new Set();
@@ -24,23 +29,28 @@ export class Engine {
     this.turn = Promise.resolve();  // two panels that want something at once wait for each other
   }
 
-  static program = "runtime/ort.wasm.bin";
+  // The same networks in another build of the program; what has arrived is not fetched again.
+  sibling(kind, runtimeBytes) {
+    const other = new Engine(this.root, this.sizes, runtimeBytes, kind);
+    other.kept = this.kept;
+    return other;
+  }
 
   // Bytes that have to come over the network before these models can run.
   missing(...models) {
-    return [Engine.program, ...models].reduce((sum, name) => sum + (this.kept.has(name) ? 0 : this.sizes[name]), 0);
+    return [this.program, ...models].reduce((sum, name) => sum + (this.kept.has(name) ? 0 : this.sizes[name]), 0);
   }
 
   // report({loaded, total}) is called as bytes arrive.
-  ready(model, report = () => {}) {
-    const mine = this.turn.then(() => this.prepare(model, report));
+  ready(models, report = () => {}) {
+    const mine = this.turn.then(() => this.prepare([models].flat(), report));
     this.turn = mine.catch(() => {});
     return mine;
   }
 
-  async prepare(model, report) {
-    const total = this.missing(model);
-    const names = [Engine.program, model].filter((name) => !this.kept.has(name));
+  async prepare(models, report) {
+    const total = this.missing(...models);
+    const names = [this.program, ...models].filter((name) => !this.kept.has(name));
     if (names.length > 0) {
       this.abort = new AbortController();
       let loaded = 0;
@@ -53,15 +63,15 @@ export class Engine {
       }
     }
     if (!this.worker) await this.startWorker();
-    if (!this.opened.has(model)) {
-      const bytes = this.kept.get(model).slice();
-      await this.ask("open", {name: model, bytes}, [bytes.buffer]);
-      this.opened.add(model);
+    for (const name of models.filter((one) => !this.opened.has(one))) {
+      const bytes = this.kept.get(name).slice();
+      await this.ask("open", {name, bytes}, [bytes.buffer]);
+      this.opened.add(name);
     }
   }
 
   async fetch(name, arrived) {
-    const path = name === Engine.program ? name : `models/${name}.onnx`;
+    const path = name === this.program ? name : `models/${name}.onnx`;
     let response;
     try {
       response = await fetch(this.root + path, {signal: this.abort.signal});
@@ -105,11 +115,11 @@ export class Engine {
       const why = event.message || "no module workers";
       this.drop(new EngineError(`This browser could not start the program (${why}). One from 2023 or later can.`));
     });
-    const program = this.kept.get(Engine.program).slice();
+    const program = this.kept.get(this.program).slice();
     // Threads need a page that its server has isolated from others; without that there is one, and it is enough.
     const threads = self.crossOriginIsolated ? Math.min(4, Math.ceil((navigator.hardwareConcurrency || 1) / 2)) : 1;
-    const script = new URL("runtime/ort.mjs", this.root).href;
-    await this.ask("start", {script, program, threads}, [program.buffer]);
+    const script = new URL(`${BUILDS[this.kind]}.mjs`, this.root).href;
+    await this.ask("start", {kind: this.kind, script, program, threads}, [program.buffer]);
   }
 
   ask(task, rest, transfer = []) {
@@ -120,7 +130,7 @@ export class Engine {
     });
   }
 
-  // {data, width, height} with data of 3·H·W numbers in [0, 1] → the painted ones and the milliseconds it took.
+  // {data, width, height} with data of C·H·W numbers → the same of what comes out, and the milliseconds it took.
   async run(model, {data, width, height}) {
     const copy = data.slice();
     return this.ask("run", {name: model, data: copy, width, height}, [copy.buffer]);

@@ -231,7 +231,6 @@ export function attachPad(panel) {
   });
 
   // --- the rest
-  const guarded = (job) => (...given) => Promise.resolve(job(...given)).catch((error) => panel.problem(error));
   panel.go.addEventListener("click", build);
   panel.get("undo").addEventListener("click", () => {
     history.pop();
@@ -249,14 +248,14 @@ export function attachPad(panel) {
     if (panel.started) build();
   });
   for (const button of root.querySelectorAll("[data-sample]")) {
-    button.addEventListener("click", guarded(() => lay(button.dataset.sample)));
+    button.addEventListener("click", panel.guarded(() => lay(button.dataset.sample)));
   }
   for (const [name, spot] of Object.entries(canvases)) {
     spot.querySelector("[data-do=save]").addEventListener("click", () => save(spot.querySelector("canvas"), name));
   }
   Object.assign(paper, {width: SIDE, height: SIDE});
   redraw();
-  guarded(async () => {
+  panel.guarded(async () => {
     await lay(root.dataset.first);
     history = history.slice(-1);
     for (const spot of Object.values(canvases)) spot.classList.remove("old");

@@ -60,12 +60,14 @@ export function toNumbers({data, width, height}) {
   return {data: numbers, width, height};
 }
 
-export function toPixels({data, width, height}) {
-  const area = width * height;
-  const found = new ImageData(width, height);
-  for (let k = 0; k < area; k++) {
-    for (let c = 0; c < 3; c++) found.data[4 * k + c] = 255 * data[c * area + k];  // the array rounds and clamps
-    found.data[4 * k + 3] = 255;
+// The picture, or its upper left part of `across` × `down` pixels.
+export function toPixels({data, width, height}, across = width, down = height) {
+  const found = new ImageData(across, down);
+  for (let y = 0, k = 0; y < down; y++) {
+    for (let x = 0; x < across; x++, k += 4) {
+      for (let c = 0; c < 3; c++) found.data[k + c] = 255 * data[(c * height + y) * width + x];  // rounded and clamped
+      found.data[k + 3] = 255;
+    }
   }
   return found;
 }

@@ -1,7 +1,7 @@
 // The first script of the page: works wherever the page is opened from, and fetches the rest where that can work.
 (() => {
   const own = document.currentScript.src;
-  const panels = [...document.querySelectorAll(".studio")];
+  const panels = [...document.querySelectorAll(".studio[data-sizes]")];  // those that have what they need
 
   // The line between photograph and painting: a range input, so that mouse, finger and keyboard all move it.
   for (const figure of document.querySelectorAll(".studio .compare")) {
@@ -19,7 +19,7 @@
     place.insertAdjacentHTML("beforeend", html);
     place.dataset.kind = "problem";
   });
-  if (!panels.some((panel) => panel.dataset.sizes)) return;  // rendered without the program: the page says so itself
+  if (panels.length === 0) return;  // rendered without the program: the page says so itself
   if (location.protocol === "file:") {
     return say("This page was opened as a file, and browsers let a file fetch nothing, not even its own neighbors. " +
       "Say one command in the folder of the book, the one that holds index.html, and open the address that it prints:",

@@ -2,9 +2,10 @@
 import {Engine, EngineError, Stopped} from "./engine.js";
 import {PictureError} from "./pictures.js";
 import {attachPainting} from "./paint.js";
+import {attachAny} from "./any.js";
 import {attachPad} from "./pad.js";
 
-const ATTACH = {paint: attachPainting, draw: attachPad};
+const ATTACH = {paint: attachPainting, any: attachAny, draw: attachPad};
 
 export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 export const seconds = (ms) => (ms < 950 ? `${Math.round(ms)}\u00a0ms` : `${(ms / 1000).toFixed(1)}\u00a0s`);
@@ -19,11 +20,11 @@ export class Panel {
     this.line = root.querySelector("[role=status]");
     this.go = root.querySelector("[data-do=go]");
     this.stop = root.querySelector("[data-do=stop]");
-    this.speed = 0;  // milliseconds a megapixel, of the last picture
+    this.speed = new Map();  // of each network's last picture: milliseconds a megapixel
     this.busy = this.again = this.started = false;
     this.stop.addEventListener("click", () => {
       this.again = false;
-      engine.stop();
+      this.engine.stop();
     });
     this.form.addEventListener("submit", (event) => event.preventDefault());
   }
@@ -40,6 +41,11 @@ export class Panel {
     if (error instanceof Stopped) return this.say("Stopped. Nothing was lost.");
     const known = error instanceof EngineError || error instanceof PictureError;
     return this.say(known ? error.message : `Something unforeseen happened: ${error.message}`, "problem");
+  }
+
+  // The same job, with what goes wrong said on the panel.
+  guarded(job) {
+    return (...given) => Promise.resolve().then(() => job(...given)).catch((error) => this.problem(error));
   }
 
   // Everything that keeps the panel busy goes through here; what is asked for meanwhile is done once, afterwards.
@@ -74,13 +80,13 @@ export class Panel {
     }
   }
 
-  async ready(model) {
-    if (this.engine.missing(model) === 0) return this.engine.ready(model);
+  async ready(...models) {
+    if (this.engine.missing(...models) === 0) return this.engine.ready(models);
     const began = performance.now();
-    this.say(`Fetching ${megabytes(this.engine.missing(model))}, this once …`);
+    this.say(`Fetching ${megabytes(this.engine.missing(...models))}, this once …`);
     this.bar.hidden = false;
     this.bar.value = 0;
-    await this.engine.ready(model, ({loaded, total}) => {
+    await this.engine.ready(models, ({loaded, total}) => {
       this.bar.max = total;
       this.bar.value = loaded;
       this.bar.textContent = `${megabytes(loaded)} of ${megabytes(total)}`;
@@ -92,7 +98,7 @@ export class Panel {
   // One pass of a network. The bar is an estimate from the last one, shown where there is something to wait for.
   async run(model, image) {
     const size = image.width * image.height / 1e6;
-    const expected = this.speed * size;
+    const expected = (this.speed.get(model) ?? 0) * size;
     const began = performance.now();
     this.bar.removeAttribute("value");
     const tick = setInterval(() => {
@@ -103,8 +109,8 @@ export class Panel {
     }, 150);
     try {
       const answer = await this.engine.run(model, image);
-      this.speed = answer.ms / size;
-      return {...answer, width: image.width, height: image.height};
+      this.speed.set(model, answer.ms / size);
+      return answer;
     } finally {
       clearInterval(tick);
       this.bar.hidden = true;
@@ -123,7 +129,7 @@ export class Panel {
 export function begin(roots) {
   const {root, sizes, runtime} = roots.find((panel) => panel.dataset.sizes).dataset;
   const engine = new Engine(new URL(root, document.baseURI).href, JSON.parse(sizes), Number(runtime));
-  for (const element of roots) {
+  for (const element of roots.filter((one) => one.dataset.sizes)) {
     const panel = new Panel(element, engine);
     ATTACH[element.dataset.studio](panel);
     element.classList.add("live");

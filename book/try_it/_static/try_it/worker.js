@@ -1,10 +1,12 @@
 // Runs the networks beside the page, so that the page can go on listening while a picture is computed.
 let runtime = null;
+let provider = "wasm";
 const sessions = new Map();
 
 const tasks = {
-  async start({script, program, threads}) {
+  async start({kind, script, program, threads}) {
     runtime = await import(script);
+    provider = kind;
     runtime.env.logLevel = "error";
     runtime.env.wasm.wasmBinary = program;
     runtime.env.wasm.numThreads = threads;
@@ -12,15 +14,18 @@ const tasks = {
 
   async open({name, bytes}) {
     if (!sessions.has(name)) {
-      sessions.set(name, await runtime.InferenceSession.create(bytes, {executionProviders: ["wasm"]}));
+      const options = {executionProviders: [provider], logSeverityLevel: 3};  // errors, no warnings
+      sessions.set(name, await runtime.InferenceSession.create(bytes, options));
     }
   },
 
   async run({name, data, width, height}) {
-    const image = new runtime.Tensor("float32", data, [1, 3, height, width]);
+    const session = sessions.get(name);
+    const given = new runtime.Tensor("float32", data, [1, data.length / (width * height), height, width]);
     const began = performance.now();
-    const {painted} = await sessions.get(name).run({image});
-    return {data: painted.data, ms: performance.now() - began};
+    const {[session.outputNames[0]]: found} = await session.run({[session.inputNames[0]]: given});
+    const [, , rows, columns] = found.dims;
+    return {data: found.data, width: columns, height: rows, ms: performance.now() - began};
   },
 };
 
