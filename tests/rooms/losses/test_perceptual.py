@@ -122,6 +122,31 @@ def test_the_terms_of_a_batch_are_the_sums_over_its_pictures():
     torch.testing.assert_close(gradient, torch.cat([g for _, g in alone]), rtol=1e-4, atol=1e-8)
 
 
+def test_each_picture_of_a_batch_can_have_its_own_painting_and_factor():
+    loss = prepared({"relu2_1": 0.5}, STYLE, size=(24, 20))
+    batch, paintings = pictures(24, 20, count=2), [pictures(16, 16, seed=8), pictures(20, 24, seed=9)]
+    loss.set_content(batch)
+    targets, alone = [], []
+    for painting in paintings:
+        loss.set_style([painting])
+        targets.append(dict(loss.style_targets))
+    loss.style_targets = {layer: torch.cat([each[layer] for each in targets]) for layer in STYLE}
+    loss.style_factors = torch.tensor([2.0, 0.25])
+    x = batch.clone().requires_grad_()
+    terms = loss(x)
+    (gradient,) = torch.autograd.grad(terms.sum(), x)
+    loss.style_factors = None
+    for k, factor in enumerate((2.0, 0.25)):
+        loss.style_targets = targets[k]
+        loss.set_content(batch[k : k + 1])
+        one = batch[k : k + 1].clone().requires_grad_()
+        weights = torch.tensor([1.0, *[factor] * len(STYLE)])
+        alone.append(loss(one) * weights)
+        (expected,) = torch.autograd.grad(alone[-1].sum(), one)
+        assert (gradient[k : k + 1] - expected).norm() < 3e-6 * expected.norm()
+    torch.testing.assert_close(terms, alone[0] + alone[1], rtol=1e-5, atol=1e-9)
+
+
 def test_terms_can_be_weighted_afterwards():
     loss = prepared()
     weights = torch.tensor([0.5, 0.0, 3.0, 1.0])

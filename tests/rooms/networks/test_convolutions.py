@@ -1,5 +1,7 @@
 """Rearranged convolutions and normalization: the same values and gradients as PyTorch's plain layers."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -89,6 +91,21 @@ def test_a_part_between_two_borders_needs_none(layout):
     torch.testing.assert_close(parts, conv(x))
 
 
+@pytest.mark.parametrize("build", [
+    partial(convolutions.ReflectedConv, 8, 3, 9), partial(convolutions.ReflectedConv, 4, 5, 3, stride=2),
+    partial(convolutions.ResizeConv, 4, 5),
+])  # fmt: skip
+def test_without_offsets_it_is_the_convolution_with_offsets_of_zero(build):
+    plain, shifted = build(bias=False), build()
+    for module in shifted.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.zeros_(module.bias)
+    shifted.load_state_dict(plain.state_dict(), strict=False)
+    x = torch.rand(1, next(plain.parameters()).shape[1], 12, 16)
+    assert torch.equal(plain(x), shifted(x))
+    assert sum(p.numel() for p in shifted.parameters()) > sum(p.numel() for p in plain.parameters())
+
+
 # --- instance normalization ---
 
 
@@ -105,6 +122,25 @@ def test_the_gradient_of_instance_norm_can_be_differentiated():
     weight, bias = (random(3, seed=k).requires_grad_() for k in (1, 2))
     torch.autograd.gradcheck(lambda *t: instance_norm.normalized(*t, 1e-5), (x, weight, bias))
     torch.autograd.gradgradcheck(lambda *t: instance_norm.normalized(*t, 1e-5), (x, weight, bias))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_instance_norm_with_a_row_for_each_picture(dtype):
+    """Each picture as with its own (C,) scale and shift, with the same gradients."""
+    x = random(3, 4, 6, 8).to(dtype).contiguous(memory_format=LAST).requires_grad_()
+    wide = torch.promote_types(dtype, torch.float32)
+    scales, shifts = (random(3, 4, seed=k).to(wide).requires_grad_() for k in (1, 2))
+    upstream = random(3, 4, 6, 8, seed=3).to(dtype).contiguous(memory_format=LAST)
+    y = instance_norm.normalized(x, scales, shifts, 1e-5)
+    ours = torch.autograd.grad(y, (x, scales, shifts), upstream)
+    for k in range(3):
+        one = x[k : k + 1].detach().contiguous(memory_format=LAST).requires_grad_()
+        scale, shift = (rows[k].detach().requires_grad_() for rows in (scales, shifts))
+        expected = instance_norm.normalized(one, scale, shift, 1e-5)
+        assert torch.equal(y[k : k + 1], expected)
+        theirs = torch.autograd.grad(expected, (one, scale, shift), upstream[k : k + 1])
+        for mine, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(mine[k], other.reshape(mine[k].shape))
 
 
 def test_statistics_of_many_positions_are_exact():
