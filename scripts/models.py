@@ -80,7 +80,7 @@ RECIPES = {
     "twelve_paintings": _styles(
         TWELVE,
         "great_wave",
-        num_steps=5600,
+        num_steps=4600,
         style_weight=1.6,
         content_layers=("relu2_2",),  # Johnson's; by eye
     ),
