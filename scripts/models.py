@@ -6,7 +6,8 @@
 Writes ``data/models/NAME.safetensors`` (half precision) and a record ``data/results/model_NAME``. The training
 photographs are the project's 63 open ones. A run that was stopped resumes from its checkpoint. The network of the first
 painting starts from random weights, those of the others from its weights. The network of twelve paintings starts from
-its convolutions, too. The two networks that turn label maps and sketches into façades are trained on scenes that the
+its convolutions, too. The decoder for any style learns from paintings and photographs; two paintings are kept from it.
+The two networks that turn label maps and sketches into façades are trained on scenes that the
 package draws.
 """
 
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 from tqdm.std import tqdm
 
-from course_lib import sample_image
+from course_lib import sample_image, sample_names
 from course_lib.data.facades import Facades
 from course_lib.images import center_crop
 from course_lib.methods import adain, johnson, multi_style, pix2pix, super_resolution
@@ -67,6 +68,7 @@ TWELVE = (
     "great_wave", "ejiri", "poppies", "composition_viii", "cafe_terrace", "night_cafe", "church_at_auvers",
     "road_to_tarascon", "village_street_auvers", "moulin_de_la_galette", "summertime", "librarian",
 )  # fmt: skip
+HELD_OUT = ("great_wave", "composition_viii")  # paintings that the decoder for any style has not seen
 RECIPES = {
     "great_wave": _style("great_wave", None),
     "composition_viii": _style("composition_viii", "great_wave", num_steps=1000, style_weight=1.3),
@@ -84,6 +86,11 @@ RECIPES = {
         style_weight=1.6,
         content_layers=("relu2_2",),  # Johnson's; by eye
     ),
+    "any_style": Recipe(
+        adain,
+        replace(adain.Config.quick(), num_steps=3000, image_size=128),
+        styles=tuple(name for name in sample_names("style") if name not in HELD_OUT),
+    ),
     "facade_labels": _facades("labels", num_epochs=12),
     "facade_sketch": _facades("sketch", "facade_labels", num_epochs=32),
 }
@@ -96,7 +103,8 @@ def make(name: str) -> None:
     start = None if recipe.start is None else RECIPES[recipe.start].method.load(recipe.start)
     inputs: tuple[Any, ...] = (sample_image(recipe.style), None) if recipe.style else (None,)
     if recipe.styles:
-        inputs = ({each: sample_image(each) for each in recipe.styles}, None)
+        paintings = {each: sample_image(each) for each in recipe.styles}
+        inputs = (paintings if method is multi_style else _varied(paintings), None)
     if recipe.source:
         scenes = Facades(recipe.source, size=config.image_size, length=SCENES)
         inputs = ([scenes[k] for k in range(SCENES)],)  # drawn once and kept in memory
@@ -140,11 +148,17 @@ def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
     if recipe.source:
         unseen = Facades(recipe.source, size=model.config.image_size, length=len(WATCHED), seed=1)
         run.images |= {f"scene {k}": _triple(unseen[k], model) for k in range(len(unseen))}
-    elif recipe.styles:
+    elif recipe.method is multi_style:
         photo = sample_image(WATCHED[0], 384)
         run.images |= {name: multi_style.stylize(photo, model, name).image for name in model.styles}
     else:
         run.images |= {photo: _watched(recipe.method, model, photo) for photo in WATCHED}
+
+
+def _varied(paintings: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Half paintings, half photographs: features of many more colors than thirteen paintings have."""
+    photos = [sample_image(name) for name in sample_names("photos")]
+    return [*paintings.values()] * round(len(photos) / len(paintings)) + photos
 
 
 def steps_of(recipe: Recipe) -> int:
@@ -164,7 +178,10 @@ def _watched(method: Any, model: Any, photo: str) -> torch.Tensor:
         found: torch.Tensor = johnson.stylize(sample_image(photo, 384), model).image
         return found
     if method is adain:
-        return adain.stylize(sample_image(photo, 384), sample_image("great_wave", 384), model).image
+        found = adain.stylize(
+            sample_image(photo, 384), sample_image(HELD_OUT[WATCHED.index(photo) % 2], 384), model
+        ).image
+        return found
     large = center_crop(sample_image(photo), (256, 256))
     enlarged: torch.Tensor = super_resolution.upscale(super_resolution.reduce(large, model.config.factor), model).image
     return enlarged
