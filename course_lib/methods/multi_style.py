@@ -1,8 +1,7 @@
 """One network for many styles (Dumoulin, Shlens & Kudlur, ICLR 2017).
 
 The network of Johnson et al. learns one painting. Here all convolutions are shared, and a painting s is the scales γ_s
-and shifts β_s after the normalizations, 0.2 % of the numbers. Training draws a painting for each photo x (Eq. 4, for
-every s):
+and shifts β_s after the normalizations, 0.2 % of the numbers. Training draws a painting for each photo x (Section 2):
 
     min E_{x, s} [ λ_c ℓ_content(f(x, s), x) + λ_s a_s Σ_l ℓ_style,l(f(x, s), y_s) ]
 
@@ -62,7 +61,7 @@ class Config:
     num_styles: int = 1  # S; `train` and `add_style` set it to the number of paintings
     width: float = 1.0  # factor on 32, 64, 128 channels (Table 1)
     num_blocks: int = 5  # Table 1
-    arch: str = "vgg16"  # Section 3.1
+    arch: str = "vgg16"  # Section 3
     weights: str | Path | None = "default"  # of the loss network
     accumulate: int = 1  # parts in which a batch is computed, to save memory; ours
     precision: str = "auto"
@@ -182,7 +181,7 @@ def train(
     resume: bool = True,
     preview: Tensor | None = None,
 ) -> Model:
-    """Train one network for several paintings, one of them drawn for each photo of a batch (Section 2.2).
+    """Train one network for several paintings, one of them drawn for each photo of a batch (Section 2).
 
     Args:
         styles: name → painting (1, 3, h, w) in [0, 1].
@@ -246,7 +245,7 @@ def add_style(
     resume: bool = True,
     preview: Tensor | None = None,
 ) -> Model:
-    """Teach a trained model one more painting: only its own γ and β are trained (Section 3.4).
+    """Teach a trained model one more painting: only its own γ and β are trained (Section 3).
 
     They start from those of the style whose outputs are nearest to the painting, by the style terms of a few photos.
 

@@ -1,6 +1,6 @@
 """The network of Dumoulin, Shlens & Kudlur 2017: one set of convolutions for N styles.
 
-What differs from style to style is the scale γ and the shift β after each normalization (Section 2.2, Eq. 5):
+What differs from style to style is the scale γ and the shift β after each normalization (Section 2, Eq. 5):
 
     z = γ_s (x − μ) / σ + β_s
 
@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from course_lib import arguments
 from course_lib.networks import instance_norm
 from course_lib.networks.convolutions import ReflectedConv, ResizeConv
-from course_lib.networks.inputs import at_least_float32, entered, in_its_format
+from course_lib.networks.inputs import at_least_float32, entered, entered_rows
 from course_lib.networks.layers import InstanceNorm, ResidualBlock
 from course_lib.networks.tiles import Stages
-from course_lib.networks.transformer_net import TransformerNet
+from course_lib.networks.transformer_net import TransformerNet, scaled
 
 _SMALLEST = 8  # pixels: the quarter-size feature maps must be large enough to be reflected by one pixel
 _STD = 0.01  # of the first weights (Table 1)
@@ -92,12 +92,12 @@ class OneStyleNet(nn.Module):
             ImageError: wrong shape, or a side of less than 8 px.
         """
         image = entered(image, self, smallest=_SMALLEST)
-        return _colors(self.up(self.blocks(self.down(_scaled(image)))), image)
+        return _colors(self.up(self.blocks(self.down(scaled(image)))), image)
 
     def stages(self) -> Stages:
         """The parts of `forward`, for `tiles.by_tiles`; the reach is that of `TransformerNet`."""
         return Stages(
-            _scaled,
+            scaled,
             self.down,
             self.blocks,
             self.up,
@@ -151,14 +151,14 @@ class MultiStyleNet(nn.Module):
         """
         image = entered(image, self, smallest=_SMALLEST)
         weights = self._rows(style_weights, len(image))
-        x = _through(self.down, _scaled(image), weights)
+        x = _through(self.down, scaled(image), weights)
         for block in self.blocks:
             assert isinstance(block, ResidualBlock)
             x = x + _through(block.body, x, weights)
         return _colors(_through(self.up, x, weights), image)
 
     def blended(self, weights: Tensor) -> OneStyleNet:
-        """The network of one blend of styles: its γ and β are Σ_s w_s γ_s and Σ_s w_s β_s (Section 3.3).
+        """The network of one blend of styles: its γ and β are Σ_s w_s γ_s and Σ_s w_s β_s (Section 3).
 
         Args:
             weights: (S,), at least 0 and with the sum 1.
@@ -233,17 +233,10 @@ class MultiStyleNet(nn.Module):
 
     def _rows(self, weights: Tensor, count: int) -> Tensor:
         """Weights (N or 1, S) as (N, S), in the number format of the network."""
-        if not isinstance(weights, Tensor) or weights.ndim != 2 or weights.shape[1] != self.num_styles:
-            got = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
-            raise ValueError(
-                f"expected a weight for each of {self.num_styles} styles, (N, {self.num_styles}), got {got}"
-            )
-        if len(weights) not in (1, count):
-            raise ValueError(
-                f"expected a row of weights for each of {count} pictures or one for all, got {len(weights)}"
-            )
-        first = next(self.parameters())
-        return in_its_format(weights, self).to(first.device).expand(count, -1)
+        rows = entered_rows(weights, self, self.num_styles, "style weights")
+        if len(rows) not in (1, count):
+            raise ValueError(f"expected one row of style weights, or one for each of {count} pictures, got {len(rows)}")
+        return rows.to(next(self.parameters()).device).expand(count, -1)
 
 
 class _Block(ResidualBlock):
@@ -298,12 +291,6 @@ def _mixed(weights: Tensor, rows: Tensor) -> Tensor:
     """Σ_s w_s of the rows: (N, S), (S, C) → (N, C); never in 16 bits, because they are few and everything is scaled."""
     with torch.autocast(weights.device.type, enabled=False):
         return weights @ rows
-
-
-def _scaled(image: Tensor) -> Tensor:
-    """Values of about unit variance for a photo; sides padded to multiples of 4, for two halvings."""
-    height, width = image.shape[-2:]
-    return (F.pad(image, (0, -width % 4, 0, -height % 4), mode="reflect") - 0.5) * 4
 
 
 def _colors(x: Tensor, image: Tensor) -> Tensor:

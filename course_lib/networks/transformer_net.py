@@ -65,7 +65,7 @@ class TransformerNet(nn.Module):
             ValueError: wrong shape, or a side of less than 8 px.
         """
         image = entered(image, self, smallest=_SMALLEST)
-        return self._colors(self.up(self.blocks(self.down(_scaled(image)))), image)
+        return self._colors(self.up(self.blocks(self.down(scaled(image)))), image)
 
     def stages(self) -> Stages:
         """The parts of `forward`, for `tiles.by_tiles`.
@@ -74,7 +74,7 @@ class TransformerNet(nn.Module):
         `paint` look at 2 + 1 + 4 = 7 pixels as well, and at whole positions: two.
         """
         return Stages(
-            _scaled,
+            scaled,
             self.down,
             self.blocks,
             self.up,
@@ -92,7 +92,7 @@ class TransformerNet(nn.Module):
         return (0.5 + 0.5 * torch.tanh(x))[..., : image.shape[2], : image.shape[3]]
 
 
-def _scaled(image: Tensor) -> Tensor:
+def scaled(image: Tensor) -> Tensor:
     """Values of about unit variance for a photo; sides padded to multiples of 4, for two halvings."""
     height, width = image.shape[-2:]
     return (F.pad(image, (0, -width % 4, 0, -height % 4), mode="reflect") - 0.5) * 4
