@@ -88,7 +88,7 @@ RECIPES = {
     ),
     "any_style": Recipe(
         adain,
-        replace(adain.Config.quick(), num_steps=3000, image_size=128),
+        replace(adain.Config.quick(), num_steps=3000),
         styles=tuple(name for name in sample_names("style") if name not in HELD_OUT),
     ),
     "facade_labels": _facades("labels", num_epochs=12),
