@@ -58,8 +58,8 @@ It needs Python 3.11 to 3.13 with torch 2.6 or newer, numpy, pillow, safetensors
 pyyaml, torchmetrics and tqdm; for the tests of the first item also pytest. Nothing is fetched.
 
 The results lie in _build/paper/archives. Bring them home and call `make paper-import ARCHIVES="…"` in the repository.
-The networks in networks/ are VGG-19 and VGG-16, cut and in half precision, and in a full pack the decoder of AdaIN; their
-licenses are written in the files.
+The networks in networks/ are VGG-19 and VGG-16, cut and in half precision, and in a full pack the decoder of AdaIN;
+their licenses are written in the files.
 """
 
 
