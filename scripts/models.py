@@ -104,7 +104,7 @@ def make(name: str) -> None:
     inputs: tuple[Any, ...] = (sample_image(recipe.style), None) if recipe.style else (None,)
     if recipe.styles:
         paintings = {each: sample_image(each) for each in recipe.styles}
-        inputs = (paintings if method is multi_style else _varied(paintings), None)
+        inputs = (paintings if method is multi_style else varied(paintings), None)
     if recipe.source:
         scenes = Facades(recipe.source, size=config.image_size, length=SCENES)
         inputs = ([scenes[k] for k in range(SCENES)],)  # drawn once and kept in memory
@@ -155,7 +155,7 @@ def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
         run.images |= {photo: _watched(recipe.method, model, photo) for photo in WATCHED}
 
 
-def _varied(paintings: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+def varied(paintings: dict[str, torch.Tensor]) -> list[torch.Tensor]:
     """Half paintings, half photographs: features of many more colors than thirteen paintings have."""
     photos = [sample_image(name) for name in sample_names("photos")]
     return [*paintings.values()] * round(len(photos) / len(paintings)) + photos

@@ -108,9 +108,10 @@ def _several() -> Item:
 
 
 def _decoder() -> Item:
-    title = "AdaIN's decoder, trained on the package's own photographs and paintings"
-    return Item("decoder_any_style", "decoder", title, 290, ("model_any_style",), ("any_style_paper",),
-                trained="decoder")  # fmt: skip
+    name = "any_style"
+    title = "AdaIN's decoder, the paper's network and batches, on the package's own photographs and paintings"
+    return Item("decoder_any_style", "decoder", title, 290, (f"model_{name}",), (f"{name}_paper",),
+                settings={"model": name}, trained="decoder")  # fmt: skip
 
 
 def _translator(source: str, width: float) -> Item:

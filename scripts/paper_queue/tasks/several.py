@@ -20,7 +20,9 @@ def run(job: Job) -> None:
     """Train, store what was learned, and write the model file in half precision."""
     name = job.item.settings["model"]
     recipe = RECIPES[name]
-    balance = {key: getattr(recipe.config, key) for key in ("style_weight", "style_rate", "tv_weight")}
+    balance = {
+        key: getattr(recipe.config, key) for key in ("content_layers", "style_weight", "style_rate", "tv_weight")
+    }
     config = replace(CONFIG, **balance, device=job.device)
     if job.scale == "toy":
         config = replace(config, **TOY)
