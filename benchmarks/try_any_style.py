@@ -41,9 +41,15 @@ def networks() -> tuple[nn.Module, nn.Module]:
     return encoder, decoder
 
 
+def seen(encoder: nn.Module, picture: Tensor) -> Tensor:
+    """Features of the encoder's last layer, the only one it returns."""
+    (features,) = encoder(picture).values()
+    return features  # type: ignore[no-any-return]
+
+
 def painted(encoder: nn.Module, decoder: nn.Module, photo: Tensor, painting: Tensor) -> Tensor:
     """One picture by PyTorch's plain convolutions, not clamped; sides are multiples of 8."""
-    features, style = (encoder(picture)[any_style.LAYER] for picture in (photo, painting))
+    features, style = (seen(encoder, picture) for picture in (photo, painting))
     found: Tensor = decoder(restyled(features, style))
     return found
 
@@ -102,7 +108,7 @@ def decibels(size: int, psnr: Any) -> dict[str, float]:
 def _pairs(encoder: nn.Module, decoder: nn.Module, size: int) -> Iterator[Tensor]:
     """Every photograph of the panel in the style of every painting."""
     photos, paintings = (
-        [encoder(sample_image(name, (3 * size // 4, size)))[any_style.LAYER] for name in names]
+        [seen(encoder, sample_image(name, (3 * size // 4, size))) for name in names]
         for names in (export.PHOTOS, any_style.PAINTINGS)
     )
     for features, style in product(photos, paintings):
@@ -110,9 +116,9 @@ def _pairs(encoder: nn.Module, decoder: nn.Module, size: int) -> Iterator[Tensor
 
 
 def stills() -> dict[str, Tensor]:
-    """The panel's pictures for copies without the networks, by the networks as published."""
+    """The panel's pictures for copies without the networks, by the networks before rounding."""
     found = {}
     for name, (photo, *paintings) in any_style.STILLS.items():
         pictures = [sample_image(one, export.STILL) for one in (photo, *paintings)]
-        found[name] = adain.stylize(pictures[0], pictures[1:]).image
+        found[name] = adain.stylize(pictures[0], pictures[1:], any_style.model()).image
     return found

@@ -17,7 +17,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 DECODER: str | None = None  # a model in data/models; None: the published decoder
 SWITCH = "ANY_STYLE"
-LAYER = "relu4_1"
 NETWORKS = ("vgg19_normalized", "adain_decoder")  # in the catalog of `course_lib.pretrained`
 # The program with WebGPU inside, and with the means to wait for a graphics processor that every browser understands.
 SCRIPT, PROGRAM = "ort.webgpu.bundle.min.mjs", "ort-wasm-simd-threaded.asyncify.wasm"
@@ -54,15 +53,33 @@ def left_out() -> str:
     )
 
 
+def model() -> Any:
+    """The decoder with its configuration, an `adain.Model`."""
+    from course_lib.methods import adain
+
+    return adain.published() if DECODER is None else adain.load(DECODER)
+
+
 def networks() -> dict[str, Any]:
     """Encoder and decoder as modules, by the name that the page knows them by."""
-    from course_lib.methods import adain
     from course_lib.pretrained.vgg import VGGFeatures
 
+    decoder = model().network
     # without the transformed filters that it keeps otherwise: those of filters rounded later would be others
-    encoder = VGGFeatures("vgg19", [LAYER], pooling="max", padding="reflect", winograd=False)
-    model = adain.published() if DECODER is None else adain.load(DECODER)
-    return {"any_encoder": encoder, "any_decoder": model.network}
+    encoder = VGGFeatures("vgg19", [decoder.layer], pooling="max", padding="reflect", winograd=False)
+    return {"any_encoder": encoder, "any_decoder": decoder}
+
+
+def sources() -> list[Path]:
+    """Files that the networks are made from; the catalog's never change."""
+    return [] if DECODER is None else [ROOT / "data" / "models" / f"{DECODER}.safetensors"]
+
+
+def credit() -> str:
+    """Who trained the decoder, on what."""
+    if DECODER is None:
+        return "trained by Huang and Belongie on photographs and paintings of others (MIT)"
+    return "ours, trained on open photographs and paintings (CC BY 4.0)"
 
 
 def write(folder: Path, dist: Path) -> dict[str, Any]:
@@ -70,10 +87,7 @@ def write(folder: Path, dist: Path) -> dict[str, Any]:
     from book.try_it import onnx_style
     from course_lib import sample_image, save_image
 
-    about = {
-        "license": "MIT",
-        "source": "Huang and Belongie, AdaIN; encoder: VGG-19, Simonyan and Zisserman, CC BY 4.0",
-    }
+    about = {"encoder": "VGG-19, Simonyan and Zisserman (CC BY 4.0)", "decoder": credit()}
     models = {
         name: (folder / "models" / f"{name}.onnx").write_bytes(
             onnx_style.export(network, about={"name": name, **about})

@@ -141,6 +141,7 @@ def panel(which: str) -> str:
         "paintings": tiles("style", made["paintings"], "{}"),
         "seconds": tiles("second", made["paintings"], "{}", first=False),
         **{f"own_{group}": own(group) for group in ("photo", "style", "second")},
+        "decoder": html.escape(made["decoder"]),
         "any_title": html.escape(painting["label"]),
         "any_credit": html.escape(credit(painting)),
         "stills": stills(made) if which == "any" and why else "",

@@ -93,7 +93,7 @@ def _key(parts: Parts) -> str:
     """A digest of all that goes into the folder, and of what makes it."""
     made_by = [Path(__file__).with_name(f"{name}.py") for name in ("export", "any_style", "onnx_graph", "onnx_style")]
     sources = [*made_by, ROOT / "data" / "images" / "LEDGER.csv"]
-    sources += [MODELS / f"{name}.safetensors" for name in (*PAINTERS, SKETCHER)]
+    sources += [MODELS / f"{name}.safetensors" for name in (*PAINTERS, SKETCHER)] + any_style.sources()
     sources += [STILLS / f"{name}.webp" for name in any_style.STILLS]
     digest = hashlib.sha256(f"{locked_version()} {parts.runtime is not None} {any_style.left_out()}".encode())
     for path in sources:
@@ -122,6 +122,7 @@ def _write(folder: Path, parts: Parts) -> None:
         "notes": parts.notes,
         "paintings": [_described(name, label, about[name]) for name, label in any_style.PAINTINGS.items()],
         "stills": any_style.STILLS,
+        "decoder": any_style.credit(),
         "any style": None,
         "any style left out": any_style.left_out(),
     }

@@ -15,7 +15,7 @@ from torch import nn
 from book.try_it.onnx_graph import End, Graph, ends, trace
 from book.try_it.onnx_graph import export as export
 from book.try_it.onnx_graph import rounded as rounded
-from course_lib.networks.adain_decoder import SHRINK, AdaINDecoder
+from course_lib.networks.adain_decoder import AdaINDecoder
 from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.pretrained.winograd import matrices
 
@@ -42,8 +42,8 @@ def _(layer: nn.MaxPool2d, graph: Graph, x: str) -> str:
 
 @trace.register
 def _(network: VGGFeatures, graph: Graph, x: str) -> str:
-    """A picture of any size, continued by its mirror image up to a multiple of 8 → features of the last layer."""
-    x, _ = graph.up_to_multiple(x, SHRINK)
+    """A picture of any size, continued by its mirror image up to whole positions → features of the last layer."""
+    x, _ = graph.up_to_multiple(x, 2 ** sum(name.startswith("pool") for name in network.names))
     x = graph.add("Div", graph.add("Sub", x, graph.constant(network.mean)), graph.constant(network.std))
     kinds: dict[str, nn.Module] = {"relu": nn.ReLU(), "pool": nn.MaxPool2d(2)}
     layers = [network.convs[name] if name in network.convs else kinds[name[:4]] for name in network.names]
@@ -52,7 +52,7 @@ def _(network: VGGFeatures, graph: Graph, x: str) -> str:
 
 @trace.register
 def _(network: AdaINDecoder, graph: Graph, x: str) -> str:
-    """Features (h, w) → colors of 8h × 8w pixels that may lie outside [0, 1]."""
+    """Features of h × w positions → colors of 8h × 8w pixels, after relu4_1, that may lie outside [0, 1]."""
     layers = [layer for layer in network.layers.modules() if not any(layer.children())]
     return _stack(layers, graph, x, "painted")
 

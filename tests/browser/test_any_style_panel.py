@@ -51,7 +51,7 @@ def expected(
     def seen(picture: Tensor) -> Tensor:
         height, width = picture.shape[2:]
         padded = nn.functional.pad(picture / 255, (0, -width % 8, 0, -height % 8), mode="reflect")
-        features: Tensor = networks[0](padded)[any_style.LAYER]
+        (features,) = networks[0](padded).values()
         return features
 
     features, target = seen(photo), torch.zeros(())

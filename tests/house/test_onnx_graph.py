@@ -164,7 +164,7 @@ def test_nothing_is_made_twice_and_nothing_half(tmp_path, monkeypatch):
 def test_the_panels_say_what_is_missing(tmp_path, monkeypatch, runtime):
     one = {"name": "a", "label": "The A", "title": "A <b>", "creator": "Ada Bee", "year": "1900", "licence": "CC0-1.0"}
     made = {"painters": [one], "photos": [one], "scenes": ["s"], "street painter": "a", "runtime": runtime,
-            "models": {"a": 3}, "notes": ["Left out: why."], "paintings": [one], "stills": {},
+            "models": {"a": 3}, "notes": ["Left out: why."], "paintings": [one], "stills": {}, "decoder": "",
             "any style": None, "any style left out": ""}  # fmt: skip
     (tmp_path / "pictures").mkdir()
     (tmp_path / "manifest.json").write_text(json.dumps(made))

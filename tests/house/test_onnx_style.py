@@ -58,6 +58,19 @@ def test_the_encoder_survives_the_export_at_any_size(bits, size):
     torch.testing.assert_close(found, expected, rtol=0, atol=ROUNDING * expected.max().item())
 
 
+def test_a_decoder_of_a_shallower_layer_goes_with_its_encoder():
+    """relu3_1 has a position for 4×4 pixels."""
+    torch.manual_seed(0)
+    network = AdaINDecoder(width=0.12, layer="relu3_1", channels=32).eval()
+    part = VGGFeatures("vgg19", ["relu3_1"], pooling="max", padding="reflect", weights=None)
+    image = torch.rand(1, 3, 18, 23)
+    features = evaluated(part, image, 32)
+    assert features.shape == (1, 32, 5, 6)
+    with torch.inference_mode():
+        expected = network(part(torch.nn.functional.pad(image, (0, 1, 0, 2), mode="reflect"))["relu3_1"])
+    torch.testing.assert_close(evaluated(network, features, 32), expected, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("size", [(2, 2), (3, 5), (4, 8)])
 def test_the_decoder_survives_the_export_at_any_size(size):
     features = torch.randn(1, 64, *size)
@@ -134,7 +147,7 @@ def test_the_panel_says_what_was_left_out(tmp_path, monkeypatch, left_out):
     one = {"name": "a", "label": "The A", "title": "A", "creator": "Ada Bee", "year": "1900", "licence": "CC0-1.0"}
     made = {"painters": [one], "photos": [one], "paintings": [one], "scenes": ["s"], "street painter": "a",
             "runtime": {"version": "1", "bytes": 5, "unpacked": 9}, "models": {"a": 3}, "notes": [],
-            "stills": {"castle_wave": ["a", "a"]}, "any style left out": left_out,
+            "stills": {"castle_wave": ["a", "a"]}, "decoder": "trained by <her>", "any style left out": left_out,
             "any style": None if left_out else {"models": {"any_encoder": 7}, "gpu": 11}}  # fmt: skip
     (tmp_path / "pictures").mkdir()
     (tmp_path / "manifest.json").write_text(json.dumps(made))
@@ -144,6 +157,7 @@ def test_the_panel_says_what_was_left_out(tmp_path, monkeypatch, left_out):
     text = book_try_it.panel("any")
     assert left_out in text
     assert "$" not in text
+    assert "trained by &lt;her&gt;" in text
     assert ("data-sizes" in text) == ('data-gpu="11"' in text) == (not left_out)
     assert ("The A, in the style of The A" in text) == bool(left_out)
     assert ("any_encoder" in book_try_it.panel("paint")) == (not left_out), "one engine fetches for all panels"
