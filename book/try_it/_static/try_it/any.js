@@ -59,8 +59,8 @@ export function attachAny(panel) {
     panel.get("mix").textContent = `${share} %`;
     panel.get("mixing").hidden = !mixes();
     if (mixes()) {
-      panel.get("mix-words").textContent =
-        `${100 - share} % ${style.tile.dataset.title}, ${share} % ${second.tile.dataset.title}`;
+      const [first, other] = [style, second].map((one) => one.picture?.name ?? one.tile.dataset.title);
+      panel.get("mix-words").textContent = `${100 - share} % ${first}, ${share} % ${other}`;
     }
     panel.get("credit").textContent = choices().map((one) => one.tile.dataset.credit).filter(Boolean).join(" · ");
   }

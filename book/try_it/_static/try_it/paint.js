@@ -75,9 +75,9 @@ export function attachPainting(panel) {
   panel.get("save").addEventListener("click", () => {
     save(mixture(), `${field.painter.value}_${stage.called.replace(/\W+/g, "_").toLowerCase()}`);
   });
-  // A pasted picture is for this panel, unless the visitor is at another one.
-  receive(panel, panel.guarded((file) => photo.open(file)), () => !document.querySelector(
-    ".studio.live:not(#studio-paint):is(:hover, :focus-within)"));
+  // A pasted picture is for this panel, unless the visitor is at the other one that takes pictures.
+  receive(panel, panel.guarded((file) => photo.open(file)),
+    () => !document.querySelector("#studio-any.live:is(:hover, :focus-within)"));
 
   // The camera, where there is one and the page may use it.
   const close = () => {

@@ -27,7 +27,8 @@ export function fitted(source, longest) {
   const scale = Math.min(1, longest / Math.max(width, height));
   const goal = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
   if (Math.min(...goal) < 16) {
-    const short = `the shorter side would have ${Math.min(...goal)} pixels, and 16 is the least`;
+    const least = Math.min(...goal);
+    const short = `the shorter side would have ${least} pixel${least === 1 ? "" : "s"}, and 16 is the least`;
     throw new PictureError(`A picture of ${width} × ${height} pixels is too narrow: ${short}.`);
   }
   let [from, now] = [source, [width, height]];
