@@ -117,7 +117,7 @@ def mean_and_covariance(features: Tensor, region: Tensor | None = None) -> tuple
 def style_swap(content: Tensor, style: Tensor, *, patch: int = PATCH) -> Tensor:
     """Replace every patch of c by the patch of s that correlates most with it; overlaps average (Chen & Schmidt 2016).
 
-    The correlation is ⟨c_p, s_q⟩ / |s_q|. The norm of c_p is the same for all q.
+    The correlation is ⟨c_p, s_q⟩ / ‖s_q‖. The norm of c_p is the same for all q.
 
     Args:
         content: (N, C, h, w).
