@@ -1,14 +1,14 @@
-"""Any style: a pass of ours beside a plain port of the published network, and what each part and each transform takes.
+"""Any style: seconds of our pass and of a plain port of the published network, in total, by part and by transform.
 
     python -m benchmarks.any_style                 # 256, 512 and 1024 px; ten minutes on one core
-    python -m benchmarks.any_style --save          # and adds the rows to the table
+    python -m benchmarks.any_style --save          # also adds the rows to the table
     python -m benchmarks.any_style --record        # stores them, with parts, transforms and memory, for chapter 12
-    python -m benchmarks.any_style --peak 1024 --which plain   # GB of a process that paints one picture
+    python -m benchmarks.any_style --peak 1024 --which plain   # peak memory of painting one picture, in GB
 
 The plain port is what tutorials use: encoder and decoder as `nn.Sequential` of PyTorch's own layers, with
 `ReflectionPad2d` before each convolution, in float32, with the same published weights. A pass encodes the photo and the
-painting, transforms, and decodes, from the CPU and back; photo and painting are squares of the same size. In float32
-both must give the same picture, to `CLOSE`, or there is no result.
+painting, transforms the photo's features, and decodes them; it starts and ends on the CPU. Photo and painting are
+squares of the same size. In float32, both must give the same picture, up to `CLOSE`; otherwise the benchmark stops.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from course_lib.pretrained import weights
 from course_lib.teaching import records
 
 CONTENT, STYLE = "eilean_donan", "great_wave"
-CLOSE = 1e-4  # largest difference of a color in float32, of 1
+CLOSE = 1e-4  # largest difference of a color in [0, 1], in float32
 ENCODER = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, 256, "pool", 512)
 DECODER = (256, "up", 256, 256, 256, 128, "up", 128, 64, "up", 64, 3)
 
@@ -96,7 +96,7 @@ def plain_wct(content: Tensor, style: Tensor) -> Tensor:
 
 
 def plain_swap(content: Tensor, style: Tensor) -> Tensor:
-    """Each patch of 3 × 3 positions for the nearest of the style's: two convolutions with the patches as filters."""
+    """Replace each patch of 3 × 3 positions by the style's nearest: two convolutions with the patches as filters."""
     patches = F.unfold(style, 3)[0].T.reshape(-1, style.shape[1], 3, 3)
     unit = patches / patches.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None, None]
     scores = F.conv2d(content, unit)
@@ -106,7 +106,7 @@ def plain_swap(content: Tensor, style: Tensor) -> Tensor:
 
 
 def plain_swap_adain(content: Tensor, style: Tensor) -> Tensor:
-    """The swap on normalized features, then the exchange of mean and standard deviation."""
+    """Swap normalized features, then exchange mean and standard deviation."""
     (mean, std), (goal, spread) = _statistics(content), _statistics(style)
     return plain_adain(plain_swap((content - mean) / std, (style - goal) / spread), style)
 
@@ -180,7 +180,7 @@ def transforms(plain: Plain, size: int, device: torch.device, rounds: int) -> di
 
 
 def peak(size: int, which: str, device: torch.device) -> float:
-    """Paint one picture; the peak memory of this process in GB, NaN where the system does not tell."""
+    """Paint one picture; return the peak memory of this process in GB, NaN if the system does not report it."""
     content, style = pictures(size)
     if which == "plain":
         Plain(device).stylize(content.to(device), style.to(device)).cpu()
@@ -201,7 +201,7 @@ def peak_elsewhere(size: int, which: str, device: torch.device) -> float:
 
 
 def race(options: argparse.Namespace, *, memory: bool = True) -> dict[str, Any]:
-    """Everything, by size."""
+    """All measurements, by size."""
     device = runtime.pick_device(options.device)
     plain, found = Plain(device), {}
     for size in options.sizes:
@@ -243,7 +243,7 @@ def main() -> int:
     parser.add_argument("--details", type=int, default=512, help="largest size at which parts and transforms are timed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--peak", type=int, metavar="SIZE", help="only paint one picture, and print the memory")
+    parser.add_argument("--peak", type=int, metavar="SIZE", help="only paint one picture, and print the peak memory")
     parser.add_argument("--which", choices=("plain", "float32", "bfloat16"), default="float32", help="with --peak")
     parser.add_argument("--save", action="store_true", help="add the rows to the table of all machines")
     parser.add_argument("--record", action="store_true", help="store the result for chapter 12")

@@ -1,4 +1,4 @@
-"""What benchmarks/try_it.py measures of the panel that takes any painting, and the panel's still pictures."""
+"""Measurements of the panel *Any painting* for benchmarks/try_it.py, and the panel's still pictures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PICTURE = """async ([side, photo, painting]) => {
 
 
 def networks() -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder with the filters that the page has."""
+    """Encoder and decoder with rounded filters, as on the page."""
     encoder, decoder = (onnx_style.rounded(network) for network in any_style.networks().values())
     return encoder, decoder
 
@@ -61,7 +61,7 @@ def inputs(size: int) -> list[Tensor]:
 
 
 def race(page: Any, rounds: int) -> dict[str, Any]:
-    """Page and PyTorch in turns: milliseconds of a picture, and of one for which everything has been read."""
+    """Page and PyTorch in turns: milliseconds of a picture, and of one whose photo and painting are already encoded."""
     encoder, decoder = networks()
     here: dict[str, list[float]] = {str(size): [] for size in SIZES}
     slider: dict[str, list[float]] = {str(size): [] for size in SIZES}
@@ -95,7 +95,7 @@ def race(page: Any, rounds: int) -> dict[str, Any]:
 
 @torch.inference_mode()
 def decibels(size: int, psnr: Any) -> dict[str, float]:
-    """PSNR of pictures by rounded networks against those by the networks as published: means over pairs."""
+    """PSNR between pictures of the rounded and of the published networks: means over pairs."""
     exact = tuple(any_style.networks().values())
     truth = list(_pairs(*exact, size))
     found = {}
@@ -116,7 +116,7 @@ def _pairs(encoder: nn.Module, decoder: nn.Module, size: int) -> Iterator[Tensor
 
 
 def stills() -> dict[str, Tensor]:
-    """The panel's pictures for copies without the networks, by the networks before rounding."""
+    """The panel's pictures for copies without the networks, painted by the unrounded networks."""
     found = {}
     for name, (photo, *paintings) in any_style.STILLS.items():
         pictures = [sample_image(one, export.STILL) for one in (photo, *paintings)]

@@ -53,7 +53,7 @@ def inner(picture: Tensor) -> Tensor:
 
 
 def with_borders_of_zeros(network: nn.Module) -> nn.Module:
-    """A copy whose convolutions are PyTorch's own, with zeros in place of the mirror image."""
+    """A copy whose convolutions are PyTorch's own, with zero padding instead of reflection."""
     network = onnx_graph.rounded(network, bits=32)
     for parent in [*network.modules()]:
         for name, layer in parent.named_children():

@@ -111,7 +111,7 @@ def names(name: str, value: object, *, least: int = 1) -> tuple[str, ...]:
 
 
 def shares(name: str, value: object, count: int | None, what: str) -> tuple[float, ...]:
-    """Weights that can be scaled to sum to one, as a tuple, also from a list or a tensor.
+    """Weights that can be scaled to sum to one, as a tuple; a list or a tensor is accepted, too.
 
     Args:
         name: of the argument, for the message.

@@ -1,4 +1,4 @@
-"""The colors of a picture as a cloud of points: their mean and covariance, and how to give it those of another."""
+"""Match the colors of one picture to those of another: their mean and their covariance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from course_lib.image_checks import check_pictures
 
-_EPS = 1e-5  # of a variance: far less than a level of 8 bits (1.5e-5)
+_EPS = 1e-5  # smallest variance that divides: below the square of one 8-bit level (1.5e-5)
 
 
 def match_colors(picture: Tensor, target: Tensor) -> Tensor:

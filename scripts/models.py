@@ -5,10 +5,9 @@
 
 Writes ``data/models/NAME.safetensors`` (half precision) and a record ``data/results/model_NAME``. The training
 photographs are the project's 63 open ones. A run that was stopped resumes from its checkpoint. The network of the first
-painting starts from random weights, those of the others from its weights. The network of twelve paintings starts from
-its convolutions, too. The decoder for any style learns from paintings and photographs; two paintings are kept from it.
-The two networks that turn label maps and sketches into façades are trained on scenes that the
-package draws.
+painting starts from random weights, those of the others from its weights. The network of twelve paintings also starts
+from its convolutions. The decoder for any style is trained on paintings and photographs; two paintings are held out.
+The two networks that turn label maps and sketches into façades are trained on scenes that the package draws.
 """
 
 import argparse
@@ -68,7 +67,7 @@ TWELVE = (
     "great_wave", "ejiri", "poppies", "composition_viii", "cafe_terrace", "night_cafe", "church_at_auvers",
     "road_to_tarascon", "village_street_auvers", "moulin_de_la_galette", "summertime", "librarian",
 )  # fmt: skip
-HELD_OUT = ("great_wave", "composition_viii")  # paintings that the decoder for any style has not seen
+HELD_OUT = ("great_wave", "composition_viii")  # paintings outside the training set of the decoder for any style
 RECIPES = {
     "great_wave": _style("great_wave", None),
     "composition_viii": _style("composition_viii", "great_wave", num_steps=1000, style_weight=1.3),
@@ -156,7 +155,7 @@ def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
 
 
 def varied(paintings: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    """Half paintings, half photographs: features of many more colors than thirteen paintings have."""
+    """Half paintings, half photographs: more colors than thirteen paintings alone."""
     photos = [sample_image(name) for name in sample_names("photos")]
     return [*paintings.values()] * round(len(photos) / len(paintings)) + photos
 

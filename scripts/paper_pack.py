@@ -8,9 +8,8 @@ the other machine:
 
     tar xf paper.tar && cd paper && python paper.py --minutes 12
 
-With ``--full`` the whole VGG-16, the heads of LPIPS and the published decoder of AdaIN come along, for the runs that
-need them. With
-``--datasets`` the 128 px version of the façades that chapter 9 is scored on does: research data, for your own use.
+``--full`` adds the whole VGG-16, the heads of LPIPS and the published decoder of AdaIN, for the runs that need them.
+``--datasets`` adds the 128 px version of the façades that chapter 9 is scored on: research data, for your own use.
 """
 
 from __future__ import annotations

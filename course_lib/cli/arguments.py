@@ -73,11 +73,11 @@ def positive(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """Parse an argument that is a number; which ones make sense is for the command to say."""
+    """Parse a number; the command checks its range."""
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}; pictures come first") from None
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}; put pictures before this option") from None
 
 
 def picture_file(word: str) -> Path:

@@ -1,7 +1,7 @@
 """``stylize``: paint photos in the style of paintings, by optimization or in one pass of a network.
 
-Which of the two, and which network, follows from ``--method`` and ``--model``: the kind of the model file. Every kind
-uses some of the options; the others are refused.
+``--method`` and the kind of the ``--model`` file decide how. Each kind uses some of the options; the command refuses
+the others.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from course_lib.methods import gatys
 from course_lib.networks.feature_transforms import TRANSFORMS
 from course_lib.runtime import Progress
 
-_USED = {  # kind → the options that not all kinds use
+_USED = {  # kind → its options that other kinds may not have
     "gatys": ("steps", "style_weight", "start", "seed"),
     "johnson": ("tile",),
     "multi_style": ("style", "weights", "tile"),
     "adain": ("transform", "alpha", "style", "weights", "keep_colors", "tile"),
 }
-_WITHOUT = {  # what an option needs, where it is not only AdaIN
+_WITHOUT = {  # what an option requires, if it works with more than AdaIN
     "tile": "--model or --method adain",
     "style": "--method adain or a --model of several paintings",
     "weights": "--method adain or a --model of several paintings",
@@ -57,35 +57,35 @@ def add(commands: Any) -> None:
         "       python -m course_lib stylize CONTENT... STYLE --method adain -o OUT [options]\n"
         "       python -m course_lib stylize CONTENT... --model MODEL [--style NAME] -o OUT [options]"
     )
-    add_pictures(stylize, "CONTENT... STYLE", "the photos, then the painting (none if --model has learned paintings)")
+    add_pictures(stylize, "CONTENT... STYLE", "the photos, then the painting (none if --model has learned its own)")
     add_output(stylize, "where to save (.png, .jpg, .webp); for several photos, a folder")
     stylize.add_argument(
         "--method", choices=("gatys", "adain"),
-        help="gatys: optimize each photo; adain: any painting in one pass of a network "
-        "(default: gatys; with --model the one that made it)",
+        help="gatys: optimize each photo; adain: paint in the style of any painting in one pass of a network "
+        "(default: gatys; with --model, the one that trained it)",
     )  # fmt: skip
     stylize.add_argument("--model", help="a trained network: a file, or a name that `models` lists (default: none)")
     stylize.add_argument(
         "--style", action="append", metavar="STYLE",
-        help="with adain: one more painting; with a --model of several paintings: the name of one; may be repeated",
+        help="with adain: another painting; with a --model of several paintings: the name of one; may be repeated",
     )  # fmt: skip
     stylize.add_argument(
-        "--weights", type=number, nargs="+", metavar="W", help="how much of each style, in their order (default: equal)"
+        "--weights", type=number, nargs="+", metavar="W", help="the share of each style, in order (default: equal)"
     )
     stylize.add_argument(
         "--transform", choices=TRANSFORMS,
-        help="what adain does to the photo's features: match their means and variances to the painting's (adain), all "
-        "covariances (wct), replace every patch by the painting's most similar one (swap), or both (swap+adain) "
-        "(default: adain)",
+        help="with adain, how the photo's features change: adain gives them the painting's means and variances, wct "
+        "its means and covariances, swap replaces every patch by the painting's most similar one, swap+adain swaps "
+        "patches and then does what adain does (default: adain)",
     )  # fmt: skip
     stylize.add_argument(
-        "--alpha", type=number, metavar="X", help="from 0, the photo's own features, to 1, the style's (default: 1)"
+        "--alpha", type=number, metavar="X", help="with adain: the strength of the style, from 0 to 1 (default: 1)"
     )
     stylize.add_argument("--keep-colors", action="store_true", help="with adain: keep the colors of the photo")
     stylize.add_argument(
-        "--size", type=positive, metavar="N", help="long side in pixels (default: 256; in one pass the photo's own)"
+        "--size", type=positive, metavar="N", help="long side in pixels (default: 256; in one pass, the photo's own)"
     )
-    add_tile(stylize, "384, with adain 512, if one piece does not fit")
+    add_tile(stylize, "384, or 512 with adain, if one piece does not fit")
     stylize.add_argument(
         "--steps",
         type=positive,
@@ -129,7 +129,7 @@ def _kind(options: argparse.Namespace) -> str:
     kind = kind_for("stylize", options.model)
     if options.method not in (None, kind):
         raise ValueError(
-            f"--method {options.method} does not fit --model {options.model}, which {kind} made; leave --method out"
+            f"--method {options.method} cannot use --model {options.model}, which {kind} trained; leave --method out"
         )
     return kind
 

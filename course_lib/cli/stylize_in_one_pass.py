@@ -1,4 +1,4 @@
-"""What ``stylize`` does in one pass: a network for one painting, for several by name, or for any painting.
+"""``stylize`` in one pass of a network: for one painting, for several by name, or for any painting.
 
 Each function here checks its options, loads the network and the paintings, and returns a function that paints one
 picture of a `batch`.
@@ -22,8 +22,8 @@ from course_lib.images import ImageError, load_image, resize
 from course_lib.methods import adain
 from course_lib.picture_files import did_you_mean
 
-_LONGEST = 512  # px, long side of a painting, as in the authors' code; a larger one takes longer and looks alike
-_SHORTEST = 17  # px, short side: three positions at relu4_1, for a patch
+_LONGEST = 512  # px, long side of a painting, as in the authors' code; a larger one takes longer for a similar picture
+_SHORTEST = 17  # px, short side: a patch needs three positions at relu4_1
 
 Paint = Callable[[batch.Job], str]
 
@@ -38,11 +38,11 @@ def named_paintings(options: argparse.Namespace) -> Paint:
     """With a network that has learned several paintings, in the style of those that ``--style`` names.
 
     Raises:
-        ValueError: no name, an unknown one, one twice, or weights that do not fit; the message lists the names.
+        ValueError: no name or an unknown one (the message lists the names), a repeated one, or invalid weights.
     """
     method, model = load_for("stylize", options.model)
     names = options.style or []
-    known = f"{options.model} knows {', '.join(model.styles)}"
+    known = f"{options.model} has {', '.join(model.styles)}"
     if not names:
         raise ValueError(f"no style was given; name one with --style: {known}")
     for k, name in enumerate(names):
@@ -57,11 +57,11 @@ def named_paintings(options: argparse.Namespace) -> Paint:
 
 
 def any_painting(options: argparse.Namespace, paintings: Sequence[Path]) -> Paint:
-    """With AdaIN's decoder or another one, in the style of any paintings.
+    """With the published decoder of AdaIN or the one of ``--model``, in the style of any paintings.
 
     Raises:
         ImageError: a painting that cannot be read, or is too small.
-        ValueError: a number out of range, or weights that do not fit.
+        ValueError: a number out of range, or invalid weights.
         WeightsError: a network is neither cached nor available.
     """
     if options.alpha is not None:
@@ -88,10 +88,10 @@ def _painter(options: argparse.Namespace, stylize: Callable[[Tensor], Any]) -> P
 
 
 def _shares(options: argparse.Namespace, styles: Sequence[str]) -> list[float] | None:
-    """The numbers of ``--weights``, one for each style; None if there are none.
+    """The numbers of ``--weights``, one for each style; None without the option.
 
     Raises:
-        ValueError: another count, a negative or infinite number, only zeros, or a single style.
+        ValueError: the wrong count, a negative or infinite number, only zeros, or a single style.
     """
     weights: list[float] | None = options.weights
     if weights is None:
@@ -105,15 +105,15 @@ def _shares(options: argparse.Namespace, styles: Sequence[str]) -> list[float] |
     for weight in weights:
         arguments.nonnegative("weights", weight)
     if not 0 < sum(weights) < float("inf"):
-        raise ValueError(f"the numbers of --weights need a finite sum above 0, got {sum(weights):g}")
+        raise ValueError(f"the numbers of --weights must have a finite sum above 0, got {sum(weights):g}")
     return weights
 
 
 def _painting(path: Path) -> Tensor:
-    """The painting in a file, no larger than it has to be.
+    """Load a painting, no larger than needed.
 
     Raises:
-        ImageError: not a picture, or too small a one.
+        ImageError: not a picture, or a picture that is too small.
     """
     painting = load_image(path)
     short, long = sorted(painting.shape[-2:])

@@ -19,7 +19,7 @@ VERBS = ("stylize", "translate", "generate", "upscale")
 
 
 def kind_for(verb: str, name: str | Path) -> str:
-    """The method that wrote a model file, which is only opened to read that.
+    """The method that wrote a model file; only the header of the file is read.
 
     Args:
         verb: the function to be called: "stylize", "translate", "generate" or "upscale".

@@ -88,9 +88,9 @@ class RandomScaleCrop:
 
 @dataclass(frozen=True)
 class ResizedCrop:
-    """A random square crop of the picture resized to a short side of `load_size`: → (…, 3, size, size) in [0, 1].
+    """Cut a random square as if the picture had a short side of `load_size`: → (…, 3, size, size) in [0, 1].
 
-    Only the crop is resized: its side in the picture is size / load_size of the short side.
+    Only the crop is resized; in the picture, its side is size / load_size times the short side.
 
     Raises:
         ValueError: a `load_size` below `size`.

@@ -1,7 +1,7 @@
-"""Photographs, each with a painting drawn at random: what a network for any style learns from (Huang & Belongie 2017).
+"""Photographs, each paired with a random painting: the training set for any style (Huang & Belongie 2017).
 
-An item depends only on the seed and its number, as in `data.crops`: which painting a photograph is paired with, and
-where both are cut, are drawn from the item's own generator.
+An item depends only on the seed and its number, as in `data.crops`: its own generator draws the painting and the
+positions of both crops.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from course_lib.data.crops import Crops
 from course_lib.data.photos import FolderPhotos, Progress
 from course_lib.samples import sample_image, sample_names
 
-_STYLES = 7_919  # added to the seed: the crops of paintings are drawn apart from those of photos
+_STYLES = 7_919  # added to the seed, so that paintings are cropped independently of photos
 
 Item = tuple[Tensor, Tensor]
 
@@ -29,8 +29,8 @@ Item = tuple[Tensor, Tensor]
 class ContentAndStyle(Dataset[Item]):
     """Pairs of a content crop and a style crop, (3, size, size) each, float32 in [0, 1].
 
-    Item k of an epoch has the content crop k (`data.crops.Crops`), and a crop of a painting drawn at random from all
-    of them: another one in each epoch. ``pairs[k]`` is ``pairs.item(0, k)``.
+    Item k of an epoch is the content crop k (`data.crops.Crops`) and a crop of a random painting, which is drawn anew
+    in each epoch. ``pairs[k]`` is ``pairs.item(0, k)``.
 
     Args:
         photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style data set of (3, H, W) in [0, 1], which are used
@@ -43,7 +43,7 @@ class ContentAndStyle(Dataset[Item]):
         progress: called with (pictures so far, pictures in all) while a folder is searched.
 
     Raises:
-        ValueError: as `Crops`, for photos or paintings; an iterable of photos without numbers.
+        ValueError: as `Crops`, for photos or paintings; an iterable of photos without an index.
         ImageError: a tensor that is not a picture.
 
     >>> pairs = ContentAndStyle([torch.rand(1, 3, 40, 60)], [torch.rand(1, 3, 50, 40)] * 3, size=32, load_size=40)
@@ -69,7 +69,7 @@ class ContentAndStyle(Dataset[Item]):
         if photos is None or isinstance(photos, str | Path | Sequence | Iterator | Tensor):
             self.contents = Crops(photos, seed=seed, **cut)
         elif isinstance(photos, IterableDataset):
-            raise ValueError("the photos are an iterable without numbers; give a data set with __getitem__ and __len__")
+            raise ValueError("the photos are an unindexed iterable; give a data set with __getitem__ and __len__")
         else:
             self.contents = checked(photos, what="photo")
         if styles is None:
@@ -78,7 +78,7 @@ class ContentAndStyle(Dataset[Item]):
             self.styles = Crops(styles, seed=self.seed + _STYLES, **cut)
         except ValueError as error:
             raise type(error)(f"the paintings: {error}") from error
-        self.device = torch.device("cpu")  # where the pictures lie; see `near`
+        self.device = torch.device("cpu")  # where the pictures are; see `near`
 
     @property
     def photos(self) -> Any:
@@ -87,7 +87,7 @@ class ContentAndStyle(Dataset[Item]):
 
     @property
     def fingerprint(self) -> list[object]:
-        """What a checkpoint recognizes photos and paintings by."""
+        """Identifies photos and paintings in a checkpoint."""
         return [getattr(self.contents, "fingerprint", len(self.contents)), self.styles.fingerprint]
 
     def near(self, device: torch.device) -> ContentAndStyle:

@@ -45,7 +45,7 @@ class Crops(Dataset[Tensor]):
         scales: the part of the range from `size` (0) to the short side (1) to draw from; (0, 0) cuts at full detail
             only.
         load_size: resize each photo to this short side first, as AdaIN's training does; then all crops of a photo have
-            one scale and `scales` is not used. None: scales are drawn.
+            the same scale, and `scales` is ignored. None: scales are drawn.
         mirror: mirror half of the crops.
         progress: called with (photos so far, photos in all) while a folder is searched.
 
@@ -127,7 +127,7 @@ class Crops(Dataset[Tensor]):
 def training_photos(
     photos: Any, *, size: int, seed: int, device: torch.device, scales: tuple[float, float] = (0.0, 1.0)
 ) -> Any:
-    """What a method trains on, from what its `train` was given as photos.
+    """The training set of a method, made from the photos that its `train` was given.
 
     Args:
         photos: what `Crops` takes, or a map-style data set of (3, H, W) in [0, 1], which is used as it is.

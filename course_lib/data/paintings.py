@@ -1,8 +1,7 @@
 """Paintings by name and by number, for a network that learns several (Dumoulin, Shlens & Kudlur 2017).
 
-A caller speaks of names, a training step of numbers. Which painting goes with which photo depends on the seed, the
-epoch and the number of the item alone. So a training run that is stopped and resumed gets the draws that it would have
-got without the stop.
+A caller uses names, a training step uses numbers. The painting for a photo depends only on the seed, the epoch and the
+number of the item, so a training run that is stopped and resumed draws the same paintings as a run without a stop.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from course_lib.image_checks import check_pictures
 
 
 def painting_names(styles: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """The names of paintings that a caller gave, each (1, 3, h, w) in [0, 1].
+    """Check paintings, each (1, 3, h, w) in [0, 1], and return their names.
 
     Raises:
         ValueError: anything but a mapping from names to pictures, or an empty one.
@@ -41,7 +40,7 @@ def style_weights(style: str | Mapping[str, float], names: Sequence[str]) -> Ten
     """The weights of a network's styles, (S,) with the sum 1, from a name or from name → weight.
 
     Args:
-        style: what the caller wants.
+        style: one name, or name → weight.
         names: of the S styles.
 
     Raises:
@@ -53,7 +52,7 @@ def style_weights(style: str | Mapping[str, float], names: Sequence[str]) -> Ten
     wanted = {style: 1.0} if isinstance(style, str) else style
     if not isinstance(wanted, Mapping) or not wanted:
         got = "none" if isinstance(wanted, Mapping) else type(style).__name__
-        raise ValueError(f"style must be a name, or map names to weights, got {got}; there are {', '.join(names)}")
+        raise ValueError(f"style must be a name, or map names to weights, got {got}; the styles are {', '.join(names)}")
     if unknown := [name for name in wanted if name not in names]:
         raise ValueError(f"this model has no style {unknown[0]!r}; it has {', '.join(names)}")
     shares = arguments.shares("the weights", [*wanted.values()], len(wanted), "styles")
@@ -66,7 +65,7 @@ class WithStyle(Dataset[tuple[Tensor, Tensor]]):
 
     Args:
         photos: a map-style data set of (3, H, W).
-        num_styles: S; the numbers are drawn from 0 to S − 1, equally often on average.
+        num_styles: S; the numbers are drawn uniformly from 0 to S − 1.
         seed: of the draws.
 
     >>> [int(style) for _, style in (WithStyle([torch.rand(3, 8, 8)] * 4, 3, seed=0)[k] for k in range(4))]

@@ -6,13 +6,13 @@ C channels; μ_c and σ_c are the mean and the standard deviation of channel c o
     s · Σ_c [ (μ_c(F) − μ_c(S))² + (σ_c(F) − σ_c(S))² ]                                                (Eq. 13)
 
 and the objective adds λ times the sum over relu1_1, relu2_1, relu3_1 and relu4_1 to the content loss. The authors' code
-takes the sum over channels as it stands, s = 1, with λ = 1e-2. pytorch-AdaIN, a widely used version, takes the mean,
-s = 1/C, with λ = 10. The layers have 64, 128, 256 and 512 channels, so no single λ makes one the other:
+sums over the channels, s = 1, with λ = 1e-2. pytorch-AdaIN, a widely used port, averages over them, s = 1/C, with
+λ = 10. The layers have 64, 128, 256 and 512 channels, so no single λ converts one into the other:
 
-    λ = 1e-2 on sums is 1e-2 · C = 0.64, 1.28, 2.56 and 5.12 on means, layer by layer,
-    λ = 10 on means is 10 / C = 0.16, 0.078, 0.039 and 0.020 on sums.
+    λ = 1e-2 on sums equals 1e-2 · C = 0.64, 1.28, 2.56 and 5.12 on means, layer by layer;
+    λ = 10 on means equals 10 / C = 0.16, 0.078, 0.039 and 0.020 on sums.
 
-*Differs from the paper:* Eq. 13 is printed with norms; both codes, and this module, square them.
+*Differs from the paper:* Eq. 13 has norms; both codes, and this module, square them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class StatisticsConvention:
     style_weight: float  # λ, the factor before the sum over layers
     per_channel: bool  # the mean over channels, not the sum
     unbiased: bool  # σ² divides by one less than the number of positions
-    eps: float  # under the root of σ: the gradient of a constant channel stays finite
+    eps: float  # added under the root of σ, so that a constant channel has a finite gradient
 
     def style_coefficient(self, channels: int) -> float:
         """s, the factor before the sum over channels, for a layer of C channels."""
@@ -96,7 +96,7 @@ def statistics_loss(features: Tensor, target: Tensor, convention: StatisticsConv
     if target.shape[1] != features.shape[1] or len(target) not in (1, len(features)):
         raise ValueError(
             f"the style's features must be (1 or {len(features)}, {features.shape[1]}, h, w), got "
-            f"{tuple(target.shape)}; are both from the same layer, with one style in all or one per picture?"
+            f"{tuple(target.shape)}; take both from the same layer, with one style for all pictures or one per picture"
         )
     mean, deviation = channel_statistics(features, unbiased=convention.unbiased, eps=convention.eps)
     with torch.no_grad():
@@ -110,8 +110,8 @@ def convert_statistics_weight(
 ) -> dict[str, float]:
     """The weights of the layers in `target` that give the same gradient as one weight in `source`.
 
-    The means' part of the gradient is then equal. The deviations' part is equal up to the factor M / (M − 1) if one
-    convention divides by M positions and the other by M − 1: 0.1 % at relu4_1 of a crop of 256 px.
+    For the means, the gradients are then equal. For the standard deviations, they are equal up to a factor of
+    M / (M − 1) if one convention divides by M positions and the other by M − 1: 0.1 % at relu4_1 of a crop of 256 px.
 
     Args:
         weight: the factor before the sum over layers in `source`.
@@ -201,7 +201,7 @@ class _Features(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: Tensor, network: VGGFeatures) -> tuple[Tensor, ...]:
         ctx.network, ctx.cache = network, network.forward_with_cache(image)
-        # other tensors with the same numbers: an output that the node kept would keep the node
+        # detached: a node that kept its own outputs would keep itself alive
         return tuple(ctx.cache[layer].detach() for layer in network.layers)
 
     @staticmethod

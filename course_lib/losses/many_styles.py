@@ -1,7 +1,7 @@
-"""Content and style terms of pictures that belong to different paintings (Dumoulin, Shlens & Kudlur 2017).
+"""Content and style terms for a batch whose pictures have different paintings (Dumoulin, Shlens & Kudlur 2017).
 
-Each picture of a batch is compared with the Gram matrices of its own painting. The gradient is that of
-`PerceptualLoss`, in closed form.
+Each picture is compared with the Gram matrices of its own painting. As in `PerceptualLoss`, the gradient is computed in
+closed form.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _LEAST = 1e-12  # a style term of 0 has no reciprocal
 class ManyStyles:
     """Weighted content and style terms, each picture with the Gram matrices of its own painting.
 
-    Paintings differ in how far photos are from them: for those of this package by a factor of two. With `comparable`
-    photos, each painting's style terms get a factor a_s, such that their sum has the same value for all paintings, on
-    average over those photos. Otherwise the paintings near to photos are learned late or not at all.
+    The style terms of photos differ from painting to painting, by a factor of two for the paintings of this package.
+    With `comparable` photos, each painting's style terms get a factor a_s, so that their sum, averaged over those
+    photos, is the same for all paintings. Without it, paintings with small style terms are learned late or not at all.
 
     Args:
         network: a `VGGFeatures` whose `layers` include all layers named below.
@@ -33,7 +33,7 @@ class ManyStyles:
         style: style layer → weight of its term.
         convention: how the terms are scaled.
         comparable: (N, 3, H, W) in [0, 1], the photos; None: a_s = 1.
-        start: the value for all paintings; None: the geometric mean of what they have without factors.
+        start: that common value; None: the geometric mean of the values without factors.
 
     >>> network = VGGFeatures(layers=["relu1_1", "relu2_1"], weights=None)
     >>> paintings, photos = [torch.rand(1, 3, 16, 16), torch.rand(1, 3, 20, 24).round()], torch.rand(3, 3, 16, 16)

@@ -92,7 +92,7 @@ class Config:
 
     @classmethod
     def quick(cls) -> Config:
-        """Minutes on a CPU: the shallower decoder, small crops, few steps."""
+        """Minutes on a CPU: a shallower decoder, small crops, few steps."""
         return replace(
             cls.fast(), num_steps=300, batch_size=4, image_size=96, load_size=192, learning_rate=1e-3, layer="relu3_1",
             style_layers=("relu1_1", "relu2_1", "relu3_1"),
@@ -125,7 +125,7 @@ def build(config: Config) -> AdaINDecoder:
 
 
 def objective(config: Config, device: torch.device) -> StatisticsLoss:
-    """L_c and λ L_s on the encoder, whose network also encodes photos and paintings (Eqs. 11 to 13).
+    """The loss L_c + λ L_s; its network also encodes photos and paintings (Eqs. 11 to 13).
 
     Raises:
         ValueError: a style layer that the network does not have.
@@ -239,7 +239,7 @@ def published() -> Model:
     """Huang and Belongie's own decoder.
 
     Raises:
-        WeightsError: it is neither cached nor can it be downloaded.
+        WeightsError: it is not cached and cannot be downloaded.
     """
     loaded = weights_room.load("adain_decoder")
     network = AdaINDecoder()
@@ -264,21 +264,21 @@ def stylize(
     """Paint photos in the style of any paintings: g(c + α Σ_k w_k (T(c, s_k) − c)) for features c, s_k (Eqs. 14, 15).
 
     Args:
-        content: (N, 3, H, W) in [0, 1], any size from 9 px on; from 17 px on for patches.
-        styles: a painting (1, 3, h, w) in [0, 1], or several, of any sizes from 9 px on; from 17 px on for patches.
+        content: (N, 3, H, W) in [0, 1], with sides of at least 9 px, or 17 px for patches.
+        styles: a painting (1, 3, h, w) in [0, 1], or several, each of its own size; sides as for `content`.
         model: from `train` or `load`; None: the published decoder.
         transform: T, one of `networks.feature_transforms.TRANSFORMS`: "adain" takes the mean and the variance of each
-            channel from the painting, "wct" the covariances as well, "swap" its patches, "swap+adain" both.
-        alpha: α in [0, 1]. At 0 the decoder gets the photo's own features; its picture is near the photo, not equal.
+            channel from the painting, "wct" the covariances as well, "swap" its patches, "swap+adain" patches first.
+        alpha: α in [0, 1]. At 0 the decoder gets the photo's own features; its output is near the photo, not equal.
         weights: w_k, a number of at least 0 for each painting, scaled to sum to 1; None: all equal.
         masks: (K, 1, H, W) in [0, 1], a region of the photo for each painting, in place of weights. Each painting
-            replaces the statistics of its own region. Where regions overlap, the paintings are mixed; what no mask
-            covers keeps the photo's features.
+            replaces the statistics of its own region. Where regions overlap, the paintings are mixed; positions
+            that no mask covers keep the photo's features.
         keep_colors: first give the paintings the photo's colors, see `colors.match_colors`.
         tile: side of the tiles in px, for pictures too large for the memory; None: one piece if it fits, else 512.
             Statistics and patches are those of the whole picture, so the result is the same up to rounding.
         device: "auto", or where to compute.
-        precision: "auto", "float32" or "bfloat16", of the convolutions; all else is computed in float32 at least.
+        precision: "auto", "float32" or "bfloat16", of the convolutions; the rest is in float32 at least.
 
     Raises:
         ImageError: photos or paintings that are not pictures in [0, 1], or too small.
@@ -318,14 +318,14 @@ def stylize(
 
 
 def encoder_of(config: Config, device: torch.device, precision: torch.dtype) -> VGGFeatures:
-    """VGG-19 to the decoder's layer, with max pooling and reflected borders; it is shared, so do not modify it."""
+    """VGG-19 up to the decoder's layer, with max pooling and reflected borders; it is shared, so do not modify it."""
     return cached_network("vgg19", (config.layer,), "max", config.weights, precision, device, "reflect")
 
 
 def encode(picture: Tensor, encoder: VGGFeatures, tile: int | None = None) -> Tensor:
     """The features f of one picture, (1, 3, H, W) in [0, 1] → (1, C, ⌈H/8⌉, ⌈W/8⌉) at relu4_1, in float32 at least.
 
-    Sides are reflected up to a multiple of 8 first.
+    Reflection first pads the sides to multiples of 8.
 
     Args:
         encoder: from `encoder_of`.
@@ -350,7 +350,7 @@ def _piecewise(
     shrink: int = 1,
     scale: int = 1,
 ) -> Tensor:
-    """The encoder or the decoder in one piece or in tiles; `shrink` and `scale` as for `tiles.piecewise`."""
+    """Run the encoder or the decoder in one piece or in tiles; `shrink` and `scale` as for `tiles.piecewise`."""
     height, width = (scale * length for length in whole.shape[-2:])
     free = runtime.available_memory(device) if tile is None else None
     if free is not None and _BYTES_PER_PIXEL * height * width > free:
@@ -374,7 +374,7 @@ def _checked(content: Tensor, styles: Tensor | Iterable[Tensor], least: int) -> 
 
 
 def _check_memory(content: Tensor, decoder: AdaINDecoder, device: torch.device) -> None:
-    """Refuse photos whose features do not fit: six maps of the size of one photo's, and all pictures."""
+    """Refuse photos whose features do not fit: six maps of one photo's size, and all pictures."""
     pixel = 6 * 4 * decoder.channels / decoder.shrink**2 + 12 * (1 + len(content))  # 216 bytes; 190 measured
     check_memory(lambda height, width: round(pixel * height * width), content.shape[2], content.shape[3], device)
 

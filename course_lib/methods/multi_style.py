@@ -1,12 +1,13 @@
 """One network for many styles (Dumoulin, Shlens & Kudlur, ICLR 2017).
 
-The network of Johnson et al. learns one painting. Here all convolutions are shared, and a painting s is the scales γ_s
-and shifts β_s after the normalizations, 0.2 % of the numbers. Training draws a painting for each photo x (Section 2):
+The network of Johnson et al. learns one painting. Here all paintings share the convolutions; a painting s has only its
+scales γ_s and shifts β_s after the normalizations, 0.2 % of the parameters. Training draws a painting for each photo x
+(Section 2):
 
     min E_{x, s} [ λ_c ℓ_content(f(x, s), x) + λ_s a_s Σ_l ℓ_style,l(f(x, s), y_s) ]
 
-Any convex sum of rows (γ, β) is a style, too, so paintings can be mixed when the network is used. A new painting needs
-a new row only: `add_style`. Symbols: λ_c = content_weight, λ_s = style_weight; a_s is ours, see `Config.equalize`.
+Any convex sum of rows (γ, β) is a style, too, so a trained network can mix paintings. A new painting needs only a new
+row: `add_style`. Symbols: λ_c = content_weight, λ_s = style_weight; a_s is ours, see `Config.equalize`.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Config:
 
     @classmethod
     def released(cls) -> Config:
-        """The authors' code (Magenta, image_stylization): their balance, and equal weights of the paintings."""
+        """The authors' code (Magenta, image_stylization): their balance, and the same weight for all paintings."""
         return cls(style_weight=style_weight_of_authors(1e-4), equalize=False)
 
     @classmethod
@@ -100,9 +101,9 @@ class Config:
 def style_weight_of_authors(weight: float, scale: float = 255 * 0.226) -> float:
     """Convert the weight of the authors' style terms, where their content weight is 1, to our `style_weight`.
 
-    Both take the mean of squares, of features and of Gram matrices that were divided by H·W. But their network has
-    inputs from 0 to 255, and features s times as large as torchvision's: the content term grows with s², the style
-    term with s⁴.
+    Both average squared differences, of features and of Gram matrices divided by H·W. But their network has inputs from
+    0 to 255, so its features are s times as large as torchvision's: the content term grows with s², the style term
+    with s⁴.
 
     Args:
         weight: 1e-4 in their code.
@@ -188,8 +189,9 @@ def train(
         photos: a folder, pictures (1, 3, H, W) in [0, 1], a map-style data set of (3, H, W) in [0, 1], or None for the
             open photos that come with the package.
         config: defaults to the paper's: hours on a GPU, days on two CPU cores.
-        start: a trained model of the same shape to start from: one of this method, or a `johnson.Model`. It gives the
-            convolutions; paintings that it has start from their own scales and shifts, all others from the mean.
+        start: a trained model of the same shape to start from: one of this method, or a `johnson.Model`. The
+            convolutions come from it. Paintings that it has start from their scales and shifts there, others from the
+            mean over its styles.
         callback: called after each step with a `runtime.Progress` whose image is the network's current output for
             `preview` in all styles, side by side, or for the first picture of the batch if there is no `preview`.
         checkpoint, resume: of the run, see `training.loop.fit`.
@@ -223,7 +225,7 @@ def train(
 
 
 def _take(network: MultiStyleNet, start: Any, config: Config, names: Sequence[str]) -> None:
-    """Start from the numbers of another model."""
+    """Start from the parameters of another model."""
     given = getattr(start, "network", None)
     if not isinstance(given, MultiStyleNet | TransformerNet):
         config_checks.check_kind("start", start, Model)
@@ -247,27 +249,27 @@ def add_style(
 ) -> Model:
     """Teach a trained model one more painting: only its own γ and β are trained (Section 3).
 
-    They start from those of the style whose outputs are nearest to the painting, by the style terms of a few photos.
+    They start from those of the style whose outputs for a few photos have the smallest style terms for this painting.
 
     Args:
-        model: from `train`, `add_style` or `load`; it stays as it is.
+        model: from `train`, `add_style` or `load`; it is not changed.
         name: of the painting, one that the model does not have yet.
         style: (1, 3, h, w) in [0, 1].
         photos, callback, checkpoint, resume, preview: as in `train`.
         config: of the model's shape; None: the model's own, with an eighth of its steps (5,000 of 40,000 in the paper).
 
     Returns:
-        A new model with one more style, on the CPU. All its other numbers are those of `model`, bit by bit.
+        A new model with one more style, on the CPU. All other parameters equal those of `model`, bit for bit.
 
     Raises:
-        ValueError: a name that the model has already, a configuration of another shape; all that `train` raises.
+        ValueError: a name that the model already has, a configuration of another shape; all that `train` raises.
     """
     config_checks.check_kind("model", model, Model)
     short = replace(model.config, num_steps=max(1, model.config.num_steps // 8))
     config = config_checks.given(short if config is None else config, Config, callback=callback)
     config_checks.check_same(model.config, config, ("width", "num_blocks"))
     if name in model.styles:
-        raise ValueError(f"the model has a style {name!r} already; give the new one another name")
+        raise ValueError(f"the model already has a style {name!r}; give the new one another name")
     painting_names({name: style})
     data, first = _photos(photos, config)
     loss = objective([style], config, first, model.facts.get("style_start"))
@@ -283,7 +285,7 @@ def add_style(
 
 
 def _nearest(model: Model, loss: ManyStyles, photos: Tensor) -> int:
-    """The number of the style whose outputs come nearest to the painting of `loss`."""
+    """The number of the style whose outputs are nearest to the painting of `loss`."""
     painted = (stylize(photos, model, name, precision="float32").image for name in model.styles)
     return int(torch.cat([loss.style_terms(images) for images in painted]).argmin())
 
@@ -292,7 +294,7 @@ def _run(
     network: MultiStyleNet, loss: ManyStyles, data: Any, config: Config, styles: Mapping[str, Tensor],
     preview: Tensor | None, options: dict[str, Any],
 ) -> Summary:  # fmt: skip
-    """Train what requires a gradient; `options` go to `train_and_summarize`."""
+    """Train the parameters that require a gradient; `options` go to `train_and_summarize`."""
     if preview is not None:
         check_pictures(preview, "the preview", single=True, least=SMALLEST, why="the network")
     device = runtime.pick_device(config.device)
@@ -359,11 +361,11 @@ def stylize(
     """Paint photographs in one pass, in the style of one painting or of several at once.
 
     Args:
-        content: (N, 3, H, W) in [0, 1], any size from 8 px on.
+        content: (N, 3, H, W) in [0, 1], with sides of at least 8 px.
         model: from `train`, `add_style` or `load`.
         style: the name of a painting, or name → weight; weights are divided by their sum.
         tile: side of the tiles in px, for pictures too large for the memory; None: one piece if it fits, else 384.
-            The painting is the same up to rounding, whatever the tile (see `networks.tiles`).
+            The result is the same for every tile size, up to rounding (see `networks.tiles`).
         device: "auto", or where to compute.
         precision: "auto", "float32" or "bfloat16", of the convolutions.
 

@@ -1,8 +1,8 @@
 """The decoder of Huang & Belongie 2017 (Section 6.1): from relu4_1 of VGG-19 back to a picture.
 
-It mirrors the encoder, layer by layer: a convolution ``conv3_2`` turns the features that ``conv3_2`` of VGG-19 returns
-into those that it receives. The three poolings become nearest-neighbor upsampling, every border is reflected, and there
-is no normalization: that would bring all outputs to one style.
+It mirrors the encoder, layer by layer: its ``conv3_2`` maps the output of VGG-19's ``conv3_2`` back to that layer's
+input. Nearest-neighbor upsampling takes the place of the three poolings, every border is reflected, and there is no
+normalization, which would give all outputs the same style.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from course_lib.networks.inputs import at_least_float32, in_its_format
 
 SHRINK = 8  # a position of the features stands for 8×8 pixels
 SMALLEST = 2  # positions: a map must be large enough to be reflected by one
-REACH = 4  # positions: how far the decoder looks, and how far the encoder to relu4_1 looks
-LAYERS = {"relu2_1": 128, "relu3_1": 256, "relu4_1": 512}  # a decoder can start here → channels of VGG-19
+REACH = 4  # positions that a receptive field reaches, of the decoder and of the encoder to relu4_1
+LAYERS = {"relu2_1": 128, "relu3_1": 256, "relu4_1": 512}  # where a decoder can start → channels of VGG-19
 # (name, output channels of the whole network, whether the map is enlarged before it), and its number in the published
 # file, which counts paddings, ReLUs and upsamplings as well
 _LAYERS = (
@@ -60,7 +60,7 @@ class AdaINDecoder(nn.Module):
         width, self.layer = arguments.positive("width", width), arguments.choice("layer", layer, tuple(LAYERS))
         self.channels = LAYERS[self.layer] if channels is None else arguments.whole("channels", channels, 1)
         first = [name for name, *_ in _LAYERS].index(self.layer.replace("relu", "conv"))
-        self.shrink = 2 ** sum(enlarged for _, _, enlarged, _ in _LAYERS[first:])  # pixels of a position, each way
+        self.shrink = 2 ** sum(enlarged for _, _, enlarged, _ in _LAYERS[first:])  # side of a position in pixels
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         before = self.channels
         for name, after, enlarged, _ in _LAYERS[first:]:
@@ -99,7 +99,7 @@ class AdaINDecoder(nn.Module):
         """Copy the weights of the authors' file, whose layers have numbers: ``"1.weight"``, … ``"28.bias"``.
 
         Raises:
-            RuntimeError: a weight is missing, does not belong to it, or has another shape.
+            RuntimeError: a weight is missing, unexpected, or of another shape.
         """
         names = {str(number): f"{name}.1" if enlarged else name for name, _, enlarged, number in _LAYERS}
         renamed = {}

@@ -1,14 +1,14 @@
-"""Four ways to give the features of a photo the style of a painting, for one and the same decoder.
+"""Four transforms that give the features of a photo the style of a painting; one decoder works with all four.
 
 Each takes features of the photo, c (N, C, h, w), and of the painting, s (1, C, h', w') of any size, and returns
 features of the photo's size. They differ in what they take from the painting: the mean and the variance of every
 channel (`adain`), the covariances of the channels as well (`wct`), all of its patches (`style_swap`), or the patches
 first and then the mean and the variance (`swap_adain`).
 
-A *region* (1, 1, h, w) with values of at least 0 says how much each position counts in the photo's statistics; None:
-all count alike. The result is computed everywhere. A variance is divided by the number of positions, so that a single
-position has the variance 0. EPS is added to what divides: no channel and no direction is scaled by more than
-1/√EPS = 316, and a constant one stays finite.
+A *region* (1, 1, h, w) with values of at least 0 weights the positions in the photo's statistics; None: all weights are
+equal. The result is computed at every position. A variance is divided by the number of positions, so a single position
+has the variance 0. EPS is added to every variance that divides, so no channel or direction is scaled by more than
+1/√EPS = 316, and a constant channel stays finite.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SIMILARITIES = 2**22  # numbers in a chunk of the table of all pairs of positio
 
 
 def transform(kind: str, content: Tensor, style: Tensor, region: Tensor | None = None) -> Tensor:
-    """The transform with this name in `TRANSFORMS`.
+    """Apply the transform with this name in `TRANSFORMS`.
 
     Raises:
         ValueError: an unknown name, or a transform that refuses these features.
@@ -84,9 +84,9 @@ def wct(content: Tensor, style: Tensor, region: Tensor | None = None, *, eps: fl
     """Whitening and coloring: Σ(s)^½ · Σ(c)^−½ · (c − μ(c)) + μ(s) (Li et al. 2017, Eqs. 2 and 3).
 
     Args and Returns: as `adain`; the channels also have the style's covariances, in all directions in which the
-    content's features differ at all.
+    content's features vary.
 
-    *Differs from the paper:* directions with a variance below 1e-5 are not left out; `eps` is added to all variances.
+    *Differs from the paper:* directions with a variance below 1e-5 are kept, and `eps` is added to all variances.
 
     >>> content, style = torch.rand(1, 2, 4, 4), torch.rand(1, 2, 3, 3)
     >>> painted = mean_and_covariance(wct(content, style, eps=0.0))[1]
@@ -104,7 +104,7 @@ def whiten(content: Tensor, region: Tensor | None = None, *, eps: float = EPS) -
 
 
 def mean_and_covariance(features: Tensor, region: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """μ (N, C, 1, 1), and Σ (N, C, C) in float64: its smallest variances are far below the rounding of the largest."""
+    """μ (N, C, 1, 1), and Σ (N, C, C) in float64: the smallest variances are far below the rounding of the largest."""
     share = features.new_ones(1, 1, *features.shape[2:]) if region is None else region
     share = share / share.sum()
     mean = (features * share).sum((2, 3), keepdim=True)
@@ -115,9 +115,9 @@ def mean_and_covariance(features: Tensor, region: Tensor | None = None) -> tuple
 
 
 def style_swap(content: Tensor, style: Tensor, *, patch: int = PATCH) -> Tensor:
-    """Replace every patch of c by the patch of s that correlates most with it; overlaps average (Chen & Schmidt 2016).
+    """Replace every patch of c by the most correlated patch of s, and average overlaps (Chen & Schmidt 2016).
 
-    The correlation is ⟨c_p, s_q⟩ / ‖s_q‖. The norm of c_p is the same for all q.
+    The correlation is ⟨c_p, s_q⟩ / ‖s_q‖. The norm of c_p is left out, because it is the same for all q.
 
     Args:
         content: (N, C, h, w).
@@ -157,8 +157,8 @@ def style_swap(content: Tensor, style: Tensor, *, patch: int = PATCH) -> Tensor:
 def swap_adain(content: Tensor, style: Tensor, region: Tensor | None = None, *, patch: int = PATCH) -> Tensor:
     """Swap the patches of normalized features, then `adain`: a simple style decorator (Sheng et al. 2018).
 
-    Normalized, photo and painting have the same means and variances, so that a patch is chosen by its pattern and not
-    by the channels that are strong everywhere.
+    After normalization, photo and painting have the same means and variances, so a patch is chosen by its pattern and
+    not by the channels that are strong everywhere.
 
     Args, Returns and Raises: as `adain` and `style_swap`.
     """
@@ -168,8 +168,8 @@ def swap_adain(content: Tensor, style: Tensor, region: Tensor | None = None, *, 
 def _nearest(content: Tensor, style: Tensor, patch: int) -> Tensor:
     """For every patch of the content, (C, h, w), the first position of the nearest patch of the style, row by row.
 
-    The products of all pairs of positions are computed once. The product of two patches is the sum of `patch`² of
-    them, which takes a ninth of the multiplications of a convolution with the patches as filters.
+    The inner products of all pairs of positions are computed once. That of two patches is the sum of `patch`² of them.
+    With patches of 3×3, this takes a ninth of the multiplications of a convolution with the patches as filters.
     """
     (_, height, width), (_, rows, columns) = content.shape, style.shape
     norms = F.avg_pool2d(style.square().sum(0, keepdim=True), patch, 1, divisor_override=1)[0].sqrt().clamp_min(EPS)
@@ -193,7 +193,7 @@ def _nearest(content: Tensor, style: Tensor, patch: int) -> Tensor:
 
 
 def _added(parts: Iterator[Tensor]) -> Tensor:
-    """The sum of views of one tensor, which stays as it is."""
+    """The sum of views of one tensor, which is not changed."""
     total = next(parts).clone()
     for part in parts:
         total += part

@@ -5,7 +5,7 @@ What differs from style to style is the scale γ and the shift β after each nor
     z = γ_s (x − μ) / σ + β_s
 
 μ and σ are the mean and the standard deviation of a channel of one picture. γ and β are matrices with a row for each
-style. At full width a row of all of them together has 3,206 numbers, and the convolutions have 1,674,432.
+style. At full width, the rows of one style in all layers have 3,206 parameters, and the convolutions have 1,674,432.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from course_lib.networks.transformer_net import TransformerNet, scaled
 
 _SMALLEST = 8  # pixels: the quarter-size feature maps must be large enough to be reflected by one pixel
 _STD = 0.01  # of the first weights (Table 1)
-_CLOSE = 1e-3  # how far a row of weights may be from the sum 1
+_CLOSE = 1e-3  # largest distance of the sum of a row of weights from 1
 
 
 class ConditionalInstanceNorm(nn.Module):
@@ -69,9 +69,9 @@ class ConditionalInstanceNorm(nn.Module):
 class OneStyleNet(nn.Module):
     """The network with a single style, (N, 3, H, W) in [0, 1] → the same shape and range, for any H and W from 8 up.
 
-    9×9 and two 3×3 convolutions of stride 2, residual blocks, two upsamplings with 3×3 convolutions, and 9×9: each
-    followed by a normalization, the last one too, and then by a sigmoid. Nothing but the normalizations shifts: a
-    constant that a convolution adds to a channel would be subtracted again with the mean.
+    A 9×9 convolution, two 3×3 convolutions of stride 2, residual blocks, two upsamplings with 3×3 convolutions, and a
+    9×9 convolution. A normalization follows each of them, and a sigmoid ends the network. The convolutions have no
+    bias: the normalization would subtract it again with the mean.
 
     Args:
         width: factor on the paper's 32, 64 and 128 channels.
@@ -164,7 +164,7 @@ class MultiStyleNet(nn.Module):
             weights: (S,), at least 0 and with the sum 1.
 
         Returns:
-            A new network, in evaluation mode, that can also be computed by tiles. It takes as long as one style.
+            A new network, in evaluation mode, that `tiles.by_tiles` can also compute. It is as fast as one style.
 
         Raises:
             ValueError: another number of weights, a negative one, or another sum.
@@ -186,9 +186,9 @@ class MultiStyleNet(nn.Module):
         """Copy the convolutions of a trained network, and its scales and shifts: a style's own, or their mean.
 
         Args:
-            network: of the same width and number of blocks. The offsets of a `TransformerNet`'s convolutions have no
-                place here and no effect there: the normalizations subtract them. After its last convolution there is
-                no normalization, so the last γ and β start at 1 and 0.
+            network: of the same width and number of blocks. The biases of a `TransformerNet`'s convolutions are left
+                out; they have no effect, because the normalizations subtract them. No normalization follows its last
+                convolution, so the last γ and β start at 1 and 0.
             rows: number of a style here → its number there; styles without one get the mean of all.
 
         Raises:
@@ -212,7 +212,7 @@ class MultiStyleNet(nn.Module):
 
     @torch.no_grad()
     def with_row(self, network: MultiStyleNet) -> MultiStyleNet:
-        """A copy of this network with one more style: the scales and shifts of a network with a single one.
+        """A copy of this network with one more style, whose scales and shifts come from a network for one style.
 
         Args:
             network: of the same shape and with one style; its convolutions are not read.
@@ -240,7 +240,7 @@ class MultiStyleNet(nn.Module):
 
 
 class _Block(ResidualBlock):
-    """A residual block without offsets, with any normalization."""
+    """A residual block without biases, with any normalization."""
 
     def __init__(self, channels: int, norm: Callable[[int], nn.Module]) -> None:
         nn.Module.__init__(self)
@@ -288,7 +288,7 @@ def _through(layers: Iterable[nn.Module], x: Tensor, weights: Tensor) -> Tensor:
 
 
 def _mixed(weights: Tensor, rows: Tensor) -> Tensor:
-    """Σ_s w_s of the rows: (N, S), (S, C) → (N, C); never in 16 bits, because they are few and everything is scaled."""
+    """Σ_s w_s of the rows: (N, S), (S, C) → (N, C); never in 16 bits, because they are few and scale everything."""
     with torch.autocast(weights.device.type, enabled=False):
         return weights @ rows
 

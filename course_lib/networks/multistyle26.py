@@ -9,8 +9,8 @@ styles: 140,364 numbers are shared, and a style is its γ and β, 990 numbers. A
 their γ and β.
 
 *Differs from the paper:* the network is slimmer, with 32 channels throughout and 8 and 4 in the upsampling layers, and
-it has six residual blocks instead of five. Its 26 paintings are not named, so it is a demonstration, and this project
-does not pass it on (`course_lib.pretrained.catalog`). `multi_style_net` has the paper's network.
+it has six residual blocks instead of five. Its 26 paintings are not named, so it is for demonstration only, and this
+project does not redistribute it (`course_lib.pretrained.catalog`). `multi_style_net` has the paper's network.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SMALLEST = 8  # pixels: the quarter-size feature maps must be large enough to b
 
 
 class MultiStyle26(nn.Module):
-    """Paint a photo in one of 26 styles or in a mixture; `published` fills it with the published weights.
+    """Paint a photo in one of 26 styles or in a mixture; `published` loads the published weights.
 
     >>> network = MultiStyle26()
     >>> sum(parameter.numel() for parameter in network.parameters())
@@ -86,7 +86,7 @@ class MultiStyle26(nn.Module):
 
 
 class _StyledConv(nn.Module):
-    """A convolution with reflected borders and no offsets, then conditional instance normalization."""
+    """A convolution with reflected borders and no bias, then conditional instance normalization."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, *, stride: int = 1) -> None:
         super().__init__()

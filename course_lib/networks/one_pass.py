@@ -1,4 +1,4 @@
-"""A photograph through a network that paints: in one piece if that fits into the memory, otherwise in tiles."""
+"""Run a style network on a photograph: in one piece if that fits into the memory, otherwise in tiles."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which position of a photo gets how much of which style: by weights, or by masks.
+"""The share of each style at each position of a photo: from weights, or from masks.
 
-Masks come at the photo's size. The features that are changed have a position for 8×8 pixels, so a region at their size
-says how much of those pixels a mask covers.
+Masks have the photo's size. The features have one position for 8×8 pixels, so a region at the features' size says what
+share of those pixels a mask covers.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from course_lib import arguments
 
 @dataclass(frozen=True)
 class Part:
-    """One style's part in the features."""
+    """The part of one style in the features."""
 
-    region: Tensor | None  # (1, 1, h, w): how much each position counts in the photo's statistics; None: all alike
+    region: Tensor | None  # (1, 1, h, w): weight of each position in the photo's statistics; None: all equal
     share: Tensor  # (1, 1, h, w) or a scalar in [0, 1]; those of all styles add up to at most 1
 
 
@@ -71,6 +71,6 @@ def parts_of(
 
 
 def to_multiples(maps: Tensor, shrink: int) -> Tensor:
-    """Maps (N, C, H, W) reflected at the right and below, up to multiples of `shrink`."""
+    """Maps (N, C, H, W), padded by reflection at the right and at the bottom to multiples of `shrink`."""
     height, width = maps.shape[2:]
     return F.pad(maps, (0, -width % shrink, 0, -height % shrink), mode="reflect")

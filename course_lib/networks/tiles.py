@@ -170,13 +170,13 @@ def cut(height: int, width: int, *, side: int, reach: int) -> list[Tile]:
 def piecewise(
     function: Callable[[Tensor], Tensor], whole: Tensor, *, side: int, reach: int, shrink: int = 1, scale: int = 1
 ) -> Tensor:
-    """Compute ``function(whole)`` tile by tile, where every output depends on its neighborhood alone.
+    """Compute ``function(whole)`` tile by tile, if every output depends only on its neighborhood.
 
     Args:
         function: (N, C, H, W) → (N, C', scale·H/shrink, scale·W/shrink), without statistics of the whole map.
         whole: H and W are multiples of `shrink`.
         side: of the tiles, in blocks of `shrink` × `shrink` inputs.
-        reach: how many blocks the function looks beyond its own.
+        reach: how many blocks beyond its own an output depends on.
         shrink, scale: inputs and outputs on the side of a block.
 
     Returns:

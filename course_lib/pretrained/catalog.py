@@ -84,7 +84,7 @@ class Entry:
     convert: Callable[[bytes], StateDict] | None = None
     torchvision: str = ""  # name of the torchvision weights enumeration
     notices: tuple[Notice, ...] = ()  # every work in it; empty means that nobody has checked
-    doubt: str = ""  # what about its license cannot be verified; such a network is not passed on
+    doubt: str = ""  # why its license cannot be verified; such a network is not redistributed
 
     @property
     def path(self) -> Path:

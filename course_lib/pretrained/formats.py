@@ -169,13 +169,13 @@ def arrays_only(data: bytes) -> dict[str, Any]:
 
 
 def onnx_initializers(data: bytes) -> StateDict:
-    """The stored float32 tensors of an ONNX file by name; its graph, a description of computations, is not read.
+    """The stored float32 tensors of an ONNX file by name; the computations in its graph are not read.
 
-    An ONNX file is a protocol-buffer message. In it, field 7 is the graph, field 5 of the graph a tensor, and fields 1,
-    2, 8 and 9 of a tensor are its sides, the type of its numbers, its name, and the numbers. Nothing in it can run.
+    An ONNX file is a protocol-buffer message. Its field 7 is the graph, field 5 of the graph is a tensor, and fields 1,
+    2, 8 and 9 of a tensor are its shape, its number format, its name and its numbers. Nothing in the file is executed.
 
     Raises:
-        FormatError: the file is damaged, or a tensor has other numbers than float32 written in the file itself.
+        FormatError: the file is damaged, or a tensor is not stored as float32 in the file itself.
     """
     found: StateDict = {}
     graphs = [part for field, part in _fields(memoryview(data)) if field == 7]
@@ -200,7 +200,7 @@ def onnx_initializers(data: bytes) -> StateDict:
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a protocol-buffer message: number, and a whole number or the bytes."""
+    """The fields of a protocol-buffer message: their numbers, and a whole number or bytes for each."""
     at = 0
     while at < len(data):
         key, at = _whole_number(data, at)
@@ -218,7 +218,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _whole_number(data: memoryview, at: int) -> tuple[int, int]:
-    """A number in groups of seven bits, lowest first, and the position after it."""
+    """A whole number, stored in groups of seven bits, lowest first, and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(data):

@@ -120,7 +120,7 @@ def _check_size(path: Path, name: str, size: int) -> None:
 
 
 def _find(client: PyPISimple, archive: Archive) -> DistributionPackage:
-    """The entry of the index page that is this version's file of the archive's kind, with its hash if one is stated."""
+    """The file of this version and kind on the index page, with the expected hash if the page states hashes."""
     try:
         page = client.get_project_page(archive.project, timeout=http.TIMEOUT)
     except NoSuchProjectError as error:

@@ -196,7 +196,7 @@ class Passes(nn.Module):
                 torch.ops.aten.threshold_backward.grad_input(gradient, cache[name], 0, grad_input=gradient)
             elif name.startswith("conv"):
                 gradient = self._convolve_back(name, gradient, space)
-                if self.padding == "reflect":  # what reached the border goes to the places that it was reflected from
+                if self.padding == "reflect":  # add the border's gradient where it was reflected from
                     seen = gradient[..., 1:-1, 1:-1]  # of the size before the border was added
                     gradient = torch.ops.aten.reflection_pad2d_backward(gradient, seen, [1, 1, 1, 1])
             elif self.pooling == "average":
@@ -209,7 +209,7 @@ class Passes(nn.Module):
         return (gradient.to(torch.promote_types(self.precision, torch.float32)) / self.std).contiguous()
 
     def _convolve_back(self, name: str, gradient: Tensor, space: winograd_room.Workspace) -> Tensor:
-        """The gradient with respect to the convolution's input, with its reflected border; the filters are frozen."""
+        """The gradient with respect to the convolution's input, including a reflected border; filters are frozen."""
         conv = self.convs[name]
         assert isinstance(conv, nn.Conv2d)
         if self.padding == "reflect":

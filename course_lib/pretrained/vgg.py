@@ -62,7 +62,7 @@ class VGGFeatures(Passes):
         weights: ``"normalized"`` (VGG-19 as Gatys et al. describe it: mean activation one),
             ``"torchvision"``, a path, ``"default"`` (normalized for VGG-19, torchvision's for VGG-16),
             or None for a small random network with an eighth of the channels, for tests.
-        padding: what a convolution sees beyond the border: ``"zeros"`` (as VGG was trained) or ``"reflect"`` (AdaIN).
+        padding: of the convolutions, ``"zeros"`` (as VGG was trained) or ``"reflect"`` (AdaIN).
         precision: number format of the convolutions and of the returned features; `to` and `double` change it.
         seed: of the random weights; used with ``weights=None`` only.
         winograd: in the passes without autograd, use `course_lib.pretrained.winograd` where it is faster. False saves
@@ -160,7 +160,7 @@ class VGGFeatures(Passes):
                 conv.bias.copy_(bias)
 
     def min_size(self, layer: str) -> int:
-        """The smallest image side, in pixels, at which `layer` still has a position; reflecting a border takes two."""
+        """The smallest image side, in pixels, at which `layer` still has a position; a reflected border needs two."""
         names = self.names[: self.names.index(layer) + 1]
         pools = sum(name.startswith("pool") for name in names)
         return 2**pools * (2 if self.padding == "reflect" and not names[-1].startswith("pool") else 1)

@@ -172,7 +172,7 @@ def workspace_bytes(channels_in: int, channels_out: int, height: int, width: int
 def convolve(
     x: Tensor, filters: Filters, space: Workspace, *, relu: bool = False, reflect: bool = False
 ) -> Tensor:  # fmt: skip
-    """A 3×3 convolution with zero padding, plus the bias.
+    """A 3×3 convolution with zero padding or reflection, plus the bias.
 
     It works through the picture in chunks of `TILES` tiles. The matrix products are computed in the number format of
     the filters, everything else in that of the workspace.
@@ -182,7 +182,7 @@ def convolve(
         filters: the layer's.
         space: for the intermediate results; may be used for one convolution after another.
         relu: rectify the result.
-        reflect: reflect the picture at its border in place of the zeros.
+        reflect: reflect the picture at its border instead of padding with zeros.
 
     Returns:
         (N, O, H, W), channels-last, in the number format of `x`.

@@ -233,10 +233,10 @@ def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: in
 def any_style_panel(
     contents: Sequence[str], styles: Sequence[str], *, size: int = 256, model: adain.Model | None = None
 ) -> Any:
-    """Choose a photo, two paintings and their shares, a degree and a transform; one decoder serves them all.
+    """Choose a photo, two paintings and their shares, a strength and a transform; one decoder paints them all.
 
     Args:
-        contents, styles: names for `sample_image`; at first the second painting is the last one of `styles`.
+        contents, styles: names for `sample_image`; the second painting starts as the last one of `styles`.
         size: long side of the photo and of the paintings in pixels.
         model: from `adain.train` or `adain.load`; None: the published decoder.
 

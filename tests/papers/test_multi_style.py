@@ -298,7 +298,7 @@ def test_without_a_configuration_a_new_style_takes_an_eighth_of_the_steps(styles
 
 
 def test_a_name_is_given_once(styles, photos):
-    with pytest.raises(ValueError, match="the model has a style 'noise' already"):
+    with pytest.raises(ValueError, match="the model already has a style 'noise'"):
         add_style(untrained(), "noise", styles["noise"], photos)
 
 
@@ -337,7 +337,7 @@ def test_tiles_equal_the_whole_picture(picture, size, tile):
         ({"noise": -1.0, "stripes": 2}, "the weights must be 2 numbers of at least 0 for the styles, not all 0"),
         ({"noise": 0.0}, "not all 0"),
         ({"noise": math.inf}, "must be 1 numbers"),
-        ({}, "got none; there are stripes, noise"),
+        ({}, "got none; the styles are stripes, noise"),
         (["noise"], "got list"),
     ],
 )

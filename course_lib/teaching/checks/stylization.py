@@ -13,7 +13,7 @@ from course_lib.teaching.checks.base import CheckFailed, attempt, near, need, ra
 from course_lib.teaching.checks.transforms import Mistake, adain, channels, moments, need_none_of
 
 _LAYER = "relu4_1"
-_CLOSE = 0.02  # of two pictures that count as equal: M or M − 1 positions change one by 0.3 %
+_CLOSE = 0.02  # between pictures that count as equal: dividing by M or M − 1 makes a difference of 0.3 %
 
 
 def check_strength(function: Callable[..., Tensor]) -> None:
@@ -36,16 +36,16 @@ def check_strength(function: Callable[..., Tensor]) -> None:
         out = tensor(attempt(lambda c, s: function(encoder, decoder, c, s, alpha), content, style))
         need(
             out.shape == content.shape,
-            f"the result must be a picture {tuple(content.shape)}, as the content, got {tuple(out.shape)}",
+            f"the result must be a picture with the content's shape {tuple(content.shape)}, got {tuple(out.shape)}",
         )
         return out
 
     out = picture(1.0)
-    need(bool(arrived), "the encoder that is given to your function was not called")
+    need(bool(arrived), "your function did not call the encoder that it was given")
     need(
         bool(out.min() >= 0 and out.max() <= 1),
-        f"the decoder's values are not limited to [0, 1], but a picture's are; yours go from {out.min():.2f} to "
-        f"{out.max():.2f}",
+        f"a picture has values in [0, 1], but the decoder's output can leave that range; yours goes from "
+        f"{out.min():.2f} to {out.max():.2f}",
     )
     plain, full = _clipped(decoder(photo)), _clipped(decoder(target))
     wrong: list[Mistake] = [
@@ -54,19 +54,19 @@ def check_strength(function: Callable[..., Tensor]) -> None:
         ("the result has the photograph's statistics in the painting's arrangement; which of the two is normalized?",
          _clipped(decoder(adain(painting, photo)))),
         *_unbounded(decoder(target)),
-        ("the statistics are changed in the pictures, not in their features",
+        ("your function changes the statistics of the pictures, not of their features",
          _clipped(decoder(encoder(adain(content, style))))),
-        ("the features are changed, but not to the style's means and standard deviations; is that your `adain`?",
+        ("the features are changed, but not to the style's means and standard deviations; do you call your `adain`?",
          _clipped(decoder(photo - moments(photo)[0] + moments(painting)[0]))),
     ]  # fmt: skip
     encoded = [one for batch in arrived for one in batch.split(1)]
     message = "with alpha = 1, the result is not the decoded AdaIN of the two features"
     for name, given in (("style", style), ("content", content)):
         if not any(near(one, given, 1e-3) for one in encoded):
-            message = f"the encoder was called, but not with the {name} as it was given"
+            message = f"your function calls the encoder, but not with the unchanged {name}"
     _need_picture(out, full, wrong, message)
     wrong = [
-        ("alpha = 0 gives back the photograph itself, without the decoder; are pictures blended, or features?",
+        ("alpha = 0 gives back the photograph itself, without the decoder; do you blend pictures, or features?",
          content),
         ("alpha has no effect: alpha = 0 and alpha = 1 give the same picture", full),
         ("alpha = 0 multiplies all features by 0; what takes the place of the style?",
@@ -93,8 +93,8 @@ def check_strength(function: Callable[..., Tensor]) -> None:
 
 
 def _unbounded(values: Tensor) -> Iterable[Mistake]:
-    """What else than clipping brings a decoder's values into [0, 1]."""
-    message = "the values are brought into [0, 1], but those that were inside changed too"
+    """Mistakes that bring a decoder's values into [0, 1] without clipping."""
+    message = "all values are in [0, 1], but those that were already inside have changed, too"
     low, high = values.min(), values.max()
     squashed = (values.sigmoid(), (values - low) / (high - low), (values.tanh() + 1) / 2, values.tanh().clamp(0, 1))
     return [(message, one) for one in squashed]
@@ -115,7 +115,7 @@ def _small_networks() -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Te
         torch.manual_seed(0)
         decoder = AdaINDecoder(width=1 / 8, channels=64)
         for module in decoder.modules():
-            if isinstance(module, nn.Conv2d):  # of a scale that keeps the size of the features from layer to layer
+            if isinstance(module, nn.Conv2d):  # keeps the scale of the features from layer to layer
                 nn.init.kaiming_normal_(module.weight)
     arrived: list[Tensor] = []
 

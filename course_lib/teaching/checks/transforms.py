@@ -1,7 +1,7 @@
 """Checks of transforms of features: AdaIN for batches and any style, and mixtures of several styles.
 
-What is right is computed here, from the equations of the paper. Some common mistakes are computed too, so that a check
-can name the one that gives the student's result.
+This module computes the right results from the equations of the paper. It also computes the results of common mistakes,
+so that a check can name the mistake that gives the student's result.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from course_lib.teaching.checks.base import CheckFailed, attempt, call, near, ne
 
 Mistake = tuple[str, Tensor]  # the message, and the result that it explains
 
-_SAME = 0.02  # the largest difference, relative to the largest value, at which a result is that of a mistake
+_SAME = 0.02  # largest difference, relative to the largest value, at which a result counts as that of a mistake
 _EACH, _BATCH, _ALL = (2, 3), (0, 2, 3), (1, 2, 3)
-_AXES = "the statistics are not those of a channel of a picture; over which of the four axes are they taken?"
-_OWN = "every picture of a batch needs statistics of its own; yours depend on the other pictures"
+_AXES = "the statistics are not those of one channel of one picture; over which of the four axes do you compute them?"
+_OWN = "every picture of a batch needs its own statistics; yours depend on the other pictures"
 
 
 def check_adain_for_any_style(function: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -40,8 +40,8 @@ def check_adain_for_any_style(function: Callable[[Tensor, Tensor], Tensor]) -> N
     styles = styles + channels((4.0, 1.0, -2.0), (-3.0, 6.0, 2.0))
     moved = call(function, content, styles)
     need(
-        moved.shape == content.shape, f"the shape must stay {tuple(content.shape)}, got {tuple(moved.shape)}, although "
-        "content and style have the same"
+        moved.shape == content.shape, f"the shape must stay {tuple(content.shape)}, got {tuple(moved.shape)}; here, "
+        "content and style have the same shape"
     )  # fmt: skip
     try:
         _need_statistics(moved, content, styles)
@@ -89,18 +89,18 @@ def check_style_mixture(function: Callable[[Tensor, Sequence[Tensor], Sequence[f
         raise CheckFailed("with the weights 0.25 and 0.75, the result is not the weighted sum of Eq. 15")
     need(
         _close(mixed(pair, [1, 3], "with the weights 1 and 3"), expected, expected),
-        "the weights 1 and 3 must give what 0.25 and 0.75 give; only their ratio counts",
+        "the weights 1 and 3 must give the same as 0.25 and 0.75; only their ratio counts",
     )
     for weights in ([2.0, 0.0, 6.0], [0.2, 0.5, 0.3]):
         what = f"with three styles, one of another size, and the weights {weights}"
         expected = _mixture(content, styles, [weight / sum(weights) for weight in weights])
         need(_close(mixed(styles, weights, what), expected, expected), f"{what}, the result is not the weighted sum")
-    print("✓ styles are mixed in the proportion of their weights")
+    print("✓ styles are mixed in proportion to their weights")
 
 
-# --- the equations, and what goes wrong with them
+# --- the equations, and common mistakes
 def moments(features: Tensor, axes: Sequence[int] = _EACH) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation over some axes; a mistake takes others than those of the positions."""
+    """Mean and standard deviation over some axes, by default those of the positions; other axes are a mistake."""
     mean = features.mean(tuple(axes), keepdim=True)
     return mean, ((features - mean).square().mean(tuple(axes), keepdim=True) + 1e-8).sqrt()
 
@@ -126,7 +126,7 @@ def _wrong_adain(content: Tensor, styles: Tensor) -> list[Mistake]:
         ("both pictures of the batch get the statistics of the first style", adain(content, styles[:1])),
         ("all channels of a picture share one mean and one spread; each channel needs its own",
          adain(content, styles, _ALL)),
-        ("one mean and one spread serve the whole batch; each channel of each picture needs its own",
+        ("the whole batch shares one mean and one spread; each channel of each picture needs its own",
          adain(content, styles, (0, 1, 2, 3))),
         *((_AXES, adain(content, styles, axes)) for axes in ((0,), (1,), (2,), (3,), (0, 1))),
         ("the means are the style's, the standard deviations are still the content's",
@@ -134,7 +134,7 @@ def _wrong_adain(content: Tensor, styles: Tensor) -> list[Mistake]:
         ("the standard deviations are the style's, the means are still the content's",
          (content - before) / spread * wanted + before),
         ("each channel has mean 0 and spread 1; where does the style come in?", (content - before) / spread),
-        ("mean and standard deviation of the style are exchanged",
+        ("the mean and the standard deviation of the style are exchanged",
          (content - before) / spread * after + wanted),
         ("the content comes back unchanged", content),
         ("the style comes back unchanged", styles),
@@ -156,12 +156,12 @@ def _wrong_mixtures(content: Tensor, styles: Sequence[Tensor], weights: Sequence
         ("the weights go through an exponential; 0.75 must count three times as much as 0.25",
          _mixture(content, styles, softmax)),
         ("only the first style counts", adain(content, one)),
-        ("only the last style counts; does one AdaIN undo the one before?", adain(content, two)),
+        ("only the last style counts; does each AdaIN undo the one before?", adain(content, two)),
         ("the result is divided by the number of styles, although the weights add up to 1",
          _mixture(content, styles, weights) / 2),
         ("the variances are mixed; the sum of Eq. 15 has another spread",
          (content - moments(content)[0]) / moments(content)[1] * torch.as_tensor(variance).sqrt() + mean),
-        ("the styles are added position by position before their statistics are taken; Eq. 15 mixes what AdaIN returns",
+        ("the styles are added position by position before AdaIN; Eq. 15 mixes what AdaIN returns",
          adain(content, torch.as_tensor(blend))),
         ("the statistics are those of all styles together, whatever the weights; Eq. 15 mixes what AdaIN returns",
          adain(content, torch.cat(list(styles), dim=3))),
@@ -190,7 +190,7 @@ def _need_statistics(moved: Tensor, content: Tensor, style: Tensor) -> None:
     )
     before, after = ((x - x.mean(_EACH, keepdim=True)).flatten(2) for x in (content, moved))
     likeness = torch.cosine_similarity(before, after, dim=2).min().item()
-    need(likeness > 0.999, "what is bright in the content is not bright in the result; keep the spatial arrangement")
+    need(likeness > 0.999, "the result's large values are not where the content's are; keep the spatial arrangement")
 
 
 def _need_dead_channels(function: Callable[..., Any], content: Tensor, styles: Tensor) -> None:
@@ -208,7 +208,7 @@ def _need_dead_channels(function: Callable[..., Any], content: Tensor, styles: T
     quiet[:, 1] = 0
     need(
         bool(call(function, content, quiet)[:, 1].abs().max() < 0.05),
-        "where a channel of the style is 0 everywhere, that of the result is not",
+        "where a channel of the style is 0 everywhere, the result's channel is not",
     )
     leaf = dead.clone().requires_grad_(True)
     gradient = _gradient(function, leaf, leaf, styles)
@@ -236,7 +236,7 @@ def _need_gradients(function: Callable[..., Any], content: Tensor, styles: Tenso
 def _gradient(
     function: Callable[..., Any], leaf: Tensor, content: Tensor, style: Tensor, name: str = "content"
 ) -> Tensor | None:
-    """The gradient by `leaf` of a fixed linear function of the result; None if the function writes into its inputs."""
+    """The gradient of a linear function of the result with respect to `leaf`; None if `function` changes its inputs."""
     value = attempt(function, content * 1, style * 1, copies=False)
     lost = f"no gradient reaches the {name}"
     need(isinstance(value, Tensor) and value.requires_grad, lost)

@@ -38,7 +38,7 @@ def alpha(photo: Tensor, painting: Tensor) -> Measured:
 def run_time(photo: Tensor, *, blend: tuple[str, str], size: int) -> Measured:
     """Four controls of one network: degree of stylization, interpolation, the photograph's colors, regions.
 
-    Distances to a painting are AdaIN's style loss; that of colors is the distance of their means plus that of their
+    The distance to a painting is AdaIN's style loss; that of colors is the distance of their means plus that of their
     covariances. The regions are the left half of the picture (first painting) and the right half (second one).
 
     Source: Premamayudu et al. 2019, Section 4.
@@ -74,11 +74,11 @@ def _features(image: Tensor) -> dict[str, Tensor]:
 
 
 def _statistics(features: Mapping[str, Tensor], goal: Mapping[str, Tensor]) -> float:
-    """AdaIN's style loss, the mean over channels, summed over layers."""
+    """AdaIN's style loss: means over channels, summed over layers."""
     return sum(statistics_loss(features[layer], goal[layer], MEANS).item() for layer in LAYERS)
 
 
 def _color_distance(image: Tensor, other: Tensor) -> float:
-    """How far the mean color and the covariance of the colors are apart: the sum of both norms."""
+    """The distance of the mean colors plus that of the covariances of the colors (norms of the differences)."""
     a, b = (x[0].flatten(1) for x in (image, other))
     return ((a.mean(1) - b.mean(1)).norm() + (torch.cov(a) - torch.cov(b)).norm()).item()

@@ -32,9 +32,9 @@ PART = 8  # a new style is learned in an eighth of the steps
 
 
 def near_single(photo: Tensor, *, painter: str) -> Measured:
-    """Content and style loss of twelve_paintings divided by those of the painter of this painting alone.
+    """Content and style loss of twelve_paintings, divided by those of the network for this painting alone.
 
-    The losses are those of `johnson`, at the layers and on the scale on which that painter was trained.
+    The losses are those of `johnson`, with the layers and the scale that this network was trained with.
 
     Source: Dumoulin et al. 2017, Section 3.
     """
@@ -69,9 +69,9 @@ def interpolation(photo: Tensor, *, blend: tuple[str, str]) -> Measured:
 
 
 def own_style(photo: Tensor, *, size: int) -> Measured:
-    """Of the pictures in all styles of twelve_paintings, the share whose nearest painting is their own.
+    """The share of pictures, one in each style of twelve_paintings, whose nearest painting is their own.
 
-    Nearness is the mean Gram distance at five layers. Pictures in random styles would reach one twelfth.
+    The distance is the mean Gram distance at five layers. Random styles would give one twelfth.
 
     Source: Premamayudu et al. 2019, Section 4.
     """
@@ -87,10 +87,10 @@ def own_style(photo: Tensor, *, size: int) -> Measured:
 
 
 def new_style(*, new_painting: str, seed: int, size: int, steps: int) -> Measured:
-    """A thirteenth painting, learned by its scales and shifts in an eighth of `steps`, and alone from random weights.
+    """Learn a thirteenth painting by its scales and shifts in an eighth of `steps`, and alone from random weights.
 
     Both trainings have the same objective, learning rates and batches of two squares of `size` px; only their lengths
-    differ. The objective is compared on three photographs that neither has seen.
+    differ. The objective is compared on three photographs outside both training sets.
 
     Source: Dumoulin et al. 2017, Section 3.
     """
@@ -119,11 +119,11 @@ def new_style(*, new_painting: str, seed: int, size: int, steps: int) -> Measure
 
 
 def any_speed(*, size: int, steps: int) -> Measured:
-    """Seconds of a pass for any style, of one of the network of Dumoulin et al., and of an iteration after Gatys et al.
+    """Seconds of a pass for any style, of a pass of Dumoulin et al.'s network, and of an iteration of Gatys et al.
 
-    They take turns, `steps` times, and the medians count: CPU seconds, on a GPU seconds on the wall. Pictures are
-    squares of `size` px, of half of it where the rule says 256 px. The painting has 32 px, so that its statistics are
-    at hand, as in the paper: encoding it takes less than a hundredth of the pass.
+    They run in turns, `steps` times, and the medians count: CPU seconds, or wall-clock seconds on a GPU. Pictures are
+    squares of `size` px, or of half that where the rule says 256 px. In the paper, the painting's statistics are
+    already computed; here it has 32 px, so that encoding it takes less than a hundredth of the pass.
 
     Source: Huang & Belongie 2017, Table 2.
     """
@@ -152,7 +152,7 @@ def _square(size: int) -> Tensor:
 
 
 def _in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, float]:
-    """The median seconds of each way; every turn calls each of them once, and the first one does not count."""
+    """The median seconds of each way; every turn calls each of them once, and the first turns do not count."""
     on_gpu = runtime.pick_device("auto").type == "cuda"
     clock = time.perf_counter if on_gpu else time.process_time
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -175,7 +175,7 @@ def _parts(loss: PerceptualLoss, image: Tensor) -> dict[str, float]:
 
 @torch.no_grad()
 def _total(objective: ManyStyles, painted: Tensor, photo: Tensor, tv_weight: float) -> float:
-    """The objective of one picture, with its smoothness term."""
+    """The objective of one picture, including total variation."""
     place = objective.factors.device
     terms = objective(painted.to(place), photo.to(place), torch.zeros(1, dtype=torch.long, device=place))
     return (terms.sum().cpu() + tv_weight * losses.total_variation_loss(painted)).item()

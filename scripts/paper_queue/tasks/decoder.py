@@ -11,7 +11,7 @@ from scripts.models import RECIPES, describe, varied
 from scripts.paper_queue.items import Job
 from scripts.paper_queue.tasks import by_time, stored
 
-CONFIG, WHOLE = adain.Config.fast(), adain.Config().num_steps  # the paper's network and batches at a falling rate
+CONFIG, WHOLE = adain.Config.fast(), adain.Config().num_steps  # the paper's network and batches, a falling rate
 TOY = {"image_size": 32, "load_size": 40, "width": 0.1, "batch_size": 1}
 
 

@@ -11,7 +11,7 @@ from scripts.models import RECIPES, describe
 from scripts.paper_queue.items import Job
 from scripts.paper_queue.tasks import by_time, stored
 
-# the paper's but for a rate that falls over the last quarter, and the balance of the package's own network
+# the paper's, except that the learning rate falls in the last quarter; the balance is that of the package's own network
 CONFIG = replace(multi_style.Config(), cooldown=0.25)
 TOY = {"image_size": 32, "style_size": 32, "width": 0.1, "num_blocks": 1, "batch_size": 1}
 

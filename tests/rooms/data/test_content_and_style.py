@@ -124,5 +124,5 @@ def test_bad_input_is_named(tmp_path):
         def __iter__(self):
             yield flat(0)[0]
 
-    with pytest.raises(ValueError, match="an iterable without numbers; give a data set with __getitem__"):
+    with pytest.raises(ValueError, match="an unindexed iterable; give a data set with __getitem__"):
         pairs(Stream())

@@ -96,7 +96,7 @@ def test_weights_are_scaled_to_the_sum_one(style, expected):
         ({"wave": 0}, "not all 0"),
         ({"wave": math.nan}, "at least 0"),
         ({"wave": "much"}, "at least 0"),
-        ({}, "got none; there are wave, cafe, poppies"),
+        ({}, "got none; the styles are wave, cafe, poppies"),
         (2, "got int"),
     ],
 )

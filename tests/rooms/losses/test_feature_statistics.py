@@ -189,7 +189,7 @@ def test_the_conventions_are_those_of_the_two_codes():
     ("features", "target", "message"),
     [
         (HAND[0], STYLE, r"expected features of shape \(N, C, H, W\), got \(2, 2, 2\)"),
-        (HAND, STYLE[:, :1], r"the style's features must be \(1 or 1, 2, h, w\), got \(1, 1, 2, 2\); are both from"),
+        (HAND, STYLE[:, :1], r"the style's features must be \(1 or 1, 2, h, w\), got \(1, 1, 2, 2\); take both from"),
         (HAND, STYLE.repeat(3, 1, 1, 1), r"must be \(1 or 1, 2, h, w\), got \(3, 2, 2, 2\)"),
         (HAND, None, "expected the style's features of shape .*, got NoneType"),
         (HAND.long(), STYLE, "use .float"),
