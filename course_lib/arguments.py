@@ -120,7 +120,7 @@ def shares(name: str, value: object, count: int | None, what: str) -> tuple[floa
         what: what is weighted, for the message: "style layers".
 
     Raises:
-        ValueError: not `count` weights, a negative or non-finite one, or only zeros.
+        ValueError: not `count` weights, a negative or non-finite one, only zeros, or an infinite sum.
 
     >>> shares("weights", [2, 1], 2, "paintings")
     (2, 1)
@@ -139,6 +139,8 @@ def shares(name: str, value: object, count: int | None, what: str) -> tuple[floa
         raise refused from None
     if sum(weights) <= 0:
         raise refused
+    if math.isinf(sum(weights)):
+        raise ValueError(f"{name} are too large to be added; divide all of them by the largest one, got {value!r}")
     return weights
 
 

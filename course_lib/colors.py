@@ -20,7 +20,7 @@ def match_colors(picture: Tensor, target: Tensor) -> Tensor:
         target: (1, 3, h, w) in [0, 1].
 
     Returns:
-        (1, 3, H, W); a few colors may lie outside [0, 1].
+        (1, 3, H, W), on the picture's device; a few colors may lie outside [0, 1].
 
     Raises:
         ImageError: not single pictures in [0, 1].
@@ -31,15 +31,14 @@ def match_colors(picture: Tensor, target: Tensor) -> Tensor:
     """
     check_pictures(picture, "the picture", single=True)
     check_pictures(target, "the target", single=True)
-    mean, root = _mean_and_root(picture, -0.5)
-    target_mean, target_root = _mean_and_root(target, 0.5)
-    colors = picture.double().flatten(2)[0] - mean
-    return (target_root @ root @ colors + target_mean).view_as(picture).to(picture.dtype)
+    colors, goal = (each.cpu().double().flatten(2)[0] for each in (picture, target))  # other devices may lack float64
+    mean, root = _mean_and_root(colors, -0.5)
+    target_mean, target_root = _mean_and_root(goal, 0.5)
+    return (target_root @ root @ (colors - mean) + target_mean).view_as(picture).to(picture)
 
 
-def _mean_and_root(picture: Tensor, power: float) -> tuple[Tensor, Tensor]:
-    """Mean (3, 1) and a symmetric power (3, 3) of the covariance of the colors."""
-    colors = picture.double().flatten(2)[0]
+def _mean_and_root(colors: Tensor, power: float) -> tuple[Tensor, Tensor]:
+    """Mean (3, 1) and a symmetric power (3, 3) of the covariance of the colors, (3, H*W)."""
     mean = colors.mean(1, keepdim=True)
     values, vectors = torch.linalg.eigh((colors - mean) @ (colors - mean).T / colors.shape[1])
     values = values.clamp_min(0 if power > 0 else _EPS)

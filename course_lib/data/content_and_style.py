@@ -75,7 +75,7 @@ class ContentAndStyle(Dataset[Item]):
         if styles is None:
             styles = [sample_image(name) for name in sample_names("style")]
         try:
-            self.styles = Crops(styles, seed=self.seed + _STYLES, **cut)
+            self.styles = Crops(styles, seed=(self.seed + _STYLES) % (arguments.LARGEST_SEED + 1), **cut)
         except ValueError as error:
             raise type(error)(f"the paintings: {error}") from error
         self.device = torch.device("cpu")  # where the pictures are; see `near`

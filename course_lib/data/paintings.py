@@ -56,8 +56,8 @@ def style_weights(style: str | Mapping[str, float], names: Sequence[str]) -> Ten
     if unknown := [name for name in wanted if name not in names]:
         raise ValueError(f"this model has no style {unknown[0]!r}; it has {', '.join(names)}")
     shares = arguments.shares("the weights", [*wanted.values()], len(wanted), "styles")
-    weights = dict(zip(wanted, shares, strict=True))
-    return torch.tensor([float(weights.get(name, 0)) for name in names]) / sum(shares)
+    weights = {name: share / sum(shares) for name, share in zip(wanted, shares, strict=True)}
+    return torch.tensor([weights.get(name, 0.0) for name in names])
 
 
 class WithStyle(Dataset[tuple[Tensor, Tensor]]):

@@ -302,7 +302,8 @@ def stylize(
     parts = regions.parts_of(content, len(paintings), masks=masks, weights=weights, shrink=shrink, device=place)
     _check_memory(content, model.network, place)
     began, painted = time.perf_counter(), []
-    with runtime.inference(model.network, device=device, precision=precision) as decode:
+    plain = torch.autocast(place.type, enabled=False)  # whatever the caller has set: only convolutions are rounded
+    with plain, runtime.inference(model.network, device=device, precision=precision) as decode:
         known = [] if keep_colors else [encode(painting, encoder, side) for painting in paintings]
         for photo in content.detach().float().split(1):
             if keep_colors:

@@ -31,6 +31,7 @@ from course_lib.networks.one_pass import one_pass
 from course_lib.networks.transformer_net import TransformerNet
 from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.training import model_files
+from course_lib.training.fingerprints import total
 from course_lib.training.loop import Minimizer
 from course_lib.training.run import train_and_summarize
 
@@ -231,7 +232,7 @@ def train(
         precision=runtime.pick_precision(config.precision, device), capturable=True,
     )  # fmt: skip
     run = train_and_summarize(
-        learner, data, config, start=start, fingerprint={"style": style.double().sum().item()}, callback=callback,
+        learner, data, config, start=start, fingerprint={"style": total(style)}, callback=callback,
         checkpoint=checkpoint, resume=resume,
     )  # fmt: skip
     return Model(network.cpu().eval(), config, {**run.facts, "loss_network": loss.network.source}, run.stopped)

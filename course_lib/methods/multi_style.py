@@ -33,6 +33,7 @@ from course_lib.networks.one_pass import one_pass
 from course_lib.networks.transformer_net import TransformerNet
 from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.training import model_files
+from course_lib.training.fingerprints import total
 from course_lib.training.loop import Minimizer
 from course_lib.training.optimizers import adam
 from course_lib.training.run import Summary, train_and_summarize
@@ -76,9 +77,8 @@ class Config:
                 "num_steps": 1, "batch_size": 1, "image_size": 8, "style_size": 8, "num_styles": 1, "num_blocks": 0,
                 "accumulate": 1, "seed": 0,
             },
-            positive=("learning_rate", "style_rate", "width"),
-            nonnegative=("content_weight", "style_weight", "tv_weight", "cooldown"),
-            some_layers=("content_layers", "style_layers"),
+            positive=("learning_rate", "style_rate", "width"), some_layers=("content_layers", "style_layers"),
+            nonnegative=("content_weight", "style_weight", "tv_weight"), fractions=("cooldown",),
             choices={"equalize": (True, False), "arch": ("vgg16", "vgg19")},
         )  # fmt: skip
 
@@ -319,7 +319,7 @@ def _run(
     learner.optimizers = {"network": adam(network, config.learning_rate, factor=lambda name: factors.get(name, 1.0))}
     run = train_and_summarize(
         learner, WithStyle(data, network.num_styles, config.seed), config, **options,
-        fingerprint={"styles": {name: painting.double().sum().item() for name, painting in styles.items()}},
+        fingerprint={"styles": [(name, total(painting)) for name, painting in styles.items()]},
     )  # fmt: skip
     run.facts.update(loss_network=loss.loss.network.source, style_start=loss.start)
     return run

@@ -128,7 +128,7 @@ def style_swap(content: Tensor, style: Tensor, *, patch: int = PATCH) -> Tensor:
         (N, C, h, w).
 
     Raises:
-        ValueError: features smaller than a patch.
+        ValueError: features smaller than a patch, or of several paintings.
 
     >>> style = torch.tensor([[[[1.0, 0.0, 3.0]], [[0.0, 2.0, 3.0]]]])  # three positions, two channels
     >>> style_swap(torch.tensor([[[[5.0, 0.1]], [[4.0, 7.0]]]]), style, patch=1).tolist()
@@ -140,18 +140,21 @@ def style_swap(content: Tensor, style: Tensor, *, patch: int = PATCH) -> Tensor:
                 f"the {name} has {features.shape[2]}×{features.shape[3]} positions, fewer than a patch of "
                 f"{patch}×{patch}; use a larger picture"
             )
+    if len(style) != 1:
+        raise ValueError(f"patches are those of one painting, got the features of {len(style)}; swap one by one")
     height, width = content.shape[2] - patch + 1, content.shape[3] - patch + 1
     places = style[0].permute(1, 2, 0).flatten(0, 1)  # (h'*w', C)
-    swapped = torch.zeros_like(content, memory_format=torch.channels_last)
-    for picture, out in zip(content, swapped.permute(0, 2, 3, 1), strict=True):
+    swapped = []
+    for picture in content:
+        out = content.new_zeros(*content.shape[2:], content.shape[1])  # (h, w, C)
         count = out.new_zeros(*out.shape[:2], 1)  # (h, w, 1)
         first = _nearest(picture, style[0], patch)
         for dy, dx in product(range(patch), repeat=2):
             part = places.index_select(0, (first + dy * style.shape[3] + dx).flatten())
-            out[dy : dy + height, dx : dx + width] += part.view(height, width, -1)
+            out[dy : dy + height, dx : dx + width].add_(part.view(height, width, -1))
             count[dy : dy + height, dx : dx + width] += 1
-        out /= count
-    return swapped
+        swapped.append(out.div_(count))
+    return torch.stack(swapped).permute(0, 3, 1, 2)
 
 
 def swap_adain(content: Tensor, style: Tensor, region: Tensor | None = None, *, patch: int = PATCH) -> Tensor:
@@ -160,11 +163,12 @@ def swap_adain(content: Tensor, style: Tensor, region: Tensor | None = None, *, 
     After normalization, photo and painting have the same means and variances, so a patch is chosen by its pattern and
     not by the channels that are strong everywhere.
 
-    Args, Returns and Raises: as `adain` and `style_swap`.
+    Args, Returns and Raises: as `style_swap`; region as in `adain`.
     """
     return adain(style_swap(normalize(content, region), normalize(style), patch=patch), style, region)
 
 
+@torch.no_grad()
 def _nearest(content: Tensor, style: Tensor, patch: int) -> Tensor:
     """For every patch of the content, (C, h, w), the first position of the nearest patch of the style, row by row.
 

@@ -34,14 +34,15 @@ def normalized(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
 
     Args:
         x: (N, C, H, W); see `suits`.
-        weight, bias: (C,), or (N, C) with a row for each picture; float32 if `x` is bfloat16, otherwise of its type.
+        weight, bias: (C,), or (N, C) with a row for each picture.
         eps: added to the variance.
 
     Returns:
         (N, C, H, W), channels-last, in the type of `x`; it can be differentiated any number of times.
     """
-    shape = x.shape[:2]  # autograd adds up the rows of what is expanded
-    y: Tensor = _InstanceNorm.apply(x, weight.expand(shape), bias.expand(shape), eps)
+    wide = torch.promote_types(x.dtype, torch.float32)  # the kernels of bfloat16 take float32
+    rows = (each.to(wide).expand(x.shape[:2]) for each in (weight, bias))  # autograd sums the gradients of the rows
+    y: Tensor = _InstanceNorm.apply(x, *rows, eps)
     return y
 
 

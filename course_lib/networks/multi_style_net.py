@@ -169,16 +169,17 @@ class MultiStyleNet(nn.Module):
         Raises:
             ValueError: another number of weights, a negative one, or another sum.
         """
-        row = self._rows(weights[None], 1)
-        if row.min() < 0 or abs(row.sum().item() - 1) > _CLOSE:
+        row = self._rows(weights[None] if isinstance(weights, Tensor) else weights, 1)
+        if not (row.min() >= 0 and abs(row.sum().item() - 1) <= _CLOSE):  # true for NaN, too
             raise ValueError(f"the weights of the styles must be at least 0 and sum to 1, got {weights.tolist()}")
-        network = OneStyleNet(width=self.width, num_blocks=len(self.blocks))
+        with torch.device("meta"):  # draws no weights
+            network = OneStyleNet(width=self.width, num_blocks=len(self.blocks))
         with torch.no_grad():
             state = {
                 name: _mixed(row, value)[0] if name in self.names_of_rows() else value
                 for name, value in self.state_dict().items()
             }
-        network.to(row.device, row.dtype).load_state_dict(state)
+        network.to(row.dtype).to_empty(device=row.device).load_state_dict(state)
         return network.eval()
 
     @torch.no_grad()
@@ -217,13 +218,14 @@ class MultiStyleNet(nn.Module):
         Args:
             network: of the same shape and with one style; its convolutions are not read.
         """
-        joined = MultiStyleNet(self.num_styles + 1, width=self.width, num_blocks=len(self.blocks))
+        with torch.device("meta"):  # draws no weights
+            joined = MultiStyleNet(self.num_styles + 1, width=self.width, num_blocks=len(self.blocks))
         other, rows = network.state_dict(), self.names_of_rows()
         state = {
-            name: torch.cat((value, other[name])) if name in rows else value
+            name: torch.cat((value, other[name].to(value))) if name in rows else value
             for name, value in self.state_dict().items()
         }
-        joined.load_state_dict(state)
+        joined.to_empty(device="cpu").load_state_dict(state)
         return joined.train(self.training)
 
     def names_of_rows(self) -> frozenset[str]:

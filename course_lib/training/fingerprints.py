@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from torch import Tensor
+
 _WITHOUT_VALUES = {  # most are sums, which say nothing to a reader
     "data": "other training data",
     "discriminator goes on": "another model to start from",
@@ -19,6 +21,7 @@ _WITHOUT_VALUES = {  # most are sums, which say nothing to a reader
     "schedule": "another schedule of the learning rates",
     "start": "another model to start from",
     "style": "another style image",
+    "styles": "other style images, or another order of them",
 }
 _WORDS = {"batch": "batch_size", "names": "loss terms", "rates": "learning rates"}
 _FREE = ("device",)  # a run may continue on another device
@@ -41,6 +44,18 @@ def as_json(fingerprint: Mapping[str, object]) -> str:
 def digest(fingerprint: str) -> str:
     """The SHA-256 of what `as_json` wrote."""
     return hashlib.sha256(fingerprint.encode()).hexdigest()
+
+
+def total(x: Tensor) -> float:
+    """The sum of a tensor's numbers, by which a fingerprint tells pictures and networks apart.
+
+    It is computed in float64 on the CPU: other devices add in another order, and some have no float64.
+
+    >>> import torch
+    >>> total(torch.tensor([0.25, 0.5]))
+    0.75
+    """
+    return x.detach().cpu().double().sum().item()
 
 
 def changes(old: str, new: str) -> list[Change]:

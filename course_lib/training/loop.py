@@ -187,7 +187,8 @@ def fit(
             "items": len(dataset), "names": list(learner.names), "fingerprint": fingerprint,
             "network": {name: list(value.shape) for name, value in network.state_dict().items()},
         })  # fmt: skip
-    with claimed(state.file, group), runtime.seeded(seed + group.rank, device):
+    plain = torch.autocast(device.type, enabled=False)  # learners set their own precision, whatever the caller's is
+    with claimed(state.file, group), runtime.seeded(seed + group.rank, device), plain:
         if resume:
             state.restore(group, schedule)
         state.replaces = state.file is not None and not resume and state.file.exists()

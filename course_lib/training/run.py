@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from course_lib import runtime
+from course_lib.training.fingerprints import total
 from course_lib.training.loop import Learner, fit
 from course_lib.training.schedules import Schedule, linear_to_zero
 
@@ -61,7 +62,7 @@ def train_and_summarize(
         callback=callback, checkpoint=checkpoint, resume=resume,
         fingerprint={
             **asdict(config), **(fingerprint or {}), "num_steps": None,  # a longer run may continue a shorter one
-            "start": start is not None and sum(v.double().sum().item() for v in start.network.state_dict().values()),
+            "start": start is not None and sum(map(total, start.network.state_dict().values())),
             "data": getattr(data, "fingerprint", None),
         },
     )  # fmt: skip

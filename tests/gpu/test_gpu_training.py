@@ -113,6 +113,18 @@ def test_the_first_steps_are_the_cpus(device, picture, method):
     assert ours.facts["history"]["total"][:5] == pytest.approx(cpu.facts["history"]["total"][:5], rel=1e-2)
 
 
+def test_photo_and_painting_may_lie_on_different_devices(device, picture):
+    """Their colors are matched where there is float64."""
+    config = small_adain(device)
+    model = adain.Model(adain.build(config), config, {})
+    photo, painting = picture(24, 32, 0), picture(30, 20, 1)
+    images = [
+        adain.stylize(*pair, model, keep_colors=True, device=device, precision="float32").image
+        for pair in ((photo, painting), (photo.to(device), painting), (photo.to(device), painting.to(device)))
+    ]
+    torch.testing.assert_close(images[1:], images[:1] * 2, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("method", [adain, johnson, pix2pix], ids=["adain", "johnson", "pix2pix"])
 def test_a_resumed_training_is_one_that_was_never_stopped(device, monkeypatch, picture, tmp_path, method):
     """Within 5 % of the weights after 12 steps: on a GPU the order of sums differs from run to run."""

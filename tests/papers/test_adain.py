@@ -282,6 +282,15 @@ def test_keep_colors_gives_the_painting_the_photos_colors(picture):
     torch.testing.assert_close(kept, stylize(photo, match_colors(painting, photo).clamp(0, 1), model()).image)
 
 
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_the_callers_autocast_changes_nothing(picture, transform):
+    photo, paintings = picture(40, 33, 0), [picture(24, 32, 1), picture(30, 25, 2)]
+    expected = stylize(photo, paintings, model(), transform=transform, keep_colors=True).image
+    with torch.autocast("cpu", torch.bfloat16):
+        image = stylize(photo, paintings, model(), transform=transform, keep_colors=True).image
+    assert torch.equal(image, expected)
+
+
 # --- what is refused, and files ---
 
 

@@ -49,6 +49,13 @@ def mean(values):
     return sum(values) / len(values)
 
 
+def test_the_callers_autocast_changes_nothing(styles, photos):
+    expected = train(styles, photos, tiny()).facts["history"]
+    with torch.autocast("cpu", torch.bfloat16):
+        history = train(styles, photos, tiny()).facts["history"]
+    assert history["total"] == expected["total"]
+
+
 # --- the paper's configuration ---
 
 

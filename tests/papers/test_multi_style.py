@@ -130,6 +130,7 @@ def test_the_weights_of_the_authors_give_their_gradient():
         ("num_styles", 0),
         ("learning_rate", 0.0),
         ("style_rate", -1.0),
+        ("cooldown", 1.5),
         ("style_weight", math.nan),
         ("equalize", "yes"),
         ("arch", "vgg11"),
@@ -254,6 +255,15 @@ def test_a_start_is_a_model(styles, photos, bad):
         train(styles, photos, tiny(), start=bad)
 
 
+def test_a_checkpoint_belongs_to_the_paintings_and_their_order(styles, photos, tmp_path):
+    """The rows of γ and β have numbers, not names."""
+    train(styles, photos, tiny(num_steps=1), checkpoint=tmp_path / "run")
+    for other in (dict(reversed(styles.items())), {**styles, "noise": 1 - styles["noise"]}):
+        with pytest.raises(ValueError, match="trained with other style images, or another order of them; give the old"):
+            train(other, photos, tiny(num_steps=2), checkpoint=tmp_path / "run")
+    assert train(styles, photos, tiny(num_steps=2), checkpoint=tmp_path / "run").facts["steps"] == 2
+
+
 # --- a new style
 
 
@@ -356,6 +366,12 @@ def test_a_model_of_another_method_is_refused(picture):
     config = johnson.Config(width=0.25, num_blocks=1)
     with pytest.raises(TypeError, match=r"got a johnson.Model"):
         stylize(picture(16, 16, 1), johnson.Model(johnson.build(config), config, {}), "noise")
+
+
+def test_painting_draws_no_random_numbers(picture):
+    model, before = untrained(), torch.get_rng_state()
+    stylize(picture(20, 24, 1), model, {"noise": 1, "stripes": 2})
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 # --- files

@@ -86,6 +86,12 @@ def test_a_seed_has_the_32_bits_that_the_generator_uses():
             arguments.seed(value)
 
 
+def test_shares_have_a_finite_sum():
+    assert arguments.shares("weights", [1e308, 0], 2, "styles") == (1e308, 0)
+    with pytest.raises(ValueError, match="weights are too large to be added; divide all of them by the largest one"):
+        arguments.shares("weights", [1e308, 1e308], 2, "styles")
+
+
 def test_a_path_is_text_or_a_path():
     assert arguments.path("~/a") == Path.home() / "a"
     for value in (None, 3, b"a", "", ["a"]):

@@ -53,6 +53,11 @@ def test_an_item_depends_on_seed_epoch_and_number_alone():
     assert not torch.equal(*data[3])  # of one picture, content and style are not cut alike
 
 
+def test_the_largest_seed_has_pairs_too():
+    content, style = pairs(seed=2**32 - 1)[3]
+    assert (number(content), number(style) >= 100) == (3, True)
+
+
 def test_load_size_sets_the_scale_of_both():
     """20 px high, resized to 40: a crop of 16 px has 8 px of the picture, so that a column is half as steep."""
     ramp = torch.arange(24).div(255).expand(1, 3, 20, 24)

@@ -87,6 +87,12 @@ def test_weights_are_scaled_to_the_sum_one(style, expected):
     assert style_weights(style, NAMES).tolist() == expected
 
 
+@pytest.mark.parametrize("number", [1e-320, 1e-50, 1e300])
+def test_weights_that_float32_cannot_hold_are_shares_all_the_same(number):
+    assert style_weights({"wave": number, "poppies": number}, NAMES).tolist() == [0.5, 0, 0.5]
+    assert style_weights({"cafe": number}, NAMES).tolist() == [0, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("style", "message"),
     [

@@ -155,6 +155,25 @@ def test_features_smaller_than_a_patch_are_refused(small):
         style_swap(**pair)
 
 
+def test_the_patches_are_those_of_one_painting():
+    for way in (style_swap, swap_adain):
+        with pytest.raises(ValueError, match="patches are those of one painting, got the features of 2"):
+            way(features(2, 4, 5, 5), features(2, 4, 6, 4, seed=1))
+
+
+def test_the_gradient_of_a_swap_goes_to_the_patches_that_were_taken():
+    """Three positions, two channels; the second position of the content takes the third, and so does the first."""
+    style = torch.tensor([[[[1.0, 0.0, 3.0]], [[0.0, 2.0, 3.0]]]]).requires_grad_()
+    swapped = style_swap(torch.tensor([[[[5.0, 4.0]], [[4.0, 5.0]]]]), style, patch=1)
+    (swapped * torch.tensor([2.0, 7.0])).sum().backward()
+    assert style.grad.tolist() == [[[[0, 0, 9]], [[0, 0, 9]]]]
+
+
+def test_the_gradient_of_a_swap_and_adain_is_that_of_differences():
+    style = features(1, 2, 4, 4, seed=1).requires_grad_()
+    torch.autograd.gradcheck(lambda s: swap_adain(features(1, 2, 5, 4), s), style)
+
+
 # --- regions ---
 
 

@@ -70,6 +70,15 @@ def test_in_bfloat16_the_rows_stay_in_float32():
     assert y.mean().item() == pytest.approx(0.1, abs=0.01)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_network_in_bfloat16_computes(layout):
+    network, x = small(), torch.rand(2, 3, 24, 20).contiguous(memory_format=layout)
+    expected = network(x, torch.eye(3)[:2])
+    given = network.bfloat16()(x, torch.eye(3)[:2])
+    assert given.dtype == torch.float32
+    assert (given - expected).abs().mean() < 0.02
+
+
 # --- the network
 def test_a_batch_of_styles_gives_what_each_gives_alone():
     network, x = small(), torch.rand(3, 3, 24, 20)
@@ -88,6 +97,17 @@ def test_a_blend_is_linear_in_the_scales_and_shifts():
         torch.testing.assert_close(blend[name], expected)
     x = torch.rand(1, 3, 19, 22)
     torch.testing.assert_close(network.blended(weights)(x), network(x, weights[None]))
+
+
+def test_copies_draw_no_random_numbers_and_share_no_memory():
+    network, one = small(2), small(1)
+    before = torch.get_rng_state()
+    copies = network.blended(torch.tensor([1.0, 0])), network.with_row(one)
+    assert torch.equal(torch.get_rng_state(), before)
+    for copy in copies:
+        for value in copy.parameters():
+            value.data.fill_(torch.nan)
+    assert all(value.isfinite().all() for given in (network, one) for value in given.parameters())
 
 
 def test_the_gradient_of_a_style_touches_its_rows_alone():
@@ -179,10 +199,15 @@ def test_weights_of_another_shape_are_refused(weights, message):
         small()(torch.rand(4, 3, 8, 8), weights)
 
 
-@pytest.mark.parametrize("weights", [[1.5, -0.5, 0], [0.5, 0, 0], [1.0, 1, 1]])
+@pytest.mark.parametrize("weights", [[1.5, -0.5, 0], [0.5, 0, 0], [1.0, 1, 1], [float("nan"), 0.5, 0.5]])
 def test_a_blend_is_convex(weights):
     with pytest.raises(ValueError, match="at least 0 and sum to 1"):
         small().blended(torch.tensor(weights))
+
+
+def test_the_weights_of_a_blend_are_a_tensor():
+    with pytest.raises(ValueError, match=r"expected style weights \(N, 3\), floats, got list"):
+        small().blended([0.5, 0.5, 0])
 
 
 @pytest.mark.parametrize("number", [0, 1.5, "two"])
