@@ -140,7 +140,7 @@ def shares(name: str, value: object, count: int | None, what: str) -> tuple[floa
     if sum(weights) <= 0:
         raise refused
     if math.isinf(sum(weights)):
-        raise ValueError(f"{name} are too large to be added; divide all of them by the largest one, got {value!r}")
+        raise ValueError(f"{name} are too large to add up; divide all of them by the largest, got {value!r}")
     return weights
 
 

@@ -271,7 +271,7 @@ def stylize(
             channel from the painting, "wct" the covariances as well, "swap" its patches, "swap+adain" patches first.
         alpha: α in [0, 1]. At 0 the decoder gets the photo's own features; its output is near the photo, not equal.
         weights: w_k, a number of at least 0 for each painting, scaled to sum to 1; None: all equal.
-        masks: (K, 1, H, W) in [0, 1], a region of the photo for each painting, in place of weights. Each painting
+        masks: (K, 1, H, W) in [0, 1], a region of the photo for each painting, instead of weights. Each painting
             replaces the statistics of its own region. Where regions overlap, the paintings are mixed; positions
             that no mask covers keep the photo's features.
         keep_colors: first give the paintings the photo's colors, see `colors.match_colors`.

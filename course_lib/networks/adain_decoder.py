@@ -16,7 +16,7 @@ from course_lib import arguments
 from course_lib.networks.convolutions import ReflectedConv, ResizeConv
 from course_lib.networks.inputs import at_least_float32, in_its_format
 
-SHRINK = 8  # a position of the features stands for 8×8 pixels
+SHRINK = 8  # a position of the features covers 8×8 pixels
 SMALLEST = 2  # positions: a map must be large enough to be reflected by one
 REACH = 4  # positions that a receptive field reaches, of the decoder and of the encoder to relu4_1
 LAYERS = {"relu2_1": 128, "relu3_1": 256, "relu4_1": 512}  # where a decoder can start → channels of VGG-19
@@ -40,7 +40,7 @@ class AdaINDecoder(nn.Module):
 
     Args:
         width: factor on the 256, 128 and 64 channels of the layers.
-        layer: where the features come from, relu4_1 in the paper. The decoder of relu3_1 (a position stands for 4×4
+        layer: where the features come from, relu4_1 in the paper. The decoder of relu3_1 (a position covers 4×4
             pixels) or relu2_1 (2×2) has only the last layers of the paper's.
         channels: of the features; None: those of VGG-19.
 

@@ -141,7 +141,7 @@ def style_swap(content: Tensor, style: Tensor, *, patch: int = PATCH) -> Tensor:
                 f"{patch}×{patch}; use a larger picture"
             )
     if len(style) != 1:
-        raise ValueError(f"patches are those of one painting, got the features of {len(style)}; swap one by one")
+        raise ValueError(f"the style must be the features of one painting, got {len(style)}; swap one at a time")
     height, width = content.shape[2] - patch + 1, content.shape[3] - patch + 1
     places = style[0].permute(1, 2, 0).flatten(0, 1)  # (h'*w', C)
     swapped = []

@@ -47,9 +47,9 @@ def digest(fingerprint: str) -> str:
 
 
 def total(x: Tensor) -> float:
-    """The sum of a tensor's numbers, by which a fingerprint tells pictures and networks apart.
+    """The sum of a tensor's numbers, by which a fingerprint distinguishes pictures and networks.
 
-    It is computed in float64 on the CPU: other devices add in another order, and some have no float64.
+    It is computed in float64 on the CPU, because other devices add in another order, and some have no float64.
 
     >>> import torch
     >>> total(torch.tensor([0.25, 0.5]))

@@ -88,7 +88,7 @@ def test_a_seed_has_the_32_bits_that_the_generator_uses():
 
 def test_shares_have_a_finite_sum():
     assert arguments.shares("weights", [1e308, 0], 2, "styles") == (1e308, 0)
-    with pytest.raises(ValueError, match="weights are too large to be added; divide all of them by the largest one"):
+    with pytest.raises(ValueError, match="weights are too large to add up; divide all of them by the largest"):
         arguments.shares("weights", [1e308, 1e308], 2, "styles")
 
 

@@ -157,7 +157,7 @@ def test_features_smaller_than_a_patch_are_refused(small):
 
 def test_the_patches_are_those_of_one_painting():
     for way in (style_swap, swap_adain):
-        with pytest.raises(ValueError, match="patches are those of one painting, got the features of 2"):
+        with pytest.raises(ValueError, match="the style must be the features of one painting, got 2"):
             way(features(2, 4, 5, 5), features(2, 4, 6, 4, seed=1))
 
 
