@@ -10,7 +10,9 @@ from course_lib import resize, sample_image
 from course_lib.data.facades import Facades
 from course_lib.evaluation import metrics
 from course_lib.images import center_crop
-from course_lib.methods import johnson, pix2pix, super_resolution
+from course_lib.losses import gram_matrix
+from course_lib.methods import johnson, multi_style, pix2pix, super_resolution
+from course_lib.pretrained.vgg import STYLE_LAYERS, cached_network
 from course_lib.teaching import records
 from course_lib.training import model_files
 from scripts.models import RECIPES, steps_of
@@ -73,6 +75,31 @@ def test_a_painter_comes_near_its_painting_and_keeps_the_scene(name):
         assert metrics.ssim(resize(painted, (64, 64)), resize(content, (64, 64))) > 0.3, photo
         others = [sample_image(RECIPES[other].style, 256) for other in STYLES if other != name]
         assert all(after < sum(metrics.gram_distance(painted, other).values()) for other in others), photo
+
+
+@pytest.mark.parametrize("photo", ["cat", pytest.param("eilean_donan", marks=pytest.mark.slow)])
+def test_each_of_twelve_styles_comes_near_its_painting_and_keeps_the_scene(photo):
+    """As above, and each picture is nearer to its own painting than to the eleven others."""
+    model, content = multi_style.load("twelve_paintings"), sample_image(photo, 192)
+    assert model.styles == RECIPES["twelve_paintings"].styles
+    goals, before = [_grams(sample_image(name, 256)) for name in model.styles], _grams(content)
+    for k, name in enumerate(model.styles):
+        painted = multi_style.stylize(content, model, name).image
+        apart = [_apart(_grams(painted), goal) for goal in goals]
+        assert apart.index(min(apart)) == k, (name, apart)
+        assert apart[k] < 0.8 * _apart(before, goals[k]), name
+        assert metrics.ssim(resize(painted, (64, 64)), resize(content, (64, 64))) > 0.3, name
+
+
+@torch.no_grad()
+def _grams(image):
+    network = cached_network("vgg19", STYLE_LAYERS, "average", "default", torch.float32, torch.device("cpu"))
+    return [gram_matrix(features, mean=True) for features in network(image).values()]
+
+
+def _apart(grams, goal):
+    """As `metrics.gram_distance`, the sum over the layers."""
+    return sum(((a - b).norm() / b.norm()).item() for a, b in zip(grams, goal, strict=True))
 
 
 @pytest.mark.parametrize("name", ENLARGERS)
