@@ -284,6 +284,23 @@ def test_a_new_style_changes_nothing_but_its_row(styles, photos, picture):
     assert torch.equal(stylize(photo, more, "noise").image, stylize(photo, model, "noise").image)
 
 
+def test_the_convolutions_are_those_of_the_model_while_a_new_style_is_learned(styles, photos, picture):
+    """What the callback sees at the last step is what the new model paints."""
+    shown, photo = [], picture(20, 24, 1)
+    more = add_style(
+        untrained(), "dots", (picture(40, 40, 4) > 0.7).float(), photos, tiny(num_steps=3, learning_rate=0.1),
+        preview=photo, callback=lambda progress: shown.append(progress.image()),
+    )  # fmt: skip
+    assert (shown[-1] - shown[0]).abs().max() > 0.01
+    torch.testing.assert_close(shown[-1], stylize(photo, more, "dots").image)
+
+
+def test_a_new_style_has_the_balance_of_the_others(styles, photos):
+    model = replace(untrained(), facts={"styles": [*NAMES], "style_start": 0.125})
+    more = add_style(model, "new", 1 - styles["noise"], photos, tiny(num_steps=1))
+    assert more.facts["style_start"] == 0.125
+
+
 def test_a_new_style_starts_from_the_nearest_one(styles, photos):
     model = train(styles, photos, learner(num_steps=40))
     more = add_style(model, "again", styles["noise"], photos, tiny(learning_rate=1e-12))

@@ -125,6 +125,19 @@ def test_the_swap_takes_the_nearest_patch_whatever_the_chunks(monkeypatch, patch
     torch.testing.assert_close(style_swap(content, style, patch=patch), brute_force(content, style, patch))
 
 
+@pytest.mark.parametrize("at_once", [1, 2**22])
+def test_of_patches_that_fit_equally_well_the_first_is_taken_whatever_the_chunks(monkeypatch, at_once):
+    monkeypatch.setattr(feature_transforms, "_SIMILARITIES", at_once)
+    style = torch.tensor([[[[1.0], [2]], [[0.0], [0]]]])  # two rows, of one direction
+    assert style_swap(torch.tensor([[[[5.0]], [[1.0]]]]), style, patch=1).flatten().tolist() == [1, 0]
+
+
+def test_an_empty_patch_of_the_style_is_not_chosen_and_hides_no_other():
+    """Scores (0, 5, 4) and (0, 1, 7); the first patch is 0 everywhere and has no direction."""
+    style = torch.tensor([[[[0.0, 1, 0]], [[0.0, 0, 2]]]])
+    assert style_swap(torch.tensor([[[[5.0, 1]], [[4.0, 7]]]]), style, patch=1).tolist() == [[[[1, 0]], [[0, 2]]]]
+
+
 def test_a_picture_swapped_with_itself_stays():
     content = features(1, 4, 5, 6) - 2  # of both signs, so that a patch correlates most with itself
     torch.testing.assert_close(style_swap(content, content), content)
@@ -184,6 +197,16 @@ def test_a_region_counts_alone_in_the_statistics(way):
     region = torch.zeros(1, 1, 5, 8).double()
     region[..., :4] = 1
     torch.testing.assert_close(way(content, style, region)[..., :4], way(content[..., :4], style))
+
+
+def test_what_lies_outside_a_region_does_not_change_how_its_patches_are_normalized():
+    content, style, region = features(1, 4, 5, 9), features(1, 4, 6, 6, seed=1), torch.zeros(1, 1, 5, 9).double()
+    region[..., :4] = 1  # its patches end before column 6
+    other = content.clone()
+    other[..., 6:] *= 100
+    for kind in ("wct", "swap+adain"):
+        ours, theirs = (transform(kind, given, style, region)[..., :4] for given in (content, other))
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("way", [adain, wct, swap_adain])

@@ -30,7 +30,7 @@ def test_tiles_and_one_piece_give_the_same(network, tile):
     assert network.training  # as it was
 
 
-@pytest.mark.parametrize(("free", "expected"), [(None, []), (10**9, []), (1000, [TILE])])
+@pytest.mark.parametrize(("free", "expected"), [(None, []), (10**9, []), (10**6, []), (1000, [TILE])])
 def test_memory_decides(network, monkeypatch, free, expected):
     asked = []
     monkeypatch.setattr(tiles, "by_tiles", lambda network, x, *, tile, precision: asked.append(tile) or x)
