@@ -97,17 +97,9 @@ class OneStyleNet(nn.Module):
     def stages(self) -> Stages:
         """The parts of `forward`, for `tiles.by_tiles`; the reach is that of `TransformerNet`."""
         return Stages(
-            scaled,
-            self.down,
-            self.blocks,
-            self.up,
-            _colors,
-            shrink=4,
-            scale=1,
-            reach_down=2,
-            reach_up=2,
-            smallest=_SMALLEST,
-        )
+            scaled, self.down, self.blocks, self.up, _colors,
+            shrink=4, scale=1, reach_down=2, reach_up=2, smallest=_SMALLEST,
+        )  # fmt: skip
 
 
 class MultiStyleNet(nn.Module):
@@ -150,7 +142,7 @@ class MultiStyleNet(nn.Module):
             ValueError: weights of another shape.
         """
         image = entered(image, self, smallest=_SMALLEST)
-        weights = self._rows(style_weights, len(image))
+        weights = rows_for(len(image), style_weights, self, self.num_styles)
         x = _through(self.down, scaled(image), weights)
         for block in self.blocks:
             assert isinstance(block, ResidualBlock)
@@ -169,7 +161,7 @@ class MultiStyleNet(nn.Module):
         Raises:
             ValueError: another number of weights, a negative one, or another sum.
         """
-        row = self._rows(weights[None] if isinstance(weights, Tensor) else weights, 1)
+        row = rows_for(1, weights[None] if isinstance(weights, Tensor) else weights, self, self.num_styles)
         if not (row.min() >= 0 and abs(row.sum().item() - 1) <= _CLOSE):  # true for NaN, too
             raise ValueError(f"the weights of the styles must be at least 0 and sum to 1, got {weights.tolist()}")
         with torch.device("meta"):  # draws no weights
@@ -233,12 +225,17 @@ class MultiStyleNet(nn.Module):
         norms = [name for name, module in self.named_modules() if isinstance(module, ConditionalInstanceNorm)]
         return frozenset(f"{name}.{part}" for name in norms for part in ("weight", "bias"))
 
-    def _rows(self, weights: Tensor, count: int) -> Tensor:
-        """Weights (N or 1, S) as (N, S), in the number format of the network."""
-        rows = entered_rows(weights, self, self.num_styles, "style weights")
-        if len(rows) not in (1, count):
-            raise ValueError(f"expected one row of style weights, or one for each of {count} pictures, got {len(rows)}")
-        return rows.to(next(self.parameters()).device).expand(count, -1)
+
+def rows_for(count: int, weights: Tensor, network: nn.Module, num_styles: int) -> Tensor:
+    """Style weights (N or 1, S) of `count` pictures as (N, S), in the number format of the network.
+
+    Raises:
+        ValueError: weights of another shape.
+    """
+    rows = entered_rows(weights, network, num_styles, "style weights")
+    if len(rows) not in (1, count):
+        raise ValueError(f"expected one row of style weights, or one for each of the {count} pictures, got {len(rows)}")
+    return rows.to(next(network.parameters()).device).expand(count, -1)
 
 
 class _Block(ResidualBlock):

@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.networks.convolutions import ReflectedConv
-from course_lib.networks.inputs import at_least_float32, entered, entered_rows
-from course_lib.networks.multi_style_net import ConditionalInstanceNorm
+from course_lib.networks.inputs import at_least_float32, entered
+from course_lib.networks.multi_style_net import ConditionalInstanceNorm, rows_for
 from course_lib.pretrained import weights
 
 NUM_STYLES = 26
@@ -61,13 +61,7 @@ class MultiStyle26(nn.Module):
             ValueError: wrong shapes, or a side of less than 8 px.
         """
         image = entered(image, self, smallest=_SMALLEST)
-        style_weights = entered_rows(style_weights, self, NUM_STYLES, "style weights")
-        if len(style_weights) not in (1, len(image)):
-            raise ValueError(
-                f"expected one row of style weights, or one for each of the {len(image)} pictures, "
-                f"got {len(style_weights)}"
-            )
-        style_weights = style_weights.expand(len(image), -1)
+        style_weights = rows_for(len(image), style_weights, self, NUM_STYLES)
         height, width = image.shape[-2:]
         x = F.pad(image, (0, -width % 4, 0, -height % 4), mode="reflect")
         for layer in self.contract:

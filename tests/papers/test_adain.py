@@ -195,6 +195,21 @@ def test_tiles_are_used_by_themselves_where_memory_is_short(monkeypatch, picture
         stylize(photo, painting, model())
 
 
+def test_a_tile_has_at_least_one_position_of_the_features(picture, exact):
+    photo, painting = picture(17, 20, 0), picture(17, 17, 1)
+    whole = stylize(photo, painting, exact).image
+    assert apart(stylize(photo, painting, exact, tile=1).image, whole) < 1e-5
+
+
+def test_all_photos_of_a_batch_have_to_fit(monkeypatch):
+    """Of 64 channels at an eighth of the size, six maps have 24 bytes a pixel; a photo and its painting have 24."""
+    network, free = model().network, 60 * 40 * 48
+    monkeypatch.setattr(adain.runtime, "available_memory", lambda device: free)
+    adain._check_memory(torch.empty(1, 3, 40, 48), network, torch.device("cpu"))
+    with pytest.raises(MemoryError, match="a picture of 48×40 px|a picture of 40×48 px"):
+        adain._check_memory(torch.empty(8, 3, 40, 48), network, torch.device("cpu"))
+
+
 @pytest.mark.parametrize("tile", [0, -8, 1.5, "8"])
 def test_a_tile_is_a_whole_number_of_pixels(picture, tile):
     with pytest.raises(ValueError, match="tile must be a whole number of at least 1"):

@@ -191,7 +191,7 @@ def test_a_row_is_added_and_the_others_stay():
         (torch.ones(1, 2), r"expected style weights \(N, 3\), floats, got torch.float32 of shape \(1, 2\)"),
         (torch.ones(3), r"of shape \(3,\)"),
         ([1.0, 0, 0], "got list"),
-        (torch.eye(3)[:2], "one row of style weights, or one for each of 4 pictures, got 2"),
+        (torch.eye(3)[:2], "one row of style weights, or one for each of the 4 pictures, got 2"),
     ],
 )
 def test_weights_of_another_shape_are_refused(weights, message):

@@ -44,6 +44,14 @@ def test_numbers_shared_and_of_each_style():
     assert total - each.numel() == 7776 + 14 * 9216 + 2304 + 288 + 972 == 140_364
 
 
+def test_a_block_adds_and_rectifies_nothing_after_the_sum():
+    block, x = MultiStyle26().res[0], torch.rand(1, 32, 4, 5)
+    with torch.no_grad():
+        block[1].norm.weight.zero_()
+        block[1].norm.bias.fill_(-2)
+        torch.testing.assert_close(block(x, torch.eye(26)[:1]), x - 2)
+
+
 def test_a_mixture_is_the_convex_sum_of_the_styles_numbers(network, picture):
     mixed = MultiStyle26().eval()
     mixed.load_state_dict(network.state_dict())

@@ -124,7 +124,8 @@ def test_stored_tensors_are_read_as_the_onnx_package_reads_them():
 def test_other_numbers_than_float32_are_refused():
     listed = onnx.helper.make_tensor("listed", onnx.TensorProto.FLOAT, [2], [1.0, 2.0])  # not as raw bytes
     elsewhere = onnx.TensorProto(name="elsewhere", dims=[2], data_type=1, data_location=1)
-    for wrong in (tensor("whole", np.arange(3)), tensor("half", np.zeros(2, np.float16)), listed, elsewhere):
+    whole = [tensor("whole", np.arange(3, dtype=kind)) for kind in (np.int64, np.int32)]  # of 32 bits, the same length
+    for wrong in (*whole, tensor("half", np.zeros(2, np.float16)), listed, elsewhere):
         with pytest.raises(FormatError, match=f"its tensor '{wrong.name}' is not [23] float32 numbers"):
             formats.onnx_initializers(model(wrong))
     lying = tensor("lying", np.zeros(4, np.float32))
