@@ -4,12 +4,14 @@ import io
 import tarfile
 import zipfile
 from contextlib import suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from course_lib.pretrained import formats, package_index
+from course_lib.pretrained.catalog import Archive
 from course_lib.pretrained.formats import FormatError
 from course_lib.pretrained.package_index import PackageIndexError
 
@@ -56,6 +58,13 @@ def test_named_members_are_read_and_others_are_not(archive):
 def test_a_missing_member_is_named(archive):
     with pytest.raises(PackageIndexError, match=r"archive contains no file named nets/c\.bin, nets/d\.bin$"):
         package_index.read_members(archive(MEMBERS), {"nets/a.bin", "nets/d.bin", "nets/c.bin"})
+
+
+def test_of_several_wheels_of_one_version_the_one_with_the_hash_is_taken():
+    offered = [SimpleNamespace(package_type="wheel", version="1.0", digests={"sha256": c * 64}) for c in "abc"]
+    client = SimpleNamespace(get_project_page=lambda *_, **__: SimpleNamespace(packages=offered))
+    archive = Archive("tiny-nets", "1.0", "b" * 64, 1, "wheel")
+    assert package_index._find(client, archive) is offered[1]
 
 
 def test_a_folder_is_no_file(tmp_path):
