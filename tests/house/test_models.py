@@ -15,7 +15,7 @@ from course_lib.methods import johnson, multi_style, pix2pix, super_resolution
 from course_lib.pretrained.vgg import STYLE_LAYERS, cached_network
 from course_lib.teaching import records
 from course_lib.training import model_files
-from scripts.models import RECIPES, steps_of
+from scripts.models import AWAITED, RECIPES, steps_of
 from scripts.paper_queue.items import QUEUE
 
 STYLES = [name for name, recipe in RECIPES.items() if recipe.method is johnson]
@@ -31,7 +31,7 @@ def files():
 
 
 def test_every_recipe_has_its_network_and_no_network_is_without():
-    assert sorted(RECIPES) == sorted(path.stem for path in files()[0])
+    assert sorted(RECIPES.keys() - {*AWAITED}) == sorted(path.stem for path in files()[0])
 
 
 def test_a_network_at_the_papers_scale_has_its_item_and_its_stored_run():
@@ -44,7 +44,7 @@ def test_a_network_at_the_papers_scale_has_its_item_and_its_stored_run():
         assert path.stat().st_size < 28e6, path.name
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in AWAITED])
 def test_a_network_its_record_and_its_recipe_agree(name):
     recipe, record = RECIPES[name], records.load(f"model_{name}")
     model = recipe.method.load(name)
