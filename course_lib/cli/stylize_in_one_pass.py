@@ -22,7 +22,7 @@ from course_lib.images import ImageError, load_image, resize
 from course_lib.methods import adain
 from course_lib.picture_files import did_you_mean
 
-_LONGEST = 512  # px, long side of a painting, as in the authors' code; a larger one takes longer for a similar picture
+LONGEST = 512  # px, long side of a painting, as in the authors' code; a larger one takes longer for a similar picture
 _SHORTEST = 17  # px, short side: a patch needs three positions at relu4_1
 
 Paint = Callable[[batch.Job], str]
@@ -120,4 +120,4 @@ def _painting(path: Path) -> Tensor:
     if short < _SHORTEST:
         height, width = painting.shape[-2:]
         raise ImageError(f"{path} has {width} × {height} px; a painting needs sides of at least {_SHORTEST} px")
-    return resize(painting, min(long, max(_LONGEST, math.ceil(_SHORTEST * long / short))))
+    return resize(painting, min(long, max(LONGEST, math.ceil(_SHORTEST * long / short))))

@@ -14,7 +14,7 @@ from docutils.parsers.rst import DirectiveError
 from docutils.statemachine import StringList
 from PIL import Image
 
-from course_lib.__main__ import main
+from course_lib.__main__ import main, parsed
 from course_lib.images import load_image
 from course_lib.samples import sample_image
 from course_lib.teaching import records
@@ -30,13 +30,23 @@ def test_the_page_hangs_every_piece_once_and_in_order() -> None:
     assert re.findall(r"^```\{painting\} (\S+)$", PAGE, re.MULTILINE) == [piece.name for piece in gallery.PIECES]
 
 
-@pytest.mark.parametrize("piece", gallery.PIECES, ids=lambda piece: piece.name)
+OPTIMIZED = [piece for piece in gallery.PIECES if piece.transform is None]
+IN_ONE_PASS = [piece for piece in gallery.PIECES if piece.transform]
+
+
+@pytest.mark.parametrize("piece", OPTIMIZED, ids=lambda piece: piece.name)
 def test_a_command_is_understood_as_it_is_meant(piece: gallery.Piece) -> None:
     config, size = gallery.settings(piece.command())
     assert size == gallery.SIZE
     assert config.start == "noise", "from noise, the page says"
     assert config.scales is not None, "from coarse to fine, the page says"
     assert max(config.scales) < size
+
+
+@pytest.mark.parametrize("piece", IN_ONE_PASS, ids=lambda piece: piece.name)
+def test_a_command_for_one_pass_is_understood(piece: gallery.Piece) -> None:
+    options = parsed(shlex.split(piece.command())[3:])
+    assert (options.method, options.transform, options.size) == ("adain", piece.transform, gallery.SIZE)
 
 
 @pytest.mark.parametrize("piece", gallery.PIECES, ids=lambda piece: piece.name)
@@ -50,13 +60,23 @@ def test_a_stored_picture_was_painted_by_its_command(piece: gallery.Piece) -> No
 
 
 @pytest.mark.real_weights
-@pytest.mark.parametrize("piece", [gallery.PIECES[0], gallery.PIECES[-1]], ids=lambda piece: piece.name)
+@pytest.mark.parametrize("piece", [OPTIMIZED[0], OPTIMIZED[-1]], ids=lambda piece: piece.name)
 def test_a_command_paints(piece: gallery.Piece, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     target = tmp_path / "painted.png"
     words = shlex.split(piece.command(size=64))
     assert words[:3] == ["python", "-m", "course_lib"]
     assert main([*words[3:], "--steps", "2", "--device", "cpu", "-o", str(target)]) == 0
+    painted, photo = load_image(target), sample_image(piece.content, 64)
+    assert painted.shape == photo.shape
+    assert (painted - photo).abs().mean() > 0.02
+
+
+@pytest.mark.real_weights
+def test_a_command_paints_in_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    piece, target = IN_ONE_PASS[0], tmp_path / "painted.png"
+    assert main([*shlex.split(piece.command(size=64))[3:], "--device", "cpu", "-o", str(target)]) == 0
     painted, photo = load_image(target), sample_image(piece.content, 64)
     assert painted.shape == photo.shape
     assert (painted - photo).abs().mean() > 0.02
