@@ -14,6 +14,7 @@ from course_lib import __main__ as command_line
 from course_lib import samples
 from course_lib.cli import stylize
 from course_lib.cli.stylize_in_one_pass import LONGEST
+from course_lib.images import resize
 from course_lib.methods import adain, gatys
 from course_lib.teaching import records
 
@@ -91,9 +92,7 @@ def paint(piece: Piece) -> None:
         if isinstance(config, gatys.Config):
             result: gatys.Result | adain.Result = gatys.stylize(photo, painting, config)
         else:
-            if max(painting.shape[-2:]) > LONGEST:
-                painting = samples.sample_image(piece.style, LONGEST)
-            result = adain.stylize(photo, painting, **config)
+            result = adain.stylize(photo, resize(painting, min(LONGEST, max(painting.shape[-2:]))), **config)
         run.images["painted"] = result.image
         run.values = {"content": piece.content, "style": piece.style, "seconds": result.history["seconds"][-1]}
     print(f"{run.minutes:5.1f} min {piece.name}", flush=True)
