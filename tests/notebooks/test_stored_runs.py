@@ -27,6 +27,7 @@ NOTEBOOKS = [
     "09_pix2pix",
     "10_sketch_to_painting",
     "11_when_it_goes_wrong",
+    "12_any_style",
 ]
 TOY = """
 import sys
