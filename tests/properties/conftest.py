@@ -7,11 +7,11 @@ it draws that many, other ones every time, and shows the smallest one that fails
 import os
 
 import pytest
+from drawn_files import TINY
 from hypothesis import HealthCheck, Phase, settings
 
 from course_lib.methods import adain, johnson, multi_style, pix2pix, super_resolution
 
-TINY = {"width": 0.1, "num_blocks": 1, "weights": None, "device": "cpu", "precision": "float32"}
 CONFIGS = {
     "stylize": (johnson, johnson.Config(**TINY, norm="instance", upsampling="resize")),
     "upscale": (super_resolution, super_resolution.Config(**TINY, factor=2)),

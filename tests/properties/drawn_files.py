@@ -1,4 +1,7 @@
-"""What people give to the command line, drawn by chance: picture files of every kind, sound and damaged, and paths."""
+"""What people give to the command line, drawn by chance: picture files of every kind, sound and damaged, and paths.
+
+Also the settings of the small networks that the commands run on.
+"""
 
 import os
 from dataclasses import dataclass
@@ -9,6 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+TINY = {"width": 0.1, "num_blocks": 1, "weights": None, "device": "cpu", "precision": "float32"}
 MODES = {
     "PNG": ("1", "L", "LA", "P", "P with a hole", "RGB", "RGBA", "I;16"),
     "JPEG": ("L", "RGB", "CMYK"),

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from drawn_files import lay_out, mostly_sound
+from drawn_files import TINY, lay_out, mostly_sound
 from hypothesis import given
 from hypothesis import strategies as st
 from observed_runs import folder, picture_at, run
@@ -15,8 +15,6 @@ from observed_runs import folder, picture_at, run
 from course_lib.methods import johnson
 from course_lib.pretrained import catalog, download
 from course_lib.teaching import assignments, claims, grading
-
-from conftest import TINY  # isort: skip
 
 ANYTHING = st.text(max_size=12).filter(lambda text: "\0" not in text)  # no word of a command line holds a zero byte
 
