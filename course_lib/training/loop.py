@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -187,7 +188,11 @@ def fit(
             "items": len(dataset), "names": list(learner.names), "fingerprint": fingerprint,
             "network": {name: list(value.shape) for name, value in network.state_dict().items()},
         })  # fmt: skip
-    plain = torch.autocast(device.type, enabled=False)  # learners set their own precision, whatever the caller's is
+    # Learners set their own precision, whatever the caller's is. Autocast keeps rounded weights until the outermost one
+    # ends; inside the caller's, none may be kept, or every step would use those of the first.
+    plain: AbstractContextManager[Any] = nullcontext()
+    if torch.is_autocast_enabled(device.type):
+        plain = torch.autocast(device.type, enabled=False, cache_enabled=False)
     with claimed(state.file, group), runtime.seeded(seed + group.rank, device), plain:
         if resume:
             state.restore(group, schedule)

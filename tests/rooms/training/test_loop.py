@@ -178,6 +178,13 @@ def test_half_precision_learns_and_the_weights_stay_whole():
     assert done.history["total"] == pytest.approx(exact, rel=0.05)  # bfloat16 has 8 bits: 0.4 % a rounding
 
 
+def test_in_the_callers_autocast_half_precision_learns_the_same():
+    weights = train(num_steps=20, precision=torch.bfloat16)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = train(num_steps=20, precision=torch.bfloat16)[0]
+    assert all(torch.equal(weights[name], inside[name]) for name in weights)
+
+
 def test_frozen_weights_stay_and_the_network_comes_back_in_eval_mode():
     net, modes = network(norm=True).eval(), []
     net[0].requires_grad_(False)
