@@ -86,7 +86,7 @@ def own_style(photo: Tensor, *, size: int) -> Measured:
     return Measured({"own painting is nearest": right / len(images)}, images)
 
 
-def new_style(*, new_painting: str, seed: int, size: int, steps: int) -> Measured:
+def new_style(*, new_painting: str, size: int, steps: int, seed: int = 0) -> Measured:
     """Learn a thirteenth painting by its scales and shifts in an eighth of `steps`, and alone from random weights.
 
     Both trainings have the same objective, learning rates and batches of two squares of `size` px; only their lengths
