@@ -221,7 +221,8 @@ def test_opened_as_a_file_it_says_what_to_do(visitor: Visitor) -> None:
     for panel in (PAINT, ANY, DRAW) if with_any_style() else (PAINT, DRAW):
         assert "python -m http.server" in opened.page.inner_text(f"{panel} [role=status]")
         assert not opened.page.is_visible(f"{panel} [data-do=go]")
-        assert opened.page.locator(f"{panel} img").first.evaluate("(image) => image.naturalWidth") > 0
+        opened.page.locator(f"{panel} img").first.scroll_into_view_if_needed()  # it is loaded when it is near
+        opened.page.wait_for_function("(panel) => document.querySelector(`${panel} img`).naturalWidth > 0", arg=panel)
     assert opened.said == []
 
 

@@ -49,6 +49,8 @@ def row(request: pytest.FixtureRequest) -> Row:
 
 def changed(data: Any, change: Callable[[Tensor], Any]) -> Any:
     """The data of a row with a function applied to each tensor."""
+    if isinstance(data, dict):
+        return {name: changed(part, change) for name, part in data.items()}
     return change(data) if isinstance(data, Tensor) else [changed(part, change) for part in data]
 
 
