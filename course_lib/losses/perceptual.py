@@ -1,15 +1,17 @@
-"""The content and style terms of one network, with their gradient in closed form.
+"""The terms on the features of one network, with their gradient in closed form.
 
 Gatys et al. 2016 give the gradients of their two losses (Eqs. 2 and 6), so autograd need not record the network. *One*
 backward pass from the deepest layer to the image computes the gradient of all terms together: it adds the multiples of
 (F − P) and (G − A) F at each layer, applies the mask of the ReLU, and convolves back. `PerceptualLoss` wraps it as an
-ordinary differentiable function: it can be weighted, added to other terms, and differentiated once.
+ordinary differentiable function: it can be weighted, added to other terms, and differentiated once. Other terms of the
+same features, such as those of regions or of patches, share the pass as a `FeatureTerm`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,14 +31,45 @@ from course_lib.pretrained.vgg import VGGFeatures
 _OVERSHOOT = 10.0  # an optimizer may leave [0, 1], but not this far
 
 
+AddGradient = Callable[[Tensor, Tensor], None]
+_Slope = tuple[str, AddGradient]  # the layer of a term, and the function that adds its gradient there
+
+
+class FeatureTerm(Protocol):
+    """A weighted term of one picture's features at one layer, with its gradient in closed form."""
+
+    @property
+    def name(self) -> str:
+        """In the history of a run: ``"patches/relu3_1"``."""
+        ...
+
+    @property
+    def layer(self) -> str:
+        """The layer whose features it reads."""
+        ...
+
+    def __call__(self, features: Tensor, /) -> tuple[Tensor, AddGradient]:
+        """The term and its gradient.
+
+        Args:
+            features: (1, C, h, w), channels-last, in the network's precision; no autograd graph.
+
+        Returns:
+            The weighted term, a scalar float32, and ``add(gradient, factor)``, which adds factor · ∂term/∂features to
+            `gradient`, (1, C, h, w), in place; `factor` is a scalar float32. The network applies the mask of the ReLU.
+        """
+        ...
+
+
 class PerceptualLoss(nn.Module):
-    """Weighted content and style terms of a picture.
+    """Weighted content and style terms of a picture, and others of the same features.
 
     Args:
         network: a `VGGFeatures` whose `layers` include all layers named below.
         content: content layer → weight of its term.
         style: style layer → weight of its term.
         convention: how the terms are scaled; ``losses.SIZE_INDEPENDENT`` by default.
+        terms: further terms, which have their targets already.
 
     Raises:
         ValueError: a layer that the network does not return.
@@ -60,17 +93,20 @@ class PerceptualLoss(nn.Module):
         content: Mapping[str, float] | None = None,
         style: Mapping[str, float] | None = None,
         convention: Convention = SIZE_INDEPENDENT,
+        terms: Sequence[FeatureTerm] = (),
     ) -> None:
         super().__init__()
-        self.network, self.convention = network, convention
+        self.network, self.convention, self.terms = network, convention, tuple(terms)
         for name, weights in (("content", content), ("style", style)):
             if weights is not None and not isinstance(weights, Mapping):
                 raise ValueError(f"{name} must map layers to weights, such as {{'relu4_2': 1.0}}, got {weights!r}")
         self.content, self.style = dict(content or {}), dict(style or {})
-        unknown = [layer for layer in (*self.content, *self.style) if layer not in network.layers]
+        named = (*self.content, *self.style, *(term.layer for term in self.terms))
+        unknown = [layer for layer in named if layer not in network.layers]
         if unknown:
             raise ValueError(f"the network does not return {unknown}; its layers are {', '.join(network.layers)}")
-        self.names = (*(f"content/{layer}" for layer in self.content), *(f"style/{layer}" for layer in self.style))
+        own = (*(f"content/{layer}" for layer in self.content), *(f"style/{layer}" for layer in self.style))
+        self.names = (*own, *(term.name for term in self.terms))
         self.content_targets: dict[str, Tensor] = {}  # layer → features (N, C, h, w)
         self.style_targets: dict[str, Tensor] = {}  # layer → Gram matrix (N or 1, C, C), mean over positions
         self.style_factors: Tensor | None = None  # (N,), a factor on the style terms of each picture; None: 1
@@ -93,12 +129,18 @@ class PerceptualLoss(nn.Module):
             self.content_targets = self.network.targets(image, tuple(self.content))
 
     @torch.no_grad()
-    def set_style(self, images: Tensor | Iterable[Tensor], blend: Sequence[float] | None = None) -> None:
+    def set_style(
+        self,
+        images: Tensor | Iterable[Tensor],
+        blend: Sequence[float] | None = None,
+        layers: Sequence[str] | None = None,
+    ) -> None:
         """Compute the style targets.
 
         Args:
             images: one or several, each (1, 3, h, w) in [0, 1] (up to the overshoot of an optimizer), any size.
             blend: a weight for each image; equal by default (`losses.blend_grams`).
+            layers: some of the style layers, whose targets are to be these images'; None: all.
 
         Raises:
             ValueError: no image, not one weight for each image, or invalid weights.
@@ -109,8 +151,9 @@ class PerceptualLoss(nn.Module):
             raise ValueError("the list of style images is empty; give at least one")
         for image in images:
             check_pictures(image, "the style image", single=True, overshoot=_OVERSHOOT)
-        features_of_images = [self.network.targets(image, tuple(self.style)) for image in images]
-        for layer in self.style:
+        wanted = tuple(self.style if layers is None else layers)
+        features_of_images = [self.network.targets(image, wanted) for image in images]
+        for layer in wanted:
             grams = [gram_matrix(features[layer], mean=True) for features in features_of_images]
             self.style_targets[layer] = blend_grams(grams, blend or [1.0] * len(grams))
 
@@ -147,8 +190,8 @@ class PerceptualLoss(nn.Module):
         self._check(image)
         with torch.autocast(image.device.type, enabled=False):
             cache = self.network.forward_with_cache(image)
-            terms, differences = self._terms(cache)
-            return terms, self._gradient(cache, differences, torch.ones_like(terms))
+            terms, slopes = self._terms(cache)
+            return terms, self._gradient(cache, slopes, torch.ones_like(terms))
 
     def _check(self, image: Tensor) -> None:
         check_tensor(image)
@@ -156,44 +199,50 @@ class PerceptualLoss(nn.Module):
         if missing:
             raise ValueError(f"no target for {', '.join(sorted(missing))} yet: call set_content and set_style first")
 
-    def _gradient(self, cache: dict[str, Tensor], differences: Mapping[str, Tensor], upstream: Tensor) -> Tensor:
-        """∂/∂image of Σ upstream_k · term_k; `upstream` is (K,)."""
-        factors = dict(zip(self.names, upstream.unbind(), strict=True))
+    def _gradient(self, cache: dict[str, Tensor], slopes: Sequence[_Slope], upstream: Tensor) -> Tensor:
+        """∂/∂image of Σ upstream_k · term_k; `upstream` is (K,), `slopes` has the K functions of `_terms`."""
 
         def add(layer: str, gradient: Tensor) -> None:
-            self._add_gradient(layer, gradient, cache[layer], differences.get(layer), factors)
+            for (of_layer, add_slope), factor in zip(slopes, upstream.unbind(), strict=True):
+                if of_layer == layer:
+                    add_slope(gradient, factor)
 
         return self.network.backward_to_image(cache, add)
 
-    def _terms(self, cache: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The terms, and G − A of each style layer, times the factor of the picture."""
-        terms, differences = [], {}
+    def _terms(self, cache: Mapping[str, Tensor]) -> tuple[Tensor, list[_Slope]]:
+        """The terms, (K,), and for each the function that adds its ∂term/∂F (before the ReLU) in place."""
+        terms: list[Tensor] = []
+        slopes: list[_Slope] = []
         for layer, weight in self.content.items():
             terms.append(weight * content_loss(cache[layer], self.content_targets[layer], self.convention))
+            slopes.append((layer, partial(self._add_content, layer, cache[layer])))
         for layer, weight in self.style.items():
-            gram = gram_matrix(cache[layer], mean=True)  # (N, C, C) float32
-            differences[layer] = gram - self.style_targets[layer]
+            difference = gram_matrix(cache[layer], mean=True) - self.style_targets[layer]  # (N, C, C) float32
             if self.style_factors is None:
-                terms.append(weight * gram_distance(differences[layer], self.convention))
+                terms.append(weight * gram_distance(difference, self.convention))
             else:
                 factors = self.style_factors[:, None, None]
-                terms.append(weight * gram_distance(differences[layer] * factors.sqrt(), self.convention))
-                differences[layer] *= factors
-        return torch.stack(terms), differences
+                terms.append(weight * gram_distance(difference * factors.sqrt(), self.convention))
+                difference *= factors
+            slopes.append((layer, partial(self._add_style, layer, cache[layer], difference)))
+        for term in self.terms:
+            value, add = term(cache[term.layer])
+            terms.append(value)
+            slopes.append((term.layer, add))
+        return torch.stack(terms), slopes
 
-    def _add_gradient(
-        self, layer: str, gradient: Tensor, features: Tensor, difference: Tensor | None, upstream: Mapping[str, Tensor]
-    ) -> None:
-        """Add this layer's ∂L/∂F to `gradient` in place: c (F − P) and s (G − A) F (Eqs. 2 and 6, before the ReLU)."""
+    def _add_content(self, layer: str, features: Tensor, gradient: Tensor, upstream: Tensor) -> None:
+        """Add c (F − P) (Eq. 2)."""
         channels, positions = features.shape[1], features.shape[2] * features.shape[3]
-        if layer in self.content:
-            factor = self.content[layer] * self.convention.content_slope(channels, positions)
-            scale = (factor * upstream[f"content/{layer}"]).to(gradient.dtype)
-            gradient.addcmul_(features - self.content_targets[layer], scale)
-        if difference is not None:
-            factor = self.style[layer] * self.convention.style_slope(channels, positions)
-            matrix = (factor * upstream[f"style/{layer}"] * difference).to(gradient.dtype)  # (N, C, C)
-            _as_rows(gradient).baddbmm_(_as_rows(features), matrix)
+        factor = self.content[layer] * self.convention.content_slope(channels, positions)
+        gradient.addcmul_(features - self.content_targets[layer], (factor * upstream).to(gradient.dtype))
+
+    def _add_style(self, layer: str, features: Tensor, difference: Tensor, gradient: Tensor, upstream: Tensor) -> None:
+        """Add s (G − A) F (Eq. 6); `difference` is G − A, (N, C, C), times the factor of the picture."""
+        channels, positions = features.shape[1], features.shape[2] * features.shape[3]
+        factor = self.style[layer] * self.convention.style_slope(channels, positions)
+        matrix = (factor * upstream * difference).to(gradient.dtype)  # (N, C, C)
+        as_rows(gradient).baddbmm_(as_rows(features), matrix)
 
 
 class _ClosedForm(torch.autograd.Function):
@@ -202,16 +251,16 @@ class _ClosedForm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: Tensor, loss: PerceptualLoss) -> Tensor:
         ctx.loss, ctx.cache = loss, loss.network.forward_with_cache(image)
-        terms, ctx.differences = loss._terms(ctx.cache)
+        terms, ctx.slopes = loss._terms(ctx.cache)
         return terms
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
-        return ctx.loss._gradient(ctx.cache, ctx.differences, upstream), None
+        return ctx.loss._gradient(ctx.cache, ctx.slopes, upstream), None
 
 
-def _as_rows(features: Tensor) -> Tensor:
+def as_rows(features: Tensor) -> Tensor:
     """(N, C, h, w), channels-last, as (N, h·w, C): a view of the same memory, or an error; never a copy."""
     count, channels, height, width = features.shape
     return features.permute(0, 2, 3, 1).view(count, height * width, channels)

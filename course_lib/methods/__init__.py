@@ -2,5 +2,5 @@
 
 Every module has `Config` and exactly one of `stylize`, `translate`, `generate` and `upscale`; a module that trains a
 network also has `train`, `save` and `load`. Methods do not import each other: code that two papers share moves down a
-floor. `config_checks` refuses invalid values.
+floor. `course_lib.config_checks` refuses invalid values.
 """

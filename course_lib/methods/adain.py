@@ -25,12 +25,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from course_lib import arguments, losses, runtime
+from course_lib import arguments, config_checks, losses, runtime
 from course_lib.colors import match_colors
 from course_lib.data.content_and_style import ContentAndStyle
 from course_lib.image_checks import check_pictures
 from course_lib.losses.feature_statistics import StatisticsLoss
-from course_lib.methods import config_checks
 from course_lib.networks import feature_transforms, regions, tiles
 from course_lib.networks.adain_decoder import LAYERS, REACH, SMALLEST, AdaINDecoder
 from course_lib.networks.feature_transforms import PATCH

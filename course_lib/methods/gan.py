@@ -26,11 +26,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_lib import arguments, runtime
+from course_lib import arguments, config_checks, runtime
 from course_lib.data.checked import checked
 from course_lib.image_checks import check_pictures
 from course_lib.losses import adversarial
-from course_lib.methods import config_checks
 from course_lib.networks import layers
 from course_lib.networks.dcgan import SIZES, DCGANDiscriminator, DCGANGenerator
 from course_lib.networks.points import PointDiscriminator, PointGenerator

@@ -21,13 +21,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from course_lib import arguments, losses, runtime
+from course_lib import arguments, config_checks, losses, runtime
 from course_lib.image_checks import check_pictures
 from course_lib.images import resize
 from course_lib.losses.balance import BALANCES, layer_weights
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.losses.style import SIZE_INDEPENDENT
-from course_lib.methods import config_checks
 from course_lib.optimize import scales
 from course_lib.optimize.image import STALL_STEPS, Adam, is_stalled, optimize_image
 from course_lib.optimize.lbfgs import LBFGS

@@ -21,11 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from course_lib import losses, runtime
+from course_lib import config_checks, losses, runtime
 from course_lib.data.crops import training_photos
 from course_lib.images import check_pictures, resize
 from course_lib.losses.perceptual import PerceptualLoss
-from course_lib.methods import config_checks
 from course_lib.networks import layers
 from course_lib.networks.one_pass import one_pass
 from course_lib.networks.transformer_net import TransformerNet

@@ -22,12 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, IterableDataset
 
-from course_lib import losses, runtime
+from course_lib import config_checks, losses, runtime
 from course_lib.data.crops import training_photos
 from course_lib.data.paintings import WithStyle, painting_names, style_weights
 from course_lib.images import check_pictures, resize
 from course_lib.losses.many_styles import ManyStyles
-from course_lib.methods import config_checks
 from course_lib.networks.multi_style_net import MultiStyleNet
 from course_lib.networks.one_pass import one_pass
 from course_lib.networks.transformer_net import TransformerNet

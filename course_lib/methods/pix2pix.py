@@ -22,12 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib import runtime
+from course_lib import config_checks, runtime
 from course_lib.data.checked import checked
 from course_lib.data.pairs import Jitter
 from course_lib.images import center_crop, check_pictures, resize
 from course_lib.losses import adversarial
-from course_lib.methods import config_checks
 from course_lib.networks import layers
 from course_lib.networks.patchgan import PATCHES, PatchGAN
 from course_lib.networks.unet import UNet

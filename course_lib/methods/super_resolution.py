@@ -21,11 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from course_lib import arguments, losses, runtime
+from course_lib import arguments, config_checks, losses, runtime
 from course_lib.data.crops import training_photos
 from course_lib.images import check_pictures, resample
 from course_lib.losses.perceptual import PerceptualLoss
-from course_lib.methods import config_checks
 from course_lib.networks import layers, tiles
 from course_lib.networks.super_resolution_net import FACTORS, SuperResolutionNet
 from course_lib.pretrained.vgg import VGGFeatures

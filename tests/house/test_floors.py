@@ -11,6 +11,7 @@ BOOK = Path(__file__).resolve().parents[2] / "book"
 FLOORS = [
     {
         "arguments",
+        "config_checks",
         "image_checks",
         "images",
         "picture_files",
@@ -60,8 +61,7 @@ def test_imports_go_down(path: Path) -> None:
         if parts[0] == "course_lib" and len(parts) > 1 and parts[1] in set().union(*FLOORS):
             assert floor_of(parts[1]) <= floor, f"{'/'.join(own)} (floor {floor}) imports {name} from above"
         if parts[:2] == ["course_lib", "methods"] and own[0] == "methods" and own[-1] != "__init__" and len(parts) > 2:
-            allowed = (own[-1], "config_checks")
-            assert parts[2] in allowed, f"methods do not import each other: {own[-1]} imports {name}"
+            assert parts[2] == own[-1], f"methods do not import each other: {own[-1]} imports {name}"
         if floor < TEACHING:
             assert parts[0] not in SHOWING, f"{'/'.join(own)} (floor {floor}) imports {name}"
 

@@ -19,7 +19,7 @@ from course_lib.pretrained import catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-METHODS = [module.name for module in pkgutil.iter_modules(methods.__path__) if module.name != "config_checks"]
+METHODS = [module.name for module in pkgutil.iter_modules(methods.__path__)]
 VERBS = {"stylize", "translate", "generate", "upscale"}
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_lib import VGGFeatures, losses
-from course_lib.losses.perceptual import PerceptualLoss, _as_rows
+from course_lib.losses.perceptual import PerceptualLoss, as_rows
 from course_lib.losses.style import GATYS, JOHNSON
 
 STYLE = {"relu1_1": 3.0, "relu2_1": 20.0, "relu3_1": 5.0}
@@ -93,10 +93,10 @@ def test_rows_share_the_memory_or_raise_an_error():
     """Adding to a copy would silently lose the gradient of a layer."""
     for layout in (torch.channels_last, torch.contiguous_format):
         features = torch.zeros(1, 4, 3, 5).to(memory_format=layout)
-        _as_rows(features).add_(1)
+        as_rows(features).add_(1)
         assert features.min() == 1
     with pytest.raises(RuntimeError, match="view"):
-        _as_rows(torch.zeros(1, 4, 5, 3).transpose(2, 3))
+        as_rows(torch.zeros(1, 4, 5, 3).transpose(2, 3))
 
 
 def test_layers_without_a_weight_change_nothing():

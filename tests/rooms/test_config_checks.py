@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.methods.config_checks import (
+from course_lib.config_checks import (
     check,
     check_kind,
     check_labels,
