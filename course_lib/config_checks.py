@@ -194,3 +194,21 @@ def check_labels(labels: object, count: int, num_classes: int) -> Tensor | None:
         got = f"{classes.dtype} of shape {tuple(classes.shape)}, such as {classes.flatten()[:4].tolist()}"
         raise ValueError(f"expected {count} labels, whole numbers from 0 to {last}, got {got}")
     return classes.long()
+
+
+def check_scales(config: object, name: str, count: int, what: str) -> None:
+    """Refuse what is not one finite number above 0 for each of `count` things; make a tuple of a list.
+
+    Args:
+        config: the frozen dataclass.
+        name: of the field.
+        count: how many numbers are expected.
+        what: what they are for: "style layers".
+
+    Raises:
+        ValueError: another count, or a number that is not above 0.
+    """
+    given = getattr(config, name)
+    if len(given) != count:
+        raise ValueError(f"{name} must be one number, or {count} for the {what}; got {given!r}")
+    object.__setattr__(config, name, tuple(arguments.positive(name, number) for number in given))

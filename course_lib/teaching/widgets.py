@@ -18,6 +18,7 @@ from course_lib.data.sketch import pencil
 from course_lib.images import from_pil, resize, to_pil
 from course_lib.methods import adain, gatys, johnson, pix2pix
 from course_lib.networks.feature_transforms import TRANSFORMS
+from course_lib.optimize.start import STARTS
 from course_lib.pretrained.vgg import STYLE_LAYERS, VGGFeatures
 from course_lib.runtime import Callback, Progress, seeded_generator
 from course_lib.samples import sample_image
@@ -108,7 +109,7 @@ def stylization_panel(contents: Sequence[str], styles: Sequence[str], *, size: i
 
     content = w.Dropdown(options=list(contents), description="photo")
     style = w.Dropdown(options=list(styles), description="painting")
-    start = w.Dropdown(options=gatys.STARTS, value="content", description="start")
+    start = w.Dropdown(options=STARTS, value="content", description="start")
     usual = gatys.Config().style_weight
     weight = w.FloatLogSlider(value=usual, base=10, min=0, max=4, step=0.25, description="style weight")
     steps = w.IntSlider(value=num_steps, min=10, max=300, step=10, description="steps")

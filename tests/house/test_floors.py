@@ -24,7 +24,7 @@ FLOORS = [
         "cuda_graphs",
     },
     {"pretrained", "training", "optimize"},
-    {"networks", "losses", "data"},
+    {"networks", "losses", "data", "painting"},
     {"methods", "evaluation"},
     {"teaching"},
     {"cli", "__main__"},

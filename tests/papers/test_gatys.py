@@ -21,6 +21,7 @@ from course_lib.methods import gatys
 from course_lib.methods.gatys import Config, dissect, stylize
 from course_lib.optimize.lbfgs import LBFGS
 from course_lib.optimize.objective import Objective
+from course_lib.painting import terms
 from course_lib.pretrained.vgg import STYLE_LAYERS, cached_network
 
 small = partial(Config, weights=None, precision="float32", device="cpu", num_steps=8)
@@ -426,7 +427,7 @@ def test_the_style_image_is_resized_to_the_contents_size_times_the_scale(content
         sizes.append(size)
         return resize(image, size, **options)
 
-    monkeypatch.setattr(gatys, "resize", recorded)
+    monkeypatch.setattr(terms, "resize", recorded)
     plain = first(content, style)
     coarse = first(content, style, style_scale=0.5)
     assert sizes == [40, 20]
@@ -561,7 +562,7 @@ def test_a_gradient_that_is_not_finite_is_named(content, monkeypatch):
 
 
 def test_a_last_step_to_nan_is_undone(content, style, monkeypatch):
-    monkeypatch.setattr(gatys.LBFGS, "step", lambda self, gradient: self.x.mul_(math.nan))
+    monkeypatch.setattr(LBFGS, "step", lambda self, gradient: self.x.mul_(math.nan))
     result = stylize(content, style, small(num_steps=1, start="content"))
     assert "not" in result.stopped or "left" in result.stopped
     torch.testing.assert_close(result.image, content)

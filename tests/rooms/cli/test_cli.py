@@ -13,6 +13,7 @@ from course_lib.__main__ import main
 from course_lib.cli import stylize as stylize_command
 from course_lib.data.facades import Facades
 from course_lib.methods import gatys, johnson, pix2pix, super_resolution
+from course_lib.optimize.lbfgs import LBFGS
 from course_lib.pretrained import vgg
 from course_lib.pretrained.weights import WeightsError
 
@@ -58,7 +59,7 @@ def test_the_options_reach_the_method(files, used):
 def test_ctrl_c_saves_the_picture_so_far(files, used, monkeypatch, capsys):
     # a process started in the background ignores the signal unless told otherwise
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    step, calls = gatys.LBFGS.step, []
+    step, calls = LBFGS.step, []
 
     def interrupted(self, gradient):
         calls.append(1)
@@ -66,7 +67,7 @@ def test_ctrl_c_saves_the_picture_so_far(files, used, monkeypatch, capsys):
             signal.raise_signal(signal.SIGINT)  # what Ctrl-C sends, in the middle of the fourth step
         step(self, gradient)
 
-    monkeypatch.setattr(gatys.LBFGS, "step", interrupted)
+    monkeypatch.setattr(LBFGS, "step", interrupted)
     try:
         with pytest.raises(SystemExit) as caught:
             stylize(files, "--size", "48", "--steps", "50")
@@ -76,7 +77,7 @@ def test_ctrl_c_saves_the_picture_so_far(files, used, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert f"stopped after step 3; saved {files[2]}" in error
     saved = load_image(files[2])
-    monkeypatch.setattr(gatys.LBFGS, "step", step)
+    monkeypatch.setattr(LBFGS, "step", step)
     assert stylize([*files[:2], files[2].replace("out", "three")], "--size", "48", "--steps", "3") == 0
     torch.testing.assert_close(saved, load_image(files[2].replace("out", "three")))
 

@@ -9,6 +9,7 @@ import torch
 from course_lib import sample_image, sample_names
 from course_lib.evaluation import segmenter
 from course_lib.methods import gatys, multi_style
+from course_lib.painting import objective as painting_objective
 from course_lib.teaching import claims, measures, records, registry
 from course_lib.teaching.measures import Measured, domain, exact, iterations
 from course_lib.teaching.registry import Claim, ClaimError, Expression
@@ -170,11 +171,11 @@ def test_rescaled_filters_leave_the_features_as_they_were(real_network):
 @pytest.fixture
 def random_network(monkeypatch):
     """The loss network has random weights: what a number is does not matter then."""
-    network = gatys.cached_network
+    network = painting_objective.cached_network
     monkeypatch.setattr(
-        gatys, "cached_network", lambda arch, layers, pooling, _, *rest: network(arch, layers, pooling, None, *rest)
+        painting_objective, "cached_network", lambda arch, layers, pooling, _, *rest: network(arch, layers, pooling, None, *rest)
     )
-    monkeypatch.setattr(gatys, "layer_weights", lambda _, layers, **__: (1.0,) * len(layers))
+    monkeypatch.setattr(painting_objective, "layer_weights", lambda _, layers, **__: (1.0,) * len(layers))
 
 
 def test_pixels_leave_their_range_unless_they_are_projected(random_network):

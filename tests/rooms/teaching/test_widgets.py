@@ -10,6 +10,7 @@ from PIL import Image
 
 from course_lib import VGGFeatures
 from course_lib.methods import adain, gatys
+from course_lib.optimize.start import STARTS
 from course_lib.pretrained.vgg import STYLE_LAYERS
 from course_lib.teaching import widgets
 
@@ -69,7 +70,7 @@ def panel():
 def test_the_panel_shows_the_photo_and_the_papers_defaults(panel):
     assert panel["photo"].options == ("cat", "astronaut")
     assert panel["painting"].options == ("great_wave",)
-    assert panel["start"].options == gatys.STARTS
+    assert panel["start"].options == STARTS
     assert panel["style weight"].value == pytest.approx(gatys.Config().style_weight)
     assert panel["steps"].value == STEPS
     assert max(panel.image.size) == 48
