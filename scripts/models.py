@@ -7,6 +7,7 @@ Writes ``data/models/NAME.safetensors`` (half precision) and a record ``data/res
 photographs are the project's 63 open ones. A run that was stopped resumes from its checkpoint. The network of the first
 painting starts from random weights, those of the others from its weights. The network of twelve paintings also starts
 from its convolutions. The decoder for any style is trained on paintings and photographs; two paintings are held out.
+The networks of textures are trained on noise.
 The two networks that turn label maps and sketches into façades are trained on scenes that the package draws.
 """
 
@@ -22,7 +23,7 @@ from tqdm.std import tqdm
 from course_lib import sample_image, sample_names
 from course_lib.data.facades import Facades
 from course_lib.images import center_crop
-from course_lib.methods import adain, johnson, multi_style, pix2pix, super_resolution
+from course_lib.methods import adain, johnson, multi_style, pix2pix, super_resolution, texture_nets
 from course_lib.teaching import records
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +62,10 @@ def _styles(names: tuple[str, ...], start: str, **settings: Any) -> Recipe:
     return Recipe(multi_style, config, start, styles=names)
 
 
+def _texture(style: str, **settings: Any) -> Recipe:
+    return Recipe(texture_nets, replace(texture_nets.Config.fast(), **settings), style=style)
+
+
 SCENES = 2000  # training façades, drawn with seed 0; seed 1 is for the pictures of the record
 _ALONE = {"pixel_weight": 0.0, "shift": 0}  # both are for ℓ_feat
 TWELVE = (
@@ -91,6 +96,9 @@ RECIPES = {
         replace(adain.Config.quick(), num_steps=30_000),
         styles=tuple(name for name in sample_names("style") if name not in HELD_OUT),
     ),
+    "texture_great_wave": _texture("great_wave"),
+    "texture_poppies": _texture("poppies"),
+    "texture_village_street": _texture("village_street_auvers"),
     "facade_labels": _facades("labels", num_epochs=12),
     "facade_sketch": _facades("sketch", "facade_labels", num_epochs=32),
 }
@@ -102,6 +110,8 @@ def make(name: str) -> None:
     method, config = recipe.method, recipe.config
     start = None if recipe.start is None else RECIPES[recipe.start].method.load(recipe.start)
     inputs: tuple[Any, ...] = (sample_image(recipe.style), None) if recipe.style else (None,)
+    if method is texture_nets:
+        inputs = inputs[:1]  # it is trained on noise
     if recipe.styles:
         paintings = {each: sample_image(each) for each in recipe.styles}
         inputs = (paintings if method is multi_style else varied(paintings), None)
@@ -148,6 +158,9 @@ def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
     if recipe.source:
         unseen = Facades(recipe.source, size=model.config.image_size, length=len(WATCHED), seed=1)
         run.images |= {f"scene {k}": _triple(unseen[k], model) for k in range(len(unseen))}
+    elif recipe.method is texture_nets:
+        del run.values["photos"]
+        run.images["texture"] = texture_nets.generate(1, model, size=384).image
     elif recipe.method is multi_style:
         photo = sample_image(WATCHED[0], 384)
         run.images |= {name: multi_style.stylize(photo, model, name).image for name in model.styles}

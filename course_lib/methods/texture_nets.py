@@ -99,12 +99,12 @@ class Config:
     @classmethod
     def fast(cls) -> Config:
         """Our fastest settings: small batches of small textures, instance norm."""
-        return cls(num_steps=3000, batch_size=2, image_size=128, learning_rate=0.01, norm="instance")
+        return cls(num_steps=1500, batch_size=2, image_size=128, learning_rate=0.005, norm="instance")
 
     @classmethod
     def quick(cls) -> Config:
         """A minute or two on a CPU, for a first impression."""
-        return replace(cls.fast(), num_steps=300)
+        return replace(cls.fast(), num_steps=200)
 
 
 def smallest(num_scales: int) -> int:
@@ -258,7 +258,7 @@ def train(
 
     def step(net: nn.Module, noise: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         textures = net(*(z.contiguous(memory_format=torch.channels_last) for z in noise))
-        return loss(textures) / len(textures), textures
+        return loss(textures) / len(textures), textures.detach().clamp(0, 1)
 
     learner = Minimizer(
         network, step, loss.names, learning_rate=config.learning_rate, accumulate=config.accumulate,
@@ -297,7 +297,7 @@ def generate(
     with runtime.inference(model.network, device=device, precision=precision, repeats=True) as run:
         for one in zip(*(z.split(1) for z in noise), strict=True):
             made.append(run(*one))
-    return Result(torch.cat(made).float(), {"seconds": [time.perf_counter() - began]})
+    return Result(torch.cat(made).float().clamp_(0, 1), {"seconds": [time.perf_counter() - began]})
 
 
 def _noise(count_or_noise: Any, config: Config, size: int | tuple[int, int] | None, seed: int) -> list[Tensor]:
@@ -308,13 +308,15 @@ def _noise(count_or_noise: Any, config: Config, size: int | tuple[int, int] | No
             raise ValueError("the noise has a size already; give either noise or a size")
         noise = checked_noise(count_or_noise, config.num_scales)
         height, width = noise[-1].shape[2:]
-        if min(height, width) < least or not all(z.isfinite().all() for z in noise):
-            raise ValueError(f"expected finite noise for textures of at least {least} px, got {height}×{width} px")
+        if min(height, width) < least:
+            raise ValueError(f"the network needs noise for textures of at least {least} px, got {height}×{width} px")
+        if not all(z.isfinite().all() for z in noise):
+            raise ValueError("the noise contains values that are not finite")
         return [z.detach().float() for z in noise]
     count = arguments.whole("count_or_noise", count_or_noise, 1)
-    sides = (size, size) if not isinstance(size, list | tuple) else tuple(size)
+    sides = tuple(size) if isinstance(size, list | tuple) else (size, size)
     if len(sides) != 2:
-        raise ValueError(f"size must be a whole number or (height, width), got {size!r}")
+        raise ValueError(f"size must be a whole number or two, height and width, got {size!r}")
     height, width = (config.image_size if side is None else arguments.whole("size", side, least) for side in sides)
     return draw_noise(count, height, width, config.num_scales, runtime.seeded_generator(arguments.seed(seed)))
 

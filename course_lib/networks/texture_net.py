@@ -33,7 +33,10 @@ class CircularConv(nn.Conv2d):
 
 
 class TextureNet(nn.Module):
-    """Noise (N, 3, h, w) of several sizes → textures (N, 3, H, W) in [0, 1].
+    """Noise (N, 3, h, w) of several sizes → textures (N, 3, H, W), about [0, 1].
+
+    The colors are not limited: a loss sees how far they leave [0, 1], and whoever shows a texture cuts them off there.
+    (With a tanh, whole regions become white early in the training, and no gradient brings them back.)
 
     Args:
         num_scales: K, sizes of the noise: H × W and K − 1 halvings of it; 5 in the paper, 6 in the authors' code.
@@ -43,8 +46,7 @@ class TextureNet(nn.Module):
     Raises:
         ValueError: an unknown `norm`, or numbers below 1.
 
-    *Differs from the paper:* a scaled tanh keeps the texture in [0, 1]. As in the authors' code, the activations are
-    leaky (slope 0.01).
+    *Differs from the paper:* the activations are leaky (slope 0.01), as in the authors' code.
 
     >>> network = TextureNet()
     >>> sum(parameter.numel() for parameter in network.parameters())
@@ -73,7 +75,7 @@ class TextureNet(nn.Module):
                 them from the uniform distribution on [0, 1].
 
         Returns:
-            (N, 3, H, W) in [0, 1], of the size of the last noise.
+            (N, 3, H, W), about [0, 1], of the size of the last noise.
 
         Raises:
             ValueError: another number of tensors, or other shapes.
@@ -85,7 +87,7 @@ class TextureNet(nn.Module):
         ):
             x = torch.cat((before(enlarged(x, z.shape[2], z.shape[3])), beside(entry(z))), 1)
             x = block(x)
-        return 0.5 + 0.5 * torch.tanh(at_least_float32(self.paint(x)))
+        return 0.5 + 0.25 * at_least_float32(self.paint(x))  # a mean of ½ and a contrast like those of pictures
 
 
 def noise_sizes(height: int, width: int, num_scales: int) -> list[tuple[int, int]]:

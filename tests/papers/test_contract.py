@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from course_lib import methods
-from course_lib.methods import adain, gan, johnson, multi_style, pix2pix, super_resolution
+from course_lib.methods import adain, gan, johnson, multi_style, pix2pix, super_resolution, texture_nets
 from course_lib.training import checkpoints, loop, run
 from course_lib.training.model_files import ModelError
 
@@ -59,6 +59,7 @@ class Row:
     shape: dict[str, Any]  # another value for each field that sets the shape of a network
     more: dict[str, Any] = field(default_factory=dict)  # further arguments of `train`
     shows: bool = True  # whether a step has a picture to show; points have none
+    collects: bool = True  # whether the last of the data is a collection; a texture is one picture
 
     def train(self, seed: int = 0, config: Any = None, **options: Any) -> Any:
         """Train on the data of `seed`."""
@@ -68,6 +69,10 @@ class Row:
 ANY_STYLE = {
     "num_steps": 4, "batch_size": 2, "image_size": 32, "load_size": 40, "layer": "relu2_1", "width": 0.25,
     "style_layers": ("relu1_1", "relu2_1"), "weights": None, **PLAIN,
+}  # fmt: skip
+TEXTURE = {
+    "num_steps": 4, "batch_size": 2, "image_size": 32, "style_size": 32, "num_scales": 2, "width": 16, "weights": None,
+    **PLAIN,
 }  # fmt: skip
 ROWS = {
     "adain": Row(
@@ -113,6 +118,14 @@ ROWS = {
         lambda model, change=as_it_is: super_resolution.upscale(change(rand(1, 3, 12, 14)), model, **PLAIN),
         {"blur": 0.5},
         {"factor": 2, "width": 0.5, "num_blocks": 2, "norm": "none", "skip": True},
+    ),
+    "texture_nets": Row(
+        texture_nets, texture_nets.Config(**TEXTURE), lambda seed: (rand(1, 3, 40, 36, seed=99 + seed),),
+        lambda model, change=as_it_is: texture_nets.generate(
+            [change(rand(2, 3, side, side)) for side in (8, 16)], model, **PLAIN
+        ),
+        {"decay_start": 0.25},
+        {"num_scales": 3, "width": 3, "norm": "instance"}, collects=False,
     ),
 }  # fmt: skip
 STEPS = 4

@@ -56,17 +56,22 @@ def test_the_paper_counts_about_65_thousand_filter_weights_in_the_joined_blocks(
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (17, 40), (33, 18), (48, 47)])
-def test_any_size_and_colors_in_0_and_1(norm, height, width):
+def test_any_size(norm, height, width):
     network = seeded(num_scales=4, width=2, norm=norm)
     with torch.no_grad():
         texture = network(*noise(height, width, 4, count=2))
-        assert texture.shape == (2, 3, height, width)
-        assert 0 < texture.min() < texture.max() < 1
-        network.paint.weight *= 1e4
-        extreme = network(*noise(height, width, 4))
-    assert extreme.min() >= 0
-    assert extreme.max() <= 1
+    assert texture.shape == (2, 3, height, width)
     assert texture.dtype == torch.float32
+    assert texture.isfinite().all()
+
+
+def test_colors_are_spread_around_one_half_and_not_limited():
+    network = seeded(num_scales=3, width=2)
+    with torch.no_grad():
+        network.paint.weight.zero_()
+        network.paint.bias.copy_(torch.tensor([0.0, 2.0, -4.0]))
+        texture = network(*noise(8, 8, 3))
+    assert torch.equal(texture, torch.tensor([0.5, 1.0, -0.5]).view(1, 3, 1, 1).expand(1, 3, 8, 8))
 
 
 def test_sizes_of_the_noise():
@@ -114,12 +119,12 @@ def test_borders_and_enlargement_by_hand():
     assert enlarged(x, 3, 5)[0, 0].tolist() == [[0, 0, 1, 1, 2], [0, 0, 1, 1, 2], [3, 3, 4, 4, 5]]
 
 
-def test_every_noise_and_every_parameter_matters():
+def test_every_noise_and_every_filter_matters():
     network = seeded(num_scales=3, width=2, norm="instance")
     given = [z.requires_grad_() for z in noise(16, 16, 3)]
     network(*given)[:, :, 3, 5].sum().backward()
     assert all((z.grad != 0).any() for z in given)
-    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
+    assert all(p.grad.abs().max() > 0 for p in network.parameters() if p.ndim == 4)
 
 
 def test_the_gradient_is_that_of_finite_differences():
