@@ -6,7 +6,18 @@ import math
 import pytest
 import torch
 
-from benchmarks import any_style, engine, fast_style, measure, participants, results, sizes, tiles, translation_scores
+from benchmarks import (
+    any_style,
+    engine,
+    fast_style,
+    measure,
+    participants,
+    patches,
+    results,
+    sizes,
+    tiles,
+    translation_scores,
+)
 from course_lib import sample_image
 from course_lib.data.crops import Crops
 from course_lib.methods import adain, gatys, johnson
@@ -168,6 +179,20 @@ def test_a_pass_of_any_style_its_parts_and_its_transforms_are_timed(real_network
     for part in ("any style, whole pass", "any style, encode", "any style, decode", "wct", "swap+adain"):
         assert [row for row in rows if row.startswith(part)], part
     assert set(found["32"]["parts, float32"]) == {"encode", "transform", "decode"}
+
+
+@pytest.mark.real_weights
+def test_the_patch_term_and_its_plain_version_agree_and_are_timed(real_network, monkeypatch):
+    real_network("vgg19", ("relu4_1",))
+    found = patches.race(argparse.Namespace(sizes=[48], rounds=1, device="cpu"), memory=False)
+    rows = [row.row for row in patches.rows_of(found, torch.device("cpu")) if row.plain > 0 and row.ours > 0]
+    for what in ("whole step, relu4_1", "whole step, relu3_1 + relu4_1", "term alone, relu3_1", "term alone, relu4_1"):
+        assert [row for row in rows if row.startswith(f"patches, {what}, 48 px")], what
+    memory = patches.peak("relu4_1", 64, "float32", torch.device("cpu"))
+    assert math.isnan(memory) or memory > 0
+    monkeypatch.setattr(patches, "CLOSE", 0.0)
+    with pytest.raises(RuntimeError, match="the plain version differs by .* at 48 px; expected at most 0"):
+        patches.difference(("relu4_1",), 48, torch.device("cpu"))
 
 
 def test_a_row_says_how_many_times_as_fast_and_is_appended_with_its_device(tmp_path):
