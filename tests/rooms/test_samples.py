@@ -24,7 +24,7 @@ def test_sample_names_by_folder():
     assert "great_wave" not in sample_names("content")
     assert sample_names() == sorted(Path(row["file"]).stem for row in ledger())
     assert len(set(sample_names())) == len(sample_names())  # a name means one picture
-    with pytest.raises(ImageError, match=r"no folder 'styles'.*content, excerpt, photos, style, texture"):
+    with pytest.raises(ImageError, match=r"no folder 'styles'.*content, excerpt, masks, photos, style, texture"):
         sample_names("styles")
 
 
