@@ -163,6 +163,39 @@ def test_the_lens_shows_the_part_it_points_at(opened):
     assert page.evaluate(middle)[0] == pytest.approx(255 * 9 / 96, abs=6)  # the leftmost 18 of 96 pixels
 
 
+def origin(**options):
+    """Of 12 × 8 patches, each comes from the mirrored column of a picture that has one row less."""
+    nearest = torch.stack(torch.meshgrid(torch.arange(8).clamp_max(6), torch.arange(11, -1, -1), indexing="ij"), -1)
+    figure = interactive.origin(
+        [ramp(), 1 - ramp()[..., :60, :]], nearest, titles=["painted", "painting"], side=8, stride=8, **options, **WORDS
+    )
+    return figure
+
+
+def test_a_patch_shows_where_it_comes_from(opened):
+    page = opened(origin(at=(2, 3)))
+    box = "[...document.querySelectorAll('.field')].map(f => [parseFloat(f.style.left), parseFloat(f.style.top)])"
+    assert page.evaluate(box) == [pytest.approx([25, 22.22], abs=0.01), pytest.approx([66.67, 26.67], abs=0.01)]
+    page.get_by_label("column").press("ArrowRight")
+    page.get_by_label("row").press("End")
+    assert page.get_by_label("column").get_attribute("aria-valuetext") == "5 of 12"
+    assert page.evaluate(box) == [pytest.approx([33.33, 77.78], abs=0.01), pytest.approx([58.33, 80], abs=0.01)]
+    said = page.locator(".said").inner_text()
+    assert said == (
+        "The patch at column 5 of 12, row 8 of 8 is nearest to the one 62 % from the left and 86 % from the top."
+    )
+    middle = (
+        "[...document.querySelectorAll('canvas')].map(c => c.getContext('2d').getImageData(100, 100, 1, 1).data[0])"
+    )
+    bright, mirrored = page.evaluate(middle)  # columns 32 to 39 of 96, and 56 to 63 of the reversed ramp
+    assert bright == pytest.approx(255 * 36 / 96, abs=5)
+    assert mirrored == pytest.approx(255 * (1 - 60 / 96), abs=5)
+    area = page.locator(".seen").first.bounding_box()
+    page.mouse.move(area["x"] + 0.99 * area["width"], area["y"] + 0.01 * area["height"])
+    assert page.get_by_label("column").input_value() == "11"
+    assert page.get_by_label("row").input_value() == "0"
+
+
 def test_the_converter_gives_what_the_library_gives(opened):
     page = opened(interactive.converter(caption="Weights."))
     for source in range(4):
@@ -243,6 +276,9 @@ def test_picture_slider_and_caption_fit_one_screen(opened, screen):
         interactive.compare([plain(k / 3, **square) for k in range(3)], titles=["a", "b", "c"], **words),
         interactive.lens([plain(0, **square), plain(1, **square)], titles=["a", "b"], **words),
         interactive.receptive_field(plain(0.5, **square), {"one": (3, 1), "two": (70, 8)}, **words),
+        interactive.origin(
+            [plain(0, **square)] * 2, torch.zeros(4, 4, 2, dtype=int), titles=["a", "b"], side=24, stride=8, **words
+        ),
         interactive.grid(
             [[plain((3 * r + c) / 9, **square) for c in range(3)] for r in range(2)],
             rows=("depth", ["1", "2"]),
@@ -267,6 +303,7 @@ def test_every_control_keeps_its_keys_in_jupyterlab(opened):
         interactive.compare([plain(k / 3) for k in range(3)], titles=["a", "b", "c"], **WORDS),
         interactive.lens([plain(0), plain(1)], titles=["a", "b"], **WORDS),
         interactive.receptive_field(plain(0.5), {"one": (3, 1), "two": (7, 2)}, **WORDS),
+        origin(),
         interactive.converter(caption="Weights."),
     )
     controls = page.locator(".play").locator("input, select, button")

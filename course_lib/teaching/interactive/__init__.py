@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from torch import Tensor
+
 from course_lib import losses
 from course_lib.methods import gatys
 from course_lib.pretrained.vgg import CONTENT_LAYER
@@ -29,7 +31,7 @@ from course_lib.teaching.interactive.component import (
     shape_of,
 )
 
-__all__ = ["compare", "converter", "frames", "grid", "lens", "receptive_field"]
+__all__ = ["compare", "converter", "frames", "grid", "lens", "origin", "receptive_field"]
 
 
 def compare(
@@ -200,6 +202,66 @@ def lens(
         for image, title in pairs(pictures, titles)
     ]
     return component("lens", f'<div class="strip">{"".join(cells)}</div>', caption, alt, {"zoom": zoom})
+
+
+def origin(
+    pictures: Sequence[Picture],
+    nearest: Tensor,
+    *,
+    titles: Sequence[str],
+    side: int,
+    stride: int,
+    caption: str,
+    alt: str,
+    at: tuple[int, int] = (0, 0),
+    size: int | None = None,
+    quality: int = QUALITY,
+) -> Figure:
+    """Show where each patch of a picture comes from: the reader points at a patch and sees its source.
+
+    Args:
+        pictures: the picture and its source, each as in `compare`; their shapes may differ.
+        nearest: (h, w, 2) whole numbers: row and column of the source's patch for the patch in each row and column
+            (``losses.patches.nearest_patches(…).position``).
+        titles: one for each of the two.
+        side, stride: of a patch and of the grid of patches, in pixels of the pictures *as given*.
+        caption, alt, size, quality: as in `figures.sheet`.
+        at: row and column of the patch shown first.
+
+    Raises:
+        ValueError: not two pictures and titles, a table that is no table, or a patch that is not in its picture.
+    """
+    need_titles(pictures, titles, least=2)
+    if len(pictures) != 2:
+        raise ValueError(f"a patch has one source: expected a picture and its source, got {len(pictures)} pictures")
+    if nearest.ndim != 3 or nearest.shape[2] != 2 or nearest.is_floating_point() or nearest.numel() == 0:
+        raise ValueError(
+            f"nearest must be (h, w, 2) whole numbers, row and column for each patch, got {tuple(nearest.shape)} of "
+            f"{nearest.dtype}"
+        )
+    last = [nearest.shape[:2], [int(k) + 1 for k in nearest.amax((0, 1))]]  # how many patches each picture must have
+    sizes = [shape_of(image) for image in pictures]
+    for title, counts, lengths in zip(titles, last, sizes, strict=True):
+        if any((count - 1) * stride + side > length for count, length in zip(counts, lengths, strict=True)):
+            raise ValueError(
+                f"{title!r} has {lengths[1]} × {lengths[0]} pixels, too few for row {counts[0]} and column "
+                f"{counts[1]} of patches with side {side} and stride {stride}"
+            )
+    row, column = (k % count for k, count in zip(at, nearest.shape[:2], strict=True))
+    cells = []
+    places = ((row, column), nearest[row, column].tolist())
+    for image, title, (height, width), (y, x) in zip(pictures, titles, sizes, places, strict=True):
+        box = (
+            f"left:{100 * x * stride / width:.2f}%;top:{100 * y * stride / height:.2f}%;"
+            f"width:{100 * side / width:.2f}%;height:{100 * side / height:.2f}%"
+        )
+        shown = picture(image, title, size=size, quality=quality)
+        cells.append(cell(f'<div class="seen">{shown}<div class="field" style="{box}"></div></div>', title))
+    settings = {
+        "side": side, "stride": stride, "sizes": [[width, height] for height, width in sizes],
+        "nearest": nearest.flatten(1).tolist(), "at": [column, row],
+    }  # fmt: skip
+    return component("origin", f'<div class="strip">{"".join(cells)}</div>', caption, alt, settings)
 
 
 def converter(*, caption: str, layer: str = CONTENT_LAYER) -> Figure:

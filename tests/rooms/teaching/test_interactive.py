@@ -32,6 +32,11 @@ EVERY = {
     ),
     "receptive_field": lambda **w: interactive.receptive_field(plain(), {"relu3_1": (24, 4)}, **{**WORDS, **w}),
     "lens": lambda **w: interactive.lens([plain(), plain(0.2)], titles=["soft", "sharp"], **{**WORDS, **w}),
+    "origin": lambda **w: interactive.origin(
+        [plain(), plain(0.2, 48, 64)],
+        torch.tensor([[[0, 0], [1, 2]], [[2, 3], [0, 1]]]),
+        **{"titles": ["painted", "painting"], "side": 24, "stride": 8, "at": (1, 0), **WORDS, **w},
+    ),
     "converter": lambda caption="Weights in other units.": interactive.converter(caption=caption),
 }
 
@@ -97,6 +102,7 @@ def test_without_scripts_there_is_a_still_picture():
         *(f"depth {k}, weight {word}" for k in (2, 3) for word in ("a", "b")),
     ]
     assert Still(html_of(EVERY["lens"]())).shown == ["soft", "sharp"]
+    assert Still(html_of(EVERY["origin"]())).shown == ["painted", "painting"]
 
 
 def test_the_cell_shown_first_is_given_by_row_and_column():
@@ -145,6 +151,30 @@ def test_without_scripts_the_middle_receptive_field_is_shown():
     assert (width, height) == (25.0, pytest.approx(100 * 24 / 72, abs=0.01))
     assert left == pytest.approx(100 * (1.5 + 12 * 4 - 11.5) / 96, abs=0.01)
     assert top == pytest.approx(100 * (1.5 + 9 * 4 - 11.5) / 72, abs=0.01)
+
+
+def test_without_scripts_a_patch_and_its_source_are_framed():
+    """Row 1, column 0 of the picture (96 × 72 px) is nearest to row 2, column 3 of the source (64 × 48 px)."""
+    figure = EVERY["origin"]()
+    boxes = [
+        re.findall(r":([\d.]+)%", style) for style in re.findall(r'class="field" style="([^"]+)"', html_of(figure))
+    ]
+    of_picture, of_source = ([float(number) for number in box] for box in boxes)
+    assert of_picture == pytest.approx([0, 100 * 8 / 72, 25, 100 * 24 / 72], abs=0.01)  # left, top, width, height
+    assert of_source == pytest.approx([100 * 24 / 64, 100 * 16 / 48, 100 * 24 / 64, 50], abs=0.01)
+    settings = settings_of(figure)
+    assert (settings["at"], settings["nearest"]) == ([0, 1], [[0, 0, 1, 2], [2, 3, 0, 1]])
+    assert settings["sizes"] == [[96, 72], [64, 48]]
+
+
+def test_an_origin_outside_its_picture_is_refused():
+    with pytest.raises(ValueError, match=r"'painting' has 64 × 48 pixels, too few for row 3 and column 4 of patches"):
+        EVERY["origin"](stride=16)
+    with pytest.raises(ValueError, match=r"must be \(h, w, 2\) whole numbers, .* got \(2, 2\) of torch.float32"):
+        interactive.origin([plain()] * 2, torch.zeros(2, 2), titles=["a", "b"], side=8, stride=8, **WORDS)
+    three = {"titles": ["a", "b", "c"], "side": 8, "stride": 8}
+    with pytest.raises(ValueError, match="a picture and its source, got 3 pictures"):
+        interactive.origin([plain()] * 3, torch.zeros(2, 2, 2, dtype=torch.long), **three, **WORDS)
 
 
 def test_the_converter_knows_the_library_s_conventions_and_default():
