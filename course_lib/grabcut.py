@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -166,9 +167,9 @@ def _rounds(photo: Tensor, known: Tensor) -> tuple[Tensor, list[_Mixture]]:
 
 def _pixels(box: Sequence[float], height: int, width: int) -> tuple[int, int, int, int]:
     """The box in whole pixels, or ValueError."""
-    numbers = [arguments.plain(side) for side in box] if isinstance(box, Sequence | Tensor) else []
-    given = tuple(numbers) if numbers else box
-    if len(numbers) != 4 or isinstance(box, str) or not all(map(arguments.is_number, numbers)):
+    given: Any = box.tolist() if hasattr(box, "tolist") else box
+    numbers = [arguments.plain(side) for side in given] if isinstance(given, tuple | list) else []
+    if len(numbers) != 4 or not all(map(arguments.is_number, numbers)):
         raise ValueError(f"box must be four numbers (x0, y0, x1, y1), left, top, right and bottom, got {given!r}")
     if all(0 <= side <= 1 for side in numbers):
         numbers = [side * whole for side, whole in zip(numbers, (width, height) * 2, strict=True)]
@@ -196,7 +197,7 @@ def _fit(colors: Tensor, before: _Mixture | None) -> _Mixture:
             widest = max(range(len(groups)), key=lambda k: float(spreads[k].eigenvalues[-1]) * len(groups[k]))
             group = groups[widest]
             right = (group - group.mean(0)) @ spreads[widest].eigenvectors[:, -1] > 0
-            if not bool(right.any()):
+            if not bool(right.any()) or bool(right.all()):
                 break  # every group has one color
             groups[widest : widest + 1] = [group[right], group[~right]]
     shares = colors.new_tensor([len(group) / len(colors) for group in groups])

@@ -24,10 +24,10 @@ from course_lib.grabcut import refine_mask as refine_mask
 from course_lib.painted_masks import color_regions
 
 Sizes = tuple[int, int]  # (H, W)
-_ROUNDING = 1.5  # px: a picture that was resized twice may have sides that are off by as much
+_ROUNDING = 1.0  # px: a picture that was resized twice may have sides that are off by as much
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Regions:
     """R regions of a photo and where each finds its style.
 
@@ -238,7 +238,7 @@ def checked_masks(masks: object, what: str) -> Tensor:
     """Masks as float32 without a gradient.
 
     Args:
-        masks: (R, 1, H, W), floats in [0, 1] or bool.
+        masks: (R, 1, H, W) in [0, 1], of any type of numbers, or bool.
         what: their name in the message.
 
     Raises:
@@ -251,13 +251,12 @@ def checked_masks(masks: object, what: str) -> Tensor:
 
 
 def check_mask_values(masks: Tensor, what: str = "masks") -> None:
-    """Refuse values that are not in [0, 1], and whole numbers, whose scale is not known.
+    """Refuse values outside [0, 1], and NaN.
 
     Raises:
         ValueError: such values.
     """
-    right = masks.dtype == torch.bool or masks.is_floating_point()
-    if not right or not bool(((masks >= 0) & (masks <= 1)).all()):  # false for NaN
+    if not bool(((masks >= 0) & (masks <= 1)).all()):  # false for NaN
         raise ValueError(f"{what} must have values from 0, outside the region, to 1, inside; divide 0..255 by 255")
 
 

@@ -114,6 +114,19 @@ def painted_colors(mask: Tensor | str | Path, what: str, tolerance: float) -> tu
     return colors, torch.cat([part.indices for part in nearest]).view_as(codes)
 
 
+def plain_names(colors: Tensor) -> list[str]:
+    """The nearest plain name of each color, such as "light blue".
+
+    Args:
+        colors: (K, 3) in [0, 1].
+
+    >>> plain_names(torch.tensor([[0.1, 0.2, 0.7], [0.9, 0.9, 0.95]]))
+    ['blue', 'white']
+    """
+    plain = torch.tensor([*_NAMES.values()]) / 255
+    return [[*_NAMES][k] for k in torch.cdist(colors, plain).argmin(1).tolist()]
+
+
 def _is_flat(mask: Tensor) -> Tensor:
     """Where all channels vary by at most `_FLAT` among a pixel and its eight neighbors: (H, W) bool."""
     highest, lowest = F.max_pool2d(mask, 3, 1, 1), -F.max_pool2d(-mask, 3, 1, 1)
@@ -125,7 +138,7 @@ def _peaks(codes: Tensor, tolerance: float) -> Tensor:
     own, counts = codes.unique(return_counts=True)
     colors, total = _rgb(own), len(codes)
     found: list[int] = []
-    while len(own) and len(found) <= MOST_COLORS:
+    while len(own):
         peak = int(counts.argmax())
         same = (colors - colors[peak]).square().sum(1).sqrt() <= tolerance
         if int(counts[same].sum()) >= _LEAST * total:
@@ -148,6 +161,4 @@ def _hex(color: Tensor) -> str:
 
 def _listed(colors: Tensor) -> str:
     """Colors with their nearest plain name: ``#3070c0 (blue), #000000 (black)``."""
-    plain = torch.tensor([*_NAMES.values()]) / 255
-    nearest = torch.cdist(colors, plain).argmin(1).tolist()
-    return ", ".join(f"{_hex(color)} ({[*_NAMES][k]})" for color, k in zip(colors, nearest, strict=True))
+    return ", ".join(f"{_hex(color)} ({name})" for color, name in zip(colors, plain_names(colors), strict=True))

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib import arguments
+from course_lib.masks import check_mask_values
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ def parts_of(
         got = f"a tensor of shape {tuple(masks.shape)}" if isinstance(masks, Tensor) else type(masks).__name__
         raise ValueError(f"masks must be a tensor of shape {shape}, one for each style at the photo's size; got {got}")
     masks = masks.detach().to(device, torch.float32)
-    if not bool(((masks >= 0) & (masks <= 1)).all()):  # false for NaN
-        raise ValueError("masks must have values from 0, outside the region, to 1, inside; divide 0..255 by 255")
+    check_mask_values(masks)
     covered = F.avg_pool2d(to_multiples(masks, shrink), shrink)
     for number, region in enumerate(covered, start=1):
         if not bool(region.any()):
