@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from course_lib.losses.balance import BALANCES, layer_weights
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.losses.style import SIZE_INDEPENDENT
 from course_lib.networks.texture_net import NOISE_CHANNELS, TextureNet, checked_noise, noise_sizes
+from course_lib.optimize.start import check_memory
 from course_lib.pretrained.vgg import STYLE_LAYERS, VGGFeatures
 from course_lib.training import model_files
 from course_lib.training.fingerprints import total
@@ -39,6 +41,7 @@ from course_lib.training.run import train_and_summarize
 from course_lib.training.schedules import Schedule
 
 KIND = "texture_nets"
+_BYTES_PER_PIXEL = 25  # and channel of the last block, at the peak of a pass: 13 to 19 measured, plus a margin
 MOST_SCALES = 8  # the coarsest noise of a texture of 256 px has two positions then
 
 
@@ -290,9 +293,10 @@ def generate(
 
     Raises:
         ValueError: noise of other shapes, a size with noise, or one that is too small for the network.
+        MemoryError: the textures do not fit into the memory; names the largest size that would.
     """
     config_checks.check_kind("model", model, Model)
-    noise = _noise(count_or_noise, model.config, size, seed)
+    noise = _noise(count_or_noise, model.config, size, seed, runtime.pick_device(device))
     began, made = time.perf_counter(), []
     with runtime.inference(model.network, device=device, precision=precision, repeats=True) as run:
         for one in zip(*(z.split(1) for z in noise), strict=True):
@@ -300,25 +304,37 @@ def generate(
     return Result(torch.cat(made).float().clamp_(0, 1), {"seconds": [time.perf_counter() - began]})
 
 
-def _noise(count_or_noise: Any, config: Config, size: int | tuple[int, int] | None, seed: int) -> list[Tensor]:
+def _noise(
+    count_or_noise: Any, config: Config, size: int | tuple[int, int] | None, seed: int, device: torch.device
+) -> list[Tensor]:
     """The noise, float32: drawn for a count, or as it was given."""
-    least = smallest(config.num_scales)
-    if isinstance(count_or_noise, list | tuple):
+    least, given = smallest(config.num_scales), isinstance(count_or_noise, list | tuple)
+    if given:
         if size is not None:
             raise ValueError("the noise has a size already; give either noise or a size")
         noise = checked_noise(count_or_noise, config.num_scales)
-        height, width = noise[-1].shape[2:]
-        if min(height, width) < least:
-            raise ValueError(f"the network needs noise for textures of at least {least} px, got {height}×{width} px")
         if not all(z.isfinite().all() for z in noise):
             raise ValueError("the noise contains values that are not finite")
+        count, _, height, width = noise[-1].shape
+        if min(height, width) < least:
+            raise ValueError(f"the network needs noise for textures of at least {least} px, got {height}×{width} px")
+    else:
+        count = arguments.whole("count_or_noise", count_or_noise, 1)
+        side = config.image_size if size is None else size
+        sides = tuple(side) if isinstance(side, list | tuple) else (side, side)
+        if len(sides) != 2:
+            raise ValueError(f"size must be a whole number or two, height and width, got {size!r}")
+        height, width = (arguments.whole("size", side, least) for side in sides)
+    check_memory(partial(_memory_needed, config, count), height, width, device)
+    if given:
         return [z.detach().float() for z in noise]
-    count = arguments.whole("count_or_noise", count_or_noise, 1)
-    sides = tuple(size) if isinstance(size, list | tuple) else (size, size)
-    if len(sides) != 2:
-        raise ValueError(f"size must be a whole number or two, height and width, got {size!r}")
-    height, width = (config.image_size if side is None else arguments.whole("size", side, least) for side in sides)
     return draw_noise(count, height, width, config.num_scales, runtime.seeded_generator(arguments.seed(seed)))
+
+
+def _memory_needed(config: Config, count: int, height: int, width: int) -> int:
+    """Bytes: one pass, and the noise and the textures of all passes."""
+    one = _BYTES_PER_PIXEL * config.num_scales * config.width
+    return (one + 40 * count) * height * width
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from course_lib import runtime
 from course_lib.losses import gram_matrix
 from course_lib.methods import gatys, texture_nets
 from course_lib.methods.texture_nets import Config, Model, Noise, draw_noise, load, save, schedule, train
@@ -299,6 +300,16 @@ def test_textures_tile():
 def test_other_input_is_refused(given, options, message):
     with pytest.raises(ValueError, match=message):
         generate(given, untrained(), **options)
+
+
+def test_what_does_not_fit_is_refused_before_any_work(monkeypatch):
+    """25 bytes a pixel and channel of the last block, and 40 a pixel for noise and texture: here 190 a pixel."""
+    monkeypatch.setattr(runtime, "available_memory", lambda device: 190 * 100**2)
+    assert generate(1, untrained(), size=100).image.shape[-1] == 100
+    with pytest.raises(MemoryError, match="the largest that fits has a long side of 100 px"):
+        generate(1, untrained(), size=101)
+    with pytest.raises(MemoryError, match="200×200 px"):
+        generate(noise(200, 200), untrained())
 
 
 def test_a_picture_is_no_texture_model():
