@@ -38,7 +38,7 @@ from course_lib.teaching import records
 CONTENT, STYLE = "eilean_donan", "great_wave"
 LAYERS = (("relu4_1",), ("relu3_1", "relu4_1"))
 SHAPES = {"relu3_1": (256, 4), "relu4_1": (512, 8)}  # channels, and how many times smaller than the picture
-RECORD = "patches_steps"
+RECORD = "14_patch_steps"
 CLOSE = 1e-3  # largest relative difference of value and gradient in float32: the network's passes round differently
 
 
@@ -238,7 +238,7 @@ def main() -> int:
     parser.add_argument("--layer", choices=[*SHAPES], default="relu4_1", help="with --peak")
     parser.add_argument("--which", choices=("plain", "float32", "bfloat16"), default="float32", help="with --peak")
     parser.add_argument("--save", action="store_true", help="add the rows to the table of all machines")
-    parser.add_argument("--record", action="store_true", help="store the result for the chapter on patches")
+    parser.add_argument("--record", action="store_true", help="store the result for chapter 14")
     options = parser.parse_args()
     device = runtime.pick_device(options.device)
     if options.peak:
