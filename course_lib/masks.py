@@ -75,13 +75,9 @@ class Regions:
                 )
         for k, name in enumerate(names):
             if not bool(content[k].any()):
-                raise ValueError(
-                    f"region {name!r} is empty in the photo; leave it out, or paint it into the photo's mask"
-                )
+                raise ValueError(f"region {name!r} is empty in the photo; leave it out, or paint it there")
             if not any(bool(masks[k].any()) for masks in styles):
-                raise ValueError(
-                    f"region {name!r} has no style: its masks are empty in all paintings; paint it into one"
-                )
+                raise ValueError(f"region {name!r} has no style: it is empty in all paintings; paint it into one")
         for field, value in (("content", content), ("styles", tuple(styles)), ("names", names)):
             object.__setattr__(self, field, value)  # the dataclass is frozen
 
@@ -97,7 +93,9 @@ class Regions:
             ValueError: as `Regions`.
         """
         masks = _stacked(content_masks)
-        return cls(masks, tuple(torch.eye(len(masks)).view(len(masks), -1, 1, 1, 1)), _names(names, len(masks)))
+        count = len(masks)
+        own = torch.eye(count, device=masks.device).view(count, count, 1, 1, 1)  # one pixel stands for a whole painting
+        return cls(masks, tuple(own), tuple(names or (f"region {k}" for k in range(1, count + 1))))
 
     @classmethod
     def from_colors(
@@ -180,8 +178,8 @@ class Regions:
     def at(self, size: Sizes, style_sizes: Sequence[Sizes]) -> Self:
         """The regions for pictures of other sizes: each value is the mean over the area of the new pixel.
 
-        A mean is never 0 where the region was. But a region of a few pixels would be faint everywhere: if its largest
-        value falls below half of what it was, the pixel that has most of it gets the largest value back.
+        A mean is never 0 where the region was, but a dot or a thin line becomes faint. If the largest value of a region
+        falls below half of what it was, all its values there are multiplied so that the largest one stays.
 
         Args:
             size: (H, W) of the photo.
@@ -277,7 +275,7 @@ def _resized(masks: Tensor, size: Sizes, what: str) -> Tensor:
     means = F.interpolate(masks, (height, width), mode="area")
     for before, after in zip(masks, means, strict=True):
         if after.max() < before.max() / 2:
-            after.view(-1)[after.argmax()] = before.max()
+            after *= before.max() / after.max()
     return means
 
 
@@ -293,10 +291,6 @@ def _stacked(masks: Tensor | Sequence[Tensor]) -> Tensor:
         shapes = ", ".join(str(tuple(mask.shape)) for mask in several)
         raise ValueError(f"the content masks must all be (1, 1, H, W) of the photo's size, got {shapes}")
     return torch.cat(several)
-
-
-def _names(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
-    return tuple(f"region {k}" for k in range(1, count + 1)) if names is None else arguments.names("names", names)
 
 
 def _what(value: object) -> str:

@@ -161,6 +161,14 @@ def test_one_pixel_keeps_its_value_at_any_size():
     assert position == [[37 // 4, 50 // 4]]
 
 
+def test_a_thin_line_stays_a_line():
+    line = torch.zeros(1, 1, 32, 32)
+    line[..., 9] = 1
+    made = Regions(torch.cat((line, 1 - line)), (halves(),), ("line", "rest")).at((8, 8), [(8, 8)])
+    assert made.content[0, 0].tolist() == [[0, 0, 1, 0, 0, 0, 0, 0]] * 8  # and not 1/4
+    assert made.content[1, 0, 0].tolist() == [1, 1, 0.75, 1, 1, 1, 1, 1]
+
+
 def test_sizes_may_be_rounded_but_not_of_another_shape():
     made = regions(content=halves(453, 680), styles=(halves(447, 663),))
     for side in (512, 300, 65, 64, 33):
