@@ -74,9 +74,7 @@ def paint(
     content, styles = check_images(content, style, config)
     start = None if initial is None else first_image(content, styles or None, config, initial)
     full = size_of(content, styles, start)
-    network = checked_network(
-        content, styles, config, full, additions
-    )  # refuses what is too large
+    network = checked_network(content, styles, config, full, additions)  # refuses what is too large
     deepest = network.min_size(network.layers[-1])
     least = scales.least_side(deepest, content, styles, full, min(config.layer_scales()))
     sizes = scales.sizes(*full, config.scales, least=least)

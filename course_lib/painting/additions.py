@@ -1,0 +1,126 @@
+"""Terms that any picture can have besides content and style: patches of the paintings, and photorealism."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from course_lib import arguments
+from course_lib.losses import matting, patches
+from course_lib.losses.guided_masks import propagate
+from course_lib.losses.patches import PatchTerm
+from course_lib.losses.perceptual import FeatureTerm
+from course_lib.masks import Regions
+from course_lib.optimize.objective import Part
+from course_lib.painting.terms import Scene
+from course_lib.pretrained.vgg import VGGFeatures
+
+PATCH_LAYERS = ("relu3_1", "relu4_1")  # Li & Wand 2016, Section 3
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Each patch of features should look like its nearest patch of the paintings (Li & Wand 2016, Eq. 2).
+
+    Args:
+        weight: of the mean over layers.
+        layers: whose patches are compared.
+        size, stride: of the patches and of the style's grid, in positions.
+        style_scale: long side of the paintings / of the photo.
+        regions: if given, a position takes patches only from the counterpart of its own region.
+
+    Raises:
+        ValueError: a number out of range, or no layer.
+    """
+
+    weight: float
+    layers: tuple[str, ...] = PATCH_LAYERS
+    size: int = patches.SIZE
+    stride: int = patches.STRIDE
+    style_scale: float = 1.0
+    regions: Regions | None = None
+
+    def __post_init__(self) -> None:
+        arguments.nonnegative("patch_weight", self.weight)
+        arguments.names("patch_layers", self.layers)
+
+    def terms(self, scene: Scene) -> tuple[Sequence[FeatureTerm], Sequence[Part]]:
+        """One term for each layer, ``"patches/relu3_1"``."""
+        paintings = scene.resized(self.style_scale)
+        with torch.no_grad():
+            features = [scene.network.targets(painting, self.layers) for painting in paintings]
+        labels, style_labels = self._labels(scene, paintings)
+        return [
+            PatchTerm(
+                layer,
+                self.weight / len(self.layers),
+                [each[layer] for each in features],
+                size=self.size,
+                stride=self.stride,
+                regions=labels[layer] if labels else None,
+                style_regions=[each[layer] for each in style_labels] if labels else None,
+            )
+            for layer in self.layers
+        ], ()
+
+    def memory_needed(self, network: VGGFeatures, height: int, width: int) -> int:
+        """Of the largest of its terms at a time, with one painting of the photo's size."""
+        return max(
+            patches.memory_needed(
+                size, [size], channels, size=self.size, stride=self.stride,
+                precision=network.precision, device=network.mean.device,
+            )
+            for channels, size in (_shape(network, layer, height, width) for layer in self.layers)
+        )  # fmt: skip
+
+    def _labels(self, scene: Scene, paintings: list[Tensor]) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
+        """The number of the region that has most of each position, for the photo and for each painting."""
+        if self.regions is None or scene.photo is None:
+            return {}, []
+        height, width = scene.photo.shape[-2:]
+        sizes = [(painting.shape[-2], painting.shape[-1]) for painting in paintings]
+        here = self.regions.at((height, width), sizes).to(scene.photo.device)
+        return self._strongest(scene, here.content), [self._strongest(scene, masks) for masks in here.styles]
+
+    def _strongest(self, scene: Scene, masks: Tensor) -> dict[str, Tensor]:
+        shares = propagate(masks, self.layers, "simple", scene.network.arch)
+        return {layer: share[:, 0].argmax(0) for layer, share in shares.items()}
+
+
+@dataclass(frozen=True)
+class Photorealism:
+    """The picture should be, window by window, an affine recoloring of the photo (Luan et al. 2017, Eq. 2).
+
+    Args:
+        weight: λ on the mean over pixels; see `course_lib.losses.matting`.
+        eps, radius: of the matting Laplacian.
+    """
+
+    weight: float
+    eps: float = matting.EPS
+    radius: int = matting.RADIUS
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """None: it reads pixels."""
+        return ()
+
+    def terms(self, scene: Scene) -> tuple[Sequence[FeatureTerm], Sequence[Part]]:
+        """One term, ``"photorealism"``."""
+        if scene.photo is None:
+            raise ValueError("photorealism needs a content image: the photo that the picture should stay")
+        return (), [matting.photorealism_term(scene.photo, self.weight, eps=self.eps, radius=self.radius)]
+
+    def memory_needed(self, network: VGGFeatures, height: int, width: int) -> int:
+        """The Laplacian's planes in float32, and as many numbers in a step."""
+        return 2 * 4 * len(matting.offsets(self.radius)) * height * width
+
+
+def _shape(network: VGGFeatures, layer: str, height: int, width: int) -> tuple[int, tuple[int, int]]:
+    """Channels and (h, w) of a layer for a picture of this size."""
+    pools = int(layer[4]) - 1
+    conv = network.convs[layer.replace("relu", "conv")]
+    return conv.out_channels, (height >> pools, width >> pools)  # type: ignore[return-value]
