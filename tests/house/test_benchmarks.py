@@ -10,6 +10,7 @@ from benchmarks import (
     any_style,
     engine,
     fast_style,
+    matting,
     measure,
     participants,
     patches,
@@ -193,6 +194,23 @@ def test_the_patch_term_and_its_plain_version_agree_and_are_timed(real_network, 
     monkeypatch.setattr(patches, "CLOSE", 0.0)
     with pytest.raises(RuntimeError, match="the plain version differs by .* at 48 px; expected at most 0"):
         patches.difference(("relu4_1",), 48, torch.device("cpu"))
+
+
+def test_the_laplacians_and_the_solutions_agree_and_are_timed(monkeypatch):
+    found = matting.race(argparse.Namespace(sizes=[24], rounds=1), memory=False)
+    assert set(found["24"]["seconds"]) == {"make", "step", "poisson"}
+    rows = [row.row for row in matting.rows_of(found) if row.plain > 0 and row.ours > 0]
+    for what in ("Laplacian, matrix", "Laplacian, planes", "Laplacian, a step, term", "screened Poisson, cosine"):
+        assert [row for row in rows if row.startswith(what)], what
+    image, other = matting.pictures(24)
+    ours = matting.photorealism_term(image, 1.0).with_gradient(other)
+    for one, two in zip(matting.plain_step(matting.plain_laplacian(image).float(), other), ours, strict=True):
+        torch.testing.assert_close(one.view_as(two), two, rtol=1e-4, atol=1e-6)
+    memory = matting.peak(96, "planes")
+    assert math.isnan(memory) or memory >= 0
+    monkeypatch.setattr(matting, "CLOSE", 0.0)
+    with pytest.raises(RuntimeError, match="plain M differs by .* at 24 px; expected at most 0"):
+        matting.differences(24)
 
 
 def test_a_row_says_how_many_times_as_fast_and_is_appended_with_its_device(tmp_path):
