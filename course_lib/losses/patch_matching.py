@@ -99,8 +99,9 @@ class Matcher:
         for group, start, stop in groups:
             candidates = self._unit[start:stop].t()
             for some in group.split(at_once(stop - start, len(candidates), positions.device)):
-                patches = _patches(positions, members.index_select(1, some))  # (n, D)
-                found.index_copy_(0, some, (patches @ candidates).argmax(1) + start)
+                scores = _patches(positions, members.index_select(1, some)) @ candidates  # (n, stop - start)
+                found.index_copy_(0, some, scores.argmax(1) + start)
+                del scores  # before the next chunk
         return found
 
     def _normalized(self) -> Tensor:

@@ -203,7 +203,9 @@ def memory_needed(
     candidates = sum(len(range(0, h - size + 1, stride)) * len(range(0, w - size + 1, stride)) for h, w in styles)
     kept = item * channels * sum(h * w for h, w in styles) + fast * candidates * numbers
     kept += 8 * (candidates * (size**2 + 3) + patches * (size**2 + 1))  # indices
-    making = (exact if item < exact else 0) * candidates * numbers
+    copied = exact if item < exact else 0  # half precision: numbers that are converted
+    making = (exact + item - fast if copied else 0) * candidates * numbers
     matching = min(patches, at_once(candidates, numbers, device)) * fast * (numbers + candidates)
-    differences = channels * (exact * (1 + (item < exact)) * positions + (item + exact) * patches)
+    matching += channels * positions * (fast if item < fast else 0)
+    differences = channels * ((exact + copied) * (positions + patches) + item * patches)
     return kept + max(making, matching, differences)

@@ -1,10 +1,11 @@
 """The patch term: by hand, against a plain version, finite differences and autograd; regions; half precision."""
 
-from itertools import product
+from itertools import accumulate, product
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.profiler import ProfilerActivity, profile
 
 from course_lib import VGGFeatures, losses, sample_image
 from course_lib.losses import patch_matching
@@ -345,6 +346,27 @@ def test_what_is_kept_is_what_was_announced():
     needed = memory_needed((9, 11), [(30, 31)], 16, stride=1)
     in_a_step = 4 * 63 * (9 * 16 + 28 * 29)  # all 63 patches, and their products with all of the style's
     assert needed == kept + in_a_step
+
+
+def live_peak(program):
+    """The most bytes that PyTorch's CPU allocator had given out at a time."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+        program()
+    events = [event.nbytes() for event in watched.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return max(accumulate(events))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fast"), [(torch.float32, True), (torch.bfloat16, True), (torch.bfloat16, False), (torch.float64, True)]
+)
+@pytest.mark.parametrize(("channels", "side"), [(512, 24), (64, 40)])
+def test_the_peak_is_what_was_announced(monkeypatch, channels, side, dtype, fast):
+    monkeypatch.setattr(patch_matching, "has_fast_bfloat16", lambda device: fast)
+    features, style = (
+        random(1, channels, side, side, seed=k).to(dtype, memory_format=torch.channels_last) for k in range(2)
+    )
+    peak = live_peak(lambda: PatchTerm("relu1_1", 1.0, [style])(features))
+    assert peak == pytest.approx(memory_needed((side, side), [(side, side)], channels, precision=dtype), rel=0.05)
 
 
 def test_memory_grows_with_the_picture_and_not_with_its_square():
