@@ -1,7 +1,7 @@
 """Texture networks (Ulyanov, Lebedev, Vedaldi & Lempitsky, ICML 2016).
 
 Gatys et al. optimize every texture anew. Here a network g_θ learns one texture x_0 and then makes samples x = g_θ(z)
-from noise z in one pass. It is trained on noise alone (Eq. 6, without content):
+from noise z in one pass. It is trained on noise alone (Section 3.2):
 
     min_θ E_z [ Σ_l w_l ‖G_l(g_θ(z)) − G_l(x_0)‖² ]
 
@@ -226,11 +226,11 @@ def train(
     checkpoint: str | Path | None = None,
     resume: bool = True,
 ) -> Model:
-    """Train a network that makes textures like `style` (Ulyanov et al. 2016, Eq. 6).
+    """Train a network that makes textures like `style` (Ulyanov et al. 2016, Section 3.2).
 
     Args:
         style: (1, 3, h, w) in [0, 1], a texture or a painting.
-        config: defaults to the paper's: two hours on a GPU of 2015, days on two CPU cores.
+        config: defaults to the paper's: two hours on a GPU of its time (Section 4), days on two CPU cores.
         start: a trained model of the same shape to start from.
         callback: called after each step with a `runtime.Progress` whose image is the first texture of the batch.
         checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
