@@ -17,8 +17,28 @@ from typing import Any
 
 from course_lib import samples
 from course_lib.teaching import records, registry
-from course_lib.teaching.measures import any_style, choices, domain, exact, iterations, painters, several_styles
-from course_lib.teaching.measures.cases import BLENDS, NEW_PAINTINGS, PAINTERS, PAINTINGS, PAIRS, PHOTOGRAPHS
+from course_lib.teaching.measures import (
+    any_style,
+    choices,
+    control,
+    domain,
+    exact,
+    iterations,
+    painters,
+    photographs,
+    several_styles,
+)
+from course_lib.teaching.measures.cases import (
+    BLENDS,
+    LIGHTS,
+    MASKED,
+    MIXED,
+    NEW_PAINTINGS,
+    PAINTERS,
+    PAINTINGS,
+    PAIRS,
+    PHOTOGRAPHS,
+)
 from course_lib.teaching.measures.measured import Measured as Measured
 
 PREFIX = "measured_"  # of the stored runs' names
@@ -30,6 +50,8 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(exact.style_gradient, exact.rescaling, exact.unbounded, painters.survival, domain.domain),
         *(any_style.alpha, any_style.run_time, several_styles.any_speed, several_styles.near_single),
         *(several_styles.own_style, several_styles.interpolation, several_styles.new_style),
+        *(control.color_match, control.colors_kept, control.place, control.fine_style),
+        *(photographs.affine, photographs.poisson, photographs.photorealism, photographs.fusion),
     )
 }
 
@@ -125,6 +147,9 @@ def _options(kind: str, count: int, seed: int) -> list[tuple[str, Any]]:
         "painters": PAINTERS,
         "blends": BLENDS,
         "new paintings": NEW_PAINTINGS,
+        "mixed pairs": MIXED,
+        "lights": LIGHTS,
+        "masked pairs": MASKED,
         "machines": ("this machine",),
         "seeds": range(seed, seed + count),
     }
@@ -138,7 +163,7 @@ def _read(part: tuple[str, Any], settings: Mapping[str, Any]) -> list[tuple[str,
     """The arguments that one part of a case stands for; pictures have a long side of ``settings["size"]`` pixels."""
     kind, value = part
     match kind:
-        case "pairs":
+        case "pairs" | "mixed pairs" | "lights":
             photo, painting = (samples.sample_image(name, settings["size"]) for name in value)
             return [("photo", photo), ("painting", painting)]
         case "photographs":
@@ -147,6 +172,8 @@ def _read(part: tuple[str, Any], settings: Mapping[str, Any]) -> list[tuple[str,
             return [("painting", samples.sample_image(value, settings["size"]))]
         case "machines":
             return []
+        case "masked pairs":
+            return [("masked", value)]
     return [(kind.removesuffix("s").replace(" ", "_"), value)]
 
 
@@ -154,4 +181,4 @@ def _label(part: tuple[str, Any]) -> str:
     kind, value = part
     if kind == "seeds":
         return f"seed {value}"
-    return " and ".join(value) if kind in ("pairs", "blends") else str(value)
+    return " and ".join(value) if isinstance(value, tuple) else str(value)

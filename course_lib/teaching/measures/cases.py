@@ -6,3 +6,14 @@ PAINTINGS = ("great_wave", "cafe_terrace", "composition_viii", "church_at_auvers
 PAINTERS = ("great_wave", "cafe_terrace", "composition_viii", "church_at_auvers", "poppies")
 BLENDS = (("great_wave", "poppies"), ("cafe_terrace", "composition_viii"), ("church_at_auvers", "summertime"))
 NEW_PAINTINGS = ("harvest", "langlois_bridge", "pere_tanguy")  # the network of twelve paintings has not learned these
+# A photograph and another one that gives its light
+LIGHTS = (
+    *(("astronaut", "gateway_of_india"), ("cat", "brandenburg_gate"), ("eilean_donan", "great_stupa")),
+    *(("chenonceau", "brandenburg_gate"), ("horse", "great_stupa"), ("arles_amphitheater", "gateway_of_india")),
+)
+MIXED = (  # photographs of people, animals and buildings, and paintings
+    *(("astronaut", "pere_tanguy"), ("cat", "cafe_terrace"), ("eilean_donan", "great_wave")),
+    *(("chenonceau", "church_at_auvers"), ("horse", "harvest"), ("schwerin_palace", "composition_viii")),
+)
+# Both have a painted mask of the sky
+MASKED = (("eilean_donan", "great_wave"), ("eilean_donan", "cafe_terrace"), ("eilean_donan", "road_to_tarascon"))
