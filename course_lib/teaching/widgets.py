@@ -16,7 +16,8 @@ from torch import Tensor
 from course_lib.data.facades import Facades
 from course_lib.data.sketch import pencil
 from course_lib.images import from_pil, resize, to_pil
-from course_lib.methods import adain, gatys, johnson, pix2pix
+from course_lib.masks import Regions
+from course_lib.methods import adain, control, gatys, johnson, pix2pix
 from course_lib.networks.feature_transforms import TRANSFORMS
 from course_lib.optimize.start import STARTS
 from course_lib.pretrained.vgg import STYLE_LAYERS, VGGFeatures
@@ -194,8 +195,8 @@ def feature_panel(
         picture.value = file.getvalue()
         status.value = f"{width}×{height} positions, mean {chosen.mean():.2f}, largest {chosen.max():.2f}"
 
-    for control in (photo, layer, channel):
-        control.observe(show, names="value")
+    for choice in (photo, layer, channel):
+        choice.observe(show, names="value")
     show()
     return _beside(picture, photo, layer, channel, status)
 
@@ -266,10 +267,48 @@ def any_style_panel(
         status.value = f"{result.history['seconds'][0]:.2f} s"
         _put(result.image, picture)
 
-    for control in (content, first, second, share, alpha, transform, colors):
-        control.observe(show, names="value")
+    for choice in (content, first, second, share, alpha, transform, colors):
+        choice.observe(show, names="value")
     show()
     return _beside(picture, content, first, second, share, alpha, transform, colors, status)
+
+
+def control_panel(contents: Sequence[str], styles: Sequence[str], *, size: int = 128, num_steps: int = 30) -> Any:
+    """Choose a photo, two paintings and a division of the picture, whose colors to keep, and whose strokes to take.
+
+    Args:
+        contents, styles: names for `sample_image`; the second painting starts as the last one of `styles`.
+        size: long side in pixels; the time grows with its square.
+        num_steps: initial number of steps per run.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as w
+
+    content = w.Dropdown(options=list(contents), description="photo")
+    style = w.Dropdown(options=list(styles), description="painting")
+    second = w.Dropdown(options=list(styles), value=styles[-1], description="and")
+    divided = w.Dropdown(options=["nowhere", "left and right", "top and bottom"], description="divided")
+    colors = w.Dropdown(options=list(control.COLORS), description="colors")
+    fine = w.Dropdown(options=["its own", *styles], description="strokes")
+    steps = w.IntSlider(value=num_steps, min=10, max=200, step=10, description="steps")
+
+    def paint(callback: Callback) -> gatys.Result:
+        config = control.Config(num_steps=steps.value, precondition=0.4, colors=colors.value)
+        photo, paintings = sample_image(content.value, size), [sample_image(style.value, size)]
+        strokes = None if fine.value == "its own" else sample_image(fine.value, size)
+        regions = None
+        if divided.value != "nowhere":
+            paintings.append(sample_image(second.value, size))
+            first = torch.zeros_like(photo[:, :1])
+            axis = 3 if divided.value == "left and right" else 2
+            first.narrow(axis, 0, photo.shape[axis] // 2).fill_(1)
+            regions = Regions.split([first, 1 - first])
+        return control.stylize(photo, paintings, config, regions=regions, fine=strokes, callback=callback)
+
+    easel = _Easel(paint, sample_image(contents[0], size), "Paint")
+    return easel.beside(content, style, divided, second, colors, fine, steps)
 
 
 def translation_panel(models: Sequence[str], styles: Sequence[str] = ()) -> Any:

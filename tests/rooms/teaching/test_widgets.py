@@ -2,14 +2,16 @@
 
 import io
 import threading
+from dataclasses import replace
 from datetime import datetime
 
 import ipywidgets as w
 import pytest
+import torch
 from PIL import Image
 
 from course_lib import VGGFeatures
-from course_lib.methods import adain, gatys
+from course_lib.methods import adain, control, gatys
 from course_lib.optimize.start import STARTS
 from course_lib.pretrained.vgg import STYLE_LAYERS
 from course_lib.teaching import widgets
@@ -229,8 +231,8 @@ def test_any_style_follows_its_shares_its_degree_and_its_transform():
         convolution.data.mul_(2)  # random weights of the usual size return nearly one color
     panel = Panel(widgets.any_style_panel(["cat"], ["great_wave", "poppies"], size=48, model=model))
     pictures = [panel.picture.value]
-    for control, value in (("share", 0.5), ("transform", "swap"), ("share", 1.0), ("α", 0.5)):
-        panel[control].value = value
+    for choice, value in (("share", 0.5), ("transform", "swap"), ("share", 1.0), ("α", 0.5)):
+        panel[choice].value = value
         pictures.append(panel.picture.value)
     assert len(set(pictures)) == 5
     assert max(panel.image.size) == 48
@@ -239,6 +241,31 @@ def test_any_style_follows_its_shares_its_degree_and_its_transform():
     alone = panel.picture.value
     panel["share"].value = 0.3
     assert panel.picture.value == alone
+
+
+def test_color_place_and_scale_are_chosen_independently(monkeypatch):
+    """What is chosen reaches the method, and each choice changes the picture."""
+    seen, original = [], control.stylize
+
+    def stylize(content, style, config, **options):
+        seen.append((config.colors, len(style), options["regions"], options["fine"]))
+        return original(content, style, replace(config, weights=None, device="cpu", scales=None), **options)
+
+    monkeypatch.setattr(control, "stylize", stylize)
+    panel = Panel(widgets.control_panel(["cat"], ["great_wave", "poppies"], size=40, num_steps=STEPS))
+    panel.paint()
+    pictures = [panel.picture.value]
+    for choice, value in (("colors", "luminance"), ("divided", "top and bottom"), ("strokes", "poppies")):
+        panel[choice].value = value
+        panel.paint()
+        pictures.append(panel.picture.value)
+    assert len(set(pictures)) == 4
+    assert [line[:2] for line in seen] == [("painting", 1), ("luminance", 1), ("luminance", 2), ("luminance", 2)]
+    assert seen[0][2:] == seen[1][2:] == (None, None)
+    upper, lower = seen[2][2].content
+    assert upper[0, : upper.shape[1] // 2].all()
+    assert torch.equal(upper + lower, torch.ones_like(upper))
+    assert seen[3][3].shape[1] == 3
 
 
 def test_a_scene_or_a_file_of_ones_own_is_translated():
