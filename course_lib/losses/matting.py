@@ -1,13 +1,13 @@
 """The matting Laplacian: how far a picture is from a recoloring of a photo (Levin, Lischinski & Weiss 2008).
 
 In every small window of the photo I, find the affine map of its colors that comes nearest to a channel V of the
-picture. What is left over, summed over all windows, is the energy (their Eq. 10), and it is a quadratic form in V:
+picture. What is left over, summed over all windows, is the energy, and it is a quadratic form in V:
 
     Vᵀ M V = Σ_w min_{a,b} [ Σ_{i∈w} (V_i − a·I_i − b)² + ε |a|² ]
 
     M_ij = Σ_{w∋i,j} [ δ_ij − 1/|w| (1 + (I_i − μ_w)ᵀ (Σ_w + ε/|w|)⁻¹ (I_j − μ_w)) ]        (Eq. 12)
 
-with mean μ_w and covariance Σ_w of the |w| colors in window w. Luan et al. 2017 (Eq. 3) add this energy of all three
+with mean μ_w and covariance Σ_w of the |w| colors in window w. Luan et al. 2017 (Eq. 2) add this energy of all three
 channels to the loss of style transfer: brightness and colors may change freely, but an edge that the photo does not
 have costs much.
 
@@ -126,7 +126,7 @@ def matting_laplacian(photo: Tensor, *, eps: float = EPS, radius: int = RADIUS) 
 
 
 def matting_energy(image: Tensor, laplacian: Tensor, *, mean: bool = False) -> Tensor:
-    """Σ_c V_cᵀ M V_c over the channels V_c of a picture (Luan et al. 2017, Eq. 3).
+    """Σ_c V_cᵀ M V_c over the channels V_c of a picture (Luan et al. 2017, Eq. 2).
 
     Args:
         image: (N, C, H, W); the papers' scale is [0, 1].
@@ -183,9 +183,9 @@ def matting_gradient(image: Tensor, laplacian: Tensor, *, mean: bool = False) ->
     gradient = torch.zeros_like(image)
     for weights, (dy, dx) in zip(laplacian, _offsets_of(laplacian), strict=True):
         first, second = _pairs(image.shape[-2], image.shape[-1], dy, dx)
-        share = (image[(..., *first)] - image[(..., *second)]) * weights[first]
-        gradient[(..., *first)] += share
-        gradient[(..., *second)] -= share
+        difference, here = image[(..., *first)] - image[(..., *second)], weights[first]
+        gradient[(..., *first)].addcmul_(difference, here)
+        gradient[(..., *second)].addcmul_(difference, here, value=-1)
     return gradient.mul_(factor)
 
 
@@ -198,7 +198,7 @@ def photorealism_term(photo: Tensor, weight: float, *, eps: float = EPS, radius:
         eps, radius: as for `matting_bands`.
 
     Returns:
-        The term ``"photorealism"``. It computes in float32 with planes made in float64.
+        The term ``"photorealism"``. It computes in float32, with planes made in float64.
 
     Raises:
         ImageError, ValueError, MemoryError: as `matting_bands`.
@@ -210,12 +210,20 @@ def photorealism_term(photo: Tensor, weight: float, *, eps: float = EPS, radius:
     """
     weight = arguments.nonnegative("weight", weight)
     bands = matting_bands(photo, eps=eps, radius=radius).to(photo.device, torch.float32)
-    return Term(
-        "photorealism",
-        weight,
-        lambda image: matting_energy(image, bands, mean=True),
-        lambda image: matting_gradient(image, bands, mean=True),
-    )
+    return _Photorealism(weight, bands)
+
+
+class _Photorealism(Term):
+    """The energy as half the product of picture and gradient: with the gradient at hand, it costs next to nothing."""
+
+    def __init__(self, weight: float, bands: Tensor) -> None:
+        super().__init__("photorealism", weight, lambda image: matting_energy(image, bands, mean=True))
+        self.bands = bands
+
+    def with_gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        slope = self.weight * matting_gradient(image, self.bands, mean=True)
+        around = image - image.mean((2, 3), keepdim=True)  # a constant has no energy, but much of what is rounded
+        return (around * slope).sum().view(1) / 2, slope
 
 
 def _whitened(photo: Tensor, eps: float, side: int) -> Tensor:

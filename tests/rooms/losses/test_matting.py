@@ -79,7 +79,7 @@ def test_bands_and_matrix_are_the_definition(radius, eps):
 
 
 def test_the_energy_is_what_affine_fits_leave_over():
-    """Levin et al., Eq. 10, by least squares in each window: rows for the pixels, and √ε for each slope."""
+    """The minimum over a and b by least squares in each window: rows for the pixels, and √ε for each slope."""
     eps, photo, image = 1e-3, noise(1, 3, 5, 6), noise(1, 2, 5, 6, seed=1)
     colors, targets = photo[0].flatten(1).T, image[0].flatten(1).T
     left = 0.0
@@ -193,6 +193,17 @@ def test_the_term_in_float32_is_near_the_energy_in_float64(host_reads):
     expected = 200 * matting_gradient(image.double(), bands, mean=True)
     torch.testing.assert_close(gradient.double(), expected, rtol=0, atol=2e-6 * expected.abs().max().item())
     assert gradient.sum().abs() < 1e-5 * gradient.abs().sum()
+    torch.testing.assert_close(term(image), terms, rtol=1e-6, atol=0)
+
+
+def test_the_term_is_exact_enough_where_the_energy_is_almost_zero():
+    """A recoloring: what is left is a ten-millionth of a picture's squares, and float32 still gives three digits."""
+    photo = sample_image("eilean_donan", (64, 64))
+    recolored = 0.1 + 0.5 * photo.flip(1)
+    exact = matting_energy(recolored.double(), matting_bands(photo), mean=True)
+    assert exact < 1e-6 * recolored.square().sum(1).mean()
+    terms, _ = photorealism_term(photo, 1.0).with_gradient(recolored)
+    torch.testing.assert_close(terms[0].double(), exact, rtol=1e-3, atol=0)
 
 
 def test_descent_takes_noise_off_a_photo():
