@@ -1,7 +1,8 @@
-"""Loss functions: style and content, perceptual, patches, adversarial, channel statistics.
+"""Loss functions: style and content, perceptual, patches, photorealism, adversarial, channel statistics.
 
 `style` has the losses of one layer, `perceptual` sums them over the layers of a VGG with the gradient in closed form,
 `patches` compares each patch of features with its nearest patch of the style (`patch_matching` finds it),
+`matting` says how far a picture is from a recoloring of a photo,
 `many_styles` compares each picture of a batch with its own painting,
 `feature_statistics` has AdaIN's style loss, and `adversarial` has the losses of the two networks of a GAN. The weights
 and layers that a paper chose belong to its file in `methods`. The functions of `style` and `feature_statistics` can be

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from course_lib import config_checks
+from course_lib import arguments, config_checks
 from course_lib.colors import from_lab, to_lab
 from course_lib.image_checks import check_pictures
 from course_lib.optimize.start import check_memory
@@ -51,7 +51,8 @@ class Config:
         """The authors' program: it multiplies both sides of the equation ∇O = ∇C by w = (5, 1, 1), so λ is w².
 
         It drops differences above 100 (doPoissonCombination.m). It also takes the mean off the painted picture and puts
-        it back, which changes nothing: a constant is no gradient.
+        it back, which changes nothing: a constant is no gradient. *Differs from it:* most differences above 100 are
+        first replaced by one beside them there (sGradMex.cpp), and count as 0 here. L has none, a and b hardly any.
         """
         return cls(lightness_weight=25.0, largest_gradient=100.0)
 
@@ -145,10 +146,15 @@ def solve(painted: Tensor, photo: Tensor, weight: float, largest: float = math.i
         (..., H, W), in the same float format. Without a weight it is S, and where S has the photo's gradients, too; its
         mean is that of S.
 
+    Raises:
+        ValueError: two shapes, no floats, or an invalid weight.
+
     >>> photo = torch.rand(6, 7, dtype=torch.float64)
     >>> torch.allclose(solve(photo + 0.25, photo, 5.0), photo + 0.25)
     True
     """
+    weight = arguments.nonnegative("weight", weight)
+    _check_channels(painted, photo)
     if weight == 0:
         return painted.clone()
     source = torch.zeros_like(painted)  # ∇ᵀ(∇C − ∇S)
@@ -170,11 +176,26 @@ def energy(picture: Tensor, painted: Tensor, photo: Tensor, largest: float = mat
         picture, painted, photo: O, S and C, (..., H, W).
         largest: as for `solve`.
 
+    Raises:
+        ValueError: two shapes, or no floats.
+
     >>> energy(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]), torch.tensor([[0.0, 1.0]]))
     (4.0, 1.0)
     """
+    _check_channels(picture, painted, photo)
     apart = [picture.diff(dim=axis) - _differences(photo, axis, largest) for axis in (-2, -1)]
     return (picture - painted).square().sum().item(), sum(each.square().sum().item() for each in apart)
+
+
+def _check_channels(*channels: Tensor) -> None:
+    """Refuse what are not floats (..., H, W) of one shape."""
+    for one in channels:
+        if not isinstance(one, Tensor) or one.ndim < 2 or not one.is_floating_point() or one.numel() == 0:
+            got = f"{tuple(one.shape)} {one.dtype}" if isinstance(one, Tensor) else type(one).__name__
+            raise ValueError(f"expected channels (..., H, W) of floats, got {got}")
+    if len({one.shape for one in channels}) > 1:
+        shapes = ", ".join(str(tuple(one.shape)) for one in channels)
+        raise ValueError(f"expected channels of one shape, got {shapes}; resize one of them")
 
 
 def _differences(photo: Tensor, axis: int, largest: float) -> Tensor:

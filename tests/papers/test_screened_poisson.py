@@ -202,6 +202,15 @@ def test_what_cannot_be_used_is_refused(pair, monkeypatch):
         stylize(photo, painted[..., 1:])
     with pytest.raises(TypeError, match=r"config must be a screened_poisson.Config\(...\)"):
         stylize(photo, painted, replace(gatys.Config()))
+    with pytest.raises(ValueError, match=r"channels of one shape, got \(4, 5\), \(4, 6\)"):
+        solve(noise(4, 5), noise(4, 6), 1.0)
+    for wrong in (None, noise(4), torch.zeros(4, 5, dtype=torch.int64)):
+        with pytest.raises(ValueError, match=r"expected channels \(..., H, W\) of floats, got "):
+            solve(noise(4, 5), wrong, 1.0)
+        with pytest.raises(ValueError, match=r"expected channels \(..., H, W\) of floats, got "):
+            energy(noise(4, 5), noise(4, 5), wrong)
+    with pytest.raises(ValueError, match="weight must be a finite number of at least 0"):
+        solve(noise(4, 5), noise(4, 5), -1)
     monkeypatch.setattr(runtime, "available_memory", lambda device: 10**6)
     with pytest.raises(MemoryError, match="a picture of 96×128 px needs about"):
         stylize(photo, painted)
