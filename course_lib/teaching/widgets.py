@@ -17,7 +17,7 @@ from course_lib.data.facades import Facades
 from course_lib.data.sketch import pencil
 from course_lib.images import from_pil, resize, to_pil
 from course_lib.masks import Regions
-from course_lib.methods import adain, control, gatys, johnson, pix2pix
+from course_lib.methods import adain, control, gatys, johnson, pix2pix, screened_poisson
 from course_lib.networks.feature_transforms import TRANSFORMS
 from course_lib.optimize.start import STARTS
 from course_lib.pretrained.vgg import STYLE_LAYERS, VGGFeatures
@@ -201,13 +201,17 @@ def feature_panel(
     return _beside(picture, photo, layer, channel, status)
 
 
-def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: int = 384) -> Any:
+def fast_style_panel(
+    contents: Sequence[str], models: Sequence[str], *, size: int = 384, gradients: float | None = None
+) -> Any:
     """Choose a photo, a trained network and a degree; the picture appears at once, since it takes a single pass.
 
     Args:
         contents: names for `sample_image`.
         models: names for `johnson.load`.
         size: long side in pixels.
+        gradients: if given, a slider with this value first says how strongly the screened Poisson equation gives the
+            picture the photo's gradients (λ of the lightness; that of the colors is a fifth of it).
 
     Returns:
         An ipywidgets box.
@@ -217,6 +221,7 @@ def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: in
     content = w.Dropdown(options=list(contents), description="photo")
     model = w.Dropdown(options=list(models), description="network")
     degree = w.FloatSlider(value=1.0, min=0.0, max=1.0, step=0.05, description="degree")
+    kept = w.FloatSlider(value=gradients or 0.0, min=0.0, max=50.0, step=0.5, description="λ", continuous_update=False)
     picture, status = _frame(), w.Label()
     load = lru_cache(maxsize=None)(johnson.load)
 
@@ -224,12 +229,15 @@ def fast_style_panel(contents: Sequence[str], models: Sequence[str], *, size: in
         photo = sample_image(content.value, size)
         result = johnson.stylize(photo, load(model.value))
         status.value = f"{result.history['seconds'][0]:.2f} s"
-        _put(torch.lerp(photo, result.image, degree.value), picture)
+        config = screened_poisson.Config(lightness_weight=kept.value, color_weight=kept.value / 5)
+        image = screened_poisson.stylize(photo, result.image, config).image if kept.value else result.image
+        _put(torch.lerp(photo, image, degree.value), picture)
 
-    for choice in (content, model, degree):
+    choices = (content, model, degree, *([] if gradients is None else [kept]))
+    for choice in choices:
         choice.observe(show, names="value")
     show()
-    return _beside(picture, content, model, degree, status)
+    return _beside(picture, *choices, status)
 
 
 def any_style_panel(

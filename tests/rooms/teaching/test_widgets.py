@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import ipywidgets as w
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -222,6 +223,21 @@ def test_a_trained_painter_follows_the_choice():
     assert panel.picture.value != photo
     assert max(panel.image.size) == 48
     assert panel.status.value.endswith(" s")
+
+
+def test_a_trained_painter_gives_the_photo_s_gradients_back():
+    """With a large λ, the differences between neighbors are the photo's."""
+    panel = Panel(widgets.fast_style_panel(["cat"], ["great_wave"], size=48, gradients=0.0))
+    painted = panel.picture.value
+    panel["λ"].value = 50.0
+    kept = panel.picture.value
+    panel["degree"].value = 0.0
+    shown = [
+        torch.from_numpy(np.asarray(Image.open(io.BytesIO(file)), dtype=np.float32)).mean(2)
+        for file in (painted, kept, panel.picture.value)
+    ]
+    errors = [(image.diff(dim=1) - shown[-1].diff(dim=1)).abs().mean() for image in shown[:2]]
+    assert errors[1] < errors[0] / 2
 
 
 def test_any_style_follows_its_shares_its_degree_and_its_transform():
