@@ -67,8 +67,8 @@ class Patches:
         ], ()
 
     def memory_needed(self, network: VGGFeatures, height: int, width: int) -> int:
-        """Of the largest of its terms at a time, with one painting of the photo's size."""
-        return max(
+        """Of all its terms, with one painting of the photo's size."""
+        return sum(
             patches.memory_needed(
                 size, [size], channels, size=self.size, stride=self.stride,
                 precision=network.precision, device=network.mean.device,
