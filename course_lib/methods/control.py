@@ -53,6 +53,8 @@ class Config(Settings):
             layers=("fine_layers",),
             choices={"colors": COLORS, "color_method": COLOR_MATCHES, "propagation": WAYS},
         )
+        if self.region_weights is not None:
+            config_checks.check_shares(self, "region_weights", None, "regions")
 
     @classmethod
     def fast(cls) -> Config:

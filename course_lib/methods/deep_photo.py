@@ -58,6 +58,8 @@ class Config(Settings):
             nonnegative=("photo_weight",),
             choices={"propagation": WAYS},
         )
+        if self.region_weights is not None:
+            config_checks.check_shares(self, "region_weights", None, "regions")
 
     @classmethod
     def fast(cls) -> Config:
