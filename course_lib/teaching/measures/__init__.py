@@ -38,6 +38,7 @@ from course_lib.teaching.measures.cases import (
     PAINTINGS,
     PAIRS,
     PHOTOGRAPHS,
+    TEXTURES,
 )
 from course_lib.teaching.measures.measured import Measured as Measured
 
@@ -52,6 +53,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(several_styles.own_style, several_styles.interpolation, several_styles.new_style),
         *(control.color_match, control.colors_kept, control.place, control.fine_style),
         *(photographs.affine, photographs.poisson, photographs.photorealism, photographs.fusion),
+        photographs.texture,
     )
 }
 
@@ -150,6 +152,7 @@ def _options(kind: str, count: int, seed: int) -> list[tuple[str, Any]]:
         "mixed pairs": MIXED,
         "lights": LIGHTS,
         "masked pairs": MASKED,
+        "textures": TEXTURES,
         "machines": ("this machine",),
         "seeds": range(seed, seed + count),
     }

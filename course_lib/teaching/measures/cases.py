@@ -17,3 +17,7 @@ MIXED = (  # photographs of people, animals and buildings, and paintings
 )
 # Both have a painted mask of the sky
 MASKED = (("eilean_donan", "great_wave"), ("eilean_donan", "cafe_terrace"), ("eilean_donan", "road_to_tarascon"))
+TEXTURES = (  # networks that come with the package, and their paintings
+    *(("texture_great_wave", "great_wave"), ("texture_poppies", "poppies")),
+    ("texture_village_street", "village_street_auvers"),
+)

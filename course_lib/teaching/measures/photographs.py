@@ -1,8 +1,10 @@
-"""Measures of chapter 14: photographs that stay photographs, and patches that stay in their places."""
+"""Measures of chapter 14: photographs stay photographs, patches stay in their places, textures take one pass."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from statistics import mean
 
 import torch
 from torch import Tensor
@@ -12,9 +14,9 @@ from course_lib import samples
 from course_lib.evaluation import metrics, structure
 from course_lib.losses.matting import EPS, matting_bands, matting_energy
 from course_lib.losses.patches import nearest_patches
-from course_lib.methods import deep_photo, gatys, patches, screened_poisson
+from course_lib.methods import deep_photo, gatys, patches, screened_poisson, texture_nets
 from course_lib.pretrained.vgg import cached_network
-from course_lib.runtime import seeded_generator
+from course_lib.runtime import Progress, seeded_generator
 from course_lib.teaching.measures.measured import Measured
 
 SKY = (120 / 255, 200 / 255, 1.0)  # its color in data/images/masks
@@ -120,6 +122,40 @@ def fusion(masked: tuple[str, str], *, size: int, steps: int, seed: int) -> Meas
         numbers[f"details, {name}"] = correlation(found[DETAIL], goal[DETAIL])
         numbers[f"edges, {name}"] = structure.edge_agreement(image, photo)
     return Measured(numbers, images)
+
+
+def texture(texture: tuple[str, str], *, size: int, steps: int, seed: int) -> Measured:
+    """One pass of a texture network beside an optimization from noise: Gram distances to the painting, and seconds.
+
+    The distance is the mean over five layers of `metrics.gram_distance`. Seconds are those of computing, in which
+    nothing else on the machine counts; an optimization takes 500 steps, as everywhere in this book.
+
+    Args:
+        texture: names of a network that comes with the package, and of its painting.
+        size: side of the textures in pixels.
+        steps: of the optimization whose distance is taken.
+        seed: of the noise.
+
+    Source: Ulyanov et al. 2016, abstract and Section 4.
+    """
+    model = texture_nets.load(texture[0])
+    painting = samples.sample_image(texture[1], model.config.style_size)
+    texture_nets.generate(1, model, size=size, seed=seed)  # the first one warms up
+    began = time.process_time()
+    made = texture_nets.generate(1, model, size=size, seed=seed).image
+    once = time.process_time() - began
+    marks: list[float] = []
+
+    def watch(_: Progress) -> None:
+        marks.append(time.process_time())
+
+    noise = torch.rand(1, 3, size, size, generator=seeded_generator(seed))
+    config = replace(gatys.Config.fast(), scales=None, num_steps=steps, seed=seed)
+    grown = gatys.stylize(None, painting, config, initial=noise, callback=watch).image
+    step = (marks[-1] - marks[0]) / (len(marks) - 1)
+    images = {"one pass": made, "optimized": grown, "noise": noise}
+    numbers = {name: mean(metrics.gram_distance(image, painting).values()) for name, image in images.items()}
+    return Measured({**numbers, "optimization to pass": 500 * step / once}, images)
 
 
 def correlation(features: Tensor, style: Tensor, *, stride: int = 2) -> float:
