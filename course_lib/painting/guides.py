@@ -84,6 +84,8 @@ class RegionStyles:
         with torch.no_grad():
             for painting, masks, share in zip(paintings, regions.styles, blend, strict=True):
                 filled = [k for k, mask in enumerate(masks) if bool(mask.any())]
+                if not filled:
+                    continue  # no region takes anything from this painting
                 features = scene.network.targets(painting, layers)
                 guides = propagate(masks[filled], layers, self.propagation, self.config.arch)
                 for n, k in enumerate(filled):

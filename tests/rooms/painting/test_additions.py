@@ -1,0 +1,197 @@
+"""What can be added to a picture's objective: values, gradients, and one size after another."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from course_lib.losses.matting import photorealism_term
+from course_lib.losses.patches import PatchTerm
+from course_lib.masks import Regions
+from course_lib.painting.additions import Patches, Photorealism
+from course_lib.painting.guides import RegionStyles
+from course_lib.painting.objective import objective
+from course_lib.painting.run import paint
+from course_lib.painting.settings import Settings
+from course_lib.pretrained.vgg import VGGFeatures
+
+
+def rand(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+PHOTO, PAINTING, OTHER = rand(1, 3, 48, 40), rand(1, 3, 36, 48, seed=1), rand(1, 3, 30, 30, seed=2)
+SMALL = Settings(
+    num_steps=3, weights=None, precision="float32", device="cpu", style_layers=("relu1_1", "relu3_1"),
+    content_layers=("relu2_2",), style_layer_weights="equal", start="content", history_size=5,
+)  # fmt: skip
+TOP = torch.zeros(1, 1, 48, 40)
+TOP[..., :20, :] = 1
+HALVES = Regions.split([TOP, 1 - TOP], names=["sky", "land"])
+
+
+def with_values(goal, picture):
+    terms, gradient = goal.with_gradient(picture)
+    return dict(zip(goal.names, terms.tolist(), strict=True)), gradient
+
+
+def check_gradient(goal, picture):
+    """The gradient against finite differences of the sum of the terms in float64, along three directions."""
+    _, gradient = goal.with_gradient(picture)
+    for seed in range(3):
+        direction = torch.randn(picture.shape, generator=torch.Generator().manual_seed(seed), dtype=picture.dtype)
+        ahead, behind = (goal.with_gradient(picture + step * direction)[0].sum().item() for step in (1e-5, -1e-5))
+        slope = (gradient * direction).sum().item()
+        assert slope == pytest.approx((ahead - behind) / 2e-5, rel=2e-3, abs=1e-5 * gradient.norm().item())
+
+
+def test_the_style_of_a_region_comes_from_its_own_painting():
+    """Where the sky's painting is the photo itself, the sky has no style left to match, whatever the land's is."""
+    whole = Regions(torch.ones(1, 1, 48, 40), (torch.ones(1, 1, 48, 40),), ("all",))
+    guided = RegionStyles(whole, SMALL)
+    goal = objective(PHOTO, PHOTO, replace(SMALL, style_weight=0.0), additions=[guided])
+    values, gradient = with_values(goal, PHOTO)
+    assert list(values) == ["content/relu2_2", "style/relu1_1/all", "style/relu3_1/all"]
+    assert max(values.values()) < 1e-9
+    assert gradient.abs().max() < 1e-6
+
+
+def test_one_region_that_is_everything_is_the_plain_style():
+    whole = Regions(torch.ones(1, 1, 48, 40), (torch.ones(1, 1, 36, 48),), ("all",))
+    guided = objective(PHOTO, PAINTING, replace(SMALL, style_weight=0.0), additions=[RegionStyles(whole, SMALL)])
+    plain = objective(PHOTO, PAINTING, SMALL)
+    picture = rand(1, 3, 48, 40, seed=5)
+    (values, slope), (others, other_slope) = with_values(guided, picture), with_values(plain, picture)
+    assert list(values.values()) == pytest.approx(list(others.values()), rel=1e-5)
+    torch.testing.assert_close(slope, other_slope, rtol=1e-4, atol=1e-4 * other_slope.abs().max().item())
+
+
+def test_two_regions_with_one_painting_each():
+    goal = objective(
+        PHOTO, [PAINTING, OTHER], replace(SMALL, style_weight=0.0), additions=[RegionStyles(HALVES, SMALL)]
+    )
+    assert set(goal.names) == {"content/relu2_2"} | {
+        f"style/{layer}/{name}" for layer in SMALL.style_layers for name in ("sky", "land")
+    }
+
+
+def test_a_region_without_weight_has_no_term_and_the_others_share_its_weight():
+    goals = [
+        objective(
+            PHOTO, [PAINTING, OTHER], replace(SMALL, style_weight=0.0),
+            additions=[RegionStyles(HALVES, SMALL, weights=weights)],
+        )
+        for weights in (None, (0.0, 2.0))
+    ]  # fmt: skip
+    both, land = (with_values(goal, rand(1, 3, 48, 40, seed=5))[0] for goal in goals)
+    assert "style/relu1_1/sky" not in land
+    assert land["style/relu1_1/land"] == pytest.approx(2 * both["style/relu1_1/land"], rel=1e-5)
+
+
+def test_two_paintings_of_one_region_blend():
+    """The target is the mean of their Gram matrices: the term is 0 at weights 1, 0 for the first one alone."""
+    masks = torch.ones(1, 1, 48, 40)
+    regions = Regions(masks, (masks, torch.ones(1, 1, 30, 30)), ("all",))
+    config = replace(SMALL, style_blend=(1.0, 0.0))
+    goal = objective(
+        PHOTO, [PHOTO, OTHER], replace(config, style_weight=0.0), additions=[RegionStyles(regions, config)]
+    )
+    values, _ = with_values(goal, PHOTO)
+    assert values["style/relu3_1/all"] < 1e-9
+    other = replace(SMALL, style_blend=(0.0, 1.0))
+    half = Regions(torch.cat([TOP, 1 - TOP]), (torch.ones(2, 1, 48, 40), torch.zeros(2, 1, 30, 30)), ("a", "b"))
+    with pytest.raises(ValueError, match=r"region 'a' takes its style only from paintings whose style_blend is 0"):
+        objective(PHOTO, [PHOTO, OTHER], replace(other, style_weight=0.0), additions=[RegionStyles(half, other)])
+
+
+def test_every_layer_at_its_own_scale():
+    """With a scale for each layer, the targets are those of the painting at that size."""
+    config = replace(SMALL, style_scale=(1.0, 0.5))
+    values, _ = with_values(objective(PHOTO, PAINTING, config), PHOTO)
+    whole, _ = with_values(objective(PHOTO, PAINTING, SMALL), PHOTO)
+    half, _ = with_values(objective(PHOTO, PAINTING, replace(SMALL, style_scale=0.5)), PHOTO)
+    assert values["style/relu1_1"] == whole["style/relu1_1"]
+    assert values["style/relu3_1"] == half["style/relu3_1"]
+    assert half["style/relu3_1"] != whole["style/relu3_1"]
+    with pytest.raises(ValueError, match="one number, or 2 for the style layers"):
+        replace(SMALL, style_scale=(1.0, 2.0, 3.0))
+    with pytest.raises(ValueError, match="style_scale"):
+        replace(SMALL, style_scale=(1.0, 0.0))
+
+
+def test_patches_are_those_of_the_paintings_at_the_photos_size():
+    goal = objective(PHOTO, PAINTING, SMALL, additions=[Patches(2.0, layers=("relu3_1",))])
+    values, _ = with_values(goal, PHOTO)
+    network = goal.parts[0].network
+    resized = torch.nn.functional.interpolate(PAINTING, (36, 48), mode="bilinear")  # already the photo's long side
+    term = PatchTerm("relu3_1", 2.0, [network(resized)["relu3_1"]])
+    features = network(PHOTO)["relu3_1"].contiguous(memory_format=torch.channels_last)
+    assert values["patches/relu3_1"] == pytest.approx(term(features)[0].item(), rel=1e-4)
+
+
+def test_patches_of_a_region_come_from_its_counterpart():
+    """The land's painting is the photo; with regions, patches of the sky may not come from it."""
+    free, bound = (
+        with_values(
+            objective(PHOTO, [OTHER, PHOTO], SMALL, additions=[Patches(1.0, ("relu2_1",), stride=1, regions=regions)]),
+            PHOTO,
+        )[0]["patches/relu2_1"]
+        for regions in (None, HALVES)
+    )
+    assert free < 1e-6 < bound  # every patch finds itself in the second painting, unless it may not look there
+
+
+def test_photorealism_is_the_matting_energy_of_the_photo():
+    goal = objective(PHOTO, PAINTING, SMALL, additions=[Photorealism(5.0)])
+    picture = rand(1, 3, 48, 40, seed=5)
+    values, _ = with_values(goal, picture)
+    alone, _ = photorealism_term(PHOTO, 5.0).with_gradient(picture)
+    assert values["photorealism"] == pytest.approx(alone.item())
+    with pytest.raises(ValueError, match="photorealism needs a content image"):
+        objective(None, PAINTING, SMALL, additions=[Photorealism(5.0)])
+
+
+def test_the_gradient_of_all_terms_together(monkeypatch):
+    """Content, regions, patches, photorealism and smoothness, against finite differences in float64."""
+    made = VGGFeatures(layers=["relu1_1", "relu2_1", "relu2_2", "relu3_1"], weights=None).double()
+    monkeypatch.setattr("course_lib.painting.objective.cached_network", lambda *_: made)
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)  # targets and terms stay in float64
+    additions = [RegionStyles(HALVES, SMALL), Patches(1.0, ("relu2_1",)), Photorealism(10.0)]
+    goal = objective(PHOTO, [PAINTING, OTHER], replace(SMALL, style_weight=0.0, tv_weight=1.0), additions=additions)
+    check_gradient(goal, PHOTO.double() * 0.9 + 0.03)
+
+
+@pytest.mark.parametrize("addition", [Patches(1.0, ("relu3_1",)), Photorealism(100.0), RegionStyles(HALVES, SMALL)])
+def test_a_run_from_coarse_to_fine_builds_the_terms_at_each_size(addition):
+    config = replace(SMALL, scales=(24,), num_steps=2)
+    styles = [PAINTING, OTHER]
+    result = paint(PHOTO, styles, config, additions=[addition])
+    assert result.image.shape == PHOTO.shape
+    assert result.history["scale"] == [24.0] * 4 + [48.0] * 2
+    assert all(len(values) == 6 for values in result.history.values())
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Patches(-1.0), "patch_weight"),
+        (lambda: Patches(1.0, layers=()), "patch_layers"),
+        (lambda: RegionStyles(HALVES, SMALL, "outside"), "propagation"),
+        (lambda: RegionStyles(HALVES, SMALL, weights=(1.0,)), "regions \\(sky, land\\)"),
+    ],
+)
+def test_bad_settings_are_named(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_masks_of_another_shape_are_refused():
+    wide = Regions.split([torch.ones(1, 1, 20, 80)], names=["all"])
+    with pytest.raises(ValueError, match="another shape"):
+        objective(PHOTO, PAINTING, SMALL, additions=[RegionStyles(wide, SMALL)])
+
+
+def test_more_memory_than_there_is_is_refused_before_any_work(monkeypatch):
+    monkeypatch.setattr("course_lib.optimize.start.runtime.available_memory", lambda device: 300_000)
+    with pytest.raises(MemoryError, match="px"):
+        paint(PHOTO, PAINTING, SMALL, additions=[Patches(1.0, ("relu3_1",)), Photorealism(1.0)])
