@@ -12,7 +12,7 @@ from pathlib import Path
 
 from course_lib import __main__ as command_line
 from course_lib import samples
-from course_lib.cli import stylize
+from course_lib.cli import stylize_by_optimization
 from course_lib.cli.stylize_in_one_pass import LONGEST
 from course_lib.images import resize
 from course_lib.methods import adain, gatys
@@ -80,7 +80,7 @@ PIECES = tuple(
 def settings(command: str) -> tuple[gatys.Config, int]:
     """What the command line makes of a command: the method's settings and the long side in pixels."""
     options = command_line.parsed(shlex.split(command)[3:])
-    return stylize.configuration(options), options.size
+    return stylize_by_optimization.configuration(options), options.size
 
 
 def paint(piece: Piece) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from course_lib import arguments
 from course_lib.images import ImageError
 from course_lib.picture_files import as_path, did_you_mean
 from course_lib.samples import sample_names, sample_path
@@ -107,6 +108,28 @@ def picture_file(word: str) -> Path:
 def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     """The options that were given, by name; for the others the method's defaults apply."""
     return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def style_shares(options: argparse.Namespace, styles: Sequence[str]) -> list[float] | None:
+    """The numbers of ``--weights``, one for each style; None without the option.
+
+    Raises:
+        ValueError: the wrong count, a negative or infinite number, only zeros, or a single style.
+    """
+    weights: list[float] | None = options.weights
+    if weights is None:
+        return None
+    if len(styles) == 1:
+        raise ValueError("--weights has no effect with a single style; leave it out, or add styles with --style")
+    if len(weights) != len(styles):
+        raise ValueError(
+            f"--weights needs a number for each of the {len(styles)} styles ({', '.join(styles)}), got {len(weights)}"
+        )
+    for weight in weights:
+        arguments.nonnegative("weights", weight)
+    if not 0 < sum(weights) < float("inf"):
+        raise ValueError(f"the numbers of --weights must have a finite sum above 0, got {sum(weights):g}")
+    return weights
 
 
 def size_of(count: int) -> str:

@@ -8,44 +8,36 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-from tqdm.std import tqdm
-
 from course_lib import runtime
-from course_lib.cli import batch, stylize_in_one_pass
+from course_lib.cli import batch, masks, stylize_by_optimization, stylize_in_one_pass
 from course_lib.cli.arguments import (
     add_command,
     add_device,
     add_output,
     add_pictures,
     add_tile,
-    given,
     number,
     picture_file,
     positive,
 )
-from course_lib.cli.terminal import in_options, say
 from course_lib.cli.trained import kind_for
-from course_lib.images import FORMATS, load_image
-from course_lib.methods import gatys
+from course_lib.images import FORMATS
+from course_lib.methods import deep_photo, gatys, patches
 from course_lib.networks.feature_transforms import TRANSFORMS
-from course_lib.runtime import Progress
 
 _USED = {  # kind → its options that other kinds may not have
-    "gatys": ("steps", "style_weight", "start", "seed"),
-    "johnson": ("tile",),
-    "multi_style": ("style", "weights", "tile"),
-    "adain": ("transform", "alpha", "style", "weights", "keep_colors", "tile"),
-}
-_WITHOUT = {  # what an option requires, if it works with more than AdaIN
-    "tile": "--model or --method adain",
-    "style": "--method adain or a --model of several paintings",
-    "weights": "--method adain or a --model of several paintings",
-}
+    "gatys": (
+        "style", "weights", "keep_colors", "mask", "style_mask", "fine_style", "patches", "photorealistic", "steps",
+        "style_weight", "start", "seed",
+    ),
+    "johnson": ("keep_colors", "photorealistic", "tile"),
+    "multi_style": ("style", "weights", "keep_colors", "photorealistic", "tile"),
+    "adain": ("transform", "alpha", "style", "weights", "keep_colors", "mask", "style_mask", "photorealistic", "tile"),
+}  # fmt: skip
+_KEPT = ("match", "luminance")
 
 
 def add(commands: Any) -> None:
@@ -67,7 +59,7 @@ def add(commands: Any) -> None:
     stylize.add_argument("--model", help="a trained network: a file, or a name that `models` lists (default: none)")
     stylize.add_argument(
         "--style", action="append", metavar="STYLE",
-        help="with adain: another painting; with a --model of several paintings: the name of one; may be repeated",
+        help="another painting; with a --model of several paintings: the name of one; may be repeated",
     )  # fmt: skip
     stylize.add_argument(
         "--weights", type=number, nargs="+", metavar="W", help="the share of each style, in order (default: equal)"
@@ -81,7 +73,34 @@ def add(commands: Any) -> None:
     stylize.add_argument(
         "--alpha", type=number, metavar="X", help="with adain: the strength of the style, from 0 to 1 (default: 1)"
     )
-    stylize.add_argument("--keep-colors", action="store_true", help="with adain: keep the colors of the photo")
+    stylize.add_argument(
+        "--keep-colors", type=_kept, choices=_KEPT, nargs="?", const="match",
+        help="keep the colors of the photo; match: the painting (with --model, the result) gets their mean and "
+        "covariance; luminance: only brightness is painted; without a word, match (default: off)",
+    )  # fmt: skip
+    stylize.add_argument(
+        "--mask", metavar="PICTURE",
+        help="a mask of the photo: each color is a region that takes its style from the same color in --style-mask",
+    )  # fmt: skip
+    stylize.add_argument(
+        "--style-mask", action="append", metavar="PICTURE",
+        help="the painting's mask, in the same colors, or the color of the region that takes the whole painting; once "
+        "for each painting, in order; with adain, colors only",
+    )  # fmt: skip
+    stylize.add_argument(
+        "--fine-style", metavar="PICTURE",
+        help="another painting, whose strokes and grain the painting gets first",
+    )  # fmt: skip
+    stylize.add_argument(
+        "--patches", type=number, nargs="?", const=True, metavar="W",
+        help="also match patches of the painting; with --style-weight 0, patches alone; W is their weight, "
+        f"{patches.Config.fusion().patch_weight:g} if left out (default: off)",
+    )  # fmt: skip
+    stylize.add_argument(
+        "--photorealistic", type=number, nargs="?", const=True, metavar="W",
+        help="keep the photo a photo, for the light and the colors of another photo; W, only when optimizing, is the "
+        f"weight of that, {deep_photo.Config().photo_weight:g} if left out (default: off)",
+    )  # fmt: skip
     stylize.add_argument(
         "--size", type=positive, metavar="N", help="long side in pixels (default: 256; in one pass, the photo's own)"
     )
@@ -95,7 +114,8 @@ def add(commands: Any) -> None:
     stylize.add_argument(
         "--style-weight", type=float, metavar="X",
         help="higher: closer to the painting; lower: closer to the photo "
-        f"(default: {gatys.Config.fast().style_weight:g})",
+        f"(default: {gatys.Config.fast().style_weight:g}; with --patches, {patches.Config.fusion().style_weight:g}; "
+        f"with --photorealistic, {deep_photo.Config().style_weight:g})",
     )  # fmt: skip
     stylize.add_argument(
         "--start", choices=("noise", "content", "style", "mixed"), help="the first picture (default: content)"
@@ -111,12 +131,12 @@ def run(options: argparse.Namespace) -> int:
     _refuse_what_has_no_effect(options, kind)
     runtime.pick_device(options.device)
     paintings = [] if style is None else [style, *map(picture_file, options.style or [])]
-    work = batch.plan(contents, options.output, recursive=options.recursive, others=paintings)
-    if kind == "gatys":
-        config, painting = configuration(options), load_image(paintings[0])
-        return batch.run(work, lambda job: _optimize(job, painting, config, options), options)
-    if kind == "adain":
-        return batch.run(work, stylize_in_one_pass.any_painting(options, paintings), options)
+    fine = [] if options.fine_style is None else [picture_file(options.fine_style)]
+    others = [*paintings, *masks.mask_files(options), *fine]
+    work = batch.plan(contents, options.output, recursive=options.recursive, others=others)
+    if kind in ("gatys", "adain"):
+        way = stylize_by_optimization if kind == "gatys" else stylize_in_one_pass
+        return batch.run(work, way.any_painting(options, paintings, work), options)
     named = kind == "multi_style"
     paint = stylize_in_one_pass.named_paintings if named else stylize_in_one_pass.one_painting
     return batch.run(work, paint(options), options)
@@ -153,41 +173,15 @@ def _refuse_what_has_no_effect(options: argparse.Namespace, kind: str) -> None:
         value = getattr(options, name)
         if name not in _USED.get(kind, ("tile",)) and value is not None and value is not False:
             here = f"with --model {options.model}" if options.model else "with --method adain"
-            where = f"without {_WITHOUT.get(name, '--method adain')}" if kind == "gatys" else here
+            without = "without --model or --method adain" if name == "tile" else "without --method adain"
+            where = without if kind == "gatys" else here
             raise ValueError(f"--{name.replace('_', '-')} has no effect {where}; leave it out")
+    if kind != "gatys" and options.photorealistic not in (None, True):
+        raise ValueError("the number after --photorealistic has no effect in one pass; leave it out")
 
 
-def _optimize(job: batch.Job, style: Tensor, config: gatys.Config, options: argparse.Namespace) -> str:
-    """Optimize one picture, showing loss and remaining time; Ctrl-C saves the current picture."""
-    content, alpha = batch.load(job, options.size or 256)
-    batch.check(job, *content.shape[-2:])
-    latest: list[Progress] = []
-    with tqdm(total=config.num_steps, unit="step", disable=None, leave=None) as bar:
-
-        def watch(progress: Progress) -> None:
-            latest[:] = [progress]
-            bar.total = progress.num_steps  # of all sizes
-            bar.set_postfix(loss=f"{progress.losses['total']:.3g}", refresh=False)
-            bar.update()
-
-        try:
-            result = gatys.stylize(content, style, config, callback=watch)
-        except KeyboardInterrupt:
-            if not latest:
-                raise
-            bar.close()
-            batch.save(job, latest[0].image(), alpha)
-            say(f"stopped after step {latest[0].step}; saved {job.target}")
-            raise SystemExit(130) from None
-    batch.save(job, result.image, alpha)
-    for note in (result.stopped, result.advice):
-        if note:
-            say(in_options(note, options))
-    seconds = f"{result.history['seconds'][-1]:.1f} s" if result.history else "0 s"
-    return f"{job.target}: {len(result.history.get('total', []))} steps in {seconds}"
-
-
-def configuration(options: argparse.Namespace) -> gatys.Config:
-    """The method's settings for these options; what was not given is our best engine's, from the photo."""
-    chosen = given(options, "style_weight", "start", "device", "seed")
-    return replace(gatys.Config.fast(), num_steps=options.steps or 60, **{"start": "content", **chosen})
+def _kept(word: str) -> str:
+    """Parse the word after ``--keep-colors``."""
+    if word not in _KEPT:
+        raise argparse.ArgumentTypeError(f"expected match or luminance, got {word!r}; put pictures before this option")
+    return word

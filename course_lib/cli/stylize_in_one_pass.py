@@ -15,11 +15,12 @@ from typing import Any
 from torch import Tensor
 
 from course_lib import arguments
-from course_lib.cli import batch
-from course_lib.cli.arguments import given
+from course_lib.cli import batch, masks
+from course_lib.cli.arguments import given, style_shares
 from course_lib.cli.trained import load_for
+from course_lib.colors import match_colors, with_colors_of
 from course_lib.images import ImageError, load_image, resize
-from course_lib.methods import adain
+from course_lib.methods import adain, screened_poisson
 from course_lib.picture_files import did_you_mean
 
 LONGEST = 512  # px, long side of a painting, as in the authors' code; a larger one takes longer for a similar picture
@@ -50,63 +51,66 @@ def named_paintings(options: argparse.Namespace) -> Paint:
             raise ValueError(f"there is no style {name!r}.{did_you_mean(name, list(model.styles))} {known}")
         if name in names[:k]:
             raise ValueError(f"--style {name} was given twice; name each style once and set its share with --weights")
-    shares = dict(zip(names, _shares(options, names) or [1.0] * len(names), strict=True))
+    shares = dict(zip(names, style_shares(options, names) or [1.0] * len(names), strict=True))
     return _painter(
         options, lambda photo: method.stylize(photo, model, shares, tile=options.tile, device=options.device)
     )
 
 
-def any_painting(options: argparse.Namespace, paintings: Sequence[Path]) -> Paint:
+def any_painting(options: argparse.Namespace, paintings: Sequence[Path], work: batch.Plan) -> Paint:
     """With the published decoder of AdaIN or the one of ``--model``, in the style of any paintings.
 
     Raises:
-        ImageError: a painting that cannot be read, or is too small.
-        ValueError: a number out of range, or invalid weights.
+        ImageError: a painting or a mask that cannot be read, or a painting that is too small.
+        ValueError: a number out of range, invalid weights, or masks that do not fit.
         WeightsError: a network is neither cached nor available.
     """
     if options.alpha is not None:
         arguments.fraction("alpha", options.alpha)
-    shares = _shares(options, [options.pictures[-1], *(options.style or [])])
+    names = [options.pictures[-1], *(options.style or [])]
+    shares = style_shares(options, names)
     styles = [_painting(path) for path in paintings]
+    regions = masks.regions(options, styles, names, work.jobs)
+    if regions is not None and shares is not None:
+        raise ValueError(
+            "--weights has no effect with AdaIN and --mask, which gives each painting a region; leave it out"
+        )
+    own = None if regions is None else masks.of_whole_paintings(regions, names)
     model = adain.published() if options.model is None else load_for("stylize", options.model)[1]
     chosen = given(options, "transform", "alpha", "tile", "device")
-    return _painter(
-        options,
-        lambda photo: adain.stylize(photo, styles, model, weights=shares, keep_colors=options.keep_colors, **chosen),
-    )
+    matched = options.keep_colors == "match"
+
+    def stylize(photo: Tensor) -> adain.Result:
+        here = None
+        if regions is not None:
+            sizes = [(style.shape[-2], style.shape[-1]) for style in styles]
+            here = regions.at((photo.shape[-2], photo.shape[-1]), sizes).content[own]
+        return adain.stylize(photo, styles, model, weights=shares, keep_colors=matched, masks=here, **chosen)
+
+    return _painter(options, stylize, matched=matched)
 
 
-def _painter(options: argparse.Namespace, stylize: Callable[[Tensor], Any]) -> Paint:
+def as_photo(painted: Tensor, photo: Tensor) -> Tensor:
+    """A painted picture with the gradients of the photo (Mechrez et al. 2017); both (1, 3, H, W) in [0, 1]."""
+    return screened_poisson.stylize(photo, painted, screened_poisson.Config.released()).image
+
+
+def _painter(options: argparse.Namespace, stylize: Callable[[Tensor], Any], *, matched: bool = False) -> Paint:
+    """A function that paints one picture; `matched`: the paintings already have its colors."""
+
     def paint(job: batch.Job) -> str:
         content, opacity = batch.load(job, options.size)
         batch.check(job, *content.shape[-2:])
         result = stylize(content)
-        batch.save(job, result.image, opacity)
+        image = result.image if options.photorealistic is None else as_photo(result.image, content)
+        if options.keep_colors == "luminance":
+            image = with_colors_of(image, content).clamp(0, 1)
+        elif options.keep_colors == "match" and not matched:
+            image = match_colors(image, content).clamp(0, 1)
+        batch.save(job, image, opacity)
         return f"{job.target}: one pass in {result.history['seconds'][-1]:.1f} s"
 
     return paint
-
-
-def _shares(options: argparse.Namespace, styles: Sequence[str]) -> list[float] | None:
-    """The numbers of ``--weights``, one for each style; None without the option.
-
-    Raises:
-        ValueError: the wrong count, a negative or infinite number, only zeros, or a single style.
-    """
-    weights: list[float] | None = options.weights
-    if weights is None:
-        return None
-    if len(styles) == 1:
-        raise ValueError("--weights has no effect with a single style; leave it out, or add styles with --style")
-    if len(weights) != len(styles):
-        raise ValueError(
-            f"--weights needs a number for each of the {len(styles)} styles ({', '.join(styles)}), got {len(weights)}"
-        )
-    for weight in weights:
-        arguments.nonnegative("weights", weight)
-    if not 0 < sum(weights) < float("inf"):
-        raise ValueError(f"the numbers of --weights must have a finite sum above 0, got {sum(weights):g}")
-    return weights
 
 
 def _painting(path: Path) -> Tensor:

@@ -37,7 +37,8 @@ def spelled(action: argparse.Action) -> str:
     if action.nargs == 0:
         return ", ".join(f"`{word}`" for word in action.option_strings)
     metavar = "WORD" if action.choices else action.metavar or action.dest.upper()
-    return ", ".join(f"`{word} {metavar}`" for word in action.option_strings)
+    value = f"[{metavar}]" if action.nargs == "?" else metavar
+    return ", ".join(f"`{word} {value}`" for word in action.option_strings)
 
 
 def test_every_command_has_a_section_and_a_row_above() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from observed_runs import folder, picture_at, run
 from PIL import Image
 
-from course_lib.methods import gatys
+from course_lib.methods import control, deep_photo, gatys
 
 OUTPUTS = (
     "out.png", "out.jpg", "out.jpeg", "out.webp", "OUT.PNG", "täxt ½.png", "~/home.png", "old.png", "old link.png",
@@ -50,11 +50,16 @@ WEIGHTS = (None, "150", "0", "-1", "nan", "inf", "1e-300", "1e300", "x", "")
 STARTS = (None, "content", "noise", "style", "mixed", "photo")
 ALPHAS = (None, "0", "1", "0.25", "2", "-0.1", "nan", "inf", "x", "")
 TRANSFORMS = (None, "adain", "wct", "swap", "swap+adain", "adian", "")
+KEPT = ((), ("--keep-colors",), ("--keep-colors", "match"), ("--keep-colors", "luminance"))
 SHARES = (None, "1", "0.5", "0", "-1", "nan", "inf", "1e308", "x", "")
+WISHED = (None, "1", "0.5", "0", "-1", "nan", "inf", "1e300", "x", "")
+MASKS = (None, "old.png", "there.png/mask.png", "there", "locked.png", "none.png", "great_wave", "red", "#090909", "")
 LEAST = {"stylize": 8, "upscale": 5, "translate": 1, "optimize": 16, "any style": 17}  # px of a side
 FINE = {
     "--device": DEVICES[:4], "--size": SIZES[:6], "--tile": TILES[:5], "--seed": SEEDS[:4], "--steps": STEPS[:3],
     "--style-weight": WEIGHTS[:3], "--start": STARTS[:5], "--alpha": ALPHAS[:4], "--transform": TRANSFORMS[:5],
+    "--patches": WISHED[:3], "--photorealistic": WISHED[:3], "--mask": MASKS[:2], "--style-mask": MASKS[:2],
+    "--fine-style": MASKS[:2],
 }  # fmt: skip
 
 
@@ -173,9 +178,9 @@ def cases(draw, least=1, size=(), **choices):
     return kind, drawn, output, options
 
 
-@given(cases(8, size=SIZES[:6], tile=TILES, device=DEVICES))
-def test_stylize_with_a_network(model_files, case):
-    try_command("stylize", ["--model", str(model_files["stylize"])], *case)
+@given(cases(8, size=SIZES[:6], tile=TILES, device=DEVICES), st.sampled_from(KEPT))
+def test_stylize_with_a_network(model_files, case, kept):
+    try_command("stylize", [*kept, "--model", str(model_files["stylize"])], *case)
 
 
 @given(cases(8, size=SIZES[:6], tile=TILES, device=DEVICES), st.sampled_from(SHARES), st.sampled_from(SHARES))
@@ -190,10 +195,10 @@ def test_stylize_by_name(model_files, case, first, second):
 
 @given(
     cases(17, size=SIZES[3:6], tile=TILES, device=DEVICES, alpha=ALPHAS, transform=TRANSFORMS), mostly_sound(17),
-    st.booleans(),
+    st.sampled_from(KEPT),
 )  # fmt: skip
-def test_stylize_like_any_painting(model_files, case, painting, keep_colors):
-    words = ["--model", str(model_files["any style"]), *["--keep-colors"] * keep_colors]
+def test_stylize_like_any_painting(model_files, case, painting, kept):
+    words = [*kept, "--model", str(model_files["any style"])]
     try_command("any style", words, *case, own=[painting])
 
 
@@ -211,13 +216,17 @@ def test_translate(model_files, case, pencil):
 def small_loss_network():
     """Random weights in place of the pretrained ones."""
     with pytest.MonkeyPatch.context() as patch:
-        original = gatys.stylize
-
-        def stylize(content, style, config, **more):
-            return original(content, style, replace(config, weights=None, precision="float32"), **more)
-
-        patch.setattr(gatys, "stylize", stylize)
+        for method in (gatys, control, deep_photo):
+            patch.setattr(method, "stylize", with_random_weights(method.stylize))
+        patch.setattr(control, "with_fine_style", with_random_weights(control.with_fine_style))
         yield
+
+
+def with_random_weights(original):
+    def call(content, style, config, **more):
+        return original(content, style, replace(config, weights=None, precision="float32"), **more)
+
+    return call
 
 
 @given(
@@ -228,6 +237,17 @@ def test_stylize_by_optimization(small_loss_network, case, painting):
     kind, drawn, output, chosen = case
     chosen = {**chosen, "--size": chosen["--size"] or "16", "--steps": chosen["--steps"] or "1"}
     try_command("optimize", [], kind, drawn, output, chosen, own=[painting])
+
+
+@given(
+    cases(32, size=("48", "64"), patches=WISHED, photorealistic=WISHED, mask=MASKS, style_mask=MASKS, fine_style=MASKS),
+    mostly_sound(32), st.sampled_from(KEPT),
+)  # fmt: skip
+def test_stylize_with_a_say_in_color_place_and_scale(small_loss_network, case, painting, kept):
+    kind, drawn, output, chosen = case
+    chosen = {**chosen, "--size": chosen["--size"] or "32"}
+    words = [*kept, "--steps", "1", "--device", "cpu"]
+    try_command("optimize", words, kind, drawn, output, chosen, own=[painting], possible=False)
 
 
 @given(

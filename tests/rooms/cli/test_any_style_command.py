@@ -45,7 +45,7 @@ def test_any_painting_at_the_photos_own_size(files, calls, decoder, capsys):
     assert capsys.readouterr().out.startswith(f"{files[2]}: one pass in ")
     expected = adain.stylize(load_image(files[0]), [load_image(files[1])], adain.published()).image
     torch.testing.assert_close(load_image(files[2]), expected, rtol=0, atol=0.51 / 255)
-    assert calls[0] == {"sizes": [(50, 40)], "weights": None, "keep_colors": False, "device": "auto"}
+    assert calls[0] == {"sizes": [(50, 40)], "weights": None, "keep_colors": False, "masks": None, "device": "auto"}
     assert stylize(files, "--size", "40") == 0
     assert load_image(files[2]).shape == (1, 3, 30, 40)
 
@@ -56,8 +56,8 @@ def test_the_options_reach_the_method(files, calls, tmp_path, picture):
     assert stylize(files, *words, "--style", str(tmp_path / "other.png"), "--weights", "2", "1") == 0
     assert calls == [
         {
-            "sizes": [(50, 40), (30, 30)], "weights": [2.0, 1.0], "keep_colors": True, "transform": "swap+adain",
-            "alpha": 0.5, "tile": 32, "device": "cpu",
+            "sizes": [(50, 40), (30, 30)], "weights": [2.0, 1.0], "keep_colors": True, "masks": None,
+            "transform": "swap+adain", "alpha": 0.5, "tile": 32, "device": "cpu",
         }
     ]  # fmt: skip
 
@@ -165,7 +165,7 @@ def test_words_that_cannot_be_are_refused_by_the_parser(files, capsys, words, me
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--transform wct", "--alpha 0", "--keep-colors", "--style {photo}", "--weights 1"])
+@pytest.mark.parametrize("option", ["--transform wct", "--alpha 0"])
 def test_what_only_one_pass_uses_is_refused_when_a_photo_is_optimized(files, capsys, option):
     words = option.format(photo=files[0]).split()
     assert main(["stylize", *files[:2], "-o", files[2], *words]) == 2
@@ -212,7 +212,7 @@ def test_paintings_are_mixed_by_their_weights(files, paintings):
         (["--style", "red", "--style", "blue", "--weights", "0", "0"], "must have a finite sum above 0"),
         (["--style", "red", "--alpha", "0.5"], "--alpha has no effect with --model {model}; leave it out"),
         (["--style", "red", "--transform", "wct"], "--transform has no effect with --model {model}; leave it out"),
-        (["--style", "red", "--keep-colors"], "--keep-colors has no effect with --model {model}; leave it out"),
+        (["--style", "red", "--mask", "red"], "--mask has no effect with --model {model}; leave it out"),
         (["--style", "red", "--steps", "5"], "--steps has no effect with --model {model}; leave it out"),
         (["--style", "red", "--seed", "0"], "--seed has no effect with --model {model}; leave it out"),
         (["--style", "red", "--method", "adain"], "which multi_style trained; leave --method out"),

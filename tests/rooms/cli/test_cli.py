@@ -10,7 +10,7 @@ from PIL import Image
 
 from course_lib import load_image, sample_image, save_image
 from course_lib.__main__ import main
-from course_lib.cli import stylize as stylize_command
+from course_lib.cli import stylize_by_optimization
 from course_lib.data.facades import Facades
 from course_lib.methods import gatys, johnson, pix2pix, super_resolution
 from course_lib.optimize.lbfgs import LBFGS
@@ -98,7 +98,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(files, tmp_
     def never(*arguments, **options):
         raise AssertionError("work was done")
 
-    monkeypatch.setattr(stylize_command, "load_image", never)
+    monkeypatch.setattr(stylize_by_optimization, "load_image", never)
     monkeypatch.setattr(gatys, "stylize", never)
     assert stylize([*files[:2], str(tmp_path / name)]) == 2
     error = capsys.readouterr().err
