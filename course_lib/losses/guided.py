@@ -40,9 +40,7 @@ def guided_gram(features: Tensor, region: Tensor) -> Tensor:
              [ 8., 16.]]])
     """
     check_features(features)
-    shares = _shares(features, region)
-    rows = at_least_float32(features).flatten(2)  # (1, C, M)
-    return (rows * shares.flatten(2).to(rows)) @ rows.transpose(1, 2)
+    return _gram(features, _shares(features, region))
 
 
 class GuidedStyle:
@@ -74,7 +72,7 @@ class GuidedStyle:
 
     def __call__(self, features: Tensor) -> tuple[Tensor, AddGradient]:
         """The term and its gradient; see `FeatureTerm`."""
-        difference = guided_gram(features, self.shares) - self.target  # (1, C, C)
+        difference = _gram(features, self.shares) - self.target  # (1, C, C); nothing is read by the host here
         value = self.weight * gram_distance(difference, self.convention)
         return value.float(), partial(self._add, features, difference)
 
@@ -84,6 +82,11 @@ class GuidedStyle:
         matrix = (factor * slope * difference).to(gradient.dtype)  # (1, C, C)
         guided = features * self.shares.to(features.dtype)
         as_rows(gradient).baddbmm_(as_rows(guided.contiguous(memory_format=torch.channels_last)), matrix)
+
+
+def _gram(features: Tensor, shares: Tensor) -> Tensor:
+    rows = at_least_float32(features).flatten(2)  # (1, C, M)
+    return (rows * shares.flatten(2).to(rows)) @ rows.transpose(1, 2)
 
 
 def _shares(features: Tensor, region: Tensor) -> Tensor:
