@@ -176,7 +176,7 @@ def _refuse_what_has_no_effect(options: argparse.Namespace, kind: str) -> None:
             without = "without --model or --method adain" if name == "tile" else "without --method adain"
             where = without if kind == "gatys" else here
             raise ValueError(f"--{name.replace('_', '-')} has no effect {where}; leave it out")
-    if kind != "gatys" and options.photorealistic not in (None, True):
+    if kind != "gatys" and isinstance(options.photorealistic, float):
         raise ValueError("the number after --photorealistic has no effect in one pass; leave it out")
 
 

@@ -42,7 +42,7 @@ def configuration(options: argparse.Namespace) -> Settings:
         tuned = _for_patches(options)
         config = replace(config, **{name: getattr(tuned, name) for name in _OF_PATCHES})
     chosen = given(options, "style_weight", "start", "device", "seed")
-    if options.photorealistic not in (None, True):
+    if isinstance(options.photorealistic, float):  # else without a number
         chosen["photo_weight"] = arguments.positive("photorealistic", options.photorealistic)
     return replace(config, num_steps=options.steps or STEPS, **{"start": "content", **chosen})
 
@@ -59,7 +59,7 @@ def any_painting(
     names = [options.pictures[-1], *(options.style or [])]
     shares = style_shares(options, names)
     config = replace(configuration(options), style_blend=None if shares is None else tuple(shares))
-    if options.patches not in (None, True):
+    if isinstance(options.patches, float):  # else without a number
         arguments.positive("patches", options.patches)
     if (
         options.patches is None

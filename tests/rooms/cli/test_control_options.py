@@ -266,6 +266,8 @@ def test_weights_of_patches_and_of_photorealism(files, calls):
     assert calls[-1]["additions"][0].weight == alone.patch_weight
     assert calls[-1]["config"].pooling == alone.pooling
     assert calls[-1]["config"].style_weight == 0
+    assert stylize(files, "--patches", "1", "--photorealistic", "1") == 0  # 1 is a number, and no mere yes
+    assert ([each.weight for each in calls[-1]["additions"]], calls[-1]["config"].photo_weight) == ([1], 1)
     assert [call["config"].photo_weight for call in calls[2:4]] == [deep_photo.Config().photo_weight, 2e4]
 
 
@@ -398,7 +400,7 @@ def test_what_a_trained_network_cannot_do_is_refused(files, wave, paintings, pai
     for model in (wave, paintings):
         assert main(["stylize", files[0], "-o", files[2], "--model", str(model), *words]) == 2
         assert f"{words[0]} has no effect with --model {model}; leave it out" in one_sentence(capsys)
-    assert main(["stylize", files[0], "-o", files[2], "--model", str(wave), "--photorealistic", "3"]) == 2
+    assert main(["stylize", files[0], "-o", files[2], "--model", str(wave), "--photorealistic", "1"]) == 2
     assert "the number after --photorealistic has no effect in one pass" in one_sentence(capsys)
 
 
