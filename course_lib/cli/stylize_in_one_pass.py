@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from course_lib import arguments
@@ -21,6 +22,7 @@ from course_lib.cli.trained import load_for
 from course_lib.colors import match_colors, with_colors_of
 from course_lib.images import ImageError, load_image, resize
 from course_lib.methods import adain, screened_poisson
+from course_lib.optimize.start import check_memory
 from course_lib.picture_files import did_you_mean
 
 LONGEST = 512  # px, long side of a painting, as in the authors' code; a larger one takes longer for a similar picture
@@ -101,6 +103,8 @@ def _painter(options: argparse.Namespace, stylize: Callable[[Tensor], Any], *, m
     def paint(job: batch.Job) -> str:
         content, opacity = batch.load(job, options.size)
         batch.check(job, *content.shape[-2:])
+        if options.photorealistic is not None:
+            check_memory(screened_poisson.memory_needed, *content.shape[-2:], torch.device("cpu"))
         result = stylize(content)
         image = result.image if options.photorealistic is None else as_photo(result.image, content)
         if options.keep_colors == "luminance":

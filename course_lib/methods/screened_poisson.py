@@ -114,7 +114,7 @@ def stylize(content: Tensor, painted: Tensor, config: Config | None = None) -> R
             f"the painted picture must have the size of the content image, got {tuple(painted.shape)} and "
             f"{tuple(content.shape)}; use resize(painted, ({height}, {width})), or the photo that was painted"
         )
-    check_memory(lambda h, w: _BYTES_OF_PIXEL * h * w, height, width, torch.device("cpu"))
+    check_memory(memory_needed, height, width, torch.device("cpu"))
     began = time.perf_counter()
     photo, given = (to_lab(x.detach().cpu().double().clamp(0, 1))[0] for x in (content, painted))
     weights = (config.lightness_weight, config.color_weight, config.color_weight)
@@ -131,6 +131,11 @@ def stylize(content: Tensor, painted: Tensor, config: Config | None = None) -> R
     image = from_lab(solved[None])
     outside = ((image < -_GAMUT) | (image > 1 + _GAMUT)).any(1).double().mean().item()
     return Result(image.clamp(0, 1).float(), history, config, outside)
+
+
+def memory_needed(height: int, width: int) -> int:
+    """An estimate of the bytes that `stylize` needs for a picture of this size, in pixels."""
+    return _BYTES_OF_PIXEL * height * width
 
 
 def solve(painted: Tensor, photo: Tensor, weight: float, largest: float = math.inf) -> Tensor:

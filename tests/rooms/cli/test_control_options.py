@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from course_lib import load_image, save_image
+from course_lib import load_image, runtime, save_image
 from course_lib.__main__ import main
 from course_lib.colors import luminance, match_colors, with_colors_of
 from course_lib.methods import adain, control, deep_photo, gatys, johnson, patches, screened_poisson
@@ -296,6 +296,16 @@ def test_a_photo_gets_its_gradients_back(files, calls, wave, decoder, monkeypatc
     expected = screened_poisson.stylize(photo, plain, config).image
     torch.testing.assert_close(load_image(files[2]), expected, rtol=0, atol=0.51 / 255)
     assert main(["stylize", *files[:2], "--model", str(decoder), *words]) == 0
+
+
+def test_a_photo_too_large_for_its_gradients_is_refused_before_it_is_painted(files, wave, monkeypatch, capsys):
+    def never(*arguments, **options):
+        raise AssertionError("work was done")
+
+    monkeypatch.setattr(johnson, "stylize", never)
+    monkeypatch.setattr(runtime, "available_memory", lambda device: 1_000_000)  # 60 × 80 px need 1.7 MB
+    assert main(["stylize", files[0], "-o", files[2], "--model", str(wave), "--photorealistic"]) == 2
+    assert "a picture of 60×80 px needs about" in one_sentence(capsys)
 
 
 @pytest.mark.parametrize("words", [["--keep-colors", "luminance"], ["--photorealistic", "--keep-colors", "luminance"]])
