@@ -16,7 +16,7 @@ from course_lib.teaching import assignments
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks" / "assignments"
 MASTERS = sorted((FOLDER / "masters").glob("*.ipynb"))
-LIGHT = ("04_transformer_net", "05_patchgan", "08_any_style")  # these need no pretrained VGG
+LIGHT = ("04_transformer_net", "05_patchgan", "08_any_style", "09_color_and_place")  # these need no pretrained VGG
 LONG = ("06_predict_then_run", "07_reproduce_a_figure")  # whole runs with the real VGG
 
 

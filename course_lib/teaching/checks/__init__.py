@@ -7,6 +7,8 @@ expected, and where to look. `holds` is for the book's own statements.
 """
 
 from course_lib.teaching.checks.base import CheckFailed
+from course_lib.teaching.checks.colors import check_color_match
+from course_lib.teaching.checks.control import check_guided_gram, check_guided_style
 from course_lib.teaching.checks.experiments import (
     check_figure,
     check_measurements,
@@ -29,6 +31,7 @@ from course_lib.teaching.checks.networks import (
 )
 from course_lib.teaching.checks.optimization import check_optimization
 from course_lib.teaching.checks.passes import check_normalized_once, check_only_the_picture_learns
+from course_lib.teaching.checks.regions import check_region_loss
 from course_lib.teaching.checks.statements import holds
 from course_lib.teaching.checks.statistics import (
     check_adain,
@@ -45,10 +48,13 @@ __all__ = [
     "check_adain_for_any_style",
     "check_channel_statistics",
     "check_closest_style",
+    "check_color_match",
     "check_content_loss",
     "check_field_by_gradient",
     "check_figure",
     "check_gram_matrix",
+    "check_guided_gram",
+    "check_guided_style",
     "check_measurements",
     "check_normalized_once",
     "check_only_the_picture_learns",
@@ -56,6 +62,7 @@ __all__ = [
     "check_patchgan",
     "check_predictions",
     "check_receptive_field",
+    "check_region_loss",
     "check_relative_distance",
     "check_residual_block",
     "check_shuffle",
