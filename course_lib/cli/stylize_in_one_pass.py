@@ -104,7 +104,8 @@ def _painter(options: argparse.Namespace, stylize: Callable[[Tensor], Any], *, m
         content, opacity = batch.load(job, options.size)
         batch.check(job, *content.shape[-2:])
         if options.photorealistic is not None:
-            check_memory(screened_poisson.memory_needed, *content.shape[-2:], torch.device("cpu"))
+            height, width = content.shape[-2:]
+            check_memory(screened_poisson.memory_needed, height, width, torch.device("cpu"))
         result = stylize(content)
         image = result.image if options.photorealistic is None else as_photo(result.image, content)
         if options.keep_colors == "luminance":
