@@ -1,12 +1,12 @@
 """Controlling perceptual factors in neural style transfer (Gatys, Ecker, Bethge, Hertzmann & Shechtman, CVPR 2017).
 
-The objective is that of Gatys et al. 2016, and three things can be said about the style:
+The objective is that of Gatys et al. 2016, with control of three properties of the style:
 
 - *Color* (Section 5): the photo's colors stay. Either the painting gets them before the style is taken (`colors`
   ``"match"``), or only the luminance is painted, and the photo's color is laid over it (``"luminance"``).
 - *Place* (Section 4): regions of the photo take their style from regions of the paintings, by guided Gram matrices.
-- *Scale* (Section 6): a painting with the strokes of another one. `with_fine_style` transfers them first, with the
-  lowest style layers alone, and the result is then the painting.
+- *Scale* (Section 6): one painting gets the strokes of another one. `with_fine_style` transfers them with the lowest
+  style layers alone, and its result then serves as the painting.
 
 All three work together, and with the terms of `course_lib.painting.additions`.
 """
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from course_lib import config_checks, runtime
 from course_lib.colors import COLOR_MATCHES, luminance, match_colors, match_luminance, with_colors_of
+from course_lib.images import resize
 from course_lib.losses.guided_masks import WAYS
 from course_lib.masks import Regions
 from course_lib.optimize.start import checked_images
@@ -78,7 +79,7 @@ def stylize(
     initial: Tensor | None = None,
     callback: runtime.Callback | None = None,
 ) -> Result:
-    """Paint `content` in the style of `style`, with a say in color, place and scale (Gatys et al. 2017).
+    """Paint `content` in the style of `style`, with control of color, place and scale (Gatys et al. 2017).
 
     Args:
         content: (1, 3, H, W) in [0, 1].
@@ -109,15 +110,24 @@ def stylize(
     if content is None or not styles:
         raise ValueError("control needs a photo and a painting; for a texture or a reconstruction, use gatys")
     if fine is not None:
-        styles = [with_fine_style(each, fine, config) for each in styles]
+        side = round(max(content.shape[-2:]) * max(config.layer_scales()))  # at which the style is taken
+        styles = [with_fine_style(resize(each, side), fine, config) for each in styles]
     photo, styles = in_colors_of(content, styles, config)
     objective = config
     if regions is not None:
         guided = RegionStyles(regions, config, config.propagation, config.region_weights)
         additions, objective = (guided, *additions), replace(config, style_weight=0.0)
-    done = paint(photo, styles, objective, additions=additions, initial=initial, callback=callback)
-    image = with_colors_of(done.image, content).clamp(0, 1) if config.colors == "luminance" else done.image
-    return replace(done, image=image, config=config)
+
+    def in_color(image: Tensor) -> Tensor:
+        return with_colors_of(image, content).clamp(0, 1) if config.colors == "luminance" else image
+
+    def watch(progress: runtime.Progress) -> None:
+        assert callback is not None
+        callback(replace(progress, image=lambda: in_color(progress.image())))
+
+    shown = None if callback is None else watch
+    done = paint(photo, styles, objective, additions=additions, initial=initial, callback=shown)
+    return replace(done, image=in_color(done.image), config=config)
 
 
 def with_fine_style(

@@ -36,11 +36,11 @@ class Config(Settings):
     """
 
     num_steps: int = 100  # at each of three sizes: cnnmrf.lua; here twice as many at each smaller one
-    scales: tuple[int, ...] | None = (96, 192)  # 384 px and two halves of it: cnnmrf.lua
+    scales: tuple[int, ...] | None = (96, 192)  # 384 px, halved twice: cnnmrf.lua
     start: str = "content"  # cnnmrf.lua
     content_layers: tuple[str, ...] = ("relu4_1",)  # Section 4; cnnmrf.lua
     style_weight: float = 0.0  # of Gram matrices, which Li & Wand do not use
-    patch_weight: float = 1.0  # α1, Eq. 1; ours, by eye
+    patch_weight: float = 2.0  # α1, Eq. 1; ours, by eye
     patch_layers: tuple[str, ...] = PATCH_LAYERS  # "relu3_1 and relu4_1", Section 4
     patch_size: int = patches.SIZE  # k = 3, Section 4
     patch_stride: int = patches.STRIDE  # of the style's patches; 2 in cnnmrf.lua
@@ -60,8 +60,8 @@ class Config(Settings):
 
     @classmethod
     def fusion(cls) -> Config:
-        """Global and local style together, as Zhao et al. 2019 are said to join them (Bharathi et al., Section 2.6)."""
-        return cls(style_weight=30.0, pooling="average")
+        """Global and local style together, as Zhao et al. 2019 join them according to Bharathi et al. (Section 2.6)."""
+        return cls(style_weight=30.0, patch_weight=1.0, pooling="average")
 
     @classmethod
     def fast(cls) -> Config:

@@ -53,18 +53,24 @@ class Patches:
         with torch.no_grad():
             features = [scene.network.targets(painting, self.layers) for painting in paintings]
         labels, style_labels = self._labels(scene, paintings)
-        return [
-            PatchTerm(
-                layer,
-                self.weight / len(self.layers),
-                [each[layer] for each in features],
-                size=self.size,
-                stride=self.stride,
-                regions=labels[layer] if labels else None,
-                style_regions=[each[layer] for each in style_labels] if labels else None,
-            )
-            for layer in self.layers
-        ], ()
+        try:
+            return [
+                PatchTerm(
+                    layer,
+                    self.weight / len(self.layers),
+                    [each[layer] for each in features],
+                    size=self.size,
+                    stride=self.stride,
+                    regions=labels[layer] if labels else None,
+                    style_regions=[each[layer] for each in style_labels] if labels else None,
+                )
+                for layer in self.layers
+            ], ()
+        except ValueError as error:
+            if self.regions is None:
+                raise
+            names = ", ".join(f"{k} {name}" for k, name in enumerate(self.regions.names))
+            raise ValueError(f"{error} (the regions are {names})") from error
 
     def memory_needed(self, network: VGGFeatures, height: int, width: int) -> int:
         """Of all its terms, with one painting of the photo's size."""
@@ -105,13 +111,13 @@ class Photorealism:
 
     @property
     def layers(self) -> Sequence[str]:
-        """None: it reads pixels."""
+        """No layers: it reads pixels."""
         return ()
 
     def terms(self, scene: Scene) -> tuple[Sequence[FeatureTerm], Sequence[Part]]:
         """One term, ``"photorealism"``."""
         if scene.photo is None:
-            raise ValueError("photorealism needs a content image: the photo that the picture should stay")
+            raise ValueError("photorealism needs a content image: the photo that the picture recolors")
         return (), [matting.photorealism_term(scene.photo, self.weight, eps=self.eps, radius=self.radius)]
 
     def memory_needed(self, network: VGGFeatures, height: int, width: int) -> int:

@@ -69,6 +69,19 @@ def test_luminance_is_painted_alone_and_the_photos_colors_stay():
     assert (luminance(result.image) - luminance(PHOTO)).abs().mean() > 0.01  # and it is painted
 
 
+def test_the_callback_gets_pictures_in_color():
+    seen = []
+    result = stylize(PHOTO, PAINTING, small(colors="luminance", num_steps=2), callback=lambda p: seen.append(p.image()))
+    assert torch.equal(seen[-1], result.image)
+
+
+def test_strokes_have_the_size_at_which_the_style_is_taken(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(control, "with_fine_style", lambda coarse, fine, config: sizes.append(coarse.shape) or coarse)
+    stylize(PHOTO, sample_image("great_wave", 96), small(num_steps=1, style_scale=0.75), fine=PAINTING)
+    assert max(sizes[0][-2:]) == 36  # three quarters of the photo's 48
+
+
 def test_gray_pictures_stay_gray_in_luminance():
     photo, (painting,) = in_colors_of(PHOTO, [PAINTING], small(colors="luminance"))
     for picture in (photo, painting):

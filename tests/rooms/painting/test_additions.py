@@ -141,6 +141,14 @@ def test_patches_of_a_region_come_from_its_counterpart():
     assert free < 1e-6 < bound  # every patch finds itself in the second painting, unless it may not look there
 
 
+def test_a_region_without_a_patch_is_named():
+    dot = torch.zeros(1, 1, 30, 30)
+    dot[..., 0, 0] = 1  # no patch has its middle here
+    regions = Regions(torch.cat([TOP, 1 - TOP]), (torch.cat([dot, 1 - dot]),), ("sky", "land"))
+    with pytest.raises(ValueError, match="the regions are 0 sky, 1 land"):
+        objective(PHOTO, OTHER, SMALL, additions=[Patches(1.0, ("relu3_1",), regions=regions)])
+
+
 def test_photorealism_is_the_matting_energy_of_the_photo():
     goal = objective(PHOTO, PAINTING, SMALL, additions=[Photorealism(5.0)])
     picture = rand(1, 3, 48, 40, seed=5)
