@@ -1,6 +1,6 @@
 """Colors: matched to those of another picture, separated from brightness, and measured as the eye does (Lab).
 
-Gatys et al. 2017, Section 4, keep the colors of a photo in two ways. Either the painting first gets the photo's colors
+Gatys et al. 2017, Section 5, keep the colors of a photo in two ways. Either the painting first gets the photo's colors
 (`match_colors`), or only brightness is painted, and the photo's colors are put back (`luminance`, `match_luminance`,
 `with_colors_of`). Nothing here clips: a result may lie outside [0, 1], and the caller decides when to clip.
 """
@@ -28,7 +28,7 @@ _LAB_KNEE = 6 / 29  # CIE 1976: down to here, f is the cube root
 
 
 def match_colors(picture: Tensor, target: Tensor, method: str = "pca") -> Tensor:
-    """Give a picture the mean and the covariance of the target's colors (Gatys et al. 2017, Section 4.2).
+    """Give a picture the mean and the covariance of the target's colors (Gatys et al. 2017, Section 5.2).
 
         x → A (x − μ(p)) + μ(t)  with  A Σ(p) Aᵀ = Σ(t)
 
@@ -37,10 +37,10 @@ def match_colors(picture: Tensor, target: Tensor, method: str = "pca") -> Tensor
     Args:
         picture: (1, 3, H, W) in [0, 1].
         target: (1, 3, h, w) in [0, 1].
-        method: ``"pca"``, the default: Σ(t)^½ Σ(p)^−½, with symmetric roots. ``"cholesky"``: L(t) L(p)⁻¹ with Σ = L Lᵀ: the new
-            red depends on red alone, green on red and green, blue on all three. ``"monge"``:
-            Σ(p)^−½ (Σ(p)^½ Σ(t) Σ(p)^½)^½ Σ(p)^−½, the optimal transport between two Gaussians: of all A it changes
-            the colors least, in mean square.
+        method: ``"pca"``, the default: Σ(t)^½ Σ(p)^−½, with symmetric roots. ``"cholesky"``: L(t) L(p)⁻¹ with Σ = L Lᵀ:
+            the new red depends on red alone, green on red and green, blue on all three. ``"monge"``: Σ(p)^−½ (Σ(p)^½
+            Σ(t) Σ(p)^½)^½ Σ(p)^−½, the optimal transport between two Gaussians: of all such A, it moves the colors
+            least in mean square.
 
     Returns:
         (1, 3, H, W), on the picture's device; a few colors may lie outside [0, 1]. Directions in which the picture's
@@ -49,7 +49,7 @@ def match_colors(picture: Tensor, target: Tensor, method: str = "pca") -> Tensor
 
     Raises:
         ImageError: not single pictures in [0, 1].
-        ValueError: another method.
+        ValueError: an unknown method.
 
     >>> painting, photo = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 9, 9) / 2
     >>> bool((match_colors(painting, photo).mean((2, 3)) - photo.mean((2, 3))).abs().max() < 1e-5)
@@ -99,7 +99,7 @@ _MATRICES = {"pca": _pca, "cholesky": _cholesky, "monge": _monge}
 
 
 def luminance(picture: Tensor) -> Tensor:
-    """Brightness of gamma-encoded colors, Y = 0.299 R + 0.587 G + 0.114 B, as in YIQ (Gatys et al. 2017, Section 4.1).
+    """Brightness of gamma-encoded colors, Y = 0.299 R + 0.587 G + 0.114 B, as in YIQ (Gatys et al. 2017, Section 5.1).
 
     `evaluation.metrics.luma` has the same weights on another scale, from 16/255 to 235/255, as video stores it.
 
@@ -124,18 +124,18 @@ def _luminance(picture: Tensor) -> Tensor:
 
 
 def match_luminance(painting: Tensor, photo: Tensor, *, spread: bool = True) -> Tensor:
-    """The brightness of a painting, with the photo's mean and standard deviation (Gatys et al. 2017, Section 4.1).
+    """The brightness of a painting, with the photo's mean and standard deviation (Gatys et al. 2017, Section 5.1).
 
         L'(s) = σ(c)/σ(s) · (L(s) − μ(s)) + μ(c)
 
     Args:
         painting: s, (1, 3, h, w) in [0, 1].
         photo: c, (1, 3, H, W) in [0, 1].
-        spread: whether to match the standard deviation, too, as the paper does; the authors' program shifts the mean.
+        spread: also match the standard deviation, as the paper does; the authors' program matches the mean alone.
 
     Returns:
         (1, 3, h, w): the gray painting, three equal channels, as a network needs it; a few values may lie outside
-        [0, 1]. A painting of one brightness only gets the mean.
+        [0, 1]. A painting of a single brightness gets the mean alone.
 
     Raises:
         ImageError: not single pictures in [0, 1].
@@ -154,7 +154,7 @@ def match_luminance(painting: Tensor, photo: Tensor, *, spread: bool = True) -> 
 
 
 def with_colors_of(painted: Tensor, photo: Tensor) -> Tensor:
-    """The brightness of a painted picture with the colors of the photo (Gatys et al. 2017, Section 4.1).
+    """The brightness of a painted picture with the colors of the photo (Gatys et al. 2017, Section 5.1).
 
     In YIQ: Y of the painted picture, I and Q of the photo. The transform is linear, and a gray (t, t, t) has Y = t and
     I = Q = 0. So adding Y(painted) − Y(photo) to all three channels of the photo is the same.
@@ -167,7 +167,7 @@ def with_colors_of(painted: Tensor, photo: Tensor) -> Tensor:
 
     Raises:
         ImageError: not pictures in [0, 1].
-        ValueError: two shapes.
+        ValueError: the two shapes differ.
 
     >>> painted, photo = 0.4 + 0.2 * torch.rand(2, 1, 3, 4, 4)
     >>> torch.allclose(luminance(with_colors_of(painted, photo)), luminance(painted), atol=1e-6)

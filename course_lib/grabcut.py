@@ -1,7 +1,7 @@
 """Cut an object out of a photo: GrabCut, from a box around the object or from a rough drawing.
 
-GrabCut (Rother, Kolmogorov & Blake 2004) alternates two steps. It describes the colors of the object and of the
-background by a mixture of Gaussians each, and it finds the mask u that minimizes
+GrabCut (Rother, Kolmogorov & Blake 2004) alternates two steps. It describes the colors of the object by one mixture of
+Gaussians and those of the background by another one, and it finds the mask u that minimizes
 
     E(u) = Σ_p u_p (log b(z_p) − log f(z_p)) + Σ_pq w_pq |u_p − u_q|,   w_pq = γ/‖p − q‖ · exp(−β ‖z_p − z_q‖²)
 
@@ -11,7 +11,7 @@ border is cheap where the colors change.
 *Differs from the paper:* the minimum is found without a graph library. If u may take every value in [0, 1], E is
 convex, and its minimum, thresholded at 1/2, is a minimum among the masks of zeros and ones (Chan, Esedoğlu & Nikolova
 2006). The primal-dual steps of Chambolle & Pock (2011) find it with additions and comparisons of whole pictures, on any
-device. Nothing is random. OpenCV has the original algorithm, but it unpacks to 72 MB, which is much for one function.
+device. Nothing is random. OpenCV has the original algorithm, but it unpacks to 72 MB, a lot for one function.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def box_mask(photo: Tensor, box: Sequence[float]) -> Tensor:
 
 
 def refine_mask(photo: Tensor, known: Tensor) -> Tensor:
-    """A mask whose border follows the photo, from a rough one: GrabCut with a drawing in place of the box.
+    """Turn a rough mask into one whose border follows the photo: GrabCut with a drawing in place of the box.
 
     Args:
         photo: (1, 3, H, W) in [0, 1].
@@ -106,7 +106,7 @@ def refine_mask(photo: Tensor, known: Tensor) -> Tensor:
 
     Raises:
         ImageError: not a picture in [0, 1].
-        ValueError: another shape or range of `known`, or only object or only background in it.
+        ValueError: `known` has a wrong shape or range, or contains only object or only background.
     """
     check_pictures(photo, "the photo", single=True, least=8, why="GrabCut")
     shape = (1, 1, *photo.shape[-2:])
@@ -245,9 +245,9 @@ def _cut(
 ) -> Tensor:
     """The mask u in [low, high] that minimizes Σ u · evidence + Σ w |u_p − u_q| (Chambolle & Pock 2011, Algorithm 1).
 
-    The step sizes fulfill τ σ ‖K‖² ≤ 1: K, all differences to neighbors, has ‖K‖² ≤ 16. A step of a dual variable is as
-    large, compared with its range of about γ, as a step of u compared with 1. The steps end when the energy of the
-    mask is within `_GAP` of the dual energy, which no mask can undercut.
+    The step sizes fulfill τ σ ‖K‖² ≤ 1: K, all differences to neighbors, has ‖K‖² ≤ 16. Relative to its range of about
+    γ, a dual variable takes steps as large as those of u relative to 1. The steps end when the energy of the mask is
+    within `_GAP` of the dual energy, which no mask can undercut.
 
     Args:
         evidence, low, high, start: (1, 1, H, W).

@@ -1,7 +1,7 @@
 """Regions: which part of a photo takes its style from which part of which painting.
 
 A mask is a picture with one channel in [0, 1]: 1 inside the region, 0 outside, and between them where it is soft. For
-one style for the sky and another one for the ground, Gatys et al. 2017 (Section 3) and Luan et al. 2017 (Section 3.2)
+one style for the sky and another one for the ground, Gatys et al. 2017 (Section 4) and Luan et al. 2017 (Section 3.2)
 give the photo and every painting one mask for each region. `Regions` holds them, checks them, and brings them to other
 sizes. They come from painted masks (every color is a region), from maps of class numbers, or from masks of the photo
 alone. `box_mask` makes a mask from a box around an object, `feathered` makes borders soft.
@@ -40,8 +40,8 @@ class Regions:
     The masks may overlap, and they need not cover the photo. They are stored as float32, without a gradient.
 
     Raises:
-        ValueError: another shape, type or range, names that are not R different ones, or a region that is empty, in the
-            photo or in all paintings.
+        ValueError: a wrong shape, type or range, names that are not R different strings, or a region that is empty in
+            the photo or in all paintings.
 
     >>> sky = torch.zeros(1, 1, 8, 8)
     >>> sky[..., :4, :] = 1
@@ -186,8 +186,8 @@ class Regions:
             style_sizes: (h, w) of each painting.
 
         Raises:
-            ValueError: not a size for each painting, or a size of another shape than the mask, such as upright for one
-                that is wide.
+            ValueError: the sizes are not one for each painting, or a size has other proportions than its mask, such as
+                an upright size for a wide mask.
         """
         if len(style_sizes) != len(self.styles):
             raise ValueError(f"these regions are for {len(self.styles)} paintings, got the sizes of {len(style_sizes)}")
@@ -206,17 +206,17 @@ def feathered(masks: Tensor, width: int) -> Tensor:
     """Masks with soft borders: averages over a window whose weights fall linearly from the middle.
 
     The sum of all masks is averaged in the same way: where it was 1 everywhere, it stays 1 everywhere. Beyond the edge
-    of the picture, a mask goes on as at the edge.
+    of the picture, a mask keeps the value it has at the edge.
 
     Args:
         masks: (R, 1, H, W) in [0, 1].
-        width: pixels on each side of a straight border that become soft; 0 leaves it as it is.
+        width: how many pixels become soft on each side of a straight border; 0 changes nothing.
 
     Returns:
         (R, 1, H, W) float32 in [0, 1].
 
     Raises:
-        ValueError: not masks, or another width.
+        ValueError: not masks, or a width that is not a whole number of at least 0.
 
     >>> feathered(torch.tensor([0.0, 0, 1, 1]).view(1, 1, 1, 4), 1).tolist()
     [[[[0.0, 0.25, 0.75, 1.0]]]]

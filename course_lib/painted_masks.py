@@ -1,7 +1,8 @@
 """Painted masks: a picture in which every color is a region, as people draw them with any program.
 
-Only a file without losses shows exactly the colors that were painted. A brush with soft edges, a resized picture or a
-JPEG file adds hundreds between them. Here, a color counts as painted if it fills areas: if its neighbors are the same.
+Only a file without lossy compression holds exactly the colors that were painted. A brush with soft edges, a resized
+picture or a JPEG file adds hundreds between them. Here, a color counts as painted if it fills areas, that is, if
+neighboring pixels have it, too.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _NAMES = {
 def color_regions(
     content_mask: Tensor | str | Path, style_masks: Sequence[Tensor | str | Path], tolerance: float
 ) -> tuple[Tensor, tuple[Tensor, ...], tuple[str, ...]]:
-    """The masks of each color of the photo's mask, in it and in the paintings' masks.
+    """For each color of the photo's mask, where it is in the photo's mask and in those of the paintings.
 
     Args:
         content_mask: (1, 3, H, W) in [0, 1], or a file.
@@ -69,9 +70,9 @@ def color_regions(
 def painted_colors(mask: Tensor | str | Path, what: str, tolerance: float) -> tuple[Tensor, Tensor]:
     """The colors of a painted mask, and which of them each pixel has.
 
-    If there are only a few colors and all are far apart, they are the painted ones, however small their areas. Else the
-    colors of flat areas are collected, the most frequent one first, together with all colors within `tolerance` of it;
-    those that fill less than a thousandth are left out. Every pixel then has the nearest color.
+    If there are only a few colors and all are far apart, they are the painted ones, however small their areas.
+    Otherwise, the colors of flat areas are collected, the most frequent one first, together with all colors within
+    `tolerance` of it; those that fill less than a thousandth are left out. Every pixel then has the nearest color.
 
     Args:
         mask: (1, 3, H, W) in [0, 1], or a file.

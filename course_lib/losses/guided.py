@@ -1,12 +1,12 @@
-"""The style of a region: guided Gram matrices (Gatys et al. 2017, Section 3.2).
+"""The style of a region: guided Gram matrices (Gatys et al. 2017, Section 4).
 
 Each region r has a guide T_r, one number for each position of a layer. Its style is the Gram matrix of the guided
 features, and the term compares it with that of the region's counterpart in the painting:
 
     G_r = Σ_k T_rk² F_k F_kᵀ    with Σ_k T_rk² = 1,        E_r = s · Σ (G_r − A_r)²
 
-F_k is the vector of all channels at position k. With T constant, G_r is the mean over positions, and the term is the
-one of the whole picture. Positions outside the region have no influence, and get no gradient.
+F_k is the vector of all channels at position k. With T constant, G_r is the mean over positions, and the term is that
+of the whole picture. Positions outside the region have no influence and get no gradient.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class GuidedStyle:
         convention: how the term is scaled.
 
     Raises:
-        ValueError: a region as `guided_gram` refuses it.
+        ValueError: a region that `guided_gram` refuses.
     """
 
     def __init__(

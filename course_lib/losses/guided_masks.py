@@ -1,10 +1,9 @@
 """The masks of regions at the layers of the VGG: which positions of a feature map belong to a region.
 
-A position deep in the network covers many pixels and sees even more: its receptive field reaches beyond the pixels
-below it. Gatys et al. 2017 (Section 3.1, and the notebooks that they published with it) therefore bring the masks to
-the layers in three ways:
+A position deep in the network covers many pixels, and its receptive field reaches beyond them. Gatys et al. 2017
+(Section 4, and the notebooks that they published with the paper) therefore bring the masks to the layers in three ways:
 
-- "simple": a position belongs to the region to the share of the region in the pixels below it.
+- "simple": a position gets the region's share of the pixels that it covers.
 - "inside": only positions whose whole receptive field lies in the region, so that no feature mixes two regions.
 - "all": every position whose receptive field touches the region.
 """

@@ -222,7 +222,7 @@ class _Photorealism(Term):
 
     def with_gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
         slope = self.weight * matting_gradient(image, self.bands, mean=True)
-        around = image - image.mean((2, 3), keepdim=True)  # a constant has no energy, but much of what is rounded
+        around = image - image.mean((2, 3), keepdim=True)  # a constant has no energy, but most of the rounding error
         return (around * slope).sum().view(1) / 2, slope
 
 
@@ -272,7 +272,7 @@ def _offsets_of(bands: Tensor) -> list[tuple[int, int]]:
 
 
 def _check(image: Tensor, laplacian: Tensor) -> None:
-    """Refuse a picture that is no picture, and one of another size than the photo's."""
+    """Refuse what is not a picture, and a picture whose size is not that of the photo."""
     check_features(image, "a picture")
     height, width = image.shape[-2:]
     sparse = isinstance(laplacian, Tensor) and laplacian.layout == torch.sparse_csr

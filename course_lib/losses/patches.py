@@ -12,7 +12,8 @@ The matches are found anew in each step and are constant within it. So ∂E/∂F
 over all patches that cover it, of F minus what the matched patch has there. The nearest patch is the one with the
 highest correlation, not with the smallest distance, so E may jump when a match changes.
 
-Several style pictures form one pool of patches. Turned and scaled copies (Li & Wand, Section 3) are more of them.
+Several style pictures form one pool of patches. Rotated and scaled copies of them can be added to it (Li & Wand,
+Section 3).
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class PatchTerm:
         style_features: features of that layer, (1, C, h, w) for each style picture, of any size. Matching uses their
             number format, or float32 where half precision is slow; value and gradient are summed in float32 at least.
         size: side of a patch in positions.
-        stride: distance of the style's patches in positions. With 2, there are a quarter as many candidates as with 1.
+        stride: distance between neighboring patches of the style, in positions. With 2, there are a quarter as many
+            candidates as with 1.
         regions: (h, w) whole numbers, a label for each position of the picture's features. A patch is matched only with
             patches of its own label. The label of a patch is that of its middle (of an even size: of the position below
             and right of the middle).

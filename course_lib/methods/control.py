@@ -100,6 +100,7 @@ def stylize(
         MemoryError: the run would not fit into the memory; the message gives the largest size that fits.
         WeightsError: the network's weights can be neither found nor downloaded.
 
+    >>> import torch
     >>> content, style = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
     >>> result = stylize(content, style, Config(num_steps=3, weights=None, colors="luminance"))
     >>> tuple(result.image.shape)

@@ -1,13 +1,13 @@
 """Deep photo style transfer (Luan, Paris, Shechtman & Bala, CVPR 2017).
 
-A photograph takes its style from another photograph, and stays one (Eq. 4):
+A photograph takes its style from another one, and remains a photograph (Eq. 4):
 
     L(x) = content + Γ · style of regions + λ · Σ_c V_c(x)ᵀ M V_c(x)
 
 M is the matting Laplacian of the photo (`course_lib.losses.matting`): the last term is zero for every picture that is,
-window by window, an affine recoloring of it. The style is that of guided Gram matrices, one for each region: the sky of
-one photo goes to the sky of the other. As in the authors' program there are two stages, the first without the last
-term, from the photo; the second begins with its result.
+window by window, an affine recoloring of the photo. The style is that of guided Gram matrices, one for each region: the
+sky of one photo goes to the sky of the other. As in the authors' program, there are two stages. The first starts from
+the photo and leaves out the last term; the second starts from the first one's result.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Config(Settings):
     """The paper's configuration; the fields that are not here are those of `course_lib.painting.settings.Settings`.
 
     The paper's weights act on other scales; those here were chosen by eye (chapter 14), with the average pooling of
-    Gatys et al. The authors' program keeps VGG's maxima, with which the deepest style layer counts far more.
+    Gatys et al. The authors' program keeps VGG's max pooling, with which the deepest style layer counts far more.
     """
 
     num_steps: int = 1000  # of each stage: deepmatting_seg.lua
-    start: str = "content"  # deepmatting_seg.lua starts from noise or the photo; ours
+    start: str = "content"  # ours; deepmatting_seg.lua starts from noise or from the photo
     style_weight: float = 30.0  # Γ, Eq. 4; ours, by eye
     photo_weight: float = 20_000.0  # λ, Eq. 4, on the mean over pixels; ours, by eye
     matting_eps: float = matting.EPS  # ε of the Laplacian: 1e-7 in the authors' program
@@ -88,7 +88,7 @@ def stylize(
         content: (1, 3, H, W) in [0, 1].
         style: (1, 3, h, w) in [0, 1], a photo or a painting, or several of them.
         config: defaults to the paper's.
-        regions: which part of the photo takes its style from where; None: everywhere from everywhere.
+        regions: which part of the photo takes its style from where; None: the whole photo from all of `style`.
         additions: further terms; see `course_lib.painting.additions`.
         initial: (1, 3, H, W) in [0, 1], a picture to start from in place of ``config.start``.
         callback: called after each step of both stages with a `runtime.Progress`.
@@ -102,6 +102,7 @@ def stylize(
         MemoryError: the run would not fit into the memory; the message gives the largest size that fits.
         WeightsError: the network's weights can be neither found nor downloaded.
 
+    >>> import torch
     >>> content, style = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
     >>> result = stylize(content, style, Config(num_steps=3, weights=None))
     >>> tuple(result.image.shape), len(result.history["total"])

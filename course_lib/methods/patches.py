@@ -103,6 +103,7 @@ def stylize(
         MemoryError: the run would not fit into the memory; the message gives the largest size that fits.
         WeightsError: the network's weights can be neither found nor downloaded.
 
+    >>> import torch
     >>> content, style = torch.rand(1, 3, 48, 48), torch.rand(1, 3, 48, 48)
     >>> result = stylize(content, style, Config(num_steps=5, weights=None))
     >>> result.history["patches/relu3_1"][-1] < result.history["patches/relu3_1"][0]

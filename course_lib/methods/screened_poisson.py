@@ -1,7 +1,7 @@
 """Photorealistic style transfer with the screened Poisson equation (Mechrez, Shechtman & Zelnik-Manor, BMVC 2017).
 
-A picture painted by any method is made photographic again: of all pictures O, take the one that stays near the painted
-one and has the differences between neighbors that the photo has. For each channel of Lab:
+A picture painted by any method is made photographic again: find the picture O that stays near the painted one, while
+its neighboring pixels differ as they do in the photo. For each channel of Lab:
 
     minimize over O:   Σ (O − S)²  +  λ Σ |∇O − ∇C|²
 
@@ -37,7 +37,7 @@ _GAMUT = 0.5 / 255  # a color counts as outside from half an 8-bit level on
 class Config:
     """The paper's configuration; every field names its source."""
 
-    lightness_weight: float = 5.0  # λ of L: the paper's, not compared with its text again; the program's is 25
+    lightness_weight: float = 5.0  # λ of L: the paper's (not checked against its text); 25 in the program
     color_weight: float = 1.0  # λ of a and b: the paper's and the program's (example.m)
     largest_gradient: float | None = None  # photo's larger differences, in Lab, count as 0; the paper has no limit
 
@@ -50,9 +50,10 @@ class Config:
     def released(cls) -> Config:
         """The authors' program: it multiplies both sides of the equation ∇O = ∇C by w = (5, 1, 1), so λ is w².
 
-        It drops differences above 100 (doPoissonCombination.m). It also takes the mean off the painted picture and puts
-        it back, which changes nothing: a constant is no gradient. *Differs from it:* most differences above 100 are
-        first replaced by one beside them there (sGradMex.cpp), and count as 0 here. L has none, a and b hardly any.
+        It drops differences above 100 (doPoissonCombination.m). It also subtracts the painted picture's mean and adds
+        it again, which changes nothing, since a constant has no gradient. *Differs from it:* there, most differences
+        above 100 are first replaced by a neighboring one (sGradMex.cpp); here, they count as 0. L has no such
+        differences, a and b hardly any.
         """
         return cls(lightness_weight=25.0, largest_gradient=100.0)
 
@@ -73,7 +74,7 @@ class Result:
 
     `history` has two numbers for each of its terms, that of the painted picture and that of the solution: ``"total"``,
     ``"likeness"``, which is mean (O − S)², and ``"gradients"``, which is λ-weighted mean |∇O − ∇C|², both summed over
-    the channels of Lab and divided by the number of pixels; and ``"seconds"``, at which each was known.
+    the channels of Lab and divided by the number of pixels; and ``"seconds"``, the time at which each was known.
     """
 
     image: Tensor  # (1, 3, H, W) in [0, 1], float32, on the CPU
@@ -96,7 +97,7 @@ def stylize(content: Tensor, painted: Tensor, config: Config | None = None) -> R
 
     Raises:
         ImageError: not single pictures in [0, 1].
-        ValueError: two sizes.
+        ValueError: the two sizes differ.
         MemoryError: too large; the message gives the largest size that fits.
 
     >>> photo, painted = torch.rand(1, 3, 12, 16), torch.rand(1, 3, 12, 16)
@@ -142,17 +143,17 @@ def solve(painted: Tensor, photo: Tensor, weight: float, largest: float = math.i
     """The O that minimizes Σ (O − S)² + λ Σ |∇O − ∇C|², exactly, by cosine transforms.
 
     Args:
-        painted: S, (..., H, W), one channel or several alike.
+        painted: S, (..., H, W), one channel, or several that are treated alike.
         photo: C, of the same shape.
         weight: λ.
         largest: differences of the photo above it, up or down, are taken to be 0.
 
     Returns:
-        (..., H, W), in the same float format. Without a weight it is S, and where S has the photo's gradients, too; its
-        mean is that of S.
+        (..., H, W), in the same float format. With a weight of 0, or if S already has the photo's
+        gradients, it is S; its mean is always that of S.
 
     Raises:
-        ValueError: two shapes, no floats, or an invalid weight.
+        ValueError: shapes that differ, numbers that are not floats, or an invalid weight.
 
     >>> photo = torch.rand(6, 7, dtype=torch.float64)
     >>> torch.allclose(solve(photo + 0.25, photo, 5.0), photo + 0.25)
@@ -182,7 +183,7 @@ def energy(picture: Tensor, painted: Tensor, photo: Tensor, largest: float = mat
         largest: as for `solve`.
 
     Raises:
-        ValueError: two shapes, or no floats.
+        ValueError: shapes that differ, or numbers that are not floats.
 
     >>> energy(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]), torch.tensor([[0.0, 1.0]]))
     (4.0, 1.0)

@@ -8,7 +8,7 @@ from noise z in one pass. It is trained on noise alone (Section 3.2):
 G_l are the Gram matrices of VGG-19, as for the optimized texture ``gatys.stylize(None, style)``; both have the same
 loss here. The noise consists of several tensors, from coarse to fine, with independent entries from the uniform
 distribution on [0, 1]. The network treats all positions alike and its borders are circular (`networks.texture_net`): it
-makes textures of any size, and copies of one tile the plane.
+makes textures of any size, and copies of a texture fit together without a seam.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def build(config: Config) -> TextureNet:
 
 
 def objective(style: Tensor, config: Config) -> PerceptualLoss:
-    """The style terms, with the Gram matrices of the texture image set.
+    """The style terms; their targets are the Gram matrices of the texture image.
 
     Args:
         style: (1, 3, h, w) in [0, 1]; resized to a long side of ``config.style_size``.
@@ -168,7 +168,7 @@ def objective(style: Tensor, config: Config) -> PerceptualLoss:
 
 
 class Noise(Dataset[tuple[Tensor, ...]]):
-    """Noise without end: a data set of one item, which is another one in each epoch.
+    """Endless noise: a data set with a single item, which is new in each epoch.
 
     Args:
         size: side of the textures in pixels.

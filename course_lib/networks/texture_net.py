@@ -4,9 +4,9 @@ Noise of the smallest size passes through a block of three convolutions and is e
 noise of that size, which has passed through a block of its own, and the whole passes through the next block (Figure 2
 of the paper). The coarse noise decides where large shapes lie, the fine noise decides the grain.
 
-All convolutions are circular: the right border of a feature map is the neighbor of its left one, and the lowest row of
-the highest. So every texture continues across its borders, and copies of it tile the plane without a seam. No position
-is special to such a network: moved noise gives the same texture, moved.
+All convolutions are circular: the right border of a feature map is the neighbor of its left one, and the bottom row of
+the top row. So every texture continues across its borders, and copies of it tile the plane without a seam. Such a
+network treats all positions alike: if the noise is shifted, the texture is shifted with it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CircularConv(nn.Conv2d):
 class TextureNet(nn.Module):
     """Noise (N, 3, h, w) of several sizes → textures (N, 3, H, W), about [0, 1].
 
-    The colors are not limited: a loss sees how far they leave [0, 1], and whoever shows a texture cuts them off there.
+    The colors are not limited: a loss sees how far they leave [0, 1], and code that shows a texture clips them.
     (With a tanh, whole regions become white early in the training, and no gradient brings them back.)
 
     Args:

@@ -23,12 +23,12 @@ from course_lib.pretrained.vgg import VGGFeatures
 
 @dataclass(frozen=True)
 class RegionStyles:
-    """Guided Gram matrices of all regions at all style layers, in place of the ones of the whole picture.
+    """Guided Gram matrices of all regions at all style layers, in place of those of the whole picture.
 
     Args:
         regions: of the photo and the paintings.
         config: its style weight, style layers, their weights and scales, and the blend of the paintings are used.
-        propagation: how masks get to the layers; see `course_lib.losses.guided_masks`.
+        propagation: how the masks are brought to the layers; see `course_lib.losses.guided_masks`.
         weights: of the regions, scaled to a mean of one; None: equal.
 
     Raises:

@@ -35,7 +35,7 @@ def objective(
         content: (1, 3, H, W) in [0, 1]; None for a texture.
         style: (1, 3, h, w) in [0, 1], or several of them; with a content image, resized to match it.
         config: of the method.
-        additions: what else is wanted.
+        additions: further terms; see `course_lib.painting.terms`.
 
     Raises:
         ValueError: images and configuration that do not fit together, or no term at all.

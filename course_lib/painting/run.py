@@ -52,14 +52,14 @@ def paint(
     Args:
         content: (1, 3, H, W) in [0, 1]; None for a texture.
         style: (1, 3, h, w) in [0, 1], or several of them; None for a reconstruction.
-        config: of the method; its own fields are the method's affair.
+        config: of the method; fields beyond those of `Settings` are not read here.
         additions: further terms; see `course_lib.painting.terms`.
         initial: (1, 3, H, W) in [0, 1], a picture to start from in place of ``config.start``.
         callback: called after each step with a `runtime.Progress`; its picture has the final size at every scale.
 
-    With ``config.scales``, the picture is solved at those of these long sides that are clearly smaller than its own,
-    then at its own, each time from the enlarged result of the size before. ``config.num_steps`` are taken at its own
-    size, and twice as many at each smaller one.
+    With ``config.scales``, the picture is first optimized at each of these long sides that is clearly smaller than its
+    own, then at its own; each size starts from the enlarged result of the size before. ``config.num_steps`` are taken
+    at its own size, and twice as many at each smaller one.
 
     Returns:
         A `Result`. Step k evaluates the picture and then changes it: the step's losses are those before the change,

@@ -15,9 +15,9 @@ OPTIMIZERS = ("lbfgs", "adam")
 
 @dataclass(frozen=True)
 class Settings:
-    """The configuration of Gatys et al. 2016, from which other methods change what their paper changes.
+    """The configuration of Gatys et al. 2016. Other methods change the fields that their papers change.
 
-    Every field names its source; a section without a name is one of theirs.
+    Every field names its source; a section without a paper is a section of Gatys et al. 2016.
     """
 
     num_steps: int = 500  # one step = one evaluation; "within 500 iterations" (Wang 2019, Section 3); see `scales`

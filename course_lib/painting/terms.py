@@ -35,7 +35,7 @@ class Scene:
 
 
 class Addition(Protocol):
-    """What makes further terms of the objective."""
+    """Makes further terms of the objective."""
 
     @property
     def layers(self) -> Sequence[str]:
