@@ -70,7 +70,7 @@ class Regions:
         for number, masks in enumerate(styles, start=1):
             if len(masks) != count:
                 raise ValueError(
-                    f"painting {number} has {len(masks)} masks, and the photo has {count}; give one for each region, "
+                    f"painting {number} has {len(masks)} masks, but the photo has {count}; give one for each region, "
                     "all zeros where the painting has nothing for it"
                 )
         for k, name in enumerate(names):
@@ -163,7 +163,9 @@ class Regions:
         classes = content_labels.unique().tolist()
         found = {k for labels in style_labels for k in labels.unique().tolist()}
         if names is not None and classes[-1] >= len(names):
-            raise ValueError(f"the photo has class {classes[-1]}, and names has {len(names)} entries, from class 0")
+            raise ValueError(
+                f"the photo has class {classes[-1]}, but names has only {len(names)} entries; name every class"
+            )
         called = [f"class {k}" if names is None else names[k] for k in classes]
         if missing := [name for k, name in zip(classes, called, strict=True) if k not in found]:
             raise ValueError(

@@ -43,7 +43,7 @@ def test_masks_are_stored_as_float32_without_gradient():
         ({"styles": halves()}, r"styles must be a tuple with the masks of each painting.*got a tensor \(2, 1, 8, 8\)"),
         ({"styles": ()}, "styles must be a tuple with the masks of each painting.*got an empty list"),
         ({"styles": (halves(), -halves())}, "the masks of painting 2 must have values from 0"),
-        ({"styles": (halves()[:1],)}, "painting 1 has 1 masks, and the photo has 2; give one for each region"),
+        ({"styles": (halves()[:1],)}, "painting 1 has 1 masks, but the photo has 2; give one for each region"),
         ({"names": ("sky", "sky")}, "names must be 2 different names"),
         ({"names": ("sky",)}, "names must be 2 different names"),
         ({"names": "ab"}, r"names must be a tuple of names, got the text 'ab'"),
@@ -105,7 +105,7 @@ def test_labels_by_hand():
         (torch.tensor([[-1]]), torch.tensor([[0]]), None, "whole numbers of at least 0"),
         (torch.tensor([[0, 2]]), torch.tensor([[0, 1]]), ["sky", "tree", "sea"],
          "no painting has sea; the photo has sky, sea, the paintings have sky, tree"),
-        (torch.tensor([[0, 2]]), torch.tensor([[0, 2]]), ["sky"], "the photo has class 2, and names has 1 entries"),
+        (torch.tensor([[0, 2]]), torch.tensor([[0, 2]]), ["sky"], "the photo has class 2, but names has only 1 entries"),
     ],
 )  # fmt: skip
 def test_labels_that_do_not_fit(photo, painting, names, message):
