@@ -128,10 +128,14 @@ class Matcher:
         else:
             labels = self._labels(self.regions, first, shape, "regions")
             for label in labels.unique().tolist():
+                if label < 0:  # of no region: matched with everything
+                    groups.append(((labels == label).nonzero()[:, 0], 0, len(self.picture)))
+                    continue
                 if label not in self._ranges:
+                    marked = ", ".join(str(each) for each in self._ranges if each >= 0) or "none"
                     raise ValueError(
                         f"region {label} of the picture has no patch in the style, whose regions are "
-                        f"{', '.join(map(str, self._ranges))}; mark it in a style picture, or join it to another region"
+                        f"{marked}; mark it in a style picture, or join it to another region"
                     )
                 groups.append(((labels == label).nonzero()[:, 0], *self._ranges[label]))
         return shape, _members(first, shape[1], self.size), groups

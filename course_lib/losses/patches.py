@@ -55,8 +55,8 @@ class PatchTerm:
         stride: distance between neighboring patches of the style, in positions. With 2, there are a quarter as many
             candidates as with 1.
         regions: (h, w) whole numbers, a label for each position of the picture's features. A patch is matched only with
-            patches of its own label. The label of a patch is that of its middle (of an even size: of the position below
-            and right of the middle).
+            patches of its own label, and one with a negative label with all of them. The label of a patch is that of
+            its middle (of an even size: of the position below and right of the middle).
         style_regions: the labels of the style pictures, one (h, w) for each; with `regions` only.
 
     Raises:

@@ -15,7 +15,7 @@ from course_lib.losses.patches import PatchTerm
 from course_lib.losses.perceptual import FeatureTerm
 from course_lib.masks import Regions
 from course_lib.optimize.objective import Part
-from course_lib.painting.terms import Scene
+from course_lib.painting.terms import Scene, check_regions
 from course_lib.pretrained.vgg import VGGFeatures
 
 PATCH_LAYERS = ("relu3_1", "relu4_1")  # Li & Wand 2016, Section 3
@@ -30,10 +30,12 @@ class Patches:
         layers: whose patches are compared.
         size, stride: of the patches and of the style's grid, in positions.
         style_scale: long side of the paintings / of the photo.
-        regions: if given, a position takes patches only from the counterpart of its own region.
+        regions: if given, a position takes patches only from the counterpart of its own region, and one that is in no
+            region from anywhere.
 
     Raises:
         ValueError: a number out of range, or no layer.
+        TypeError: `regions` are not `Regions`.
     """
 
     weight: float
@@ -46,6 +48,11 @@ class Patches:
     def __post_init__(self) -> None:
         arguments.nonnegative("patch_weight", self.weight)
         arguments.names("patch_layers", self.layers)
+        arguments.whole("patch_size", self.size, 1)
+        arguments.whole("patch_stride", self.stride, 1)
+        arguments.positive("style_scale", self.style_scale)
+        if self.regions is not None:
+            check_regions(self.regions)
 
     def terms(self, scene: Scene) -> tuple[Sequence[FeatureTerm], Sequence[Part]]:
         """One term for each layer, ``"patches/relu3_1"``."""
@@ -53,6 +60,8 @@ class Patches:
         with torch.no_grad():
             features = [scene.network.targets(painting, self.layers) for painting in paintings]
         labels, style_labels = self._labels(scene, paintings)
+        if labels:  # a painting whose masks overlap takes part once for each of them
+            features = [each for each, maps in zip(features, style_labels, strict=True) for _ in maps]
         try:
             return [
                 PatchTerm(
@@ -62,7 +71,7 @@ class Patches:
                     size=self.size,
                     stride=self.stride,
                     regions=labels[layer] if labels else None,
-                    style_regions=[each[layer] for each in style_labels] if labels else None,
+                    style_regions=[each[layer] for maps in style_labels for each in maps] if labels else None,
                 )
                 for layer in self.layers
             ], ()
@@ -82,18 +91,29 @@ class Patches:
             for channels, size in (_shape(network, layer, height, width) for layer in self.layers)
         )  # fmt: skip
 
-    def _labels(self, scene: Scene, paintings: list[Tensor]) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
-        """The number of the region that has most of each position, for the photo and for each painting."""
+    def least_side(self, network: VGGFeatures) -> int:
+        """Of a picture that has a patch at every layer."""
+        return max(self.size << (int(layer[4]) - (not layer.startswith("pool"))) for layer in self.layers)
+
+    def _labels(self, scene: Scene, paintings: list[Tensor]) -> tuple[dict[str, Tensor], list[list[dict[str, Tensor]]]]:
+        """The number of the region that has most of each position, −1 for none: of the photo and of each painting.
+
+        A painting whose masks overlap has one map for each of its regions.
+        """
         if self.regions is None or scene.photo is None:
             return {}, []
         height, width = scene.photo.shape[-2:]
         sizes = [(painting.shape[-2], painting.shape[-1]) for painting in paintings]
         here = self.regions.at((height, width), sizes).to(scene.photo.device)
-        return self._strongest(scene, here.content), [self._strongest(scene, masks) for masks in here.styles]
+        own = [[masks] if bool((masks.sum(0) <= 1 + 1e-4).all()) else _apart(masks) for masks in here.styles]
+        return self._strongest(scene, here.content), [[self._strongest(scene, each) for each in some] for some in own]
 
     def _strongest(self, scene: Scene, masks: Tensor) -> dict[str, Tensor]:
-        shares = propagate(masks, self.layers, "simple", scene.network.arch)
-        return {layer: share[:, 0].argmax(0) for layer, share in shares.items()}
+        found = {}
+        for layer, share in propagate(masks, self.layers, "simple", scene.network.arch).items():
+            most, number = share[:, 0].max(0)
+            found[layer] = torch.where(most >= 1 - share[:, 0].sum(0), number, -1)
+        return found
 
 
 @dataclass(frozen=True)
@@ -103,11 +123,19 @@ class Photorealism:
     Args:
         weight: λ on the mean over pixels; see `course_lib.losses.matting`.
         eps, radius: of the matting Laplacian.
+
+    Raises:
+        ValueError: a number out of range.
     """
 
     weight: float
     eps: float = matting.EPS
     radius: int = matting.RADIUS
+
+    def __post_init__(self) -> None:
+        arguments.nonnegative("photo_weight", self.weight)
+        arguments.positive("matting_eps", self.eps)
+        arguments.whole("matting_radius", self.radius, 1)
 
     @property
     def layers(self) -> Sequence[str]:
@@ -124,9 +152,19 @@ class Photorealism:
         """The Laplacian's planes in float32, and as many numbers in a step."""
         return 2 * 4 * len(matting.offsets(self.radius)) * height * width
 
+    def least_side(self, network: VGGFeatures) -> int:
+        """Of a picture that has a window."""
+        return 2 * self.radius + 1
+
+
+def _apart(masks: Tensor) -> list[Tensor]:
+    """For each region that is not empty: its mask alone, with zeros for the others."""
+    one = torch.eye(len(masks), device=masks.device)[..., None, None, None]
+    return [masks * only for only, mask in zip(one, masks, strict=True) if bool(mask.any())]
+
 
 def _shape(network: VGGFeatures, layer: str, height: int, width: int) -> tuple[int, tuple[int, int]]:
     """Channels and (h, w) of a layer for a picture of this size."""
-    pools = int(layer[4]) - 1
-    conv = network.convs[layer.replace("relu", "conv")]
+    pools = int(layer[4]) - (not layer.startswith("pool"))
+    conv = network.convs[f"conv{layer[4]}_1"]  # all layers of a block have its channels
     return conv.out_channels, (height >> pools, width >> pools)  # type: ignore[return-value]

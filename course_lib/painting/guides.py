@@ -17,7 +17,7 @@ from course_lib.masks import Regions
 from course_lib.optimize.objective import Part
 from course_lib.painting.objective import layer_shares
 from course_lib.painting.settings import Settings
-from course_lib.painting.terms import Scene
+from course_lib.painting.terms import Scene, check_regions
 from course_lib.pretrained.vgg import VGGFeatures
 
 
@@ -33,6 +33,7 @@ class RegionStyles:
 
     Raises:
         ValueError: an unknown propagation, or not one weight for each region.
+        TypeError: `regions` are not `Regions`.
     """
 
     regions: Regions
@@ -41,6 +42,7 @@ class RegionStyles:
     weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        check_regions(self.regions)
         arguments.choice("propagation", self.propagation, WAYS)
         if self.weights is not None:
             count, names = len(self.regions.names), ", ".join(self.regions.names)
@@ -53,7 +55,8 @@ class RegionStyles:
 
     def terms(self, scene: Scene) -> tuple[Sequence[FeatureTerm], Sequence[Part]]:
         """One term for each region and layer, named ``"style/relu1_1/sky"``; 1/R times their sum is the style term."""
-        assert scene.photo is not None
+        if scene.photo is None:
+            raise ValueError("regions need a content image: the photo that they divide")
         names, shares = self.regions.names, layer_shares(self.config)
         scales = dict(zip(self.config.style_layers, self.config.layer_scales(), strict=True))
         targets: dict[str, list[Tensor]] = {}  # layer → the target of each region
@@ -74,6 +77,10 @@ class RegionStyles:
     def memory_needed(self, network: VGGFeatures, height: int, width: int) -> int:
         """Two float32 copies of the features of relu1_1."""
         return 2 * 4 * 64 * height * width
+
+    def least_side(self, network: VGGFeatures) -> int:
+        """What the network itself needs."""
+        return 1
 
     def _targets(self, scene: Scene, paintings: list[Tensor], layers: tuple[str, ...]) -> dict[str, list[Tensor]]:
         """The guided Gram matrices of each region: the mean over the paintings that have a part of it."""

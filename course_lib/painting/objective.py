@@ -42,7 +42,7 @@ def objective(
         MemoryError: the run would not fit into memory.
         WeightsError: the network's weights can be neither found nor downloaded.
     """
-    content, styles = check_images(content, style, config)
+    content, styles = check_images(content, style, config, additions)
     content_layers, style_layers = _layers(content, styles, config)
     network = checked_network(content, styles, config, size_of(content, styles), additions)
     device = network.mean.device
@@ -69,12 +69,13 @@ def check_images(
     content: Tensor | None,
     style: Tensor | Iterable[Tensor] | None,
     config: Settings,
+    additions: Sequence[Addition] = (),
 ) -> tuple[Tensor | None, list[Tensor]]:
     """Check the images and the configuration against each other; return them as `checked_images` does."""
     content, styles = checked_images(content, style)
     if content is not None and not styles and config.content_weight == 0:
         raise ValueError("reconstruction (no style image) needs a content_weight greater than 0, got 0")
-    if styles and content is None and config.style_weight == 0:
+    if styles and content is None and config.style_weight == 0 and not additions:
         raise ValueError("texture synthesis (no content image) needs a style_weight greater than 0, got 0")
     if config.style_blend is not None and len(config.style_blend) != len(styles):
         raise ValueError(f"style_blend has {len(config.style_blend)} weights for {len(styles)} style images")

@@ -14,7 +14,7 @@ from course_lib.optimize import scales
 from course_lib.optimize.image import STALL_STEPS, Adam, is_stalled, optimize_image
 from course_lib.optimize.lbfgs import LBFGS
 from course_lib.optimize.preconditioners import color_preconditioner, fourier_preconditioner
-from course_lib.optimize.start import start_image
+from course_lib.optimize.start import checked_images, start_image
 from course_lib.painting.objective import check_images, checked_network, objective, size_of
 from course_lib.painting.settings import Settings
 from course_lib.painting.terms import Addition
@@ -71,11 +71,11 @@ def paint(
         MemoryError: the run would not fit into the memory; the message gives the largest size that fits.
         WeightsError: the network's weights can be neither found nor downloaded.
     """
-    content, styles = check_images(content, style, config)
+    content, styles = check_images(content, style, config, additions)
     start = None if initial is None else first_image(content, styles or None, config, initial)
     full = size_of(content, styles, start)
     network = checked_network(content, styles, config, full, additions)  # refuses what is too large
-    deepest = network.min_size(network.layers[-1])
+    deepest = max(network.min_size(network.layers[-1]), *(each.least_side(network) for each in additions), 1)
     least = scales.least_side(deepest, content, styles, full, min(config.layer_scales()))
     sizes = scales.sizes(*full, config.scales, least=least)
     steps = scales.steps(config.num_steps, len(sizes))
@@ -123,7 +123,7 @@ def first_image(
             None.
     """
     device = runtime.pick_device(config.device)
-    content, styles = check_images(content, style, config)
+    content, styles = checked_images(content, style)
     if initial is not None:
         check_pictures(initial, "the initial image", single=True)
         if content is not None and initial.shape != content.shape:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from course_lib.images import resize
 from course_lib.losses.perceptual import FeatureTerm
+from course_lib.masks import Regions
 from course_lib.optimize.objective import Part
 from course_lib.pretrained.vgg import VGGFeatures
 
@@ -34,6 +35,17 @@ class Scene:
         return [resize(image, side) for image in self.paintings]
 
 
+def check_regions(regions: object) -> None:
+    """Refuse what are not `Regions`.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if not isinstance(regions, Regions):
+        got = type(regions).__name__
+        raise TypeError(f"regions must be masks.Regions, for example Regions.split(masks), got {got}")
+
+
 class Addition(Protocol):
     """Makes further terms of the objective."""
 
@@ -48,4 +60,8 @@ class Addition(Protocol):
 
     def memory_needed(self, network: VGGFeatures, height: int, width: int) -> int:
         """Bytes besides the network's, for a picture of this size."""
+        ...
+
+    def least_side(self, network: VGGFeatures) -> int:
+        """Pixels that the short side of a photo or a painting must have for its terms."""
         ...

@@ -71,6 +71,8 @@ def test_with_regions_patches_stay_in_their_place():
 def test_a_texture_from_patches():
     texture = stylize(None, PAINTING, replace(SMALL, style_weight=10.0, start="noise", num_steps=5))
     assert texture.image.shape == PAINTING.shape
+    alone = stylize(None, PAINTING, replace(SMALL, start="noise", num_steps=5))
+    assert alone.history["patches/relu2_1"][-1] < alone.history["patches/relu2_1"][0]
 
 
 @pytest.mark.parametrize(

@@ -276,6 +276,19 @@ def test_regions_give_the_best_of_their_candidates():
     assert [where.index(each) for each in told] == scores.argmax(1).tolist()
 
 
+def test_without_a_region_a_patch_may_come_from_everywhere_and_goes_to_no_region():
+    """Negative labels. The style is the picture, in which only the lower half is marked: by another label each time."""
+    features = random(1, 6, 12, 10)
+    lower = torch.where(halves(12, 10) == 1, 0, -1)
+    rows = torch.arange(10)[:, None].expand(10, 8)  # of the first position of each patch
+    free = nearest_patches(features, [features], stride=1, regions=lower, style_regions=[lower])
+    assert torch.equal(free.position[..., 0], rows)  # everything finds itself: the upper half, too
+    bound = nearest_patches(features, [features], stride=1, regions=0 * lower, style_regions=[lower])
+    assert (bound.position[..., 0] + 1 >= 6).all()  # what is marked takes nothing from what is not
+    with pytest.raises(ValueError, match="region 0 of the picture has no patch in the style, whose regions are none"):
+        nearest_patches(features, [features], regions=0 * lower, style_regions=[0 * lower - 1])
+
+
 def test_one_region_is_no_region():
     features, style = random(1, 6, 9, 11), random(1, 6, 8, 13, seed=1)
     one = {"regions": torch.full((9, 11), 4), "style_regions": torch.full((8, 13), 4, dtype=torch.uint8)}

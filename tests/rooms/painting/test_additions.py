@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib.losses.matting import photorealism_term
 from course_lib.losses.patches import PatchTerm
 from course_lib.masks import Regions
-from course_lib.painting.additions import Patches, Photorealism
+from course_lib.painting.additions import Patches, Photorealism, _shape
 from course_lib.painting.guides import RegionStyles
 from course_lib.painting.objective import objective
 from course_lib.painting.run import paint
@@ -149,6 +150,82 @@ def test_a_region_without_a_patch_is_named():
         objective(PHOTO, OTHER, SMALL, additions=[Patches(1.0, ("relu3_1",), regions=regions)])
 
 
+def patch_term(regions, paintings, layer="relu2_1"):
+    goal = objective(PHOTO, paintings, SMALL, additions=[Patches(1.0, (layer,), stride=1, regions=regions)])
+    return with_values(goal, PHOTO)[0][f"patches/{layer}"]
+
+
+def test_what_is_in_no_region_of_a_painting_gives_nothing_to_the_first_one():
+    """The second painting is the photo. It has nothing for the regions, or only something for the land."""
+    nothing = torch.zeros(2, 1, 48, 40)
+    elsewhere = Regions(torch.cat([TOP, 1 - TOP]), (torch.ones(2, 1, 1, 1), nothing), ("sky", "land"))
+    bound = patch_term(elsewhere, [OTHER, PHOTO])
+    assert bound == pytest.approx(patch_term(None, [OTHER]), rel=1e-5)
+    land = Regions(torch.cat([TOP, 1 - TOP]), (torch.ones(2, 1, 1, 1), torch.cat([0 * TOP, 1 - TOP])), ("sky", "land"))
+    assert 0.2 * bound < patch_term(land, [OTHER, PHOTO]) < 0.8 * bound  # the land finds itself, and the sky does not
+
+
+def test_what_is_in_no_region_of_the_photo_takes_patches_from_everywhere():
+    left = torch.zeros(1, 1, 48, 40)
+    left[..., :8] = 1
+    only = Regions(left, (torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 48, 40)), ("left",))
+    assert 0 < patch_term(only, [OTHER, PHOTO]) < 0.5 * patch_term(None, [OTHER])  # most of the photo finds itself
+
+
+def test_two_regions_share_the_patches_of_one_place():
+    """The masks of a painting may overlap: both regions of the photo take their patches from all of it."""
+    both = Regions(torch.cat([TOP, 1 - TOP]), (torch.ones(2, 1, 36, 48),), ("sky", "land"))
+    assert patch_term(both, [PAINTING]) == pytest.approx(patch_term(None, [PAINTING]), rel=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 120), (120, 20)])
+def test_sizes_with_fewer_positions_than_a_patch_are_left_out(height, width):
+    """At 60 px, the short side would have 10 px: two positions at relu3_1, and a patch needs three."""
+    config = replace(SMALL, scales=(60, 75), num_steps=1)
+    result = paint(rand(1, 3, height, width), PAINTING, config, additions=[Patches(1.0, ("relu3_1",))])
+    assert result.history["scale"] == [75.0] * 2 + [120.0]
+    result = paint(rand(1, 3, height, width), PAINTING, config, additions=[Photorealism(1.0, radius=6)])
+    assert result.history["scale"] == [120.0]
+
+
+def test_the_layers_of_patches_may_be_of_any_kind():
+    layers = ("conv2_1", "relu2_2", "pool2")
+    picture = paint(PHOTO, PAINTING, replace(SMALL, num_steps=1), additions=[Patches(1.0, layers)])
+    assert set(picture.history) >= {f"patches/{layer}" for layer in layers}
+    network = VGGFeatures(layers=layers, weights=None)
+    for layer, features in network(PHOTO).items():
+        assert _shape(network, layer, 48, 40) == (features.shape[1], features.shape[2:])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_all_steps_are_alike_and_read_no_value(precision):
+    """On CUDA a step is recorded once: it must not wait for the device, move data to it, or depend on values."""
+    config = replace(SMALL, style_weight=0.0, tv_weight=1.0, precision=precision)
+    additions = [RegionStyles(HALVES, SMALL), Patches(1.0, ("relu2_1",), regions=HALVES), Photorealism(1.0)]
+    goal = objective(PHOTO, [PAINTING, OTHER], config, additions=additions)
+    goal.with_gradient(PHOTO)
+    steps = []
+    for picture in (PHOTO, PAINTING.new_zeros(PHOTO.shape)):
+        with Operations() as made:
+            goal.with_gradient(picture)
+        steps.append(made.names)
+    assert steps[0] == steps[1]
+    waiting = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "lift_fresh", "item", "is_nonzero")
+    assert not [name for name in steps[0] if any(word in name for word in waiting)]
+
+
+class Operations(TorchDispatchMode):
+    """Collects the names of all operations."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
 def test_photorealism_is_the_matting_energy_of_the_photo():
     goal = objective(PHOTO, PAINTING, SMALL, additions=[Photorealism(5.0)])
     picture = rand(1, 3, 48, 40, seed=5)
@@ -157,6 +234,8 @@ def test_photorealism_is_the_matting_energy_of_the_photo():
     assert values["photorealism"] == pytest.approx(alone.item())
     with pytest.raises(ValueError, match="photorealism needs a content image"):
         objective(None, PAINTING, SMALL, additions=[Photorealism(5.0)])
+    with pytest.raises(ValueError, match="regions need a content image"):
+        objective(None, PAINTING, SMALL, additions=[RegionStyles(HALVES, SMALL)])
 
 
 def test_the_gradient_of_all_terms_together(monkeypatch):
@@ -184,6 +263,12 @@ def test_a_run_from_coarse_to_fine_builds_the_terms_at_each_size(addition):
     [
         (lambda: Patches(-1.0), "patch_weight"),
         (lambda: Patches(1.0, layers=()), "patch_layers"),
+        (lambda: Patches(1.0, size=0), "patch_size"),
+        (lambda: Patches(1.0, stride=0), "patch_stride"),
+        (lambda: Patches(1.0, style_scale=0.0), "style_scale"),
+        (lambda: Photorealism(-1.0), "photo_weight"),
+        (lambda: Photorealism(1.0, eps=0.0), "matting_eps"),
+        (lambda: Photorealism(1.0, radius=0), "matting_radius"),
         (lambda: RegionStyles(HALVES, SMALL, "outside"), "propagation"),
         (lambda: RegionStyles(HALVES, SMALL, weights=(1.0,)), "regions \\(sky, land\\)"),
     ],
@@ -191,6 +276,14 @@ def test_a_run_from_coarse_to_fine_builds_the_terms_at_each_size(addition):
 def test_bad_settings_are_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("make", [lambda given: Patches(1.0, regions=given), lambda given: RegionStyles(given, SMALL)])
+def test_masks_alone_are_no_regions(make):
+    with pytest.raises(
+        TypeError, match=r"regions must be masks.Regions, for example Regions.split\(masks\), got Tensor"
+    ):
+        make(TOP)
 
 
 def test_masks_of_another_shape_are_refused():
