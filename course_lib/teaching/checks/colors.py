@@ -108,7 +108,7 @@ def _need_covariance(out: Tensor, picture: Tensor, target: Tensor) -> None:
     k = int((factors.log().abs()).argmax())
     need(
         bool((factors - 1).abs()[k] < _EXACT),
-        f"the variance of {_NAMES[k]} is {factors[k]:.3g} times that of the target",
+        f"the mean is the target's, but the variance of {_NAMES[k]} is {factors[k]:.3g} times that of the target",
     )
     a, b = max(((0, 1), (0, 2), (1, 2)), key=lambda pair: abs(_correlation(ours, *pair) - _correlation(wanted, *pair)))
     raise CheckFailed(

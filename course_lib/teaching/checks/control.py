@@ -164,6 +164,7 @@ def _wrong_styles(features: Tensor, guides: Sequence[Tensor], targets: Sequence[
         ("each region is compared with the target of the other one", guided_style(features, guides, targets[::-1])),
         ("the second region has no effect", each[0]),
         ("the first region has no effect", each[1]),
+        ("the first region counts half as much as it should, the second one not at all", each[0] / 2),
         ("the second region counts half as much as it should, the first one not at all", each[1] / 2),
         ("the guides have no effect: the matrix of all positions is compared with every target",
          torch.stack([_distance(everywhere, a) for a in targets]).mean()),

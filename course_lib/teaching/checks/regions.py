@@ -18,6 +18,7 @@ Features = Mapping[str, Tensor]
 Loss = Callable[[dict[str, Tensor]], Tensor]
 
 _LAYERS, _OTHER = ["relu1_1", "relu3_1"], "relu2_1"  # the network has one layer that is not asked for
+_CLOSE = 0.08  # the ways to bring masks to a layer differ by up to 5 % here
 _STEPS, _RATE = 25, 0.03  # of the descent that shows where the styles go; the rate: root mean square over the pixels
 
 
@@ -29,8 +30,8 @@ def check_region_loss(function: Callable[..., Loss]) -> None:
             a dictionary layer → (1, C, h, w), that returns their loss: the mean over `layers` of what
             `check_guided_style` checks. `network` is a `VGGFeatures` that may have more layers. ``masks[r]``
             (1, 1, H, W) is region r of the photo; its style is that of the region ``painting_masks[r]`` (1, 1, h, w)
-            of ``paintings[r]`` (1, 3, h, w). A guide is a mask at the size of a layer, by any kind of resizing that
-            keeps a border between two positions where it is.
+            of ``paintings[r]`` (1, 3, h, w). A guide is a mask at the size of a layer, made in any way: the tolerance
+            is 8 %, and the kinds of resizing and the three ways of `losses.guided_masks` differ by less here.
 
     Raises:
         CheckFailed: a property does not hold.
@@ -66,14 +67,14 @@ def check_region_loss(function: Callable[..., Loss]) -> None:
         value,
         _loss(network, features, masks, paintings, painting_masks),
         "the mean over the layers of the mean over the regions",
-        1e-3,
+        _CLOSE,
     )
     three = ([*masks, masks[0]], [*paintings, photo], [*painting_masks, masks[1]])
     need_factor(
         number(made(*three), dict(features)),
         _loss(network, features, *three),
         "with a third region, which shares its positions with the first, the mean over the regions",
-        1e-3,
+        _CLOSE,
     )
     print("✓ every region takes the style of its own painting, at all layers")
 
@@ -143,7 +144,7 @@ def _wrong_losses(
         ("inside and outside are exchanged, in the photo and in the paintings", loss(outside, style_masks=rest)),
         (f"only {_LAYERS[0]} has an effect", loss(layers=_LAYERS[:1])),
         (f"only {_LAYERS[1]} has an effect", loss(layers=_LAYERS[1:])),
-        ("the losses of the layers are added up; the task asks for their mean", 2 * loss()),
+        ("the loss is twice what it should be: are those of the layers, or of the regions, added up?", 2 * loss()),
         (used, loss(layers=everything)),
         (used, 3 * loss(layers=everything)),
         (used, 1.5 * loss(layers=everything)),

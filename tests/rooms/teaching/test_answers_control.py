@@ -369,7 +369,7 @@ STYLES = [
     (CHECK, "the first alone", lambda f, t, a: guided_style(f, t[:1], a[:1]), "the second region has no effect"),
     (CHECK, "the last alone", lambda f, t, a: guided_style(f, t[-1:], a[-1:]), "the first region has no effect"),
     (CHECK, "returned in the loop", lambda f, t, a: guided_style(f, t, a, join=lambda p: p[0] / len(p)),
-        "times what it should be"),
+        "the first region counts half"),
     (CHECK, "overwritten in the loop", lambda f, t, a: guided_style(f, t, a, join=lambda p: p[-1] / len(p)),
         "half as much as it should"),
     (CHECK, "no guides", partial(guided_style, of=lambda f, t: gram_matrix(f, mean=True)),
@@ -437,10 +437,10 @@ class Loss(nn.Module):
         return self.loss(features)
 
 
-def propagated(network, layers, masks, paintings, painting_masks):
+def propagated(network, layers, masks, paintings, painting_masks, how="simple"):
     """Masks at all layers at once, by the library."""
-    at_layers = [propagate(mask, layers) for mask in masks]
-    style_at_layers = [propagate(mask, layers) for mask in painting_masks]
+    at_layers = [propagate(mask, layers, how) for mask in masks]
+    style_at_layers = [propagate(mask, layers, how) for mask in painting_masks]
     with torch.no_grad():
         seen = [network(painting) for painting in paintings]
     targets = {x: [guided_gram(f[x], m[x]) for f, m in zip(seen, style_at_layers, strict=True)] for x in layers}
@@ -516,6 +516,9 @@ REGIONS = [
     (CHECK, "every time anew", every_time, None),
     (CHECK, "a module", Loss, None),
     (CHECK, "the library's masks", propagated, None),
+    (CHECK, "the library's masks, inside", partial(propagated, how="inside"), None),
+    (CHECK, "the library's masks, all", partial(propagated, how="all"), None),
+    (CHECK, "masks with soft borders", partial(region_loss, at=resized(mode="bilinear", antialias=True)), None),
     (CHECK, "masks by their nearest pixel", partial(region_loss, at=resized(mode="nearest")), None),
     (CHECK, "bilinear masks", partial(region_loss, at=resized(mode="bilinear", align_corners=False)), None),
     (CHECK, "pooled masks", partial(region_loss, at=pooled), None),
@@ -537,10 +540,10 @@ REGIONS = [
     (CHECK, "all layers", changed(lambda n, layers, m, p, pm: (n, n.layers, m, p, pm)), "all layers of the network"),
     (CHECK, "the first layer", partial(region_loss, join=lambda parts: parts[0]), "only relu1_1 has an effect"),
     (CHECK, "the last layer", partial(region_loss, join=lambda parts: parts[-1]), "only relu3_1 has an effect"),
-    (CHECK, "the sum over layers", partial(region_loss, join=sum), "the losses of the layers are added up"),
+    (CHECK, "the sum over layers", partial(region_loss, join=sum), "or of the regions, added up"),
     (CHECK, "the worst layer", partial(region_loss, join=worst), "only relu3_1 has|only relu1_1 has"),
     (CHECK, "the regions added up", partial(region_loss, style=partial(guided_style, join=sum)),
-        "the losses of the layers are added up|2 times"),
+        "or of the regions, added up"),
     (CHECK, "every region gets a mixture", blended_targets, "25 steps of descent|is not 0"),
     (CHECK, "the first painting for all", first_painting, "25 steps of descent|is not 0"),
     (CHECK, "uphill", against, "25 steps of descent on your loss bring the first region"),
