@@ -71,7 +71,18 @@ class GuidedStyle:
         self.shares = _shares(region, region)
 
     def __call__(self, features: Tensor) -> tuple[Tensor, AddGradient]:
-        """The term and its gradient; see `FeatureTerm`."""
+        """The term and its gradient; see `FeatureTerm`.
+
+        Raises:
+            ValueError: features whose size is not that of the region, or with other channels than the target.
+        """
+        check_features(features)
+        channels, size = self.target.shape[-1], tuple(self.shares.shape[2:])
+        if features.shape[1] != channels or features.shape[2:] != size:
+            raise ValueError(
+                f"{self.name} expects features (1, {channels}, {size[0]}, {size[1]}), as its region and its target "
+                f"have, got {tuple(features.shape)}"
+            )
         difference = _gram(features, self.shares) - self.target  # (1, C, C); nothing is read by the host here
         value = self.weight * gram_distance(difference, self.convention)
         return value.float(), partial(self._add, features, difference)
@@ -98,6 +109,6 @@ def _shares(features: Tensor, region: Tensor) -> Tensor:
         sizes = " and ".join(f"{each.shape[2]}×{each.shape[3]}" for each in (region, features))
         raise ValueError(f"a region and the features must have one size, got {sizes}; propagate the mask to the layer")
     region = at_least_float32(region.to(features.device))
-    if not bool((region >= 0).all()) or not bool(region.any()):
-        raise ValueError("a region must have numbers of at least 0, and not be 0 everywhere")
+    if not bool(((region >= 0) & region.isfinite()).all()) or not bool(region.any()):
+        raise ValueError("a region must have finite numbers of at least 0, and not be 0 everywhere")
     return region / region.sum()

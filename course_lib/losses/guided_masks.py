@@ -33,7 +33,8 @@ def propagate(masks: Tensor, layers: Sequence[str], how: str = "simple", arch: s
 
     Args:
         masks: (R, 1, H, W) in [0, 1], at the size of the picture.
-        layers: names of layers; where a pool meets an odd size, it leaves out the last row or column.
+        layers: names of layers; where a pool meets an odd size, it leaves out the last row or column. ("simple" shares
+            out all pixels among the positions that are left.)
         how: one of `WAYS`.
         arch: "vgg19" or "vgg16".
 

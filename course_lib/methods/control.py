@@ -110,13 +110,15 @@ def stylize(
     content, styles = checked_images(content, style)  # type: ignore[assignment]
     if content is None or not styles:
         raise ValueError("control needs a photo and a painting; for a texture or a reconstruction, use gatys")
+    if regions is not None:
+        guided = RegionStyles(regions, config, config.propagation, config.region_weights)
+        regions.at(*_sizes(content, styles))  # masks of another shape are refused before any work
     if fine is not None:
         side = round(max(content.shape[-2:]) * max(config.layer_scales()))  # at which the style is taken
         styles = [with_fine_style(resize(each, side), fine, config) for each in styles]
     photo, styles = in_colors_of(content, styles, config)
     objective = config
     if regions is not None:
-        guided = RegionStyles(regions, config, config.propagation, config.region_weights)
         additions, objective = (guided, *additions), replace(config, style_weight=0.0)
 
     def in_color(image: Tensor) -> Tensor:
@@ -129,6 +131,12 @@ def stylize(
     shown = None if callback is None else watch
     done = paint(photo, styles, objective, additions=additions, initial=initial, callback=shown)
     return replace(done, image=in_color(done.image), config=config)
+
+
+def _sizes(content: Tensor, styles: Sequence[Tensor]) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+    """(H, W) of the photo, and those of the paintings."""
+    first, *others = ((image.shape[-2], image.shape[-1]) for image in (content, *styles))
+    return first, others
 
 
 def with_fine_style(

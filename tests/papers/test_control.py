@@ -82,6 +82,14 @@ def test_strokes_have_the_size_at_which_the_style_is_taken(monkeypatch):
     assert max(sizes[0][-2:]) == 36  # three quarters of the photo's 48
 
 
+def test_masks_that_do_not_fit_are_refused_before_the_strokes_are_made(monkeypatch):
+    monkeypatch.setattr(control, "with_fine_style", lambda *_: pytest.fail("strokes were made"))
+    with pytest.raises(ValueError, match="another shape"):
+        stylize(PHOTO[..., :20], [PAINTING] * 2, small(), regions=halves(), fine=PAINTING)
+    with pytest.raises(TypeError, match=r"masks\.Regions"):
+        stylize(PHOTO, PAINTING, small(), regions=halves().content, fine=PAINTING)
+
+
 def test_gray_pictures_stay_gray_in_luminance():
     photo, (painting,) = in_colors_of(PHOTO, [PAINTING], small(colors="luminance"))
     for picture in (photo, painting):

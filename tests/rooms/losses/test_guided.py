@@ -115,11 +115,20 @@ def test_further_terms_weigh_as_upstream_says():
         (torch.ones(1, 1, 2, 2), "one size, got 2×2 and 1×2"),
         (torch.ones(1, 2), r"\(1, 1, h, w\)"),
         (None, "got NoneType"),
+        (torch.tensor([[[[1.0, float("inf")]]]]), "finite numbers"),
+        (torch.tensor([[[[1.0, float("nan")]]]]), "finite numbers"),
     ],
 )
 def test_a_bad_region_is_refused(region, words):
     with pytest.raises(ValueError, match=words):
         guided_gram(F, region)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 5, 5), (1, 3, 4, 4)])
+def test_features_of_another_size_or_layer_are_refused(shape):
+    term = GuidedStyle("style/relu1_1/sky", "relu1_1", 1.0, torch.ones(1, 1, 4, 4), torch.zeros(1, 4, 4))
+    with pytest.raises(ValueError, match=r"style/relu1_1/sky expects features \(1, 4, 4, 4\).*got \(1, "):
+        term(torch.rand(shape))
 
 
 def test_a_layer_that_the_network_lacks_is_named():

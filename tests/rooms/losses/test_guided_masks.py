@@ -37,6 +37,8 @@ def test_a_pool_and_a_convolution_by_hand():
     mask = stripe(4, 16, 16)
     # conv1_1 and conv1_2 leave 6..15, the pool 3..7, conv2_1 4..7; the edge on the right takes nothing away
     assert row(mask, "relu2_1", "inside") == [0, 0, 0, 0, 1, 1, 1, 1]
+    # 5..15: of the two pixels below position 2, only one is left, so the pool leaves 3..7
+    assert row(stripe(3, 16, 16), "pool1", "inside") == [0, 0, 0, 1, 1, 1, 1, 1]
     # they grow to 2..15, the pool makes 1..7, conv2_1 0..7
     assert row(mask, "pool1", "all") == [0, 1, 1, 1, 1, 1, 1, 1]
     assert row(mask, "relu2_1", "all") == [1] * 8
