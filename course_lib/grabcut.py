@@ -179,6 +179,7 @@ def _pixels(box: Sequence[float], height: int, width: int) -> tuple[int, int, in
             f"got {given!r}"
         )
     left, top, right, bottom = (round(side) for side in numbers)
+    left, top = min(left, width - 1), min(top, height - 1)
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 

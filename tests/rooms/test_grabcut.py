@@ -151,6 +151,11 @@ def test_a_tiny_object_in_a_large_photo_is_no_error(monkeypatch):
     assert box_mask(photo, (100, 100, 101, 101)).sum() <= 1
 
 
+@pytest.mark.parametrize("box", [(79.7, 10, 80, 30), (10, 59.8, 30, 60), (0.4, 10, 0.45, 30)])
+def test_a_box_of_less_than_a_pixel_holds_a_pixel(box):
+    assert box_mask(scene()[0], box).shape == (1, 1, 60, 80)
+
+
 def test_one_color_everywhere_is_no_error():
     mask = box_mask(torch.full((1, 3, 16, 16), 0.5), (4, 4, 12, 12))
     assert mask.isfinite().all()
