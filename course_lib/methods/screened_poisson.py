@@ -163,6 +163,9 @@ def solve(painted: Tensor, photo: Tensor, weight: float, largest: float = math.i
     _check_channels(painted, photo)
     if weight == 0:
         return painted.clone()
+    if painted.dtype in (torch.float16, torch.bfloat16):  # PyTorch's transforms know no half precision
+        return solve(painted.float(), photo.float(), weight, largest).to(painted.dtype)
+    photo = photo.to(painted)
     source = torch.zeros_like(painted)  # ∇ᵀ(∇C − ∇S)
     for axis in (-2, -1):
         missing = _differences(photo, axis, largest) - painted.diff(dim=axis)

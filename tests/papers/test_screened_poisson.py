@@ -180,6 +180,14 @@ def test_it_works_on_what_another_method_painted(pair):
     assert stylize(photo, painted.image).image.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_channels_in_half_precision(dtype):
+    painted, photo = (noise(6, 7, seed=k).to(dtype) for k in (0, 1))
+    solved = solve(painted, photo, 5.0)
+    assert solved.dtype == dtype
+    torch.testing.assert_close(solved, solve(painted.float(), photo.float(), 5.0).to(dtype))
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_floats_of_any_precision(pair, dtype):
     photo, painted = (x.bfloat16().to(dtype) for x in pair)
