@@ -276,6 +276,14 @@ def test_regions_give_the_best_of_their_candidates():
     assert [where.index(each) for each in told] == scores.argmax(1).tolist()
 
 
+def test_a_faint_patch_is_found_by_its_direction():
+    """The first patch of the style has a norm of 1e-6 and the direction of the picture's, the second is 18° away."""
+    style = torch.tensor([[[[1e-6, 3.0]], [[0.0, 1.0]]]])
+    assert nearest_patches(torch.tensor([[[[5.0]], [[0.0]]]]), [style], size=1, stride=1).position.tolist() == [
+        [[0, 0]]
+    ]
+
+
 def test_without_a_region_a_patch_may_come_from_everywhere_and_goes_to_no_region():
     """Negative labels. The style is the picture, in which only the lower half is marked: by another label each time."""
     features = random(1, 6, 12, 10)

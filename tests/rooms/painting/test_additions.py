@@ -1,17 +1,20 @@
 """What can be added to a picture's objective: values, gradients, and one size after another."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from course_lib.images import resize
+from course_lib.losses.guided_masks import WAYS
 from course_lib.losses.matting import photorealism_term
 from course_lib.losses.patches import PatchTerm
 from course_lib.masks import Regions
 from course_lib.painting.additions import Patches, Photorealism, _shape
 from course_lib.painting.guides import RegionStyles
-from course_lib.painting.objective import objective
+from course_lib.painting.objective import checked_network, memory_needed, network_for, objective
 from course_lib.painting.run import paint
 from course_lib.painting.settings import Settings
 from course_lib.pretrained.vgg import VGGFeatures
@@ -76,6 +79,40 @@ def test_two_regions_with_one_painting_each():
     }
 
 
+def test_regions_have_the_weight_of_the_whole_together():
+    """Each of two regions that are everything has half of the style term."""
+    twice = Regions(torch.ones(2, 1, 48, 40), (torch.ones(2, 1, 36, 48),), ("a", "b"))
+    goal = objective(PHOTO, PAINTING, replace(SMALL, style_weight=0.0), additions=[RegionStyles(twice, SMALL)])
+    values, plain = with_values(goal, PHOTO)[0], with_values(objective(PHOTO, PAINTING, SMALL), PHOTO)[0]
+    for layer in SMALL.style_layers:
+        assert values[f"style/{layer}/a"] == pytest.approx(plain[f"style/{layer}"] / 2, rel=1e-5)
+        assert values[f"style/{layer}/b"] == pytest.approx(plain[f"style/{layer}"] / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("propagation", WAYS)
+def test_masks_of_photo_and_painting_reach_the_layers_in_one_way(propagation):
+    """The photo is its own painting, with the same masks: no region has anything to match."""
+    same = Regions(torch.cat([TOP, 1 - TOP]), (torch.cat([TOP, 1 - TOP]),), ("sky", "land"))
+    guided = RegionStyles(same, SMALL, propagation)
+    values, _ = with_values(objective(PHOTO, PHOTO, replace(SMALL, style_weight=0.0), additions=[guided]), PHOTO)
+    assert max(values.values()) < 1e-9
+    inside = {name: (1 - term.shares.bool().float()).sum().item() for name, term in terms_of(guided).items()}
+    assert (inside["style/relu1_1/sky"] == 28 * 40) == (propagation == "simple")  # rows 20 to 47 are land
+
+
+def terms_of(addition):
+    goal = objective(PHOTO, PHOTO, replace(SMALL, style_weight=0.0), additions=[addition])
+    return {term.name: term for term in goal.parts[0].terms}
+
+
+def test_regions_take_every_layer_at_its_own_scale():
+    config = replace(SMALL, style_scale=(1.0, 0.5))
+    whole = Regions(torch.ones(1, 1, 48, 40), (torch.ones(1, 1, 36, 48),), ("all",))
+    guided = objective(PHOTO, PAINTING, replace(config, style_weight=0.0), additions=[RegionStyles(whole, config)])
+    values, plain = with_values(guided, PHOTO)[0], with_values(objective(PHOTO, PAINTING, config), PHOTO)[0]
+    assert list(values.values()) == pytest.approx(list(plain.values()), rel=1e-5)
+
+
 def test_a_region_without_weight_has_no_term_and_the_others_share_its_weight():
     goals = [
         objective(
@@ -128,6 +165,18 @@ def test_patches_are_those_of_the_paintings_at_the_photos_size():
     term = PatchTerm("relu3_1", 2.0, [network(resized)["relu3_1"]])
     features = network(PHOTO)["relu3_1"].contiguous(memory_format=torch.channels_last)
     assert values["patches/relu3_1"] == pytest.approx(term(features)[0].item(), rel=1e-4)
+
+
+def test_layers_of_patches_share_their_weight_and_paintings_have_the_scale_asked_for():
+    values = [
+        with_values(objective(PHOTO, PAINTING, SMALL, additions=[Patches(1.0, layers, style_scale=0.75)]), PHOTO)[0]
+        for layers in (("relu2_1", "relu3_1"), ("relu3_1",))
+    ]
+    assert values[0]["patches/relu3_1"] == pytest.approx(values[1]["patches/relu3_1"] / 2, rel=1e-5)
+    network = VGGFeatures(layers=["relu3_1"], weights=None)
+    term = PatchTerm("relu3_1", 1.0, [network(resize(PAINTING, 36))["relu3_1"]])
+    features = network(PHOTO)["relu3_1"].contiguous(memory_format=torch.channels_last)
+    assert values[1]["patches/relu3_1"] == pytest.approx(term(features)[0].item(), rel=1e-3)
 
 
 def test_patches_of_a_region_come_from_its_counterpart():
@@ -290,6 +339,17 @@ def test_masks_of_another_shape_are_refused():
     wide = Regions.split([torch.ones(1, 1, 20, 80)], names=["all"])
     with pytest.raises(ValueError, match="another shape"):
         objective(PHOTO, PAINTING, SMALL, additions=[RegionStyles(wide, SMALL)])
+
+
+@pytest.mark.parametrize("addition", [Patches(1.0, ("relu3_1",)), Photorealism(1.0), RegionStyles(HALVES, SMALL)])
+def test_the_memory_of_an_addition_counts(addition, monkeypatch):
+    """With a byte less than network, optimizer and addition need together, the run is refused."""
+    network = network_for(SMALL, (*SMALL.content_layers, *SMALL.style_layers, *addition.layers))
+    needed = memory_needed(network, 48, 40, SMALL) + addition.memory_needed(network, 48, 40)
+    for free, fits in ((needed, True), (needed - 1, False)):
+        monkeypatch.setattr("course_lib.optimize.start.runtime.available_memory", lambda device, free=free: free)
+        with nullcontext() if fits else pytest.raises(MemoryError, match="px"):
+            checked_network(PHOTO, [PAINTING, OTHER], SMALL, (48, 40), [addition])
 
 
 def test_more_memory_than_there_is_is_refused_before_any_work(monkeypatch):
