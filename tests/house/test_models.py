@@ -11,7 +11,7 @@ from course_lib.data.facades import Facades
 from course_lib.evaluation import metrics
 from course_lib.images import center_crop
 from course_lib.losses import gram_matrix
-from course_lib.methods import johnson, multi_style, pix2pix, super_resolution
+from course_lib.methods import johnson, multi_style, pix2pix, super_resolution, texture_nets
 from course_lib.pretrained.vgg import STYLE_LAYERS, cached_network
 from course_lib.teaching import records
 from course_lib.training import model_files
@@ -20,6 +20,7 @@ from scripts.paper_queue.items import QUEUE
 
 STYLES = [name for name, recipe in RECIPES.items() if recipe.method is johnson]
 TRANSLATORS = [name for name, recipe in RECIPES.items() if recipe.method is pix2pix]
+TEXTURES = [name for name, recipe in RECIPES.items() if recipe.method is texture_nets]
 ENLARGERS = [name for name, recipe in RECIPES.items() if recipe.method is super_resolution]
 
 
@@ -59,6 +60,7 @@ def test_a_network_its_record_and_its_recipe_agree(name):
 def test_they_are_small():
     own, larger = files()
     assert max(file.stat().st_size for file in own if file.stem not in TRANSLATORS) < 1e6
+    assert max(file.stat().st_size for file in own if file.stem in TEXTURES) < 300e3
     assert max(file.stat().st_size for file in own) < 6e6
     assert all(file.stat().st_mode & 0o444 == 0o444 for file in own + larger), "not readable by everybody"
 
@@ -75,6 +77,18 @@ def test_a_painter_comes_near_its_painting_and_keeps_the_scene(name):
         assert metrics.ssim(resize(painted, (64, 64)), resize(content, (64, 64))) > 0.3, photo
         others = [sample_image(RECIPES[other].style, 256) for other in STYLES if other != name]
         assert all(after < sum(metrics.gram_distance(painted, other).values()) for other in others), photo
+
+
+@pytest.mark.parametrize("name", TEXTURES)
+def test_a_texture_comes_near_its_painting_at_any_size_and_tiles(name):
+    """Nearer than white noise by far, and nearer than to the paintings of the others; moved noise moves the texture."""
+    model, noise = texture_nets.load(name), texture_nets.draw_noise(1, 160, 224, 5, torch.Generator().manual_seed(7))
+    texture = texture_nets.generate(noise, model, precision="float32").image
+    apart = {other: _apart(_grams(texture), _grams(sample_image(RECIPES[other].style, 256))) for other in TEXTURES}
+    assert min(apart, key=apart.get) == name
+    assert apart[name] < 0.4 * _apart(_grams(noise[-1]), _grams(sample_image(RECIPES[name].style, 256)))
+    moved = texture_nets.generate([z.roll(z.shape[3] // 2, 3) for z in noise], model, precision="float32").image
+    assert (moved - texture.roll(112, 3)).abs().max() < 2e-3
 
 
 @pytest.mark.parametrize("photo", ["cat", pytest.param("eilean_donan", marks=pytest.mark.slow)])
