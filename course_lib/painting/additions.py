@@ -82,13 +82,15 @@ class Patches:
             raise ValueError(f"{error} (the regions are {names})") from error
 
     def memory_needed(self, network: VGGFeatures, height: int, width: int) -> int:
-        """Of all its terms, with one painting of the photo's size."""
+        """Of all its terms, with one painting of the photo's shape, at its scale."""
+        scaled = (round(side * self.style_scale) for side in (height, width))
+        sizes = [[_shape(network, layer, *size) for layer in self.layers] for size in ((height, width), (*scaled,))]
         return sum(
             patches.memory_needed(
-                size, [size], channels, size=self.size, stride=self.stride,
+                size, [style], channels, size=self.size, stride=self.stride,
                 precision=network.precision, device=network.mean.device,
             )
-            for channels, size in (_shape(network, layer, height, width) for layer in self.layers)
+            for (channels, size), (_, style) in zip(*sizes, strict=True)
         )  # fmt: skip
 
     def least_side(self, network: VGGFeatures) -> int:
@@ -106,7 +108,36 @@ class Patches:
         sizes = [(painting.shape[-2], painting.shape[-1]) for painting in paintings]
         here = self.regions.at((height, width), sizes).to(scene.photo.device)
         own = [[masks] if bool((masks.sum(0) <= 1 + 1e-4).all()) else _apart(masks) for masks in here.styles]
-        return self._strongest(scene, here.content), [[self._strongest(scene, each) for each in some] for some in own]
+        labels, found = self._strongest(scene, here.content), [[self._strongest(scene, one) for one in k] for k in own]
+        self._complete(scene, labels, here.styles, found)
+        return labels, found
+
+    def _complete(
+        self, scene: Scene, labels: dict[str, Tensor], styles: Sequence[Tensor], found: list[list[dict[str, Tensor]]]
+    ) -> None:
+        """Mark one patch for each region that has none, the one nearest to its largest share: it has a style, too."""
+        for layer, of_photo in labels.items():
+            sizes = [maps[0][layer].shape for maps in found]
+            middles = [[self._middles(length).to(of_photo.device) for length in size] for size in sizes]
+            having = {
+                number
+                for maps, (rows, columns) in zip(found, middles, strict=True)
+                for each in maps
+                for number in each[layer][rows][:, columns].flatten().tolist()
+            }
+            for number in sorted({*of_photo.flatten().tolist()} - having - {-1}):
+                shares = [propagate(masks[number : number + 1], [layer], "simple", scene.network.arch)[layer][0, 0]
+                          if min(size) >= self.size else masks.new_zeros(1, 1)
+                          for masks, size in zip(styles, sizes, strict=True)]  # fmt: skip
+                k = max(range(len(shares)), key=lambda k: shares[k].max().item())
+                if shares[k].max() > 0:
+                    place = divmod(int(shares[k].argmax()), shares[k].shape[1])
+                    y, x = (line[(line - at).abs().argmin()] for line, at in zip(middles[k], place, strict=True))
+                    found[k][0][layer][y, x] = number
+
+    def _middles(self, length: int) -> Tensor:
+        """The rows, or columns, in which the middles of the style's patches lie."""
+        return torch.arange(0, max(0, length - self.size + 1), self.stride) + self.size // 2
 
     def _strongest(self, scene: Scene, masks: Tensor) -> dict[str, Tensor]:
         found = {}

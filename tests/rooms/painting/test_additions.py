@@ -8,6 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib.images import resize
+from course_lib.losses import patches
 from course_lib.losses.guided_masks import WAYS
 from course_lib.losses.matting import photorealism_term
 from course_lib.losses.patches import PatchTerm
@@ -142,6 +143,12 @@ def test_two_paintings_of_one_region_blend():
         objective(PHOTO, [PHOTO, OTHER], replace(other, style_weight=0.0), additions=[RegionStyles(half, other)])
 
 
+def test_no_image_becomes_too_small_for_a_layer_at_a_smaller_scale():
+    """At 21 px, a painting of a quarter of the photo's side would have 5 × 3 px: relu3_1 needs 4."""
+    config = replace(SMALL, style_scale=(1.0, 0.25), scales=(21, 24), num_steps=1)
+    assert paint(PHOTO, PAINTING, config).history["scale"] == [24.0] * 2 + [48.0]
+
+
 def test_every_layer_at_its_own_scale():
     """With a scale for each layer, the targets are those of the painting at that size."""
     config = replace(SMALL, style_scale=(1.0, 0.5))
@@ -191,12 +198,26 @@ def test_patches_of_a_region_come_from_its_counterpart():
     assert free < 1e-6 < bound  # every patch finds itself in the second painting, unless it may not look there
 
 
-def test_a_region_without_a_patch_is_named():
-    dot = torch.zeros(1, 1, 30, 30)
-    dot[..., 0, 0] = 1  # no patch has its middle here
+def test_a_region_too_small_for_a_patch_has_the_nearest_one():
+    """At relu3_1 the painting has 12 × 9 positions, and with a stride of 2 the middles lie in rows 1, 3, … 7 (of 8)."""
+    dot = torch.zeros(1, 1, 36, 48)
+    dot[..., 35, 20] = 1  # row 8, column 5
     regions = Regions(torch.cat([TOP, 1 - TOP]), (torch.cat([dot, 1 - dot]),), ("sky", "land"))
+    goal = objective(PHOTO, PAINTING, SMALL, additions=[Patches(1.0, ("relu3_1",), regions=regions)])
+    matcher = goal.parts[0].terms[0].matcher
+    start, stop = matcher._ranges[0]
+    assert matcher.corner[start:stop].tolist() == [[6, 4]]
+    assert len(matcher.corner) == 4 * 5  # no patch comes twice
+
+
+def test_a_region_without_a_patch_is_named():
+    """The painting has a single patch, and two regions of the photo need one."""
+    dot = torch.zeros(1, 1, 12, 12)
+    dot[..., 0, 0] = 1
+    regions = Regions(torch.cat([TOP, 1 - TOP]), (torch.cat([dot, 1 - dot]),), ("sky", "land"))
+    small = Patches(1.0, ("relu3_1",), style_scale=0.25, regions=regions)
     with pytest.raises(ValueError, match="the regions are 0 sky, 1 land"):
-        objective(PHOTO, OTHER, SMALL, additions=[Patches(1.0, ("relu3_1",), regions=regions)])
+        objective(PHOTO, OTHER[..., :12, :12], SMALL, additions=[small])
 
 
 def patch_term(regions, paintings, layer="relu2_1"):
@@ -350,6 +371,15 @@ def test_the_memory_of_an_addition_counts(addition, monkeypatch):
         monkeypatch.setattr("course_lib.optimize.start.runtime.available_memory", lambda device, free=free: free)
         with nullcontext() if fits else pytest.raises(MemoryError, match="px"):
             checked_network(PHOTO, [PAINTING, OTHER], SMALL, (48, 40), [addition])
+
+
+def test_patches_of_a_larger_painting_need_more_memory():
+    network = VGGFeatures(layers=("relu2_1",), weights=None)
+    small, large = (
+        Patches(1.0, ("relu2_1",), style_scale=scale).memory_needed(network, 48, 40) for scale in (1.0, 2.0)
+    )
+    assert large > 2 * small
+    assert large == patches.memory_needed((24, 20), [(48, 40)], 16)
 
 
 def test_more_memory_than_there_is_is_refused_before_any_work(monkeypatch):
