@@ -19,7 +19,7 @@ from tqdm.std import tqdm
 from course_lib import arguments
 from course_lib.cli import batch, masks
 from course_lib.cli.arguments import given, picture_file, style_shares
-from course_lib.cli.stylize_in_one_pass import as_photo
+from course_lib.cli.stylize_in_one_pass import as_photo, check_photo
 from course_lib.cli.terminal import in_options, say
 from course_lib.colors import with_colors_of
 from course_lib.images import load_image, resize
@@ -80,6 +80,8 @@ def any_painting(
     def paint(job: batch.Job) -> str:
         content, opacity = batch.load(job, options.size or SIZE)
         batch.check(job, *content.shape[-2:])
+        if options.photorealistic is not None:
+            check_photo(content)
         if not ready:
             ready.extend(styles if fine is None else _with_strokes(styles, fine, options))
         colors = control.Config(colors=options.keep_colors or "painting")

@@ -92,6 +92,16 @@ def any_painting(options: argparse.Namespace, paintings: Sequence[Path], work: b
     return _painter(options, stylize, matched=matched)
 
 
+def check_photo(photo: Tensor) -> None:
+    """Refuse a photo, (1, 3, H, W), that `as_photo` has no memory for: before it is painted.
+
+    Raises:
+        MemoryError: names the largest size that fits.
+    """
+    height, width = photo.shape[-2:]
+    check_memory(screened_poisson.memory_needed, height, width, torch.device("cpu"))
+
+
 def as_photo(painted: Tensor, photo: Tensor) -> Tensor:
     """A painted picture with the gradients of the photo (Mechrez et al. 2017); both (1, 3, H, W) in [0, 1]."""
     return screened_poisson.stylize(photo, painted, screened_poisson.Config.released()).image
@@ -104,8 +114,7 @@ def _painter(options: argparse.Namespace, stylize: Callable[[Tensor], Any], *, m
         content, opacity = batch.load(job, options.size)
         batch.check(job, *content.shape[-2:])
         if options.photorealistic is not None:
-            height, width = content.shape[-2:]
-            check_memory(screened_poisson.memory_needed, height, width, torch.device("cpu"))
+            check_photo(content)
         result = stylize(content)
         image = result.image if options.photorealistic is None else as_photo(result.image, content)
         if options.keep_colors == "luminance":

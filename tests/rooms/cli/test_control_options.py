@@ -306,6 +306,10 @@ def test_a_photo_too_large_for_its_gradients_is_refused_before_it_is_painted(fil
     monkeypatch.setattr(runtime, "available_memory", lambda device: 1_000_000)  # 60 × 80 px need 1.7 MB
     assert main(["stylize", files[0], "-o", files[2], "--model", str(wave), "--photorealistic"]) == 2
     assert "a picture of 60×80 px needs about" in one_sentence(capsys)
+    monkeypatch.setattr(control, "with_fine_style", never)
+    monkeypatch.setattr(deep_photo, "stylize", never)
+    assert stylize(files, "--fine-style", files[1], "--photorealistic", "--size", "80") == 2
+    assert "a picture of 60×80 px needs about" in one_sentence(capsys)
 
 
 @pytest.mark.parametrize("words", [["--keep-colors", "luminance"], ["--photorealistic", "--keep-colors", "luminance"]])
