@@ -92,6 +92,22 @@ def test_each_method_has_a_matrix_of_its_own_kind(picture):
     assert changes["monge"] < min(changes["pca"], changes["cholesky"])
 
 
+def test_triangles_are_those_of_cholesky():
+    """Of pictures whose colors vary together in all ways: a root that is only triangular may have other signs."""
+    draw = torch.Generator().manual_seed(0)
+
+    def mixed():
+        noise = torch.rand(3, 400, generator=draw, dtype=torch.float64) - 0.5
+        axes = torch.linalg.qr(torch.rand(3, 3, generator=draw, dtype=torch.float64) - 0.5).Q
+        return (0.5 + axes @ torch.diag(torch.tensor([0.5, 0.2, 0.1]).double()) @ noise).view(1, 3, 20, 20)
+
+    for _ in range(20):
+        source, target = mixed(), mixed()
+        first, second = (torch.linalg.cholesky(covariance(x)) for x in (source, target))
+        expected = second @ torch.linalg.inv(first)
+        torch.testing.assert_close(matrix_of("cholesky", source, target), expected, rtol=1e-6, atol=1e-6)
+
+
 def test_the_least_change_is_the_distance_of_two_gaussians(picture):
     """|μ − μ'|² + tr Σ + tr Σ' − 2 tr (Σ^½ Σ' Σ^½)^½ (Olkin & Pukelsheim 1982), from eigenvalues of Σ Σ'."""
     source, target = picture(20, 30, 1).double(), picture(25, 16, 2).double()

@@ -120,6 +120,18 @@ def test_certain_pixels_stay_certain():
     assert mask[..., :3, :].max() == 0
 
 
+@pytest.mark.parametrize("fine", [1024, 60])
+def test_certain_pixels_stay_certain_where_the_border_is_found_at_full_size(monkeypatch, fine):
+    monkeypatch.setattr(grabcut, "_LONG_SIDE", 40)
+    monkeypatch.setattr(grabcut, "_FINE_SIDE", fine)
+    photo, disk = scene()
+    known = 0.25 + 0.5 * disk
+    known[..., 5, 70], known[..., 30:32, 40] = 1, 0  # both against their colors
+    mask = refine_mask(photo, known)
+    assert mask[..., 5, 70].item() == 1
+    assert mask[..., 30:32, 40].max() == 0
+
+
 @pytest.mark.parametrize("size", [256, 384])
 def test_a_castle_and_a_rough_outline(size):
     """The land of the castle's photo from an outline that is off by up to 3 % of the width: the border finds back."""
