@@ -309,6 +309,8 @@ def _noise(
 ) -> list[Tensor]:
     """The noise, float32: drawn for a count, or as it was given."""
     least, given = smallest(config.num_scales), isinstance(count_or_noise, list | tuple)
+    if isinstance(count_or_noise, Tensor) and count_or_noise.ndim > 0:
+        checked_noise(count_or_noise, config.num_scales)  # refuses one tensor in place of several
     if given:
         if size is not None:
             raise ValueError("the noise has a size already; give either noise or a size")

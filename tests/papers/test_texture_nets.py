@@ -289,6 +289,7 @@ def test_textures_tile():
         ("4", {}, "count_or_noise must be a whole number"),
         (noise(), {"size": 32}, "the noise has a size already"),
         (noise()[1:], {}, "expected 3 float tensors"),
+        (noise()[0], {}, "expected 3 float tensors of noise .* got Tensor"),
         ([z * math.nan for z in noise()], {}, "not finite"),
         (noise(4, 4), {}, "at least 8 px, got 4×4"),
         (1, {"size": 7}, "size must be a whole number of at least 8, got 7"),

@@ -209,10 +209,10 @@ def test_the_term_is_exact_enough_where_the_energy_is_almost_zero():
 def test_a_pale_picture_is_as_exact():
     """Its constant part has no energy, but would have most of the rounding error."""
     photo = noise(1, 3, 64, 64)
-    pale = (0.9 + 0.1 * photo).float()
+    pale = (0.97 + 0.02 * photo).float()
     exact = matting_energy(pale.double(), matting_bands(photo), mean=True)
     terms, _ = photorealism_term(photo.float(), 1.0).with_gradient(pale)
-    torch.testing.assert_close(terms[0].double(), exact, rtol=5e-3, atol=0)
+    torch.testing.assert_close(terms[0].double(), exact, rtol=1e-2, atol=0)
 
 
 def test_descent_takes_noise_off_a_photo():
