@@ -172,9 +172,11 @@ def test_rescaled_filters_leave_the_features_as_they_were(real_network):
 def random_network(monkeypatch):
     """The loss network has random weights: what a number is does not matter then."""
     network = painting_objective.cached_network
-    monkeypatch.setattr(
-        painting_objective, "cached_network", lambda arch, layers, pooling, _, *rest: network(arch, layers, pooling, None, *rest)
-    )
+
+    def cached_network(arch, layers, pooling, _, *rest):
+        return network(arch, layers, pooling, None, *rest)
+
+    monkeypatch.setattr(painting_objective, "cached_network", cached_network)
     monkeypatch.setattr(painting_objective, "layer_weights", lambda _, layers, **__: (1.0,) * len(layers))
 
 
