@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from course_lib import sample_image
-from course_lib.colors import luminance, with_colors_of
+from course_lib.colors import COLOR_MATCHES, luminance, match_colors, with_colors_of
 from course_lib.losses.guided import guided_gram
 from course_lib.losses.style import gram_matrix
 from course_lib.masks import Regions
 from course_lib.methods import control, gatys
 from course_lib.methods.control import Config, in_colors_of, stylize, with_fine_style
+from course_lib.painting.run import paint
 from course_lib.pretrained.vgg import VGGFeatures
 
 
@@ -60,6 +61,13 @@ def test_matched_paintings_have_the_photos_colors():
         assert (ours - theirs).abs().max() < 0.01  # only clipping stands between
 
 
+@pytest.mark.parametrize("method", COLOR_MATCHES)
+def test_colors_are_matched_by_the_method_asked_for(method):
+    _, found = in_colors_of(PHOTO, [PAINTING, PHOTO.flip(1)], small(colors="match", color_method=method))
+    for picture, given in zip(found, (PAINTING, PHOTO.flip(1)), strict=True):
+        assert torch.equal(picture, match_colors(given, PHOTO, method).clamp(0, 1))
+
+
 def test_luminance_is_painted_alone_and_the_photos_colors_stay():
     result = stylize(PHOTO, PAINTING, small(colors="luminance"))
     chroma = [picture - luminance(picture) for picture in (result.image, PHOTO)]
@@ -80,6 +88,16 @@ def test_strokes_have_the_size_at_which_the_style_is_taken(monkeypatch):
     monkeypatch.setattr(control, "with_fine_style", lambda coarse, fine, config: sizes.append(coarse.shape) or coarse)
     stylize(PHOTO, sample_image("great_wave", 96), small(num_steps=1, style_scale=0.75), fine=PAINTING)
     assert max(sizes[0][-2:]) == 36  # three quarters of the photo's 48
+
+
+def test_every_painting_gets_strokes_of_the_weight_asked_for(monkeypatch):
+    goals = []
+    monkeypatch.setattr(control, "paint", lambda *given, **more: goals.append(given) or paint(*given, **more))
+    stylize(PHOTO, [PAINTING, PHOTO.flip(1)], small(num_steps=1, fine_weight=7.0, colors="match"), fine=PAINTING)
+    *strokes, (_, painted, config) = goals
+    assert [goal.style_weight for _, _, goal in strokes] == [7.0, 7.0]
+    assert [goal.style_layers for _, _, goal in strokes] == [("relu1_1", "relu2_1")] * 2
+    assert (len(painted), config.style_weight) == (2, small().style_weight)
 
 
 def test_masks_that_do_not_fit_are_refused_before_the_strokes_are_made(monkeypatch):
@@ -133,8 +151,6 @@ def test_fine_strokes_on_coarse_forms():
     mixed = with_fine_style(PAINTING, fine, small(fine_layers=("relu1_1",), fine_weight=1e5, num_steps=40))
     assert mixed.shape == PAINTING.shape
     network = VGGFeatures(layers=["relu1_1"], weights=None)
-    from course_lib.colors import match_colors
-
     matched = match_colors(fine, PAINTING).clamp(0, 1)
     target, before, after = (gram_matrix(network(x)["relu1_1"], mean=True) for x in (matched, PAINTING, mixed))
     assert (after - target).norm() < 0.5 * (before - target).norm()

@@ -60,6 +60,20 @@ def test_regions_and_sizes():
     assert seen == [(step, 8) for step in range(1, 9)]
 
 
+def test_the_settings_of_the_terms_reach_them(monkeypatch):
+    made = []
+    for name in ("Photorealism", "RegionStyles"):
+        kind = getattr(deep_photo, name)
+        monkeypatch.setattr(deep_photo, name, lambda *given, kind=kind: made.append(given[1:]) or kind(*given))
+    config = replace(
+        SMALL, num_steps=1, matting_eps=1e-4, matting_radius=2, propagation="all", region_weights=(1.0, 3.0)
+    )
+    top = torch.zeros(1, 1, 40, 48)
+    top[..., :20, :] = 1
+    stylize(PHOTO, [STYLE] * 2, config, regions=Regions.split([top, 1 - top]))
+    assert made == [(config, "all", (1.0, 3.0)), (1e-4, 2), (1e-4, 2)]
+
+
 def test_bad_fields_and_images_are_named():
     for change, words in (
         ({"photo_weight": -1.0}, "photo_weight"),
