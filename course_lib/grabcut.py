@@ -3,7 +3,7 @@
 GrabCut (Rother, Kolmogorov & Blake 2004) alternates two steps. It describes the colors of the object by one mixture of
 Gaussians and those of the background by another one, and it finds the mask u that minimizes
 
-    E(u) = Σ_p u_p (log b(z_p) − log f(z_p)) + Σ_pq w_pq |u_p − u_q|,   w_pq = γ/‖p − q‖ · exp(−β ‖z_p − z_q‖²)
+    E(u) = Σ_p u_p (log b(z_p) − log f(z_p)) + Σ_pq w_pq abs(u_p − u_q),   w_pq = γ/‖p − q‖ · exp(−β ‖z_p − z_q‖²)
 
 where f and b are the two mixtures, z_p is the color of a pixel, and the second sum runs over pairs of neighbors: a
 border is cheap where the colors change.

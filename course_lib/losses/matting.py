@@ -3,11 +3,11 @@
 In every small window of the photo I, find the affine map of its colors that comes nearest to a channel V of the
 picture. What is left over, summed over all windows, is the energy, and it is a quadratic form in V:
 
-    Vᵀ M V = Σ_w min_{a,b} [ Σ_{i∈w} (V_i − a·I_i − b)² + ε |a|² ]
+    Vᵀ M V = Σ_w min_{a,b} [ Σ_{i∈w} (V_i − a·I_i − b)² + ε ‖a‖² ]
 
-    M_ij = Σ_{w∋i,j} [ δ_ij − 1/|w| (1 + (I_i − μ_w)ᵀ (Σ_w + ε/|w|)⁻¹ (I_j − μ_w)) ]        (Eq. 12)
+    M_ij = Σ_{w∋i,j} [ δ_ij − 1/n (1 + (I_i − μ_w)ᵀ (Σ_w + ε/n)⁻¹ (I_j − μ_w)) ]        (Eq. 12)
 
-with mean μ_w and covariance Σ_w of the |w| colors in window w. Luan et al. 2017 (Eq. 2) add this energy of all three
+with mean μ_w and covariance Σ_w of the n colors in window w. Luan et al. 2017 (Eq. 2) add this energy of all three
 channels to the loss of style transfer: brightness and colors may change freely, but an edge that the photo does not
 have costs much.
 
@@ -65,7 +65,7 @@ def matting_bands(photo: Tensor, *, eps: float = EPS, radius: int = RADIUS) -> T
     check_memory(lambda h, w: _bytes_of_bands(radius) * h * w, height, width, torch.device("cpu"))
     place = {offset: k for k, offset in enumerate(offsets(radius))}
     bands = torch.zeros(len(place), height, width, dtype=torch.float64)
-    colors = _whitened(photo.detach().cpu().double()[0], eps, side)  # (|w|, 3, windows down, windows across)
+    colors = _whitened(photo.detach().cpu().double()[0], eps, side)  # (n, 3, windows down, windows across)
     down, across = colors.shape[-2:]
     for i, j in combinations(range(side**2), 2):  # i comes before j, row by row
         (y, x), (v, u) = divmod(i, side), divmod(j, side)
@@ -229,7 +229,7 @@ class _Photorealism(Term):
 def _whitened(photo: Tensor, eps: float, side: int) -> Tensor:
     """The colors of each window, times a matrix that makes their covariance nearly one: L⁻¹ (I_i − μ).
 
-    With L Lᵀ = Σ + ε/|w| (Cholesky), the product of two of them is (I_i − μ)ᵀ (Σ + ε/|w|)⁻¹ (I_j − μ). Determinants
+    With L Lᵀ = Σ + ε/n (Cholesky), the product of two of them is (I_i − μ)ᵀ (Σ + ε/n)⁻¹ (I_j − μ). Determinants
     would give the inverse, too, but where the photo is gray, Σ has rank one and ε is tiny: then they are differences of
     numbers that agree in all digits.
 
@@ -237,7 +237,7 @@ def _whitened(photo: Tensor, eps: float, side: int) -> Tensor:
         photo: (3, H, W) float64.
 
     Returns:
-        (|w|, 3, H − side + 1, W − side + 1): pixel of the window, color, window.
+        (n, 3, H − side + 1, W − side + 1): pixel of the window, color, window.
     """
     down, across = photo.shape[1] - side + 1, photo.shape[2] - side + 1
     shifted = [photo[:, y : y + down, x : x + across] for y in range(side) for x in range(side)]

@@ -3,7 +3,7 @@
 A picture painted by any method is made photographic again: find the picture O that stays near the painted one, while
 its neighboring pixels differ as they do in the photo. For each channel of Lab:
 
-    minimize over O:   Σ (O − S)²  +  λ Σ |∇O − ∇C|²
+    minimize over O:   Σ (O − S)²  +  λ Σ ‖∇O − ∇C‖²
 
 Symbols: C photo, S painted picture; ∇ the differences of each pixel to its right and its lower neighbor, none across
 the border; λ a weight for each channel. The minimum is where (1 + λ ∇ᵀ∇) O = S + λ ∇ᵀ∇C, a linear equation. Its matrix
@@ -73,7 +73,7 @@ class Result:
     """What `stylize` returns.
 
     `history` has two numbers for each of its terms, that of the painted picture and that of the solution: ``"total"``,
-    ``"likeness"``, which is mean (O − S)², and ``"gradients"``, which is λ-weighted mean |∇O − ∇C|², both summed over
+    ``"likeness"``, which is mean (O − S)², and ``"gradients"``, which is λ-weighted mean ‖∇O − ∇C‖², both summed over
     the channels of Lab and divided by the number of pixels; and ``"seconds"``, the time at which each was known.
     """
 
@@ -140,7 +140,7 @@ def memory_needed(height: int, width: int) -> int:
 
 
 def solve(painted: Tensor, photo: Tensor, weight: float, largest: float = math.inf) -> Tensor:
-    """The O that minimizes Σ (O − S)² + λ Σ |∇O − ∇C|², exactly, by cosine transforms.
+    """The O that minimizes Σ (O − S)² + λ Σ ‖∇O − ∇C‖², exactly, by cosine transforms.
 
     Args:
         painted: S, (..., H, W), one channel, or several that are treated alike.
@@ -179,7 +179,7 @@ def solve(painted: Tensor, photo: Tensor, weight: float, largest: float = math.i
 
 
 def energy(picture: Tensor, painted: Tensor, photo: Tensor, largest: float = math.inf) -> tuple[float, float]:
-    """The two sums that `solve` weighs against each other: Σ (O − S)² and Σ |∇O − ∇C|².
+    """The two sums that `solve` weighs against each other: Σ (O − S)² and Σ ‖∇O − ∇C‖².
 
     Args:
         picture, painted, photo: O, S and C, (..., H, W).

@@ -27,7 +27,7 @@ def affine(photo: Tensor, *, seed: int) -> Measured:
     """The energy of a random affine recoloring, divided by its bound, and that of faint noise, divided by it.
 
     A recoloring V_c = a_c · I + b_c is a candidate in each of the (H − 2)(W − 2) windows, with no residual. So its
-    energy is at most ε Σ_c |a_c|² for each window. The noise has a standard deviation of 0.05.
+    energy is at most ε Σ_c ‖a_c‖² for each window. The noise has a standard deviation of 0.05.
 
     Source: Levin et al. 2008, Eq. 10; Luan et al. 2017, Section 3.1.
     """
@@ -61,7 +61,7 @@ def poisson(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measur
 
 
 def gradient_error(image: Tensor, photo: Tensor) -> float:
-    """Mean difference of the two pictures' luminance gradients, |∇L(x) − ∇L(p)|, over pixels and both directions."""
+    """Mean difference of the two pictures' luminance gradients, their absolute value, over pixels and both directions."""
     difference = metrics.luma(image.double()) - metrics.luma(photo.double())
     return torch.cat([difference.diff(dim=axis).abs().flatten() for axis in (-2, -1)]).mean().item()
 
