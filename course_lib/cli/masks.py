@@ -53,8 +53,8 @@ def regions(
     if len(words) != len(names):
         each = f"one for each of the {len(names)} paintings ({', '.join(names)})" if len(names) > 1 else "one"
         raise ValueError(
-            f"--mask needs {each} after --style-mask, got {len(words) or 'none'}: a mask in the same colors or, for a "
-            f"whole painting, the color of its region: {_listed(colors)}"
+            f"--mask also needs --style-mask, {each}, and got {len(words) or 'none'}; give a mask in the same colors "
+            f"or, for a whole painting, the color of its region: {_listed(colors)}"
         )
     made = Regions.from_colors(mask, [_style_mask(word, options.mask, colors) for word in words], names=colors)
     sizes = [(painting.shape[-2], painting.shape[-1]) for painting in paintings]

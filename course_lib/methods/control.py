@@ -110,6 +110,8 @@ def stylize(
     content, styles = checked_images(content, style)  # type: ignore[assignment]
     if content is None or not styles:
         raise ValueError("control needs a photo and a painting; for a texture or a reconstruction, use gatys")
+    if regions is None and config.region_weights is not None:
+        raise ValueError(f"region_weights has no effect without regions; give them, too, got {config.region_weights}")
     if regions is not None:
         guided = RegionStyles(regions, config, config.propagation, config.region_weights)
         regions.at(*_sizes(content, styles))  # masks of another shape are refused before any work

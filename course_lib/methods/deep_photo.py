@@ -113,6 +113,8 @@ def stylize(
     if content is None or not styles:
         raise ValueError("give a photo and another picture whose light and colors it takes")
     goal: Settings = config
+    if regions is None and config.region_weights is not None:
+        raise ValueError(f"region_weights has no effect without regions; give them, too, got {config.region_weights}")
     if regions is not None:
         guided = RegionStyles(regions, config, config.propagation, config.region_weights)
         additions, goal = (guided, *additions), replace(config, style_weight=0.0)

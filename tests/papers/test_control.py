@@ -190,6 +190,8 @@ def test_what_does_not_fit_together_is_refused():
         stylize(PHOTO, PAINTING, small(), regions=halves())
     with pytest.raises(ValueError, match=r"region_weights.*left, right"):
         stylize(PHOTO, [PAINTING] * 2, small(region_weights=(1.0, 1.0, 1.0)), regions=halves())
+    with pytest.raises(ValueError, match="region_weights has no effect without regions"):
+        stylize(PHOTO, PAINTING, small(region_weights=(1.0, 1.0)))
     with pytest.raises(TypeError, match=r"control.Config"):
         stylize(PHOTO, PAINTING, gatys.Config())
 

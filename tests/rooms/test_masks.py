@@ -105,7 +105,8 @@ def test_labels_by_hand():
         (torch.tensor([[-1]]), torch.tensor([[0]]), None, "whole numbers of at least 0"),
         (torch.tensor([[0, 2]]), torch.tensor([[0, 1]]), ["sky", "tree", "sea"],
          "no painting has sea; the photo has sky, sea, the paintings have sky, tree"),
-        (torch.tensor([[0, 2]]), torch.tensor([[0, 2]]), ["sky"], "the photo has class 2, but names has only 1 entries"),
+        (torch.tensor([[0, 2]]), torch.tensor([[0, 2]]), ["sky"],
+         "the photo has class 2, but names has only 1 entries"),
     ],
 )  # fmt: skip
 def test_labels_that_do_not_fit(photo, painting, names, message):

@@ -345,11 +345,11 @@ def test_ctrl_c_saves_the_picture_so_far_in_its_colors(files, calls, monkeypatch
     ("words", "message"),
     [
         (["--style-mask", "red"], "--style-mask has no effect without --mask"),
-        (["--mask", "{photo}"], "--mask needs one after --style-mask, got none: a mask in the same colors or, for a"),
+        (["--mask", "{photo}"], "--mask also needs --style-mask, one, and got none; give a mask in the same colors"),
         (["--mask", "{photo}"], "the color of its region: blue (#1a33cc), red (#e61a1a)"),
         (
             ["--mask", "{photo}", "--style", "{file}", "--style-mask", "red"],
-            "--mask needs one for each of the 2 paintings ({painting_file}, {file}) after --style-mask, got 1",
+            "--mask also needs --style-mask, one for each of the 2 paintings ({painting_file}, {file}), and got 1",
         ),
         (
             ["--mask", "{photo}", "--style-mask", "green"],
