@@ -61,7 +61,7 @@ def poisson(photo: Tensor, painting: Tensor, *, steps: int, seed: int) -> Measur
 
 
 def gradient_error(image: Tensor, photo: Tensor) -> float:
-    """Mean difference of the two pictures' luminance gradients, their absolute value, over pixels and both directions."""
+    """Mean absolute difference of the luminance gradients of two pictures, over pixels and both directions."""
     difference = metrics.luma(image.double()) - metrics.luma(photo.double())
     return torch.cat([difference.diff(dim=axis).abs().flatten() for axis in (-2, -1)]).mean().item()
 
