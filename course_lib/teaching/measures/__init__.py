@@ -23,6 +23,7 @@ from course_lib.teaching.measures import (
     control,
     domain,
     exact,
+    faces,
     iterations,
     painters,
     photographs,
@@ -30,6 +31,7 @@ from course_lib.teaching.measures import (
 )
 from course_lib.teaching.measures.cases import (
     BLENDS,
+    FACES,
     LIGHTS,
     MASKED,
     MIXED,
@@ -53,7 +55,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(several_styles.own_style, several_styles.interpolation, several_styles.new_style),
         *(control.color_match, control.colors_kept, control.place, control.fine_style),
         *(photographs.affine, photographs.poisson, photographs.photorealism, photographs.fusion),
-        photographs.texture,
+        *(photographs.texture, faces.faces),
     )
 }
 
@@ -153,6 +155,7 @@ def _options(kind: str, count: int, seed: int) -> list[tuple[str, Any]]:
         "lights": LIGHTS,
         "masked pairs": MASKED,
         "textures": TEXTURES,
+        "faces": FACES,
         "machines": ("this machine",),
         "seeds": range(seed, seed + count),
     }
@@ -182,6 +185,6 @@ def _read(part: tuple[str, Any], settings: Mapping[str, Any]) -> list[tuple[str,
 
 def _label(part: tuple[str, Any]) -> str:
     kind, value = part
-    if kind == "seeds":
-        return f"seed {value}"
+    if kind in ("seeds", "faces"):
+        return f"{kind.removesuffix('s')} {value}"
     return " and ".join(value) if isinstance(value, tuple) else str(value)

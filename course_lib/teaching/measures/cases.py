@@ -21,3 +21,4 @@ TEXTURES = (  # networks that come with the package, and their paintings
     *(("texture_great_wave", "great_wave"), ("texture_poppies", "poppies")),
     ("texture_village_street", "village_street_auvers"),
 )
+FACES = (0, 1, 2)  # of `data.faces`; each is painted after the next one
