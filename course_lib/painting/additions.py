@@ -18,7 +18,7 @@ from course_lib.optimize.objective import Part
 from course_lib.painting.terms import Scene, check_regions
 from course_lib.pretrained.vgg import VGGFeatures
 
-PATCH_LAYERS = ("relu3_1", "relu4_1")  # Li & Wand 2016, Section 3
+PATCH_LAYERS = ("relu3_1", "relu4_1")  # Li & Wand 2016, Section 4
 
 
 @dataclass(frozen=True)
