@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_lib import arguments
-from course_lib.data.augment import crop_and_flip, item_generator, squeezed
+from course_lib.data.augment import item_generator
 from course_lib.data.checked import item_number
-from course_lib.data.pairs import SUFFIXES, picture_files
-from course_lib.images import check_pictures, load_image
+from course_lib.data.picture_sets import PictureSet
 
 
 class UnpairedImages(Dataset[Tensor]):
@@ -26,8 +24,7 @@ class UnpairedImages(Dataset[Tensor]):
     domain once, and each of the smaller n or n + 1 times. ``unpaired[k]`` is ``item(0, k)``.
 
     Args:
-        a, b: folders, pictures (1, 3, H, W) in [0, 1], or a batch of them. CycleGAN's own sets are ``trainA`` and
-            ``trainB``.
+        a, b: folders, pictures (1, 3, H, W) in [0, 1], or a batch of them. `from_folder` reads CycleGAN's own sets.
         size: side of the pictures in px; each is resized to a square.
         load_size: resize to this side first, then crop to `size` at a random position, drawn anew for each picture
             and epoch (CycleGAN: 286, then 256). None: resize to `size`.
@@ -47,26 +44,37 @@ class UnpairedImages(Dataset[Tensor]):
         self, a: str | Path | Iterable[Tensor], b: str | Path | Iterable[Tensor], *, size: int = 256,
         load_size: int | None = None, mirror: bool = False, seed: int = 0,
     ) -> None:  # fmt: skip
-        size, seed = arguments.whole("size", size, 1), arguments.seed(seed)
-        load_size = None if load_size is None else arguments.whole("load_size", load_size, 1)
-        if (load_size is not None and load_size < size) or (mirror and load_size is None):
-            raise ValueError(
-                "expected a load_size of at least the size, or None, and mirror=True only with a "
-                f"load_size; got size {size}, load_size {load_size} and mirror {mirror}"
-            )
-        self.a, self.b = _pictures(a, "a"), _pictures(b, "b")
-        self.size, self.load_size, self.mirror, self.seed = size, load_size, mirror, seed
-        self.augment = None if load_size is None else crop_and_flip(size, mirror)
-        self._shuffled: tuple[int, list[int]] | None = None  # an epoch, and the order of the smaller domain in it
+        cut: dict[str, Any] = {"size": size, "load_size": load_size, "mirror": mirror, "seed": seed}
+        self.a, self.b = PictureSet(a, "a", **cut), PictureSet(b, "b", **cut)
+        self.seed = self.a.seed
+
+    @classmethod
+    def from_folder(
+        cls, folder: str | Path, split: str = "train", *, size: int = 256, load_size: int | None = None,
+        mirror: bool = False, seed: int = 0,
+    ) -> UnpairedImages:  # fmt: skip
+        """Read a set in CycleGAN's own layout: a folder with ``trainA``, ``trainB``, ``testA`` and ``testB``.
+
+        Args:
+            folder: holds those folders, for example ``horse2zebra``.
+            split: ``"train"`` or ``"test"``; only its two folders are needed.
+            size, load_size, mirror, seed: see the class.
+
+        Raises:
+            ValueError: one of the two folders is missing or has no pictures.
+        """
+        root = arguments.path(folder, "a folder with trainA and trainB")
+        split = arguments.choice("split", split, ("train", "test"))
+        sides = [root / f"{split}{side}" for side in "AB"]
+        if missing := [side for side in sides if not side.is_dir()]:
+            raise ValueError(f"there is no folder {missing[0]}; {_found_in(root)}. A set in CycleGAN's layout has "
+                             "trainA and trainB, testA and testB")  # fmt: skip
+        return cls(*sides, size=size, load_size=load_size, mirror=mirror, seed=seed)
 
     @property
     def fingerprint(self) -> list[object]:
         """Pictures and settings, by which a checkpoint recognizes this set."""
-        pictures = [
-            [str(picture) if isinstance(picture, Path) else float(picture.sum()) for picture in domain]
-            for domain in (self.a, self.b)
-        ]
-        return [pictures, self.size, self.load_size, self.mirror, self.seed]
+        return [self.a.fingerprint, self.b.fingerprint, self.a.size, self.a.load_size, self.a.mirror, self.seed]
 
     def __len__(self) -> int:
         return max(len(self.a), len(self.b))
@@ -78,45 +86,17 @@ class UnpairedImages(Dataset[Tensor]):
             IndexError: a number outside 0 to len − 1.
         """
         k = item_number(k, len(self), "item")
-        order = self._order(epoch)
-        other = order[k % len(order)]
-        chosen = (self.a[k], self.b[other]) if len(self.a) >= len(self.b) else (self.a[other], self.b[k])
         generator = item_generator(self.seed, epoch * len(self) + k)
-        return torch.cat([self._cut(picture, generator) for picture in chosen])
+        return torch.cat([each.square(each.number(epoch, k, len(self)), generator) for each in (self.a, self.b)])
 
     def __getitem__(self, k: int) -> Tensor:
         return self.item(0, k)
 
-    def _order(self, epoch: int) -> list[int]:
-        """The order of the smaller domain in an epoch; the latest one is cached."""
-        if self._shuffled is None or self._shuffled[0] != epoch:
-            generator = item_generator(self.seed, -1 - epoch)  # items count from 0
-            count = min(len(self.a), len(self.b))
-            self._shuffled = epoch, torch.randperm(count, generator=generator).tolist()
-        return self._shuffled[1]
 
-    def _cut(self, picture: Any, generator: torch.Generator) -> Tensor:
-        """A file or a picture → (1, 3, size, size)."""
-        image = load_image(picture) if isinstance(picture, Path) else picture
-        image = squeezed(image, self.load_size or self.size)
-        return image if self.augment is None else self.augment(image, generator)
-
-
-def _pictures(pictures: str | Path | Iterable[Tensor], domain: str) -> Sequence[Any]:
-    """Files of a folder, or the pictures as they were given, checked."""
-    if isinstance(pictures, str | Path):
-        folder = arguments.path(pictures, "a folder of pictures")
-        if not folder.is_dir():
-            raise ValueError(f"there is no folder {pictures}")
-        files = picture_files(folder)
-        if not files:
-            raise ValueError(f"there are no pictures in {pictures}; a folder needs files {', '.join(SUFFIXES)}")
-        return files
-    if not isinstance(pictures, Iterable) or isinstance(pictures, np.ndarray) or getattr(pictures, "ndim", 4) != 4:
-        raise ValueError(f"{domain} must be a folder or a list of pictures (1, 3, H, W), got {type(pictures).__name__}")
-    chosen = list(pictures.split(1) if isinstance(pictures, Tensor) else pictures)
-    for k, picture in enumerate(chosen):
-        check_pictures(picture, f"picture {k} of {domain}", single=True)
-    if not chosen:
-        raise ValueError(f"there are no pictures in {domain}; give at least one")
-    return [picture.detach().float() for picture in chosen]
+def _found_in(folder: Path) -> str:
+    """What a folder contains, as part of a sentence."""
+    if not folder.is_dir():
+        return f"{folder} does not exist"
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    shown = ", ".join(names[:6]) + ", …" * (len(names) > 6)
+    return f"{folder} has the folders {shown}" if names else f"{folder} has no folders"

@@ -140,3 +140,54 @@ def test_a_fingerprint_tells_sets_apart():
     sets = [UnpairedImages(a, b, **{"size": 8, **each}) for each in options] + [UnpairedImages(b, a, size=8)]
     assert len({str(unpaired.fingerprint) for unpaired in sets}) == len(sets)
     assert UnpairedImages(a, b, size=8).fingerprint == sets[0].fingerprint
+
+
+def test_a_fingerprint_sees_where_the_pixels_are_and_which_files(tmp_path):
+    picture, b = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)), [torch.ones(1, 3, 8, 8)]
+    turned = picture.flip(-1)  # the same numbers, and so the same sum
+    prints = [str(UnpairedImages([a], b, size=8).fingerprint) for a in (picture, turned, picture.clone())]
+    assert prints[0] == prints[2] != prints[1]
+    places = [tmp_path / name for name in ("here", "there", "other")]
+    for place, color in zip(places, (picture, picture, torch.zeros(1, 3, 8, 8)), strict=True):
+        place.mkdir()
+        save_image(color, place / "1.png")
+    here, there, other = (UnpairedImages(place, b, size=8).fingerprint for place in places)
+    assert here == there != other
+
+
+def cyclegan_layout(root, folders):
+    """A set as CycleGAN's own are laid out; picture k of a folder has the number 50 · (position of the folder) + k."""
+    for start, folder in zip(range(0, 250, 50), folders, strict=False):
+        (root / folder).mkdir()
+        for k, picture in enumerate(domain(4 if folder == "testA" else 3, start)):
+            save_image(picture, root / folder / f"{k}.png")
+
+
+def test_a_folder_in_the_layout_of_cyclegan(tmp_path):
+    cyclegan_layout(tmp_path, ("trainA", "trainB", "testA", "testB"))
+    train = UnpairedImages.from_folder(tmp_path, size=16)
+    for epoch in range(3):
+        a, b = (set(column) for column in zip(*epoch_of(train, epoch), strict=True))
+        assert (a, b) == ({0, 1, 2}, {50, 51, 52})
+    test = UnpairedImages.from_folder(str(tmp_path), "test", size=16, load_size=16, mirror=True, seed=3)
+    assert {a for a, _ in epoch_of(test, 0)} == {100, 101, 102, 103}
+    same = UnpairedImages(tmp_path / "testA", tmp_path / "testB", size=16, load_size=16, mirror=True, seed=3)
+    assert test.fingerprint == same.fingerprint
+    assert all(torch.equal(test[k], same[k]) for k in range(4))
+
+
+def test_a_folder_in_another_layout_is_refused_with_what_it_has(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"no folder .*horses/trainA; .*horses does not exist\. A set in CycleGAN's lay"
+    ):
+        UnpairedImages.from_folder(tmp_path / "horses")
+    with pytest.raises(ValueError, match="trainA; .* has no folders"):
+        UnpairedImages.from_folder(tmp_path)
+    cyclegan_layout(tmp_path, ("trainA", "testA", "testB"))
+    with pytest.raises(ValueError, match=r"there is no folder .*trainB; .* has the folders testA, testB, trainA\. "):
+        UnpairedImages.from_folder(tmp_path)
+    with pytest.raises(ValueError, match="split must be one of 'train', 'test', got 'val'"):
+        UnpairedImages.from_folder(tmp_path, "val")
+    (tmp_path / "trainB").mkdir()
+    with pytest.raises(ValueError, match="no pictures in .*trainB"):
+        UnpairedImages.from_folder(tmp_path)
