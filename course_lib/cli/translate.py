@@ -1,4 +1,4 @@
-"""``translate``: turn a label map or a sketch into a picture with a trained generator."""
+"""``translate``: turn a picture of one domain into one of another with a trained generator."""
 
 from __future__ import annotations
 
@@ -17,17 +17,23 @@ from course_lib.data.pairs import nearest
 from course_lib.data.sketch import pencil
 from course_lib.images import load_image, resize, resized_shape
 
+BOTH_WAYS = ("cyclegan",)  # methods whose models hold a generator for each direction
+DIRECTIONS = ("AB", "BA")
 _MAP_COLORS = 32  # a label map has fewer, a photograph thousands
 _FAR = 2  # times the generator's own side: in larger pictures its details look too small
 
 
 def add(commands: Any) -> None:
     """Declare the command and its arguments."""
-    text = "turn label maps or sketches into pictures with a trained generator (Isola et al., 2017)"
+    text = "translate pictures with a trained generator (Isola et al., 2017; Zhu et al., 2017)"
     translate = add_command(commands, "translate", run, text, "--size")
-    add_pictures(translate, "IN", "the label maps or sketches")
+    add_pictures(translate, "IN", "the label maps, sketches or photos")
     add_output(translate, "where to save (.png, .jpg, .webp); for several pictures, a folder")
     translate.add_argument("--model", required=True, help="a trained generator: a file, or a name that `models` lists")
+    translate.add_argument(
+        "--direction", choices=DIRECTIONS,
+        help="from A to B or from B to A, of a model trained without pairs (default: AB)",
+    )  # fmt: skip
     translate.add_argument("--pencil", action="store_true", help="IN is a photo: turn it into a sketch first")
     translate.add_argument(
         "--size", type=positive, metavar="N",
@@ -35,14 +41,26 @@ def add(commands: Any) -> None:
         "size that it learned, so one to two times its own size is best: 128 to 256 for those of the package",
     )  # fmt: skip
     add_device(translate)
-    translate.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the dropout (default: 0)")
+    translate.add_argument(
+        "--seed", type=int, default=0, metavar="N",
+        help="random seed of the dropout, of a model trained with pairs (default: 0)",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Turn label maps or sketches into pictures with a trained pix2pix generator; size and aspect ratio are kept."""
+    """Translate pictures with a trained generator of pix2pix or CycleGAN; size and aspect ratio are kept.
+
+    Raises:
+        ValueError: a direction for a generator that was trained with pairs, which has only one.
+    """
     work = batch.plan(options.pictures, options.output, recursive=options.recursive)
     method, model = load_for("translate", options.model)
-    side = model.config.image_size
+    both_ways = method.KIND in BOTH_WAYS
+    if options.direction and not both_ways:
+        raise ValueError(
+            f"{options.model} is a {method.KIND} model, which translates in one direction only; leave out --direction"
+        )
+    side, stretch = model.config.image_size, getattr(model.config, "aspect_ratio", 1.0)
     large: list[Path] = []  # results much larger than what the generator learned
 
     def paint(job: batch.Job) -> str:
@@ -51,13 +69,14 @@ def run(options: argparse.Namespace) -> int:
         batch.check(job, *size)
         is_map = not options.pencil and _is_label_map(given)
         # a generator of squeezed pairs stretches what it paints: it gets the picture squeezed
-        squeezed = (size[0], max(1, round(size[1] / model.config.aspect_ratio)))
+        squeezed = (size[0], max(1, round(size[1] / stretch)))
         image = _resized(given, squeezed, is_map)
         if options.pencil:
             image = pencil(image)
-        result = method.translate(
-            image, model, padding="replicate" if is_map else "reflect", seed=options.seed, device=options.device
-        )
+        more: dict[str, Any] = {"direction": options.direction or DIRECTIONS[0]}
+        if not both_ways:
+            more = {"padding": "replicate" if is_map else "reflect", "seed": options.seed}
+        result = method.translate(image, model, device=options.device, **more)
         batch.save(job, _resized(result.image, size), None)
         if options.size is None and min(size) > _FAR * side:
             large.append(job.target)

@@ -339,6 +339,16 @@ def test_translate_keeps_size_and_aspect_ratio(files, streets, wave, tmp_path, p
     assert "is a johnson model; it can stylize, not translate" in one_sentence(capsys)
 
 
+def test_a_direction_is_refused_for_a_generator_that_has_only_one(files, streets, capsys):
+    words = ["translate", files[0], "-o", files[2], "--model", str(streets), "--direction"]
+    assert main([*words, "BA"]) == 2
+    assert "streets.safetensors is a pix2pix model, which translates in one direction only" in one_sentence(capsys)
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "CD"])
+    assert caught.value.code == 2
+    assert "argument --direction: invalid choice: 'CD'" in capsys.readouterr().err
+
+
 def test_translate_says_when_a_picture_is_far_larger_than_what_was_learned(files, streets, tmp_path, picture, capsys):
     save_image(picture(65, 70, 1), tmp_path / "large.png")
     words = ["translate", str(tmp_path / "large.png"), "-o", files[2], "--model", str(streets), "--device", "cpu"]

@@ -27,8 +27,8 @@ def test_a_kind_leads_to_the_one_method_that_has_the_verb(tmp_path, monkeypatch,
 
 
 def test_a_kind_of_the_future_is_named(tmp_path):
-    with pytest.raises(ModelError, match="is a cyclegan model; this version can read only .*johnson"):
-        load_for("translate", written(tmp_path, "cyclegan"))
+    with pytest.raises(ModelError, match="is a next_year model; this version can read only .*johnson"):
+        load_for("translate", written(tmp_path, "next_year"))
 
 
 def test_a_header_is_read_without_the_weights(tmp_path, monkeypatch):
