@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from course_lib import losses
+from course_lib.evaluation import votes
 from course_lib.networks import layers
 from course_lib.networks.patchgan import PatchGAN
 from course_lib.runtime import seeded_generator
@@ -196,6 +197,159 @@ def test_a_patch_shows_where_it_comes_from(opened):
     assert page.get_by_label("row").input_value() == "0"
 
 
+def study(methods=("rough", "fine", "flat"), scenes=3, height=72, width=96, **options):
+    """Method m of scene s is a plain picture whose brightness, (10 s + m) / 255, tells which one it is."""
+    pictures = {
+        name: [plain((10 * s + m) / 255, height, width) for s in range(scenes)] for m, name in enumerate(methods)
+    }
+    return interactive.study(pictures, **{"question": "Which?", "name": "trial", "seed": 1, **WORDS, **options})
+
+
+def exported(page):
+    return votes.read_votes(page.get_by_label("Votes as text").input_value())
+
+
+def test_a_study_shows_each_pair_on_each_scene_and_balances_sides(opened):
+    for methods, scenes in (("abc", 4), ("abcd", 4)):
+        page = opened(study(methods, scenes, name=f"trial {methods}"))
+        page.get_by_role("button", name="Same").focus()
+        total = scenes * len(methods) * (len(methods) - 1) // 2
+        for _ in range(total):
+            page.keyboard.press("ArrowLeft")
+        cast = exported(page)
+        assert len(cast) == total
+        assert len({(vote.scene, *sorted((vote.left, vote.right))) for vote in cast}) == total
+        lefts = [vote.left for vote in cast]
+        assert [lefts.count(m) for m in methods] == [total / len(methods)] * len(methods)
+        for start in range(0, total, total // scenes):  # a round: every pair once
+            assert len({frozenset(vote[1:3]) for vote in cast[start : start + total // scenes]}) == total // scenes
+
+
+def test_votes_by_key_and_button_name_what_was_seen(opened):
+    page = opened(study())
+    assert page.locator(".tile .name").locator("visible=true").count() == 0
+    page.wait_for_function("[...document.querySelectorAll('.panel img')].every(i => i.complete)")
+    page.locator(".panel img").first.click()  # puts the keys here
+    seen = []
+    for act in ("ArrowLeft", "ArrowDown", "ArrowRight", "← Left", "Same ↓"):
+        pixel = (
+            "(image) => { const c = document.createElement('canvas').getContext('2d');"
+            "c.drawImage(image, 0, 0, 1, 1); return c.getImageData(0, 0, 1, 1).data[0]; }"
+        )
+        page.wait_for_function("[...document.querySelectorAll('.panel img')].every(i => i.complete)")
+        shown = [page.locator(".panel .tile img").nth(k).evaluate(pixel) for k in (0, 1)]
+        alts = [image.get_attribute("alt") for image in page.locator(".panel .tile img").all()]
+        scene = int(alts[0].split()[1].strip(",")) - 1
+        assert alts == [f"scene {scene + 1}, left picture", f"scene {scene + 1}, right picture"]
+        seen.append((scene, [value - 10 * scene for value in shown]))
+        if act.startswith("Arrow"):
+            page.keyboard.press(act)
+        else:
+            page.get_by_role("button", name=act).click()
+    assert "5 of 9 comparisons made" in page.locator(".said").inner_text()
+    page.keyboard.press("Alt+ArrowLeft")  # the browser's own key
+    page.get_by_role("button", name="Results").click()
+    cast = exported(page)
+    assert [vote.choice for vote in cast] == ["left", "tie", "right", "left", "tie"]
+    for vote, (scene, shades) in zip(cast, seen, strict=True):
+        assert int(vote.scene) == scene
+        names = ["rough", "fine", "flat"]
+        assert [vote.left, vote.right] == [min(names, key=lambda n, s=s: abs(names.index(n) - s)) for s in shades]
+
+
+def test_a_vote_can_be_undone_and_a_study_paused_kept_and_started_over(opened):
+    page = opened(study())
+    pair = "[...document.querySelectorAll('.panel img')].map(i => i.src)"
+    first = page.evaluate(pair)
+    page.get_by_role("button", name="Right").click()
+    page.get_by_role("button", name="Undo").click()
+    assert page.evaluate(pair) == first
+    page.get_by_role("button", name="Right").click()
+    second = page.evaluate(pair)
+    page.get_by_role("button", name="Pause").click()
+    assert not page.locator(".panel").is_visible()
+    assert page.locator(".said").inner_text() == "Paused. 1 of 9 comparisons made. The votes stay in this browser."
+    page.reload()
+    assert page.evaluate(pair) == second
+    page.get_by_role("button", name="Start over").click()
+    assert "1 of 9" in page.locator(".said").inner_text()
+    page.get_by_role("button", name="Delete 1 vote").click()
+    assert "0 of 9" in page.locator(".said").inner_text()
+    assert page.evaluate(pair) == first  # the seed is given
+
+
+def test_a_study_works_where_nothing_may_be_stored(opened):
+    page = opened(study())
+    page.add_init_script("Object.defineProperty(window, 'localStorage', {get() { throw new Error('denied'); }})")
+    page.reload()
+    page.get_by_role("button", name="Left").click()
+    assert "copy your votes before you leave" in page.locator(".said").inner_text()
+    page.get_by_role("button", name="Results").click()
+    assert len(exported(page)) == 1
+
+
+@pytest.mark.parametrize("case", ["clear", "undefeated", "apart"])
+def test_a_study_computes_the_scores_of_the_library(opened, case):
+    strengths = {"rough": 0.0, "fine": 0.8, "flat": -0.5, "dark": 0.2}
+    cast = votes.simulate_votes(strengths, [str(k) for k in range(8)], each=2, left_bias=0.5, ties=0.1, seed=3)
+    if case == "undefeated":
+        cast = [v._replace(choice="left" if v.left == "fine" else "right") if "fine" in v[1:3] else v for v in cast]
+    if case == "apart":
+        cast = [v for v in cast if {v.left, v.right} in ({"rough", "fine"}, {"flat", "dark"})]
+    page = opened(study(tuple(strengths), 8))
+    page.get_by_role("button", name="Results").click()
+    page.get_by_label("Votes as text").fill(votes.write_votes(cast, "trial"))
+    page.get_by_role("button", name="Use this text").click()
+    assert exported(page) == cast
+    warning = page.locator(".warning")
+    if case == "apart":
+        assert "Some methods have not been compared" in warning.inner_text()
+        return
+    assert warning.is_visible() == (case == "undefeated")
+    expected = votes.bradley_terry(cast, prior=0.1 if case == "undefeated" else 0.0)
+    rows = page.locator(".results tr").filter(has=page.locator("td")).all()
+    cells = [[c.inner_text().replace("−", "-") for c in row.locator("td").all()[:4]] for row in rows]
+    assert [row[0] for row in cells] == list(expected.names)
+    for (_, *numbers), score, low, high in zip(cells, expected.scores, expected.low, expected.high, strict=True):
+        best, least, most = map(float, numbers)
+        assert best == pytest.approx(score, abs=0.0051)  # two decimals
+        assert (least, most) == pytest.approx((low, high), abs=0.35 * (high - low))  # of two bootstraps
+    share = round(100 * expected.left_share)
+    assert f"left picture in {share} % of {len(cast)} votes" in page.locator(".results").inner_text()
+    assert [alt.split(",")[0] for alt in visible(page)] == list(expected.names)  # sorted pictures
+
+
+def test_votes_of_another_study_are_refused_by_line(opened):
+    page = opened(study())
+    page.get_by_role("button", name="Left").click()
+    page.get_by_role("button", name="Results").click()
+    area, use = page.get_by_label("Votes as text"), page.get_by_role("button", name="Use this text")
+    for text, words in {
+        "# votes: other, version 1\n": "The first line must be “# votes: trial, version 1”",
+        "# votes: trial, version 1\n0\trough\tfine\tleft\n\n3\trough\tfine\tleft": "Line 4 is not a vote",
+        "# votes: trial, version 1\n0\trough\trough\tleft": "Line 2 is not a vote",
+        "# votes: trial, version 1\n0\trough\tfine\tboth": "Line 2 is not a vote",
+        "": "The first line must be",
+    }.items():
+        area.fill(text)
+        use.click()
+        assert words in page.locator(".said").inner_text()
+    page.get_by_role("button", name="Continue voting").click()
+    page.get_by_role("button", name="Results").click()
+    assert len(exported(page)) == 1  # nothing was lost
+
+
+def test_a_finished_study_shows_its_results_and_comes_back_to_them(opened):
+    page = opened(study(("a", "b"), 1, references=[plain(0.9)]))
+    assert visible(page) == ["scene 1, reference", "scene 1, left picture", "scene 1, right picture"]
+    page.get_by_role("button", name="Left").click()
+    assert page.locator(".results").is_visible()
+    assert page.get_by_role("button", name="Continue voting").is_disabled()
+    page.reload()
+    assert page.locator(".results").is_visible()
+    assert page.locator(".results table").inner_text().count("\n") >= 2
+
+
 def test_the_converter_gives_what_the_library_gives(opened):
     page = opened(interactive.converter(caption="Weights."))
     for source in range(4):
@@ -228,8 +382,9 @@ def test_without_scripts_and_on_paper_a_still_picture_remains(opened):
     figures = (
         interactive.compare([plain(0), plain(1)], titles=["before", "after"], **WORDS),
         interactive.frames([plain(0), plain(1)], labels=["1", "2"], axis="steps", at=1, **WORDS),
+        study(("a", "b"), 1),
     )
-    still = ["before", "after", "steps 2"]
+    still = ["before", "after", "steps 2", "a, scene 1", "b, scene 1"]
     page = opened(*figures, java_script_enabled=False)
     assert page.locator("input").count() == 0
     assert [image.get_attribute("alt") for image in page.locator("img").all() if image.is_visible()] == still
@@ -279,6 +434,8 @@ def test_picture_slider_and_caption_fit_one_screen(opened, screen):
         interactive.origin(
             [plain(0, **square)] * 2, torch.zeros(4, 4, 2, dtype=int), titles=["a", "b"], side=24, stride=8, **words
         ),
+        study(size=512, height=512, width=512, **words),
+        study(size=512, height=512, width=512, references=[plain(0.5, **square)] * 3, **words),
         interactive.grid(
             [[plain((3 * r + c) / 9, **square) for c in range(3)] for r in range(2)],
             rows=("depth", ["1", "2"]),
@@ -305,8 +462,9 @@ def test_every_control_keeps_its_keys_in_jupyterlab(opened):
         interactive.receptive_field(plain(0.5), {"one": (3, 1), "two": (7, 2)}, **WORDS),
         origin(),
         interactive.converter(caption="Weights."),
+        study(),
     )
-    controls = page.locator(".play").locator("input, select, button")
+    controls = page.locator(".play").locator("input, select, button, textarea")
     marks = [control.get_attribute("data-lm-suppress-shortcuts") for control in controls.all()]
     assert len(marks) > 18
     assert set(marks) == {"true"}

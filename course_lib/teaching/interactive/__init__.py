@@ -11,10 +11,11 @@ scripts do not run, and in print, the plain sheet remains.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 
 from torch import Tensor
 
-from course_lib import losses
+from course_lib import arguments, losses
 from course_lib.methods import gatys
 from course_lib.pretrained.vgg import CONTENT_LAYER
 from course_lib.teaching.figures import QUALITY, Figure, picture
@@ -31,7 +32,7 @@ from course_lib.teaching.interactive.component import (
     shape_of,
 )
 
-__all__ = ["compare", "converter", "frames", "grid", "lens", "origin", "receptive_field"]
+__all__ = ["compare", "converter", "frames", "grid", "lens", "origin", "receptive_field", "study"]
 
 
 def compare(
@@ -262,6 +263,70 @@ def origin(
         "nearest": nearest.flatten(1).tolist(), "at": [column, row],
     }  # fmt: skip
     return component("origin", f'<div class="strip">{"".join(cells)}</div>', caption, alt, settings)
+
+
+def study(
+    pictures: Mapping[str, Sequence[Picture]],
+    *,
+    question: str,
+    name: str,
+    caption: str,
+    alt: str,
+    references: Sequence[Picture] | None = None,
+    seed: int | None = None,
+    size: int | None = None,
+    quality: int = QUALITY,
+) -> Figure:
+    """Ask which of two pictures is better, again and again, without telling who made them, and rank the methods.
+
+    Every pair of methods is shown once on every scene, in a random order that the browser draws. It comes in rounds: a
+    round shows every pair once, and the next one swaps the sides, so that each method is as often left as right.
+    Votes stay in the reader's browser. The results show the methods' names, Bradley–Terry scores with intervals, how
+    often the left picture was chosen, and the pictures in the order of the scores. The votes can be copied as a text
+    that `evaluation.votes.read_votes` reads; scenes are numbered from 0. Where the scores would be infinite, the page
+    fits them with ``prior=0.1`` and says so. With one scene, the reader sorts the pictures.
+
+    Args:
+        pictures: method → its pictures of the scenes, in one order for all methods; each as in `compare`, all with the
+            same aspect ratio. A batch (K, 3, H, W) is a sequence of K pictures.
+        question: shown above each pair, for example ``"Which one looks more like a photograph?"``.
+        name: of the study, in the first line of the text. The browser keeps votes under this name and a digest of the
+            pictures, so that other pictures start a new study.
+        caption, alt, size, quality: as in `figures.sheet`.
+        references: None, or for each scene a picture shown above the pair, for example the input.
+        seed: None: each reader gets an order of their own; a number: all get the same one.
+
+    Raises:
+        ValueError: fewer than two methods, no scenes, methods or references with different numbers of pictures,
+            different aspect ratios, an empty question, or a name that is empty or has tabs or line breaks.
+    """
+    methods = list(pictures)
+    counts = {method: len(pictures[method]) for method in methods}
+    if len(methods) < 2 or len(set(counts.values())) != 1 or not counts[methods[0]]:
+        raise ValueError(
+            f"a study needs two or more methods with one picture for each scene, in the same order; got {counts}"
+        )
+    scenes = counts[methods[0]]
+    if references is not None and len(references) != scenes:
+        raise ValueError(f"a study of {scenes} scenes needs as many references, got {len(references)}")
+    for what, text in [("study's name", name), ("question", question), *(("method's name", one) for one in methods)]:
+        if text != text.strip() or not text.isprintable() or not text:
+            raise ValueError(f"the {what} must be one line of text without tabs or spaces at its ends, got {text!r}")
+    titles = [f"{method}, scene {k + 1}" for method in methods for k in range(scenes)]
+    need_one_shape([one for method in methods for one in pictures[method]], titles)
+    rows = []
+    for k in range(scenes):
+        row = [(method, pictures[method][k]) for method in methods]
+        row = row if references is None else [("reference", references[k]), *row]
+        cells = [cell(picture(one, f"{who}, scene {k + 1}", size=size, quality=quality), who) for who, one in row]
+        rows.append(f'<div class="strip">{"".join(cells)}</div>')
+    sheet = "".join(rows)
+    settings = {
+        "name": name, "question": question, "methods": methods, "scenes": scenes,
+        "seed": None if seed is None else arguments.seed(seed), "digest": sha256(sheet.encode()).hexdigest()[:12],
+    }  # fmt: skip
+    body = f'<div class="sheet"><noscript>To vote, turn JavaScript on.</noscript>{sheet}</div>'
+    return component("study", body, caption, alt, settings)
 
 
 def converter(*, caption: str, layer: str = CONTENT_LAYER) -> Figure:

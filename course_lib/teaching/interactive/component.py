@@ -74,8 +74,9 @@ def _place(index: int, axes: Sequence[tuple[str, Sequence[str]]]) -> str:
 def component(kind: str, body: str, caption: str, alt: str, settings: Mapping[str, Any]) -> Figure:
     data = escape(json.dumps(settings, ensure_ascii=False), quote=True)
     script = f"(() => {{\n{part('core.js')}\n{part(kind.replace('-', '_') + '.js')}\n}})();"
+    own = f'<style class="play-part">{part(f"{kind}.css")}</style>' if (_FOLDER / f"{kind}.css").exists() else ""
     html = (
-        f'<style class="play-part">{part("play.css")}</style>'
+        f'<style class="play-part">{part("play.css")}</style>{own}'
         f'<div class="play" data-kind="{kind}" data-settings="{data}">{body}</div>'
         f'<script class="play-part">{script}</script>'
     )

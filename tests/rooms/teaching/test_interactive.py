@@ -24,6 +24,11 @@ def three_frames(**options):
     return interactive.frames(pictures, labels=["1", "10", "100"], axis="steps", **{**WORDS, **options})
 
 
+def study(methods=("soft", "sharp"), scenes=2, **options):
+    pictures = {name: torch.full((scenes, 3, 72, 96), k / 9) for k, name in enumerate(methods)}
+    return interactive.study(pictures, **{"question": "Which is better?", "name": "trial", **WORDS, **options})
+
+
 EVERY = {
     "compare": lambda **w: interactive.compare([plain(), plain(0.2)], titles=["before", "after"], **{**WORDS, **w}),
     "frames": three_frames,
@@ -37,6 +42,7 @@ EVERY = {
         torch.tensor([[[0, 0], [1, 2]], [[2, 3], [0, 1]]]),
         **{"titles": ["painted", "painting"], "side": 24, "stride": 8, "at": (1, 0), **WORDS, **w},
     ),
+    "study": lambda **w: study(**w),
     "converter": lambda caption="Weights in other units.": interactive.converter(caption=caption),
 }
 
@@ -80,7 +86,8 @@ def test_a_component_is_a_figure_and_loads_nothing(name):
     assert f"{figure.caption}</figcaption>" in html
     assert not re.search(r"https?:|src=\"(?!data:)|@import|url\(", html), "it would load something from elsewhere"
     assert html.count("<script") == html.count("</script>") == 1
-    assert len(re.sub(r"data:image/[^\"]+", "", html)) < 20_000, "script and style must stay small"
+    most = 28_000 if name == "study" else 20_000  # a study also computes scores and reads and writes votes
+    assert len(re.sub(r"data:image/[^\"]+", "", html)) < most, "script and style must stay small"
     assert all(tag.count('alt="') == 1 and 'alt=""' not in tag for tag in re.findall("<img [^>]+>", html))
 
 
@@ -103,6 +110,10 @@ def test_without_scripts_there_is_a_still_picture():
     ]
     assert Still(html_of(EVERY["lens"]())).shown == ["soft", "sharp"]
     assert Still(html_of(EVERY["origin"]())).shown == ["painted", "painting"]
+    with_input = study(references=[plain(), plain(0.1)])
+    assert Still(html_of(with_input)).shown == [
+        f"{who}, scene {k}" for k in (1, 2) for who in ("reference", "soft", "sharp")
+    ]
 
 
 def test_the_cell_shown_first_is_given_by_row_and_column():
@@ -208,3 +219,34 @@ def test_the_microscope_with_a_slider_states_every_share():
     assert "share of the gradient: content relu4_2 100 %, style relu1_1 0 %" in html
     assert "share of the loss: content relu4_2 75 %, style relu1_1 25 %" in html
     assert html.count('class="frame"') == 2
+
+
+def test_a_study_keeps_its_votes_apart_from_those_of_other_pictures():
+    one, same, other = (settings_of(study(methods)) for methods in (("a", "b"), ("a", "b"), ("a", "c")))
+    assert one["digest"] == same["digest"] != other["digest"]
+    assert (one["methods"], one["scenes"], one["seed"]) == (["a", "b"], 2, None)
+    lighter = {"a": torch.full((2, 3, 72, 96), 0.9), "b": torch.zeros(2, 3, 72, 96)}
+    figure = interactive.study(lighter, question="Which?", name="trial", seed=7, **WORDS)
+    assert settings_of(figure)["digest"] != one["digest"]
+    assert settings_of(figure)["seed"] == 7
+
+
+def test_a_study_that_cannot_be_held_is_refused():
+    with pytest.raises(ValueError, match=r"two or more methods with one picture for each scene.* got \{'alone': 2\}"):
+        study(("alone",))
+    with pytest.raises(ValueError, match=r"same order; got \{'a': 1, 'b': 2\}"):
+        interactive.study({"a": [plain()], "b": [plain()] * 2}, question="Which?", name="n", **WORDS)
+    with pytest.raises(ValueError, match=r"got \{'a': 0, 'b': 0\}"):
+        study(("a", "b"), 0)
+    with pytest.raises(ValueError, match="study of 2 scenes needs as many references, got 1"):
+        study(references=[plain()])
+    with pytest.raises(ValueError, match="study's name must be one line of text"):
+        study(name="two\nlines")
+    with pytest.raises(ValueError, match="method's name must be one line"):
+        study(("a\tb", "c"))
+    with pytest.raises(ValueError, match="question must be one line"):
+        study(question="")
+    with pytest.raises(ValueError, match=r"'b, scene 1' is 72 × 96 and 'a, scene 1' 96 × 72"):
+        interactive.study({"a": [plain()], "b": [plain(height=96, width=72)]}, question="Which?", name="n", **WORDS)
+    with pytest.raises(ValueError, match="seed"):
+        study(seed=-1)
