@@ -181,7 +181,7 @@ start("study", (root, {name, question, methods, scenes, seed, digest}) => {
   const vote = (choice) => {
     if (!open || paused || told) return;
     votes.push({...open, choice});
-    told = votes.length >= order.length && !order.some(waiting());
+    told = !order.some(waiting());
     save();
     show();
     if (told) results.focus();
@@ -203,7 +203,7 @@ start("study", (root, {name, question, methods, scenes, seed, digest}) => {
     const {scores, warning} = rank();
     const [least, most] = [Math.min(...scores.map((s) => s.low)), Math.max(...scores.map((s) => s.high))];
     const at = (value) => `${100 * (value - least) / (most - least || 1)}%`;
-    const digits = (value) => value.toFixed(2).replace("-", "−");
+    const digits = (value) => (Math.abs(value) < 0.005 ? 0 : value).toFixed(2).replace("-", "−");
     const cells = (tag, ...all) => make("tr", {}, ...all.map((one) => make(tag, {}, one)));
     const table = make("table", {}, make("caption", {textContent: "Bradley–Terry scores with 95 % intervals"}),
       cells("th", "method", "score", "from", "to", "interval"),
@@ -236,9 +236,9 @@ start("study", (root, {name, question, methods, scenes, seed, digest}) => {
     pause.textContent = paused ? "Continue" : "Pause";
     reveal.disabled = told && !open;
     reveal.textContent = told ? "Continue voting" : "Results";
-    bar.value = votes.length;
+    bar.value = order.length - order.filter(waiting()).length;  // pasted votes may repeat a comparison
     const where = kept ? "The votes stay in this browser." : "This browser keeps nothing: copy your votes before you leave.";
-    said.textContent = `${words}${paused ? "Paused. " : ""}${votes.length} of ${order.length} comparisons made. `
+    said.textContent = `${words}${paused ? "Paused. " : ""}${bar.value} of ${order.length} comparisons made. `
       + (paused || told || !kept ? where : `Scene ${open.scene + 1} of ${scenes}.`);
     area.value = write();
     results.replaceChildren(...(told && votes.length ? report() : []), exchange);
