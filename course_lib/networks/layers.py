@@ -18,6 +18,7 @@ from course_lib.networks.convolutions import ReflectedConv, ResizeConv
 from course_lib.networks.inputs import at_least_float32
 
 NORMS = ("instance", "batch", "none")
+PLAIN = "plain instance"  # instance normalization without scale and shift
 UPSAMPLINGS = ("resize", "transposed")
 
 
@@ -29,8 +30,8 @@ class InstanceNorm(nn.InstanceNorm2d):
     and `tiles.by_tiles` gathers them from the tiles of a large one.
     """
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, affine=True)
+    def __init__(self, channels: int, *, affine: bool = True) -> None:
+        super().__init__(channels, affine=affine)
         self.recording = False
         self.held: tuple[Tensor, Tensor] | None = None  # mean and variance of each channel, (C,) each
 
@@ -41,6 +42,9 @@ class InstanceNorm(nn.InstanceNorm2d):
         elif self.held is not None:
             return F.batch_norm(x, *self.held, self.weight, self.bias, training=False, eps=self.eps)
         if instance_norm.suits(x):
+            if not self.affine:
+                one = x.new_ones(x.shape[1], dtype=torch.float32)
+                return instance_norm.normalized(x, one, torch.zeros_like(one), self.eps)
             return instance_norm.normalized(x, self.weight, self.bias, self.eps)
         if x.device.type == "cuda" and x.ndim == 4 and len(x) == 1:  # the same in one kernel, in any layout
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
@@ -146,17 +150,18 @@ def norm_layer(kind: str, channels: int) -> nn.Module:
     """Build a normalization layer for `channels` channels.
 
     Args:
-        kind: ``"instance"`` (with scale and shift), ``"batch"``, or ``"none"``, which passes its input through.
+        kind: ``"instance"`` (with scale and shift), ``"plain instance"`` (without), ``"batch"``, or ``"none"``, which
+            passes its input through.
         channels: of the input (N, channels, H, W).
 
     Raises:
         ValueError: an unknown kind.
     """
-    if kind not in NORMS:
-        raise ValueError(f"unknown normalization {kind!r}; use one of {', '.join(NORMS)}")
+    if kind not in (*NORMS, PLAIN):
+        raise ValueError(f"unknown normalization {kind!r}; use one of {', '.join((*NORMS, PLAIN))}")
     if kind == "none":
         return nn.Identity()
-    return InstanceNorm(channels) if kind == "instance" else nn.BatchNorm2d(channels)
+    return nn.BatchNorm2d(channels) if kind == "batch" else InstanceNorm(channels, affine=kind != PLAIN)
 
 
 def upsampling(kind: str, channels_in: int, channels_out: int) -> nn.Module:

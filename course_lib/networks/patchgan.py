@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from course_lib import arguments
 from course_lib.networks.inputs import entered
-from course_lib.networks.layers import norm_layer, receptive_field
+from course_lib.networks.layers import PLAIN, norm_layer, receptive_field
 
 PATCHES = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # receptive field → layers of stride 2
 
@@ -24,7 +24,9 @@ class PatchGAN(nn.Module):
         pictures: number of pictures per example: 2 for a conditional discriminator, which sees the generator's input
             and its output; 1 for one that sees only the output.
         width: factor on the paper's 64, 128, 256, 512, 512, 512 channels.
-        norm: ``"batch"`` or ``"instance"``, see `course_lib.networks.layers.norm_layer`.
+        norm: ``"batch"``, ``"instance"`` or ``"plain instance"``, see `course_lib.networks.layers.norm_layer`. With
+            the last, as in CycleGAN's released code, every convolution has a bias, though the normalization takes it
+            away again: 2,764,737 parameters for one picture.
 
     Raises:
         ValueError: a `patch` that is not in `PATCHES`, or an unknown `norm`.
@@ -48,7 +50,7 @@ class PatchGAN(nn.Module):
         self.layers, before = nn.Sequential(), 3 * pictures
         for k, stride in enumerate(strides):
             after = max(1, round(width * 64 * min(2**k, 8)))
-            self.layers.append(nn.Conv2d(before, after, kernel, stride, padding, bias=k == 0))
+            self.layers.append(nn.Conv2d(before, after, kernel, stride, padding, bias=k == 0 or norm == PLAIN))
             if k > 0:
                 self.layers.append(norm_layer(norm, after))
             self.layers.append(nn.LeakyReLU(0.2))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from random import Random
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from course_lib.data.facades.colors import Color, mix
+from course_lib.data.facades.weather import WEATHERS, Conditions
 
 CLASSES: dict[str, tuple[int, int, int]] = {  # the colors of LabelMeFacade (Fröhlich et al. 2010)
     "background": (0, 0, 0),
@@ -35,37 +35,6 @@ _INDEX = {name: index for index, name in enumerate(CLASSES)}
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Points = Sequence[tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Weather:
-    """The weather of a scene: colors of sky, light and shadows, haze, wetness and snow."""
-
-    name: str
-    zenith: Color
-    horizon: Color
-    light: tuple[float, float, float]  # factors on lit colors
-    shadow: tuple[float, float, float]  # factors on colors in the shadow
-    sun: float  # darkness of shadows, 0 to 1
-    clouds: float  # share of the sky that they cover, 0 to 1
-    haze: float = 0.0  # how much of the horizon's color is blended over everything, 0 to 1
-    lit: float = 0.0  # share of the windows that are lit, 0 to 1
-    wet: float = 0.0  # how much the ground reflects, 0 to 1
-    snow: bool = False
-
-
-WEATHERS = (
-    Weather("clear", (104, 160, 212), (206, 226, 232), (1.09, 1.03, 0.94), (0.50, 0.55, 0.72), 0.95, 0.35),
-    Weather("fair", (136, 180, 212), (224, 230, 226), (1.08, 1.02, 0.93), (0.56, 0.59, 0.72), 0.85, 0.6),
-    Weather("golden", (122, 150, 186), (255, 206, 146), (1.18, 1.00, 0.76), (0.48, 0.46, 0.64), 1.0, 0.45, haze=0.07),
-    Weather("hazy", (186, 202, 210), (236, 230, 214), (1.03, 1.00, 0.94), (0.70, 0.71, 0.77), 0.6, 0.3, haze=0.2),
-    Weather("overcast", (168, 180, 190), (214, 217, 215), (0.97, 0.98, 1.0), (0.72, 0.74, 0.78), 0.35, 0.9),
-    Weather("rain", (116, 130, 144), (176, 184, 188), (0.80, 0.85, 0.90), (0.7, 0.72, 0.76), 0.3, 0.9, 0.1, 0.2, 0.75),
-    Weather(
-        "snow", (180, 190, 204), (228, 229, 231), (0.96, 0.98, 1.03), (0.7, 0.74, 0.84), 0.35, 0.7, 0.08, 0.15, 0, True
-    ),
-    Weather("dusk", (52, 68, 124), (246, 168, 128), (0.58, 0.57, 0.76), (0.62, 0.62, 0.76), 0.35, 0.3, 0.0, 0.55, 0.25),
-)
 
 
 def smooth(points: Points, rounds: int = 2) -> list[tuple[float, float]]:
@@ -136,13 +105,19 @@ class Painter:
         layout: random numbers for everything that the label map shows.
         look: random numbers for colors, light and weather.
         hand: random numbers for the pencil.
+        given: what is not left to chance.
         sketching: False leaves the sketch white, which saves time.
     """
 
-    def __init__(self, size: int, layout: Random, look: Random, hand: Random, *, sketching: bool = True) -> None:
+    def __init__(
+        self, size: int, layout: Random, look: Random, hand: Random, given: Conditions, *, sketching: bool = True
+    ) -> None:
         self.size, self.canvas, self.layout, self.look, self.hand = size, 2 * size, layout, look, hand
-        self.sketching = sketching
-        self.weather = look.choices(WEATHERS, (4, 4, 4, 2, 2, 2.5, 2.5, 3.5))[0]
+        self.given, self.sketching = given, sketching
+        drawn = look.choices(tuple(WEATHERS.values()), (4, 4, 4, 2, 2, 2.5, 2.5, 3.5))[0]
+        self.weather = drawn if given.weather is None else given.weather
+        # what only some weathers draw; random numbers of its own keep `look` in step from weather to weather
+        self.air, self.lamps, self.tones = given.air or look, given.lamps or look, given.tones or look
         self.side = look.choice((-1, 1))  # position of the sun: left or right
         self.reach = look.uniform(0.6, 1.2)  # length of shadows
         area = (self.canvas, self.canvas)
@@ -368,7 +343,7 @@ class Painter:
         color *= 1 + earth * (np.array(weather.light, np.float32) - 1)
         if weather.haze:
             air = np.array(weather.horizon, np.float32) / 255 * (1 if weather.light[1] > 0.7 else 0.6)
-            color += weather.haze * look.uniform(0.7, 1.4) * earth * (air - color)
+            color += weather.haze * self.air.uniform(0.7, 1.4) * earth * (air - color)
         if weather.lit:
             halo = self.glow.reduce(4)
             for radius, force in ((0.002, 0.5), (0.014, 0.5), (0.06, 0.8)):

@@ -7,6 +7,7 @@ has many possible photos, as in reality, and a network that sees only the map ha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -17,8 +18,10 @@ from torch.utils.data import Dataset
 
 from course_lib.data.facades.canvas import CLASSES, Painter
 from course_lib.data.facades.street import draw_street
+from course_lib.data.facades.weather import Conditions, conditions
 
 SOURCES = ("labels", "sketch")
+_BY_CHANCE = Conditions()
 _PALETTE = torch.tensor([*CLASSES.values()], dtype=torch.uint8)  # (9, 3)
 
 
@@ -77,28 +80,70 @@ class Facades(Dataset[Tensor]):
         return torch.stack((_sketch(painter) if drawn else _labels(painter), _photo(painter)))
 
 
-def draw_facade(k: int, *, size: int = 128, seed: int = 0, look: int | None = None) -> Scene:
+def draw_facade(
+    k: int, *, size: int = 128, seed: int = 0, look: int | None = None, weather: str | None = None,
+    season: str | None = None, material: str | None = None,
+) -> Scene:  # fmt: skip
     """Draw scene k of a seed.
+
+    With a `weather`, everything that the weather does not change is the same in all of them: the label map, the sketch,
+    the colors of walls, cars, trees and coats. So one street in two weathers is a pair.
 
     Args:
         k: number of the scene, from 0 up.
         size: side of the pictures in pixels, at least 32.
         seed: each seed gives different scenes.
         look: each number gives the same layout with other colors, season and weather; None for the scene's own.
+        weather: a key of `WEATHERS`; None: it is drawn, as are the next two.
+        season: a key of `SEASONS`, the color of the leaves.
+        material: a key of `MATERIALS`, of the walls.
 
     Returns:
         A `Scene` with three pictures (3, size, size) in [0, 1].
 
     Raises:
-        ValueError: a size below 32, or a negative `k` or `seed`.
+        ValueError: a size below 32, a negative `k` or `seed`, or an unknown weather, season or material.
 
     >>> scene = draw_facade(0, size=32)
     >>> scene.photo.shape == scene.sketch.shape == scene.labels.shape
     True
     """
     _check(k, size, seed)
-    painter = _painted(k, size, seed, look=look)
+    own = f"{seed} {k}" if look is None else f"{seed} {k} {look}"
+    painter = _painted(k, size, seed, look=look, given=conditions(weather, season, material, own))
     return Scene(_labels(painter), _photo(painter), _sketch(painter))
+
+
+def weather_photos(weather: str, numbers: Iterable[int], *, size: int = 128, seed: int = 0) -> Tensor:
+    """The photos of several scenes in one weather: a domain for translation without pairs, and its truth.
+
+    Train on some numbers in one weather and on *other* numbers in another. Photos of the same numbers in the two
+    weathers are pairs, with which a translation can be scored.
+
+    Args:
+        weather: a key of `WEATHERS`.
+        numbers: of the scenes.
+        size, seed: as `draw_facade` takes them.
+
+    Returns:
+        (N, 3, size, size) in [0, 1].
+
+    Raises:
+        ValueError: as `draw_facade`, or no numbers.
+
+    >>> clear, dusk = (weather_photos(weather, range(2), size=32) for weather in ("clear", "dusk"))
+    >>> tuple(dusk.shape), bool(clear.mean() > dusk.mean())
+    ((2, 3, 32, 32), True)
+    """
+    numbers = list(numbers)
+    if not numbers:
+        raise ValueError("there are no scenes to draw: give their numbers, for example range(400)")
+    photos = []
+    for k in numbers:
+        _check(k, size, seed)
+        given = conditions(weather, None, None, f"{seed} {k}")
+        photos.append(_photo(_painted(k, size, seed, sketching=False, given=given)))
+    return torch.stack(photos)
 
 
 def class_map(labels: Tensor) -> Tensor:
@@ -134,11 +179,13 @@ def _check(k: int, size: int, seed: int) -> None:
         raise ValueError(f"the number of a scene and the seed must be at least 0, got {k} and {seed}")
 
 
-def _painted(k: int, size: int, seed: int, sketching: bool = True, look: int | None = None) -> Painter:
+def _painted(
+    k: int, size: int, seed: int, sketching: bool = True, look: int | None = None, given: Conditions = _BY_CHANCE
+) -> Painter:
     """A painter that has drawn the scene, with separate random numbers for layout, look and pencil."""
     own = "" if look is None else f" {look}"
-    generators = (Random(f"{part} {seed} {k}") for part in ("layout", f"look{own}", "hand"))
-    painter = Painter(size, *generators, sketching=sketching)
+    layout, face, hand = (Random(f"{part} {seed} {k}") for part in ("layout", f"look{own}", "hand"))
+    painter = Painter(size, layout, face, hand, given, sketching=sketching)
     draw_street(painter)
     return painter
 

@@ -11,6 +11,7 @@ from course_lib.data.facades.colors import BRICK, SHUTTERS, SLATE, darker, light
 from course_lib.data.facades.openings import balcony, ground_floor, shutters, window
 from course_lib.data.facades.plants import crown
 from course_lib.data.facades.styles import STYLES, House, Style
+from course_lib.data.facades.weather import MATERIALS
 
 
 def house(p: Painter, style: Style, place: tuple[float, float, float], near: float) -> None:
@@ -22,14 +23,15 @@ def house(p: Painter, style: Style, place: tuple[float, float, float], near: flo
     room = 0.13 if kind in ("mansard", "step", "bell", "neck", "spout", "gable") else 0.07  # for the roof
     floors = max(1, min(floors, int((base - ground - room) / height)))
     top = base - ground - floors * height - 0.02
-    wall = mix(look.choice(style.walls), [look.randrange(256) for _ in range(3)], 0.06)
-    h = House(
-        style, left, right, top, base, wall, look.choice(style.trim), look.choice(style.frames),
-        look.choice(style.skin), look.choice(style.roofing),
-    )  # fmt: skip
+    color, tint = look.choice(style.walls), [look.randrange(256) for _ in range(3)]
+    trim, frame = look.choice(style.trim), look.choice(style.frames)
+    skin, roofing = look.choice(style.skin), look.choice(style.roofing)
+    if p.given.material is not None and p.given.walls is not None:
+        color, skin = p.given.walls.choice(MATERIALS[p.given.material]), p.given.material
+    h = House(style, left, right, top, base, mix(color, tint, 0.06), trim, frame, skin, roofing)
     _roof(p, h, kind)
     box = (left, top, right, base)
-    p.rect(box, "building", wall)
+    p.rect(box, "building", h.wall)
     if kind in ("step", "bell", "spout", "neck", "gable"):
         _gable(p, h, kind)
     p.grain(box, h.skin, look.uniform(0.7, 1.0))

@@ -22,8 +22,8 @@ def window(p: Painter, h: House, box: Box, arch: str, panes: tuple[int, int], br
         if rise:
             p.spot((left - border, top - border, right + border, top + 2 * rise + border), trim)
     outline = p.opening((left, top, right, bottom), arch, "window")
-    if look.random() < max(bright, p.weather.lit) * (1 if p.weather.name == "dusk" else 0.6):
-        warm = mix((255, 206, 120), (255, 168, 84), look.random())
+    if p.lamps.random() < max(bright, p.weather.lit) * (1 if p.weather.name == "dusk" else 0.6):
+        warm = mix((255, 206, 120), (255, 168, 84), p.tones.random())
         p.patch(outline, warm, 0.92)
         p.dab((left, bottom - 0.3 * tall, right, bottom), darker(warm, 0.5), 0.35)
         p.shine((left, top + rise / 2, right, bottom), warm)

@@ -6,12 +6,12 @@ import math
 
 from course_lib.data.facades.canvas import Painter
 from course_lib.data.facades.colors import LEAVES, Color, darker, lighter, mix
+from course_lib.data.facades.weather import leaf_weights
 
 
 def leaf_color(p: Painter) -> Color:
-    """A random color of leaves."""
-    colors, weights = zip(*LEAVES, strict=True)
-    return p.look.choices(colors, weights)[0]
+    """A random color of leaves, of the season if one is given."""
+    return p.look.choices([color for color, _ in LEAVES], leaf_weights(p.given.season))[0]
 
 
 def crown(p: Painter, spots: list[tuple[float, float, float]], color: Color, blossom: Color | None = None) -> None:

@@ -133,7 +133,7 @@ def _puddles(p: Painter, base: float, wet: float) -> None:
     n, y = p.canvas, round(base * p.canvas)
     front = ImageOps.flip(p.photo.crop((0, max(0, y - 2 * (n - y)), n, y))).resize((n // 4, (n - y) // 2 or 1))
     front = front.filter(ImageFilter.BoxBlur(1)).resize((n, n - y), Image.Resampling.BICUBIC)
-    x, top = int(p.look.random() * n), int(p.look.random() * n)
+    x, top = int(p.air.random() * n), int(p.air.random() * n)
     rough = texture("cloud", n).crop((x, top, x + n // 2, top + (n - y))).resize((n, n - y))
     veil = rough.point([round(255 * wet * min(1.0, max(0.15, (v - 70) / 110))) for v in range(256)])
     p.photo.paste(front, (0, y), veil)
@@ -251,11 +251,11 @@ def _passers(p: Painter, base: float) -> None:
 
 def _sunlight(p: Painter) -> None:
     """In bright sun, sometimes draw the shadow of the houses across the street."""
-    if p.weather.sun > 0.8 and p.look.random() < 0.55:
-        y, slope = p.look.uniform(0.45, 0.8), p.side * p.look.uniform(0.2, 0.5)
+    if p.weather.sun > 0.8 and p.air.random() < 0.55:
+        y, slope = p.air.uniform(0.45, 0.8), p.side * p.air.uniform(0.2, 0.5)
         x, line = -0.1, []
         while x < 1.1:  # the outline of the roofs across the street
-            wide, step = p.look.uniform(0.12, 0.3), p.look.uniform(-0.04, 0.04)
+            wide, step = p.air.uniform(0.12, 0.3), p.air.uniform(-0.04, 0.04)
             for u in (x, x + wide):
                 line.append((u, y + step + slope * (u - 0.5)))
             x += wide
@@ -265,12 +265,12 @@ def _sunlight(p: Painter) -> None:
 
 def _falling(p: Painter) -> None:
     """Draw snowflakes or streaks of rain in front of everything."""
-    look = p.look
+    air = p.air
     if p.weather.snow:
         for _ in range(90):
-            x, y, r = look.random(), look.random(), look.uniform(0.002, 0.005)
+            x, y, r = air.random(), air.random(), air.uniform(0.002, 0.005)
             p.spot((x - r, y - r, x + r, y + r), (250, 251, 253), 0.75)
     elif p.weather.name == "rain":
         for _ in range(70):
-            x, y, long = look.random(), look.random(), look.uniform(0.03, 0.07)
+            x, y, long = air.random(), air.random(), air.uniform(0.03, 0.07)
             p.line(((x, y), (x - 0.2 * p.side * long, y + long)), (226, 232, 238), 0.002, 0.3)

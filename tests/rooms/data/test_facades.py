@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from course_lib.data.facades import CLASSES, Facades, class_map, draw_facade
 from course_lib.data.facades.canvas import Painter, texture
 from course_lib.data.facades.street import draw_street
+from course_lib.data.facades.weather import Conditions
 
 NAMES = [*CLASSES]
 COLORS = torch.tensor([*CLASSES.values()]) / 255  # (9, 3)
@@ -105,7 +106,7 @@ def test_one_map_has_many_photos():
     """With the same layout and another look, labels and sketch stay the same, and the photo changes."""
     pictures = []
     for look in range(8):
-        painter = Painter(64, random.Random("a layout"), random.Random(look), random.Random("a hand"))
+        painter = Painter(64, random.Random("a layout"), random.Random(look), random.Random("a hand"), Conditions())
         draw_street(painter)
         pictures.append((painter.label_map(), painter.pencil(), torch.from_numpy(painter.picture())))
     labels, sketches, photos = zip(*pictures, strict=True)
