@@ -8,7 +8,8 @@ photographs are the project's 63 open ones. A run that was stopped resumes from 
 painting starts from random weights, those of the others from its weights. The network of twelve paintings also starts
 from its convolutions. The decoder for any style is trained on paintings and photographs; two paintings are held out.
 The networks of textures are trained on noise.
-The two networks that turn label maps and sketches into façades are trained on scenes that the package draws.
+The two networks that turn label maps and sketches into façades are trained on scenes that the package draws, and so are
+those that turn day into dusk and back, from two sets of different streets (`scripts.unpaired_model`).
 """
 
 import argparse
@@ -23,8 +24,9 @@ from tqdm.std import tqdm
 from course_lib import sample_image, sample_names
 from course_lib.data.facades import Facades
 from course_lib.images import center_crop
-from course_lib.methods import adain, johnson, multi_style, pix2pix, super_resolution, texture_nets
+from course_lib.methods import adain, cyclegan, johnson, multi_style, pix2pix, super_resolution, texture_nets
 from course_lib.teaching import records
+from scripts import unpaired_model
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, CHECKPOINTS = ROOT / "data" / "models", ROOT / "_build" / "checkpoints"
@@ -41,6 +43,7 @@ class Recipe:
     style: str | None = None
     source: str | None = None  # of procedural façades, "labels" or "sketch"
     styles: tuple[str, ...] = ()  # of one network for several paintings
+    weathers: tuple[str, ...] = ()  # of procedural façades, A and B, without pairs
 
 
 def _style(name: str, start: str | None, **settings: Any) -> Recipe:
@@ -99,6 +102,7 @@ RECIPES = {
     "texture_great_wave": _texture("great_wave"),
     "texture_poppies": _texture("poppies"),
     "texture_village_street": _texture("village_street_auvers"),
+    "clear_dusk": Recipe(cyclegan, unpaired_model.CONFIG, weathers=("clear", "dusk")),
     "facade_labels": _facades("labels", num_epochs=12),
     "facade_sketch": _facades("sketch", "facade_labels", num_epochs=32),
 }
@@ -118,6 +122,8 @@ def make(name: str) -> None:
     if recipe.source:
         scenes = Facades(recipe.source, size=config.image_size, length=SCENES)
         inputs = ([scenes[k] for k in range(SCENES)],)  # drawn once and kept in memory
+    if recipe.weathers:
+        inputs = unpaired_model.domains(recipe.weathers, config.image_size)
     with (
         records.run(
             f"model_{name}",
@@ -132,14 +138,21 @@ def make(name: str) -> None:
         def watch(progress: Any) -> None:
             bar.set_postfix({term: f"{value:.3g}" for term, value in progress.losses.items()}, refresh=False)
             bar.update(progress.step - bar.n)
+            if scores is not None:
+                scores.watch(progress)
 
         checkpoint = CHECKPOINTS / f"{name}.checkpoint"
-        model = method.train(*inputs, config, start=start, callback=watch, checkpoint=checkpoint)
+        scores = unpaired_model.Scores(recipe.weathers, config.image_size, checkpoint) if recipe.weathers else None
+        more = {} if scores is None else {"preview": scores.given}
+        model = method.train(*inputs, config, start=start, callback=watch, checkpoint=checkpoint, **more)
         if model.stopped:
             raise SystemExit(f"{name}: {model.stopped}")
         model = replace(model, facts={"style": recipe.style, **model.facts} if recipe.style else model.facts)
         method.save(model, MODELS / f"{name}.safetensors", half=True)
         describe(run, recipe, model)
+        if scores is not None:
+            scores.describe(run, model)
+            scores.file.unlink(missing_ok=True)
     checkpoint.unlink(missing_ok=True)
 
 
@@ -164,7 +177,7 @@ def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
     elif recipe.method is multi_style:
         photo = sample_image(WATCHED[0], 384)
         run.images |= {name: multi_style.stylize(photo, model, name).image for name in model.styles}
-    else:
+    elif not recipe.weathers:
         run.images |= {photo: _watched(recipe.method, model, photo) for photo in WATCHED}
 
 
@@ -177,7 +190,8 @@ def varied(paintings: dict[str, torch.Tensor]) -> list[torch.Tensor]:
 def steps_of(recipe: Recipe) -> int:
     """The number of training steps of a recipe."""
     config = recipe.config
-    return config.num_epochs * SCENES // config.batch_size if recipe.source else config.num_steps  # type: ignore[no-any-return]
+    scenes = SCENES if recipe.source else unpaired_model.SCENES if recipe.weathers else 0
+    return config.num_epochs * scenes // config.batch_size if scenes else config.num_steps
 
 
 def _triple(pair: torch.Tensor, model: Any) -> torch.Tensor:
