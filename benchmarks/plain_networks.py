@@ -37,8 +37,9 @@ def _plain(layer: nn.Module) -> nn.Module:
     elif isinstance(layer, DoublingConv):
         replaced = nn.ConvTranspose2d(layer.in_channels, layer.out_channels, 4, stride=2, padding=1, bias=False)
     elif isinstance(layer, InstanceNorm):
-        replaced = nn.InstanceNorm2d(layer.num_features, eps=layer.eps, affine=True)
+        replaced = nn.InstanceNorm2d(layer.num_features, eps=layer.eps, affine=layer.affine)
     else:
         return layer
     replaced.load_state_dict(layer.state_dict())
-    return replaced.to(next(layer.parameters()).device)
+    tensors = [*layer.parameters()]  # an instance normalization without scale and shift has none
+    return replaced.to(tensors[0].device) if tensors else replaced
