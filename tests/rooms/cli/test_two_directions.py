@@ -8,6 +8,7 @@ import torch
 from course_lib import load_image, save_image
 from course_lib.__main__ import main
 from course_lib.cli import trained
+from course_lib.methods import cyclegan
 from course_lib.training import model_files
 
 
@@ -66,3 +67,19 @@ def test_the_list_of_models_says_that_it_has_both_directions(seasons, monkeypatc
     monkeypatch.setenv("COURSE_LIB_DATA", str(seasons.parents[1]))
     assert main(["models"]) == 0
     assert capsys.readouterr().out.startswith("seasons  (cyclegan, both directions, 40 steps, ")
+
+
+def test_a_real_model_translates_any_size_both_ways(files, tmp_path, capsys):
+    """Untrained, but with other colors for each direction."""
+    config = cyclegan.Config(image_size=32, load_size=None, mirror=False, width=0.05, num_blocks=1, patch=16)
+    generators, path = cyclegan.build(config), tmp_path / "real.safetensors"
+    for name, color in (("AB", [3.0, -3, -3]), ("BA", [-3.0, -3, 3])):
+        generators[name].layers[-1].bias.data = torch.tensor(color)  # red, blue
+    cyclegan.save(cyclegan.Model(generators, config, {"steps": 1}), path)
+    words = ["translate", files[0], "-o", files[2], "--model", str(path), "--device", "cpu"]
+    for more, size, strongest in (([], (60, 80), 0), (["--direction", "BA", "--size", "37"], (28, 37), 2)):
+        assert main([*words, *more]) == 0
+        result = load_image(files[2])
+        assert result.shape == (1, 3, *size)
+        assert result.mean((0, 2, 3)).argmax() == strongest
+    assert capsys.readouterr().err == ""
