@@ -27,7 +27,9 @@ from course_lib.teaching.measures import (
     iterations,
     painters,
     photographs,
+    sets,
     several_styles,
+    winners,
 )
 from course_lib.teaching.measures.cases import (
     BLENDS,
@@ -55,7 +57,8 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(several_styles.own_style, several_styles.interpolation, several_styles.new_style),
         *(control.color_match, control.colors_kept, control.place, control.fine_style),
         *(photographs.affine, photographs.poisson, photographs.photorealism, photographs.fusion),
-        *(photographs.texture, faces.faces),
+        *(photographs.texture, faces.faces, winners.ugly_pictures),
+        *(sets.sample_size, sets.disturbed, sets.ugly_sets),
     )
 }
 
@@ -153,6 +156,7 @@ def _options(kind: str, count: int, seed: int) -> list[tuple[str, Any]]:
         "new paintings": NEW_PAINTINGS,
         "mixed pairs": MIXED,
         "lights": LIGHTS,
+        "painted pairs": PAIRS,
         "masked pairs": MASKED,
         "textures": TEXTURES,
         "faces": FACES,
@@ -176,6 +180,9 @@ def _read(part: tuple[str, Any], settings: Mapping[str, Any]) -> list[tuple[str,
             return [("photo", samples.sample_image(value, settings["size"]))]
         case "paintings":
             return [("painting", samples.sample_image(value, settings["size"]))]
+        case "painted pairs":
+            photo, painting = (samples.sample_image(name, settings["size"]) for name in value)
+            return [("photo", photo), ("painting", painting), ("painter", value[1])]
         case "machines":
             return []
         case "masked pairs":
