@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from course_lib import methods
-from course_lib.methods import adain, gan, johnson, multi_style, pix2pix, super_resolution, texture_nets
+from course_lib.methods import adain, cyclegan, gan, johnson, multi_style, pix2pix, super_resolution, texture_nets
 from course_lib.training import checkpoints, loop, run
 from course_lib.training.model_files import ModelError
 
@@ -44,6 +44,12 @@ DCGAN = {
 PAIRS = {
     "num_epochs": 2, "image_size": 32, "load_size": None, "mirror": False, "width": 0.1, "patch": 16, "dropout": (2,),
     **PLAIN,
+}  # fmt: skip
+
+
+UNPAIRED = {
+    "num_epochs": 2, "batch_size": 2, "image_size": 32, "load_size": 36, "width": 0.1, "num_blocks": 1, "patch": 16,
+    "pool_size": 3, "identity_weight": 0.5, **PLAIN,
 }  # fmt: skip
 
 
@@ -80,6 +86,13 @@ ROWS = {
         lambda model, change=as_it_is: adain.stylize(change(rand(1, 3, 24, 28)), rand(1, 3, 20, 24), model, **PLAIN),
         {"style_weight": 1.0},
         {"width": 0.5, "layer": "relu3_1"},
+    ),
+    "cyclegan": Row(
+        cyclegan, cyclegan.Config(**UNPAIRED),
+        lambda seed: (pictures(seed + 50)[:2], [*pictures(seed), rand(1, 3, 36, 36)]),
+        lambda model, change=as_it_is: cyclegan.translate(change(rand(2, 3, 24, 28)), model, **PLAIN),
+        {"cycle_weight": 5.0},
+        {"width": 0.2, "num_blocks": 2, "upsampling": "resize", "patch": 34},
     ),
     "gan": Row(
         gan, gan.Config(**POINTS), lambda seed: (rand(24, 2, seed=seed),),
@@ -137,8 +150,9 @@ def row(request: pytest.FixtureRequest) -> Row:
 
 
 def networks(model: Any) -> list[torch.nn.Module]:
-    """The network, and the discriminator where there is one."""
-    return [network for network in (model.network, getattr(model, "discriminator", None)) if network is not None]
+    """The network or networks, and the discriminators where there are any."""
+    found = (model.network, getattr(model, "discriminator", None), getattr(model, "discriminators", None))
+    return [network for network in found if network is not None]
 
 
 def assert_same_run(ours: Any, theirs: Any) -> None:
