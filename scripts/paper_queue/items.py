@@ -31,7 +31,7 @@ class Item:
         needs: what must be at hand beside the two cut networks, words of `NEEDS`.
         settings: what `tasks` is told, plain values.
         trained: the kind of seconds given on the command line that it trains by ("painter", "several", "decoder",
-            "translator", "enlarger"); empty for an item whose length is fixed.
+            "translator", "unpaired", "enlarger"); empty for an item whose length is fixed.
     """
 
     name: str
@@ -129,6 +129,13 @@ def _translator(source: str, width: float) -> Item:
     )
 
 
+def _unpaired() -> Item:
+    name = "clear_dusk"
+    return Item("unpaired_clear_dusk", "unpaired", "day and dusk without pairs, 128 px, half the paper's width", 240,
+                (f"model_{name}",), (f"{name}_paper",), settings={"weathers": ["clear", "dusk"], "width": 0.5},
+                trained="unpaired")  # fmt: skip
+
+
 def _enlarger(factor: int, loss: str) -> Item:
     name = f"photo_x{factor}_{loss}"
     title = f"super-resolution ×{factor}, {'ℓ_pixel' if loss == 'pixel' else 'ℓ_feat'}"
@@ -175,6 +182,7 @@ QUEUE: tuple[Item, ...] = (
     _translator("labels", 0.5),
     _translator("sketch", 1.0),
     _translator("sketch", 0.5),
+    _unpaired(),
     *(_enlarger(factor, loss) for factor in (4, 8) for loss in ("pixel", "feature")),
     *(_scores(seed) for seed in range(3)),
     Item("scores", "scores", "chapter 9's scores at 128 px, the three seeds together", 20, ("09_scores",),

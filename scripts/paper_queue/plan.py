@@ -22,6 +22,7 @@ TRAINING = {
     "several": 240.0,
     "decoder": 240.0,
     "translator": 150.0,
+    "unpaired": 200.0,
     "enlarger": 60.0,
 }  # seconds that the items' estimates count on
 PACKING = 10.0  # seconds kept back for the archives

@@ -11,15 +11,17 @@ from course_lib.data.facades import Facades
 from course_lib.evaluation import metrics
 from course_lib.images import center_crop
 from course_lib.losses import gram_matrix
-from course_lib.methods import johnson, multi_style, pix2pix, super_resolution, texture_nets
+from course_lib.methods import cyclegan, johnson, multi_style, pix2pix, super_resolution, texture_nets
 from course_lib.pretrained.vgg import STYLE_LAYERS, cached_network
 from course_lib.teaching import records
 from course_lib.training import model_files
+from scripts import unpaired_model
 from scripts.models import AWAITED, RECIPES, steps_of
 from scripts.paper_queue.items import QUEUE
 
 STYLES = [name for name, recipe in RECIPES.items() if recipe.method is johnson]
 TRANSLATORS = [name for name, recipe in RECIPES.items() if recipe.method is pix2pix]
+UNPAIRED = [name for name, recipe in RECIPES.items() if recipe.method is cyclegan]
 TEXTURES = [name for name, recipe in RECIPES.items() if recipe.method is texture_nets]
 ENLARGERS = [name for name, recipe in RECIPES.items() if recipe.method is super_resolution]
 
@@ -37,7 +39,12 @@ def test_every_recipe_has_its_network_and_no_network_is_without():
 
 def test_a_network_at_the_papers_scale_has_its_item_and_its_stored_run():
     makers = {model: item for item in QUEUE for model in item.models}
-    kinds = {"painter": johnson.KIND, "translator": pix2pix.KIND, "enlarger": super_resolution.KIND}
+    kinds = {
+        "painter": johnson.KIND,
+        "translator": pix2pix.KIND,
+        "unpaired": cyclegan.KIND,
+        "enlarger": super_resolution.KIND,
+    }
     for path in files()[1]:
         stored = records.load(makers[path.stem].records[0], profile="paper")
         file = model_files.read(path, kinds[makers[path.stem].kind])
@@ -59,7 +66,7 @@ def test_a_network_its_record_and_its_recipe_agree(name):
 
 def test_they_are_small():
     own, larger = files()
-    assert max(file.stat().st_size for file in own if file.stem not in TRANSLATORS) < 1e6
+    assert max(file.stat().st_size for file in own if file.stem not in TRANSLATORS + UNPAIRED) < 1e6
     assert max(file.stat().st_size for file in own if file.stem in TEXTURES) < 300e3
     assert max(file.stat().st_size for file in own) < 6e6
     assert all(file.stat().st_mode & 0o444 == 0o444 for file in own + larger), "not readable by everybody"
@@ -140,3 +147,17 @@ def test_a_translator_draws_the_street_that_was_asked_for_and_no_blur(name):
     shared = torch.corrcoef(torch.cat(edges))[:8, 8:]  # (8 made, 8 true)
     assert (shared.argmax(1) == torch.arange(8)).all(), shared
     assert edges[0].mean() > 0.7 * edges[1].mean()
+
+
+@pytest.mark.parametrize("name", UNPAIRED)
+def test_a_translator_without_pairs_keeps_the_street_and_changes_the_weather(name):
+    """Streets of a seed that it has not seen: nearer to their true dusk than the day is, and nearest to their own."""
+    given, truth = unpaired_model.pairs(RECIPES[name].weathers, 128, 8)
+    model = cyclegan.load(name)
+    made = cyclegan.translate(given, model).image
+    assert unpaired_model.error(made, truth) < unpaired_model.error(given, truth)
+    edges = [image.mean(1).diff(dim=-1).abs().flatten(1) for image in (made, truth)]
+    shared = torch.corrcoef(torch.cat(edges))[:8, 8:]  # (8 made, 8 true)
+    assert (shared.argmax(1) == torch.arange(8)).all(), shared
+    back = cyclegan.translate(truth, model, direction="BA").image
+    assert unpaired_model.error(back, given) < unpaired_model.error(truth, given)
