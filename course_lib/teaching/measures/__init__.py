@@ -29,6 +29,7 @@ from course_lib.teaching.measures import (
     photographs,
     sets,
     several_styles,
+    unpaired,
     winners,
 )
 from course_lib.teaching.measures.cases import (
@@ -42,6 +43,7 @@ from course_lib.teaching.measures.cases import (
     PAINTINGS,
     PAIRS,
     PHOTOGRAPHS,
+    STREETS,
     TEXTURES,
 )
 from course_lib.teaching.measures.measured import Measured as Measured
@@ -58,7 +60,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(control.color_match, control.colors_kept, control.place, control.fine_style),
         *(photographs.affine, photographs.poisson, photographs.photorealism, photographs.fusion),
         *(photographs.texture, faces.faces, winners.ugly_pictures),
-        *(sets.sample_size, sets.disturbed, sets.ugly_sets),
+        *(sets.sample_size, sets.disturbed, sets.ugly_sets, unpaired.hiding),
     )
 }
 
@@ -160,6 +162,7 @@ def _options(kind: str, count: int, seed: int) -> list[tuple[str, Any]]:
         "masked pairs": MASKED,
         "textures": TEXTURES,
         "faces": FACES,
+        "streets": STREETS,
         "machines": ("this machine",),
         "seeds": range(seed, seed + count),
     }
@@ -192,6 +195,6 @@ def _read(part: tuple[str, Any], settings: Mapping[str, Any]) -> list[tuple[str,
 
 def _label(part: tuple[str, Any]) -> str:
     kind, value = part
-    if kind in ("seeds", "faces"):
+    if kind in ("seeds", "faces", "streets"):
         return f"{kind.removesuffix('s')} {value}"
     return " and ".join(value) if isinstance(value, tuple) else str(value)

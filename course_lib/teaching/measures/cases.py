@@ -22,3 +22,4 @@ TEXTURES = (  # networks that come with the package, and their paintings
     ("texture_village_street", "village_street_auvers"),
 )
 FACES = (0, 1, 2)  # of `data.faces`; each is painted after the next one
+STREETS = tuple(range(24))  # of `data.facades`, drawn with seed 1; no network has learned these
