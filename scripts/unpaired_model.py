@@ -23,6 +23,7 @@ from course_lib.teaching import records
 SCENES = 1000  # of each domain, drawn with seed 0
 PAIRS = 24  # streets of the scores, drawn with seed 1
 SHOWN = 4  # of them
+COLORS = 100  # pictures of B whose colors a color transfer aims at
 EVERY = 200  # steps between two scores
 CONFIG = replace(
     cyclegan.Config.fast(), num_epochs=6, batch_size=1, image_size=128, num_blocks=6, patch=70, learning_rate=4e-4
@@ -78,8 +79,7 @@ class Scores:
         """Store the curve, the errors beside those of two baselines, and pictures."""
         a, b = self.given, self.truth
         there, back = cyclegan.translate(a, model).image, cyclegan.translate(b, model, direction="BA").image
-        _, training_b = domains(self.weathers, a.shape[-1])
-        moved = color_transfer(a, training_b)
+        moved = color_transfer(a, weather_photos(self.weathers[1], range(SCENES, SCENES + COLORS), size=a.shape[-1]))
         run.values |= {
             "error while training": {step: error for step, (error,) in self.curve.items()},
             "error": {"as it is": error(a, b), "color transfer": error(moved, b), "CycleGAN": error(there, b)},

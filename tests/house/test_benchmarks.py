@@ -18,6 +18,7 @@ from benchmarks import (
     sizes,
     tiles,
     translation_scores,
+    unpaired_scores,
 )
 from course_lib import sample_image
 from course_lib.data.crops import Crops
@@ -66,6 +67,42 @@ def test_the_scores_of_translators_have_the_numbers_of_their_rules():
         assert {len(series) for series in values.values()} == {claim.count}
     best = run.claims["pix2pix.patch"]["values"]["best other patch"]
     assert best == [max(accuracy[f"{patch} px"][seed] for patch in (1, 34, 70)) for seed in range(3)]
+
+
+def test_the_scores_without_pairs_are_made_read_and_have_the_numbers_of_their_rules(tmp_path):
+    """All runs at a toy scale: each trains, is scored and stored, and the record holds what the rules need."""
+    scale = unpaired_scores.Scale(epochs=1, trained=4, tested=13, width=0.05, folder=tmp_path, device="cpu")
+    for name in unpaired_scores.RUNS:
+        for seed in range(3):
+            if seed == 0:
+                unpaired_scores.make(name, seed, scale)
+            else:  # the others would tell no more
+                first = unpaired_scores.file_of(name, 0, scale)
+                unpaired_scores.file_of(name, seed, scale).write_bytes(first.read_bytes())
+    run = records.Record("15_scores", "laptop", 0, {})
+    unpaired_scores.store(run, range(3), scale)
+    decided = {claim.id: claim for claim in registry.load().values() if claim.record == "15_scores"}
+    assert set(run.claims) == set(decided) == set(unpaired_scores.CLAIMS)
+    for name, claim in decided.items():
+        values = run.claims[name]["values"]
+        needed = registry.Expression(claim.holds).names + registry.Expression(claim.effect).names
+        assert set(needed) <= set(values), name
+        assert {len(series) for series in values.values()} == {claim.count}
+    assert set(run.values["error"]) == set(unpaired_scores.RUNS)
+    assert run.values["as it is"]["error"] > run.values["color transfer"]["error"]
+
+
+def test_scores_without_pairs_know_a_perfect_translation_and_a_collapsed_one():
+    scale = unpaired_scores.Scale(trained=4, tested=13)
+    truth = unpaired_scores.data(scale)["truth"]
+    perfect = unpaired_scores.score(truth, None, scale)
+    assert perfect["error"] == 0
+    assert perfect["color agreement"] == pytest.approx(1, abs=1e-4)
+    assert perfect["variety"] == pytest.approx(1)
+    collapsed = unpaired_scores.score(truth[:1].expand_as(truth), None, scale)
+    assert collapsed["variety"] == 0
+    washed = truth.mean(1, keepdim=True).expand_as(truth)
+    assert unpaired_scores.score(washed, None, scale)["error"] > 0.01
 
 
 def test_first_below_returns_the_first_evaluation_that_reaches_the_goal():
