@@ -43,7 +43,7 @@ from course_lib.training.run import train_and_summarize
 KIND = "cyclegan"
 CYCLES = ("both", "forward", "backward")
 DIRECTIONS = ("AB", "BA")
-_BYTES_PER_PIXEL, _BYTES_PER_PIXEL_AND_WIDTH = 60, 900  # peak of a pass on a CPU
+_BYTES_PER_PIXEL, _BYTES_PER_PIXEL_AND_WIDTH = 110, 530  # peak of a pass on a CPU
 _SHAPE = ("width", "num_blocks", "upsampling")  # equal fields: the weights of one model fit the other
 
 
