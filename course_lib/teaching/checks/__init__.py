@@ -31,6 +31,7 @@ from course_lib.teaching.checks.networks import (
 )
 from course_lib.teaching.checks.optimization import check_optimization
 from course_lib.teaching.checks.passes import check_normalized_once, check_only_the_picture_learns
+from course_lib.teaching.checks.pools import check_image_pool
 from course_lib.teaching.checks.regions import check_region_loss
 from course_lib.teaching.checks.statements import holds
 from course_lib.teaching.checks.statistics import (
@@ -41,6 +42,7 @@ from course_lib.teaching.checks.statistics import (
 )
 from course_lib.teaching.checks.stylization import check_strength
 from course_lib.teaching.checks.transforms import check_adain_for_any_style, check_style_mixture
+from course_lib.teaching.checks.unpaired import check_cycle_loss, check_generators_loss, check_identity_loss
 
 __all__ = [
     "CheckFailed",
@@ -50,11 +52,15 @@ __all__ = [
     "check_closest_style",
     "check_color_match",
     "check_content_loss",
+    "check_cycle_loss",
     "check_field_by_gradient",
     "check_figure",
+    "check_generators_loss",
     "check_gram_matrix",
     "check_guided_gram",
     "check_guided_style",
+    "check_identity_loss",
+    "check_image_pool",
     "check_measurements",
     "check_normalized_once",
     "check_only_the_picture_learns",
