@@ -29,7 +29,6 @@ from course_lib.teaching.measures import (
     photographs,
     sets,
     several_styles,
-    unpaired,
     winners,
 )
 from course_lib.teaching.measures.cases import (
@@ -60,7 +59,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(control.color_match, control.colors_kept, control.place, control.fine_style),
         *(photographs.affine, photographs.poisson, photographs.photorealism, photographs.fusion),
         *(photographs.texture, faces.faces, winners.ugly_pictures),
-        *(sets.sample_size, sets.disturbed, sets.ugly_sets, unpaired.hiding),
+        *(sets.sample_size, sets.disturbed, sets.ugly_sets),
     )
 }
 
