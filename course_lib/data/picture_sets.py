@@ -107,11 +107,20 @@ def _pictures(pictures: str | Path | Iterable[Tensor], name: str) -> Sequence[Pa
         if not files:
             raise ValueError(f"there are no pictures in {pictures}; a folder needs files {', '.join(SUFFIXES)}")
         return files
-    if not isinstance(pictures, Iterable) or isinstance(pictures, np.ndarray) or getattr(pictures, "ndim", 4) != 4:
+    mapped = hasattr(pictures, "__len__") and hasattr(pictures, "__getitem__")  # a data set of the caller's
+    if (
+        not (isinstance(pictures, Iterable) or mapped)
+        or isinstance(pictures, np.ndarray | dict)
+        or getattr(pictures, "ndim", 4) != 4
+    ):
         raise ValueError(f"{name} must be a folder or a list of pictures (1, 3, H, W), got {type(pictures).__name__}")
-    chosen = list(pictures.split(1) if isinstance(pictures, Tensor) else pictures)
+    if isinstance(pictures, Tensor):
+        chosen = list(pictures.split(1))
+    else:
+        chosen = [pictures[k] for k in range(len(pictures))] if mapped else list(pictures)  # type: ignore[arg-type, index]
+    chosen = [each[None] if isinstance(each, Tensor) and each.ndim == 3 else each for each in chosen]
     for k, picture in enumerate(chosen):
-        check_pictures(picture, f"picture {k} of {name}", single=True)
+        check_pictures(picture, f"{name}, picture {k}", single=True)
     if not chosen:
         raise ValueError(f"there are no pictures in {name}; give at least one")
     return [picture.detach().float() for picture in chosen]

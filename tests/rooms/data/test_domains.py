@@ -112,7 +112,7 @@ def test_a_domain_without_pictures_is_named(tmp_path):
         Domains({"clear": good, "dusk": []})
     with pytest.raises(ValueError, match="there is no folder .*nowhere"):
         Domains({"clear": good, "dusk": tmp_path / "nowhere"})
-    with pytest.raises(ImageError, match="picture 0 of dusk"):
+    with pytest.raises(ImageError, match="dusk, picture 0"):
         Domains({"clear": good, "dusk": [255 * map_of(16, 16)]})
     with pytest.raises(ValueError, match="a load_size of at least the size"):
         domains_of(1, 1, size=16, load_size=15)
