@@ -16,9 +16,9 @@ from course_lib.cli.trained import load_for
 from course_lib.data.pairs import nearest
 from course_lib.data.sketch import pencil
 from course_lib.images import load_image, resize, resized_shape
+from course_lib.methods.cyclegan import DIRECTIONS
 
 BOTH_WAYS = ("cyclegan",)  # methods whose models hold a generator for each direction
-DIRECTIONS = ("AB", "BA")
 _MAP_COLORS = 32  # a label map has fewer, a photograph thousands
 _FAR = 2  # times the generator's own side: in larger pictures its details look too small
 

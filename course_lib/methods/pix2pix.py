@@ -35,7 +35,7 @@ from course_lib.training import model_files, players
 from course_lib.training.image_pool import ImagePool
 from course_lib.training.optimizers import adam
 from course_lib.training.players import frozen, update
-from course_lib.training.run import train_and_summarize
+from course_lib.training.run import showing, train_and_summarize
 
 KIND = "pix2pix"
 TEST_MODES = ("batch_statistics", "running")
@@ -269,23 +269,15 @@ def train(
             network.to(device, memory_format=_layout(device))  # type: ignore[call-overload]
     learner = Players(config, G, D, runtime.pick_precision(config.precision, device))
     if callback is not None and preview is not None:
-        callback = _showing(preview, learner, callback)
+        unfinished = Model(G, config, {})
+        settings: dict[str, Any] = {"device": str(device), "precision": config.precision}
+        callback = showing(lambda: translate(preview, unfinished, **settings).image, callback)
     run = train_and_summarize(
         learner, data, config, num_steps=num_steps, start=start, callback=callback, checkpoint=checkpoint,
         resume=resume,
         fingerprint={"discriminator goes on": start is not None and start.discriminator is not None},
     )  # fmt: skip
     return Model(G.cpu().eval(), config, run.facts, run.stopped, D.cpu().eval() if D is not None else None)
-
-
-def _showing(source: Tensor, learner: Players, callback: runtime.Callback) -> runtime.Callback:
-    """Wrap `callback`: the image of its `Progress` becomes the generator's current output for `source`."""
-    unfinished, kind = Model(learner.G, learner.config, {}), learner.device.type
-
-    def image() -> Tensor:
-        return translate(source, unfinished, device=kind, precision=learner.config.precision).image
-
-    return lambda progress: callback(replace(progress, image=image))
 
 
 def translate(

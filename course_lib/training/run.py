@@ -5,8 +5,8 @@ It says which run this is, so that a checkpoint of another one is refused, train
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,11 @@ class Summary(NamedTuple):
     facts: dict[str, Any]  # "steps", "seconds", "device", "photos", "started_from", "history": see there
     stopped: str | None  # why the run ended early, or None
     average: dict[str, Tensor] | None  # see `training.loop.Fit`
+
+
+def showing(picture: Callable[[], Tensor], callback: runtime.Callback) -> runtime.Callback:
+    """Wrap `callback`: the image of its `Progress` becomes ``picture()``, computed only if it is asked for."""
+    return lambda progress: callback(replace(progress, image=picture))
 
 
 def train_and_summarize(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from typing import Any
 
 import torch
@@ -19,6 +16,7 @@ from course_lib.methods import pix2pix
 from scripts.models import Recipe, describe
 from scripts.paper_queue.items import Job
 from scripts.paper_queue.tasks import by_time, stored
+from scripts.paper_queue.tasks.drawn import by_all_cores
 
 PAPER = pix2pix.Config()
 PAIRS, TESTED, SCORER_PAIRS, SCORER_STEPS = 400, 100, 400, 400
@@ -31,24 +29,8 @@ def _one(k: int, source: str, size: int, seed: int) -> Tensor:
 
 
 def streets(source: str, size: int, count: int, seed: int) -> list[Tensor]:
-    """Pairs (2, 3, size, size), drawn by all cores: a street of 286 px takes one core a tenth of a second.
-
-    The workers are forked, so this has to happen before this process uses the GPU.
-    """
-    draw = partial(_one, source=source, size=size, seed=seed)
-    workers = min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    if workers < 3 or count < 50:
-        return [draw(k) for k in range(count)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        # as bytes: a tensor would travel through a file of its own
-        return [torch.frombuffer(bytearray(drawn), dtype=torch.uint8).view(2, 3, size, size).float() / 255
-                for drawn in pool.map(partial(_bytes, draw=draw), range(count), chunksize=8)]  # fmt: skip
-
-
-def _bytes(k: int, draw: Any) -> bytes:
-    torch.set_num_threads(1)
-    drawn: Tensor = draw(k)
-    return drawn.mul(255).round().to(torch.uint8).numpy().tobytes()
+    """Pairs (2, 3, size, size) of scenes 0 to count − 1."""
+    return by_all_cores(partial(_one, source=source, size=size, seed=seed), range(count))
 
 
 class Unseen:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from course_lib.data.facades import weather_photos
@@ -17,30 +13,15 @@ from course_lib.methods import cyclegan
 from scripts.models import Recipe, describe
 from scripts.paper_queue.items import Job
 from scripts.paper_queue.tasks import by_time, stored
+from scripts.paper_queue.tasks.drawn import by_all_cores
 from scripts.unpaired_model import SCENES, Scores
 
 PAPER = replace(cyclegan.Config.released(), image_size=128, load_size=143, num_blocks=6)  # as the paper at 128 px
-_PART = 16  # scenes that one process draws at a time
 TOY: dict[str, Any] = {"image_size": 32, "load_size": 36, "num_blocks": 1, "width": 0.1, "patch": 16}
 
 
-def drawn(weather: str, numbers: range, size: int) -> list[Tensor]:
-    """Photos (1, 3, size, size) of scenes in a weather, drawn by all cores before this process uses the GPU."""
-    parts = [range(k, min(k + _PART, numbers.stop)) for k in range(numbers.start, numbers.stop, _PART)]
-    draw = partial(_bytes, weather=weather, size=size)
-    workers = min(len(parts), os.cpu_count() or 1)
-    if workers < 3:
-        return [*weather_photos(weather, numbers, size=size).split(1)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        # as bytes: a tensor would travel through a file of its own
-        together = b"".join(pool.map(draw, parts))
-    pictures = torch.frombuffer(bytearray(together), dtype=torch.uint8).view(-1, 3, size, size)
-    return [*(pictures.float() / 255).split(1)]
-
-
-def _bytes(numbers: range, weather: str, size: int) -> bytes:
-    torch.set_num_threads(1)
-    return weather_photos(weather, numbers, size=size).mul(255).round().to(torch.uint8).numpy().tobytes()
+def _one(k: int, weather: str, size: int) -> Tensor:
+    return weather_photos(weather, (k,), size=size)
 
 
 def run(job: Job) -> None:
@@ -52,7 +33,7 @@ def run(job: Job) -> None:
     count = 4 if toy else SCENES
     assert config.load_size is not None
     a, b = (
-        drawn(weather, range(first, first + count), config.load_size)
+        by_all_cores(partial(_one, weather=weather, size=config.load_size), range(first, first + count))
         for weather, first in zip(weathers, (0, count), strict=True)
     )
     whole = PAPER.num_epochs * SCENES
