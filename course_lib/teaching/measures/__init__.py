@@ -29,6 +29,7 @@ from course_lib.teaching.measures import (
     photographs,
     sets,
     several_styles,
+    unpaired,
     winners,
 )
 from course_lib.teaching.measures.cases import (
@@ -60,6 +61,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(photographs.affine, photographs.poisson, photographs.photorealism, photographs.fusion),
         *(photographs.texture, faces.faces, winners.ugly_pictures),
         *(sets.sample_size, sets.disturbed, sets.ugly_sets),
+        unpaired.hiding,
     )
 }
 
