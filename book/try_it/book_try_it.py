@@ -1,6 +1,6 @@
-"""The page that paints in the browser: `{try-it} paint`, `any` and `draw` are its panels, `{tried}` its numbers.
+"""The page that paints in the browser: `{try-it} paint`, `any`, `draw`, `dusk` are its panels, `{tried}` its numbers.
 
-Everything shown comes from the folder that export.py makes and from the stored run `try_it`. Where the program that
+Everything shown comes from the folder that export.py makes and from the stored runs of the page. Where the program that
 runs the networks could not be had, the panels show their still pictures and say why.
 """
 
@@ -21,10 +21,10 @@ from tried_numbers import SKETCH_SIDE, Times, tried
 ROOT = Path(os.environ.get("COURSE_LIB_ROOT") or Path(__file__).resolve().parents[2])
 MADE = ROOT / "_build" / "try_it"
 PAGE, FILES = "book/try_it/index", "../../_static/try_it"
-PANELS = ("paint", "any", "draw")
+PANELS = ("paint", "any", "draw", "dusk")
 TOOLS = {"pencil": "Pencil", "eraser": "Eraser", "house": "House", "window": "Window", "door": "Door", "tree": "Tree",
          "car": "Car"}  # fmt: skip
-SKETCHER = "facade_sketch"
+SKETCHER, TRANSLATOR = "facade_sketch", "clear_dusk"
 
 
 def manifest() -> dict[str, Any]:
@@ -44,9 +44,10 @@ def credit(picture: dict[str, str]) -> str:
 def tile(picture: dict[str, str], group: str, source: str, *, by: str = "", checked: bool) -> str:
     """One picture to choose: a radio button that looks like what it stands for."""
     label, maker = html.escape(picture["label"]), f" <small>{html.escape(by)}</small>" if by else ""
+    about = f'data-credit="{html.escape(credit(picture))}"' if "licence" in picture else ""  # a drawn street has none
     return (
         f'<label class="tile"><input type="radio" name="{group}" value="{picture["name"]}" data-title="{label}" '
-        f'data-credit="{html.escape(credit(picture))}"{" checked" if checked else ""}>'
+        f"{about}{' checked' if checked else ''}>"
         f'<img src="{FILES}/pictures/{source}.webp" {size(source)} alt="{label}" loading="lazy">'
         f"<span>{label}{maker}</span></label>"
     )
@@ -103,6 +104,11 @@ def stills(made: dict[str, Any]) -> str:
     return f'<div class="stills">{found}</div>'
 
 
+def streets(made: dict[str, Any]) -> list[dict[str, str]]:
+    """The drawn streets as pictures to choose."""
+    return [{"name": name, "label": f"Street {k}"} for k, name in enumerate(made["streets"], 1)]
+
+
 def panel(which: str) -> str:
     """One panel as HTML."""
     made = manifest()
@@ -145,7 +151,13 @@ def panel(which: str) -> str:
         "any_title": html.escape(painting["label"]),
         "any_credit": html.escape(credit(painting)),
         "stills": stills(made) if which == "any" and why else "",
+        "streets": tiles("street", streets(made), "{}_clear"),
+        "own_street": own("street"),
+        "first_street": made["streets"][0],
+        "given_size": size(f"{made['streets'][0]}_clear"),
+        "made_size": size("still_dusk"),
         "sketcher": SKETCHER,
+        "translator": TRANSLATOR,
         "side": SKETCH_SIDE,
         "first_scene": made["scenes"][0],
         "tools": "".join(
@@ -164,7 +176,7 @@ def panel(which: str) -> str:
 
 
 class TryIt(Directive):
-    """`{try-it} paint`, `{try-it} any` or `{try-it} draw`."""
+    """`{try-it} paint`, `{try-it} any`, `{try-it} draw` or `{try-it} dusk`."""
 
     required_arguments = 1
 

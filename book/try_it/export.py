@@ -17,6 +17,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from book.try_it import any_style
@@ -35,12 +36,15 @@ PAINTERS = {
     "church_at_auvers": "Church at Auvers", "poppies": "Poppies",
 }  # fmt: skip
 SKETCHER, STREET_PAINTER = "facade_sketch", "cafe_terrace"
+TRANSLATOR, WEATHERS = "clear_dusk", ("clear", "dusk")  # a network without pairs: from A to B, and back
+TRANSLATORS = {f"{TRANSLATOR}_{direction}": direction for direction in ("AB", "BA")}
 PHOTOS = {
     "eilean_donan": "Castle", "cat": "Cat", "scarlet_macaw": "Macaw", "neuschwanstein": "Towers", "dahlia": "Dahlia",
     "golden_temple": "Temple",
 }  # fmt: skip
 SCENES = (16, 11, 7, 4, 18, 21)  # of the façades of seed 1, which nothing was trained on
 SCENE_SIZE = 512  # pixels of a sketch, four times what the network sees
+STREET_SIZE = 256  # pixels of a street in one weather, twice what its network learned from
 LARGEST, THUMBNAIL, STILL = 1024, 240, 512  # pixels
 
 
@@ -93,7 +97,7 @@ def _key(parts: Parts) -> str:
     """A digest of all that goes into the folder, and of what makes it."""
     made_by = [Path(__file__).with_name(f"{name}.py") for name in ("export", "any_style", "onnx_graph", "onnx_style")]
     sources = [*made_by, ROOT / "data" / "images" / "LEDGER.csv"]
-    sources += [MODELS / f"{name}.safetensors" for name in (*PAINTERS, SKETCHER)] + any_style.sources()
+    sources += [MODELS / f"{name}.safetensors" for name in (*PAINTERS, SKETCHER, TRANSLATOR)] + any_style.sources()
     sources += [STILLS / f"{name}.webp" for name in any_style.STILLS]
     digest = hashlib.sha256(f"{locked_version()} {parts.runtime is not None} {any_style.left_out()}".encode())
     for path in sources:
@@ -105,8 +109,8 @@ def _write(folder: Path, parts: Parts) -> None:
     import torch  # only when there is something to make: `make html` is quick when nothing changed
 
     from course_lib import sample_image, save_image
-    from course_lib.data.facades import draw_facade
-    from course_lib.methods import johnson, pix2pix
+    from course_lib.data.facades import draw_facade, weather_photos
+    from course_lib.methods import cyclegan, johnson, pix2pix
     from course_lib.samples import ledger
 
     about = {Path(row["file"]).stem: row for row in ledger()}
@@ -118,6 +122,7 @@ def _write(folder: Path, parts: Parts) -> None:
         "photos": [_described(name, label, about[name]) for name, label in PHOTOS.items()],
         "street painter": STREET_PAINTER,
         "scenes": [f"sketch_{k}" for k in range(len(SCENES))],
+        "streets": [f"street_{k}" for k in range(len(SCENES))],
         "runtime": _copy_runtime(folder / "runtime", parts),
         "notes": parts.notes,
         "paintings": [_described(name, label, about[name]) for name, label in any_style.PAINTINGS.items()],
@@ -147,11 +152,17 @@ def _write(folder: Path, parts: Parts) -> None:
             save_image(street, pictures / "still_street.webp", quality=92)
             painting = johnson.stylize(street, johnson.load(STREET_PAINTER)).image
             save_image(painting, pictures / "still_painting.webp", quality=92)
+    for weather in WEATHERS:
+        for k, street in enumerate(weather_photos(weather, SCENES, size=STREET_SIZE, seed=1).split(1)):
+            save_image(street, pictures / f"street_{k}_{weather}.webp", quality=90)
+    translator = cyclegan.load(TRANSLATOR)
+    given = weather_photos(WEATHERS[0], SCENES[:1], size=translator.config.image_size, seed=1)
+    save_image(cyclegan.translate(given, translator).image, pictures / "still_dusk.webp", quality=92)
     for name in any_style.STILLS:
         shutil.copyfile(STILLS / f"{name}.webp", pictures / f"still_{name}.webp")
     if parts.runtime and not any_style.left_out():
         manifest["any style"] = any_style.write(folder, parts.runtime)
-    manifest["models"] = {name: _export(name, folder / "models") for name in (*PAINTERS, SKETCHER)}
+    manifest["models"] = {name: _export(name, folder / "models") for name in (*PAINTERS, SKETCHER, *TRANSLATORS)}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
@@ -160,15 +171,23 @@ def _described(name: str, label: str, row: dict[str, str]) -> dict[str, str]:
     return {"name": name, "label": label, "title": unquote(row["title"]), **{key: row[key] for key in keys}}
 
 
+def network(name: str) -> Any:
+    """One network of the page as a module, in evaluation mode."""
+    from course_lib.methods import cyclegan, johnson, pix2pix
+
+    if name in TRANSLATORS:
+        return cyclegan.load(TRANSLATOR).network[TRANSLATORS[name]].eval()
+    return (pix2pix.load(name) if name == SKETCHER else johnson.load(name)).network.eval()
+
+
 def _export(name: str, folder: Path) -> int:
     """One network as ONNX; returns its bytes."""
     from book.try_it import onnx_graph
-    from course_lib.methods import johnson, pix2pix
 
-    model = pix2pix.load(name) if name == SKETCHER else johnson.load(name)
-    digest = hashlib.sha256((MODELS / f"{name}.safetensors").read_bytes()).hexdigest()
+    file = MODELS / f"{TRANSLATOR if name in TRANSLATORS else name}.safetensors"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
     about = {"name": name, "made_from_sha256": digest, "license": "CC BY 4.0"}
-    return (folder / f"{name}.onnx").write_bytes(onnx_graph.export(model.network, about=about))
+    return (folder / f"{name}.onnx").write_bytes(onnx_graph.export(network(name), about=about))
 
 
 def _copy_runtime(folder: Path, parts: Parts) -> dict[str, object] | None:

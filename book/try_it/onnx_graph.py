@@ -18,6 +18,7 @@ from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 from torch import Tensor, nn
 
 from course_lib.networks.layers import InstanceNorm, ResidualBlock
+from course_lib.networks.resnet_generator import ResnetGenerator
 from course_lib.networks.transformer_net import TransformerNet
 from course_lib.networks.unet import UNet
 
@@ -42,8 +43,8 @@ def export(network: nn.Module, *, bits: int = 8, about: dict[str, str] | None = 
     """The network as ONNX: ``image`` (1, 3, H, W) float32 in [0, 1] → ``painted``, the same shape and range.
 
     Args:
-        network: a `TransformerNet` or a `UNet`, normalized by the picture's own statistics; or a part of AdaIN, whose
-            other end are features (see onnx_style.py).
+        network: a `TransformerNet`, a `UNet` or a `ResnetGenerator`, normalized by the picture's own statistics; or a
+            part of AdaIN, whose other end are features (see onnx_style.py).
         bits: of a filter's weights. 8: whole numbers and one scale for each output channel; filters that touch the
             picture's three colors keep 16 bits, because they are few and their errors are seen as they are.
         about: texts to write into the file.
@@ -198,7 +199,9 @@ def _(layer: nn.ConvTranspose2d, graph: Graph, x: str) -> str:
 
 @trace.register
 def _(layer: InstanceNorm, graph: Graph, x: str) -> str:
-    parts = graph.constant(layer.weight.data), graph.constant(layer.bias.data)
+    plain = torch.ones(layer.num_features), torch.zeros(layer.num_features)  # the node asks for both
+    scale, shift = (layer.weight.data, layer.bias.data) if layer.affine else plain
+    parts = graph.constant(scale), graph.constant(shift)
     return graph.add("InstanceNormalization", x, *parts, epsilon=layer.eps)
 
 
@@ -242,6 +245,14 @@ def _(network: TransformerNet, graph: Graph, x: str) -> str:
     for part in (network.down, network.blocks, network.up, network.paint):
         x = trace(part, graph, x)
     x = picture_of(graph, graph.add("Tanh", x))
+    return graph.add("Slice", x, graph.constant([0, 0]), size, graph.constant([2, 3]), output="painted")
+
+
+@trace.register
+def _(network: ResnetGenerator, graph: Graph, x: str) -> str:
+    x, size = graph.up_to_multiple(x, 4)
+    x = graph.add("Sub", graph.add("Mul", x, graph.number(2)), graph.number(1))
+    x = picture_of(graph, graph.add("Tanh", trace(network.layers, graph, x)))
     return graph.add("Slice", x, graph.constant([0, 0]), size, graph.constant([2, 3]), output="painted")
 
 

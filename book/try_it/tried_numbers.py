@@ -1,4 +1,4 @@
-"""The numbers of the page that paints in the browser, from the stored run `try_it`: `{tried}`, `{try-it-times}`."""
+"""The numbers of the page that paints in the browser, from its stored runs: `{tried}`, `{try-it-times}`."""
 
 import html
 import json
@@ -11,13 +11,15 @@ from docutils.parsers.rst import Directive
 
 ROOT = Path(os.environ.get("COURSE_LIB_ROOT") or Path(__file__).resolve().parents[2])
 RECORD = ROOT / "data" / "results" / "try_it" / "record.json"
+DUSK = ROOT / "data" / "results" / "try_it_dusk" / "record.json"  # the panel of streets at dusk
+TRAINED = ROOT / "data" / "results" / "model_clear_dusk" / "record.json"  # how its network was made, and its errors
 UNMEASURED = "(not measured yet)"
 SKETCH_SIDE = 128  # pixels of what the sketcher sees
 
 
-def record() -> dict[str, Any]:
-    """The stored run, empty where there is none yet."""
-    return json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+def record(file: Path = RECORD) -> dict[str, Any]:
+    """A stored run, empty where there is none yet."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def milliseconds(value: float) -> str:
@@ -55,7 +57,7 @@ def facts() -> dict[str, str]:
         found |= {f"ms {size}": milliseconds(ms), f"ratio {size}": f"{values['ratio'][size]:.2g}"}
         found[f"torch {size}"] = milliseconds(values["ms of PyTorch"][size])
     found |= {f"dB {name}": f"{number:.0f} dB" for name, number in values["dB"].items()}
-    found |= any_facts(values)
+    found |= any_facts(values) | dusk_facts()
     return {name: str(value) for name, value in found.items()}
 
 
@@ -76,11 +78,35 @@ def any_facts(values: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def dusk_facts() -> dict[str, str]:
+    """Those of the panel that turns a street to dusk; nothing while its run is missing."""
+    stored, trained = record(DUSK), record(TRAINED)
+    if not stored:
+        return {}
+    values, errors = stored["values"], trained["values"]["error"]
+    return {
+        **{f"translator {bits}": megabytes(size) for bits, size in values["bytes"].items()},
+        **{f"dB translator {way}": f"{ratio:.0f} dB" for way, ratio in values["dB"].items()},
+        "ms translator": milliseconds(values["ms"]),
+        "torch translator": milliseconds(values["ms of PyTorch"]),
+        "ratio translator": f"{values['ratio']:.2g}",
+        "translator minutes": f"{trained['minutes']:.0f}",
+        "translator pixels": str(trained["config"]["image_size"]),
+        "translator scenes": f"{trained['values']['photos']:,}",
+        "translator unseen": str(len(trained["values"]["error of each street"]["CycleGAN"])),
+        "translator error": f"{errors['CycleGAN']:.3f}",
+        "translator error back": f"{trained['values']['error back']['CycleGAN']:.3f}",
+        "color transfer error": f"{errors['color transfer']:.3f}",
+        "error as it is": f"{errors['as it is']:.3f}",
+    }
+
+
 def tried(
     name: str, raw: str, text: str, line: int, inliner: Any, options: Any = None, content: Any = None
 ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
     """`` {tried}`ms 512` ``: a number of the stored run."""
-    inliner.document.settings.env.note_dependency(str(RECORD))
+    for file in (RECORD, DUSK, TRAINED):
+        inliner.document.settings.env.note_dependency(str(file))
     known, text = facts(), " ".join(text.split())
     if known and text not in known:
         message = inliner.reporter.error(f"the stored run try_it has no {text!r}; it has {', '.join(known)}", line=line)
@@ -92,7 +118,8 @@ class Times(Directive):
     """`{try-it-times}`: the table of what was measured."""
 
     def run(self) -> list[nodes.Node]:
-        self.state.document.settings.env.note_dependency(str(RECORD))
+        for file in (RECORD, DUSK):
+            self.state.document.settings.env.note_dependency(str(file))
         known, stored = facts(), record()
         if not known:
             text = "Nothing was measured yet: <code>python -m benchmarks.try_it --record</code> does it."
@@ -100,6 +127,10 @@ class Times(Directive):
         rows = [(f"a painter, {size} px", size) for size in ("256", "512", "1024")]
         rows += [(f"any painting, {side} px", f"any {side}") for side in stored["values"]["any ms"]]
         rows.append((f"from sketch to street, {SKETCH_SIDE} px", "sketch"))
+        commands = [stored["command"]]
+        if dusk := record(DUSK):
+            rows.append((f"from day to dusk, {known['translator pixels']} px", "translator"))
+            commands.append(dusk["command"])
         cells = "".join(
             f'<tr><th scope="row">{word}</th><td>{known[f"ms {key}"]}</td><td>{known[f"torch {key}"]}</td>'
             f"<td>{known[f'ratio {key}']}</td></tr>"
@@ -111,10 +142,10 @@ class Times(Directive):
             f"{known['load']} to fetch {known['first fetch']} from the same machine, unpack it to {known['unpacked']} "
             "and start. "
         )
+        made_by = ", the last row by ".join(f"<code>{html.escape(command)}</code>" for command in commands)
         table = (
             '<figure class="table tried-times"><table><thead><tr><th scope="col">one pass of</th>'
             '<th scope="col">this page</th><th scope="col">PyTorch</th><th scope="col">ratio</th></tr></thead>'
-            f"<tbody>{cells}</tbody></table><figcaption>{note}Made by <code>{html.escape(stored['command'])}</code>."
-            "</figcaption></figure>"
+            f"<tbody>{cells}</tbody></table><figcaption>{note}Made by {made_by}.</figcaption></figure>"
         )
         return [nodes.raw("", table, format="html")]

@@ -15,7 +15,8 @@ from PIL import Image
 
 from benchmarks import try_it as measure
 from book.try_it import export, onnx_graph
-from course_lib.methods import johnson, pix2pix
+from course_lib.methods import cyclegan, johnson, pix2pix
+from course_lib.networks.resnet_generator import ResnetGenerator
 from course_lib.networks.transformer_net import TransformerNet
 from course_lib.networks.unet import UNet
 from scripts import packages
@@ -61,6 +62,26 @@ def test_a_translator_survives_the_export(skips):
         with torch.no_grad():
             expected = onnx_graph.rounded(network)(image)
         torch.testing.assert_close(evaluated(network, image), expected, rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("settings", [{"upsampling": "resize"}, {"upsampling": "transposed"}, {"norm": "instance"}])
+@pytest.mark.parametrize("size", [(32, 32), (37, 50), (8, 11)])
+def test_a_generator_without_pairs_survives_the_export_at_any_size(settings, size):
+    torch.manual_seed(0)
+    network, image = ResnetGenerator(2, width=0.1, **settings).eval(), torch.rand(1, 3, *size)
+    with torch.no_grad():
+        expected = onnx_graph.rounded(network)(image)
+    torch.testing.assert_close(evaluated(network, image), expected, rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("direction", cyclegan.DIRECTIONS)
+def test_the_shipped_generators_are_small_and_translate_the_same(direction):
+    network, image = cyclegan.load(export.TRANSLATOR).network[direction].eval(), torch.rand(1, 3, 37, 50)
+    with torch.no_grad():
+        exact, coarse = network(image), onnx_graph.rounded(network)(image)
+    assert len(onnx_graph.export(network)) < 1_200_000
+    torch.testing.assert_close(evaluated(network, image), coarse, rtol=0, atol=ROUNDING)
+    assert 0 < (coarse - exact).square().mean().sqrt() < 1.5 / 255
 
 
 def test_the_shipped_painter_is_small_and_paints_the_same():
@@ -165,13 +186,14 @@ def test_the_panels_say_what_is_missing(tmp_path, monkeypatch, runtime):
     one = {"name": "a", "label": "The A", "title": "A <b>", "creator": "Ada Bee", "year": "1900", "licence": "CC0-1.0"}
     made = {"painters": [one], "photos": [one], "scenes": ["s"], "street painter": "a", "runtime": runtime,
             "models": {"a": 3}, "notes": ["Left out: why."], "paintings": [one], "stills": {}, "decoder": "",
-            "any style": None, "any style left out": ""}  # fmt: skip
+            "any style": None, "any style left out": "", "streets": ["street"]}  # fmt: skip
     (tmp_path / "pictures").mkdir()
     (tmp_path / "manifest.json").write_text(json.dumps(made))
-    for name in ("a", "a_small", "s", "still_before", "still_after", "still_street", "still_painting"):
+    stills = ("still_before", "still_after", "still_street", "still_painting", "still_dusk")
+    for name in ("a", "a_small", "s", "street_clear", *stills):
         Image.new("RGB", (6, 4)).save(tmp_path / "pictures" / f"{name}.webp")
     monkeypatch.setattr(book_try_it, "MADE", tmp_path)
-    for which in ("paint", "draw"):
+    for which in ("paint", "draw", "dusk"):
         text = book_try_it.panel(which)
         assert ("Left out: why." in text) == (runtime is None)
         assert ("data-sizes" in text) == (runtime is not None)

@@ -148,10 +148,12 @@ def test_the_panel_says_what_was_left_out(tmp_path, monkeypatch, left_out):
     made = {"painters": [one], "photos": [one], "paintings": [one], "scenes": ["s"], "street painter": "a",
             "runtime": {"version": "1", "bytes": 5, "unpacked": 9}, "models": {"a": 3}, "notes": [],
             "stills": {"castle_wave": ["a", "a"]}, "decoder": "trained by <her>", "any style left out": left_out,
-            "any style": None if left_out else {"models": {"any_encoder": 7}, "gpu": 11}}  # fmt: skip
+            "any style": None if left_out else {"models": {"any_encoder": 7}, "gpu": 11},
+            "streets": ["street"]}  # fmt: skip
     (tmp_path / "pictures").mkdir()
     (tmp_path / "manifest.json").write_text(json.dumps(made))
-    for name in ("a", "a_small", "s", "still_before", "still_castle_wave", "still_street"):
+    stills = ("still_before", "still_castle_wave", "still_street", "still_dusk")
+    for name in ("a", "a_small", "s", "street_clear", *stills):
         Image.new("RGB", (6, 4)).save(tmp_path / "pictures" / f"{name}.webp")
     monkeypatch.setattr(book_try_it, "MADE", tmp_path)
     text = book_try_it.panel("any")

@@ -1,5 +1,5 @@
 // One picture out of several, or one of the visitor's own: a fieldset of tiles with a file field among them.
-import {PictureError, decode, fitted} from "./pictures.js";
+import {decode, fetched, fitted} from "./pictures.js";
 
 const SMALL = 240;  // pixels of the tile
 const WRITES = "input:not([type=radio], [type=range], [type=checkbox]), textarea, [contenteditable]";
@@ -31,10 +31,9 @@ export class Chooser {
     const name = this.value;
     if (name === "own") return this.use(this.mine);
     if (name === "none") return this.use(null);
-    const response = await fetch(`${this.panel.engine.root}pictures/${this.file(name)}.webp`).catch(() => null);
-    if (!response?.ok) throw new PictureError("The picture could not be fetched. Try again, or use a file.");
-    const source = await decode(await response.blob());
-    if (this.value !== name) return undefined;  // another one has been chosen meanwhile
+    const file = this.file(name);
+    const source = await fetched(`${this.panel.engine.root}pictures/${file}.webp`);
+    if (this.value !== name || this.file(name) !== file) return undefined;  // another one has been chosen meanwhile
     return this.use({source, name: this.tile.dataset.title, own: false});
   }
 

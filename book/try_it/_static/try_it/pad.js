@@ -41,6 +41,7 @@ export function attachPad(panel) {
   const sheets = new Map();  // sample drawings that have been fetched
   let history = [];  // what is on the paper: a sheet, lines, stamps; undo takes the last away
   let line = null;  // the line being drawn
+  let built = null;  // the street as the network made it, before it is enlarged
   let pen = {x: SIDE / 2, y: SIDE / 2, down: false};  // where the keyboard's pencil stands
 
   const painter = () => field.pad_painter.value;
@@ -99,7 +100,7 @@ export function attachPad(panel) {
     Object.assign(canvas, {width: picture.width, height: picture.height});
     canvas.getContext("2d").drawImage(picture, 0, 0);
     canvas.setAttribute("aria-label", label);
-    place.querySelector("[data-do=save]").disabled = false;
+    for (const button of place.querySelectorAll("figcaption button")) button.disabled = false;
     place.classList.remove("old");
     return canvas;
   }
@@ -110,6 +111,7 @@ export function attachPad(panel) {
     const first = await panel.run(sketcher, seen());
     const small = blank(first.width, first.height);
     small.getContext("2d").putImageData(toPixels(first), 0, 0);
+    built = small;
     const street = drawn(small, 2 * first.width, 2 * first.height);
     show(canvases.street, street, "The street that the network takes the drawing for");
     root.dataset.streetMs = first.ms.toFixed(1);
@@ -253,6 +255,9 @@ export function attachPad(panel) {
   for (const [name, spot] of Object.entries(canvases)) {
     spot.querySelector("[data-do=save]").addEventListener("click", () => save(spot.querySelector("canvas"), name));
   }
+  root.querySelector("[data-do=dusk]").addEventListener("click", () => {
+    document.dispatchEvent(new CustomEvent("street", {detail: built}));  // for the panel that turns it to dusk
+  });
   Object.assign(paper, {width: SIDE, height: SIDE});
   redraw();
   panel.guarded(async () => {

@@ -75,9 +75,9 @@ export function attachPainting(panel) {
   panel.get("save").addEventListener("click", () => {
     save(mixture(), `${field.painter.value}_${stage.called.replace(/\W+/g, "_").toLowerCase()}`);
   });
-  // A pasted picture is for this panel, unless the visitor is at the other one that takes pictures.
+  // A pasted picture is for this panel, unless the visitor is at another one that takes pictures.
   receive(panel, panel.guarded((file) => photo.open(file)),
-    () => !document.querySelector("#studio-any.live:is(:hover, :focus-within)"));
+    () => !document.querySelector(":is(#studio-any, #studio-dusk).live:is(:hover, :focus-within)"));
 
   // The camera, where there is one and the page may use it.
   const close = () => {

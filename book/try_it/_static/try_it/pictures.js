@@ -21,6 +21,13 @@ export async function decode(file) {
   }
 }
 
+// A picture of the page.
+export async function fetched(address) {
+  const response = await fetch(address).catch(() => null);
+  if (!response?.ok) throw new PictureError("The picture could not be fetched. Try again, or use a file.");
+  return decode(await response.blob());
+}
+
 // The picture with a long side of at most `longest`: halved until nearly there, so that every pixel counts.
 export function fitted(source, longest) {
   const {width, height} = source;
