@@ -9,7 +9,8 @@ painting starts from random weights, those of the others from its weights. The n
 from its convolutions. The decoder for any style is trained on paintings and photographs; two paintings are held out.
 The networks of textures are trained on noise.
 The two networks that turn label maps and sketches into façades are trained on scenes that the package draws, and so are
-those that turn day into dusk and back, from two sets of different streets (`scripts.unpaired_model`).
+those that turn day into dusk and back, from two sets of different streets (`scripts.unpaired_model`), and the one that
+makes streets from noise (`scripts.stylegan_model`).
 """
 
 import argparse
@@ -24,9 +25,9 @@ from tqdm.std import tqdm
 from course_lib import sample_image, sample_names
 from course_lib.data.facades import Facades
 from course_lib.images import center_crop
-from course_lib.methods import adain, cyclegan, johnson, multi_style, pix2pix, super_resolution, texture_nets
+from course_lib.methods import adain, cyclegan, johnson, multi_style, pix2pix, stylegan, super_resolution, texture_nets
 from course_lib.teaching import records
-from scripts import unpaired_model
+from scripts import stylegan_model, unpaired_model
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, CHECKPOINTS = ROOT / "data" / "models", ROOT / "_build" / "checkpoints"
@@ -75,7 +76,10 @@ TWELVE = (
     "great_wave", "ejiri", "poppies", "composition_viii", "cafe_terrace", "night_cafe", "church_at_auvers",
     "road_to_tarascon", "village_street_auvers", "moulin_de_la_galette", "summertime", "librarian",
 )  # fmt: skip
-AWAITED = ("any_style",)  # 3,000 steps on a CPU leave a photograph nearly as it was; the queue of long runs trains it
+AWAITED = (
+    "any_style",
+    "streets",
+)  # 3,000 steps on a CPU leave a photograph nearly as it was; the queue of long runs trains it
 HELD_OUT = ("great_wave", "composition_viii")  # paintings outside the training set of the decoder for any style
 RECIPES = {
     "great_wave": _style("great_wave", None),
@@ -103,6 +107,7 @@ RECIPES = {
     "texture_poppies": _texture("poppies"),
     "texture_village_street": _texture("village_street_auvers"),
     "clear_dusk": Recipe(cyclegan, unpaired_model.CONFIG, weathers=("clear", "dusk")),
+    "streets": Recipe(stylegan, stylegan_model.CONFIG),
     "facade_labels": _facades("labels", num_epochs=12),
     "facade_sketch": _facades("sketch", "facade_labels", num_epochs=32),
 }
@@ -124,6 +129,8 @@ def make(name: str) -> None:
         inputs = ([scenes[k] for k in range(SCENES)],)  # drawn once and kept in memory
     if recipe.weathers:
         inputs = unpaired_model.domains(recipe.weathers, config.image_size)
+    if method is stylegan:
+        inputs = (stylegan_model.streets(stylegan_model.SCENES, config.image_size),)
     with (
         records.run(
             f"model_{name}",
@@ -171,6 +178,8 @@ def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
     if recipe.source:
         unseen = Facades(recipe.source, size=model.config.image_size, length=len(WATCHED), seed=1)
         run.images |= {f"scene {k}": _triple(unseen[k], model) for k in range(len(unseen))}
+    elif recipe.method is stylegan:
+        stylegan_model.describe(run, model)
     elif recipe.method is texture_nets:
         del run.values["photos"]
         run.images["texture"] = texture_nets.generate(1, model, size=384).image

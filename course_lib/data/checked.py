@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
@@ -55,6 +56,41 @@ def checked(data: Any, lead: tuple[int, ...] = (3,), what: str = "picture", *, s
         raise ImageError(f"expected {what}s {items.shape} in [0, 1], got none")
     changes = isinstance(data, Dataset) and hasattr(data, "item")  # a tensor has an `item` too
     return _CheckedChanging(data, items) if changes else _CheckedItems(data, items)
+
+
+def picture_set(data: Any, size: int, batch_size: int) -> Any:
+    """Pictures of one size for a generative network: a float32 tensor, or a data set with checked items.
+
+    Args:
+        data: pictures (N, 3, size, size) in [0, 1], a tensor or an array, or a map-style data set of (3, size, size).
+        size: side of the pictures in pixels.
+        batch_size: how many there must be at least.
+
+    Raises:
+        ValueError: not a data set, items of another shape or outside [0, 1], or fewer than a batch.
+
+    >>> picture_set(np.full((4, 3, 8, 8), 0.5), 8, batch_size=2).dtype
+    torch.float32
+    """
+    expected = (3, size, size)
+    if isinstance(data, np.ndarray):
+        if data.dtype.kind not in "fiub":
+            raise ValueError(f"expected items {expected} of numbers, got an array of {data.dtype}")
+        data = torch.from_numpy(data)
+    if not isinstance(data, Tensor):
+        data = checked(data)
+    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+        raise ValueError(f"expected a tensor or a data set of items {expected}, got {type(data).__name__}")
+    shape = tuple(data[0].shape) if getattr(data, "ndim", 1) and len(data) else ()
+    if shape != expected:
+        hint = "; for points use Config.points()" if shape == (2,) else f" for image_size={size}"
+        raise ValueError(f"expected items {expected}{hint}; got {shape or 'none'}")
+    if len(data) < batch_size:
+        raise ValueError(f"{len(data)} items do not fill a batch of {batch_size}; use a smaller batch_size")
+    if not isinstance(data, Tensor):
+        return data
+    check_pictures(data, "the data")
+    return data.detach().float()
 
 
 def item_number(k: Any, count: int, what: str) -> int:

@@ -26,10 +26,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_lib import arguments, config_checks, runtime
-from course_lib.data.checked import checked
-from course_lib.image_checks import check_pictures
+from course_lib import config_checks, runtime
+from course_lib.data.checked import picture_set
+from course_lib.data.noise import normal_rows
 from course_lib.losses import adversarial
+from course_lib.losses.regularizers import r1
 from course_lib.networks import layers
 from course_lib.networks.dcgan import SIZES, DCGANDiscriminator, DCGANGenerator
 from course_lib.networks.points import PointDiscriminator, PointGenerator
@@ -182,8 +183,7 @@ def train_step(players: Players, real: Tensor, labels: Tensor | None = None) -> 
         losses["D_real"] = adversarial.real_loss(logits, config.objective)
         losses["D_fake"] = adversarial.fake_loss(D(fake, y), config.objective)
         if config.penalty > 0:
-            (slope,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
-            losses["D_penalty"] = config.penalty / 2 * slope.square().flatten(1).sum(1).mean()
+            losses["D_penalty"] = config.penalty / 2 * r1(logits, x)
         update(players.optimizers["D"], torch.stack([*losses.values()]).sum())
     y = None if labels is None else labels[-1]
     fake = G(players.noise(len(real[0])), y)
@@ -296,7 +296,7 @@ def generate(
         ValueError: noise of another shape, invalid labels.
     """
     config_checks.check_kind("model", model, Model)
-    noise, size = _noise(count_or_noise, model.config.noise_size, arguments.seed(seed)), model.config.image_size
+    noise, size = normal_rows(count_or_noise, model.config.noise_size, seed), model.config.image_size
     wanted = config_checks.check_labels(labels, len(noise), model.config.num_classes)
     began, made = time.perf_counter(), []
     with runtime.inference(model.network, device=device, repeats=True) as run:
@@ -305,55 +305,27 @@ def generate(
     return Result(torch.cat(made), {"seconds": [time.perf_counter() - began]})
 
 
-def _noise(count_or_noise: Any, size: int, seed: int) -> Tensor:
-    """The noise (N, size), float32: drawn for a count, or as it was given."""
-    given = arguments.plain(count_or_noise)
-    if isinstance(given, np.ndarray | list):
-        given = torch.as_tensor(np.asarray(given, dtype=np.float32))
-    if isinstance(given, Tensor):
-        if (
-            given.ndim == 2
-            and given.shape[1] == size
-            and len(given)
-            and not given.is_complex()
-            and given.isfinite().all()
-        ):
-            return given.detach().float()
-        got = (
-            f"shape {tuple(given.shape)}"
-            if given.shape[1:] != (size,) or not len(given)
-            else "values that are not finite"
-        )
-        raise ValueError(f"expected noise (N, {size}) with N of at least 1, or a count, got {got}")
-    count = arguments.whole("count_or_noise", given, 1, 2**31 - 1)
-    return torch.randn(count, size, generator=runtime.seeded_generator(seed))
-
-
 def _checked_data(data: Any, config: Config) -> Any:
     """The data as `_Packed` takes them: a float32 tensor, or a data set whose items are checked when first used."""
-    size = config.image_size
-    expected = (3, size, size) if size else (2,)
-    if isinstance(data, np.ndarray) or (not size and isinstance(data, list | tuple | Iterator)):
+    if config.image_size:
+        return picture_set(data, config.image_size, config.batch_size)
+    expected = (2,)
+    if isinstance(data, np.ndarray | list | tuple | Iterator):
         try:  # points are small: as one tensor, all are checked before the run
             rows = [torch.as_tensor(row).detach() for row in data]
             data = torch.stack(rows) if rows else torch.zeros(0)
         except (TypeError, ValueError, RuntimeError):
             raise ValueError(f"expected items {expected} of numbers, got {type(data).__name__}") from None
-    if size and not isinstance(data, Tensor):
-        data = checked(data, what="picture")
     if isinstance(data, str | dict) or not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
         raise ValueError(f"expected a tensor or a data set of items {expected}, got {type(data).__name__}")
     shape = tuple(data[0].shape) if getattr(data, "ndim", 1) and len(data) else ()
     if shape != expected:
-        hint = "; for points use Config.points()" if shape == (2,) else f" for image_size={size}"
-        raise ValueError(f"expected items {expected}{hint}; got {shape or 'none'}")
+        raise ValueError(f"expected items {expected} for image_size=0; got {shape or 'none'}")
     if len(data) < config.batch_size:
         raise ValueError(f"{len(data)} items do not fill a batch of {config.batch_size}; use a smaller batch_size")
     if not isinstance(data, Tensor):
         return data
-    if size:
-        check_pictures(data, "the data")
-    elif data.is_complex() or not data.isfinite().all():
+    if data.is_complex() or not data.isfinite().all():
         raise ValueError("the data contain values that are not finite real numbers")
     return data.detach().float()
 
