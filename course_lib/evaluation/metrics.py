@@ -131,13 +131,22 @@ def lpips(a: Tensor, b: Tensor, network: str = "vgg16") -> float:
             `course_lib.evaluation.inputs.check`).
         course_lib.pretrained.weights.WeightsError: the weights cannot be loaded.
     """
+    return lpips_each(a, b, network).mean().item()
+
+
+def lpips_each(a: Tensor, b: Tensor, network: str = "vgg16") -> Tensor:
+    """`lpips` of each pair of a batch, (N,); arguments and errors as there.
+
+    >>> lpips_each(torch.zeros(2, 3, 16, 16), torch.zeros(2, 3, 16, 16)).tolist()
+    [0.0, 0.0]
+    """
     network = arguments.choice("network", network, tuple(_LPIPS_LEAST))
     check(a, b, least=_LPIPS_LEAST[network], why=f"LPIPS on {network}")
     features, heads = _lpips_network(network)
     with torch.no_grad():
         layers = zip(features(a.float()).values(), features(b.float()).values(), heads, strict=True)
         distances = [F.conv2d(_unit_(x).sub_(_unit_(y)).square_(), head).mean((1, 2, 3)) for x, y, head in layers]
-    return torch.stack(distances).sum(0).mean().item()
+    return torch.stack(distances).sum(0)
 
 
 def gram_distance(a: Tensor, b: Tensor, layers: Sequence[str] = STYLE_LAYERS) -> dict[str, float]:
