@@ -30,6 +30,7 @@ from course_lib.teaching.measures import (
     photographs,
     sets,
     several_styles,
+    spike,
     unpaired,
     winners,
 )
@@ -44,6 +45,7 @@ from course_lib.teaching.measures.cases import (
     PAINTINGS,
     PAIRS,
     PHOTOGRAPHS,
+    SIDES,
     STREETS,
     TEXTURES,
 )
@@ -62,7 +64,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(photographs.affine, photographs.poisson, photographs.photorealism, photographs.fusion),
         *(photographs.texture, faces.faces, winners.ugly_pictures),
         *(sets.sample_size, sets.disturbed, sets.ugly_sets),
-        *(unpaired.hiding, memorizing.memorizing),
+        *(unpaired.hiding, memorizing.memorizing, spike.spike),
     )
 }
 
@@ -165,6 +167,7 @@ def _options(kind: str, count: int, seed: int) -> list[tuple[str, Any]]:
         "textures": TEXTURES,
         "faces": FACES,
         "streets": STREETS,
+        "sides": SIDES,
         "machines": ("this machine",),
         "seeds": range(seed, seed + count),
     }
@@ -197,6 +200,6 @@ def _read(part: tuple[str, Any], settings: Mapping[str, Any]) -> list[tuple[str,
 
 def _label(part: tuple[str, Any]) -> str:
     kind, value = part
-    if kind in ("seeds", "faces", "streets"):
+    if kind in ("seeds", "faces", "streets", "sides"):
         return f"{kind.removesuffix('s')} {value}"
     return " and ".join(value) if isinstance(value, tuple) else str(value)

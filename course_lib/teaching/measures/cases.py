@@ -23,3 +23,4 @@ TEXTURES = (  # networks that come with the package, and their paintings
 )
 FACES = (0, 1, 2)  # of `data.faces`; each is painted after the next one
 STREETS = tuple(range(24))  # of `data.facades`, drawn with seed 1; no network has learned these
+SIDES = (32, 64)  # of a feature map, in positions
