@@ -242,7 +242,8 @@ def test_a_transplanted_picture_keeps_what_is_elsewhere_and_exchanges_two_region
 TINY = {"long_run": {"size": 32, "steps": 50}, "transfer_learning": {"size": 48, "steps": 20}, "domain": {"maps": 2},
         "style_gradient": {"size": 8}, "survival": {"size": 48}, "any_speed": {"size": 48, "steps": 1},
         "new_style": {"size": 32, "steps": 8}, "sample_size": {"size": 32, "count": 64},
-        "disturbed": {"size": 32, "count": 24}, "ugly_sets": {"size": 32, "count": 16}, "spike": {"height": 200}}  # fmt: skip
+        "disturbed": {"size": 32, "count": 24}, "ugly_sets": {"size": 32, "count": 16},
+        "spike": {"height": 200}}  # fmt: skip
 
 
 @pytest.fixture
