@@ -1,4 +1,6 @@
-"""Things of course_lib on the book's own pages: `{converter}` with its caption, `{painting}` for the gallery."""
+"""Things of course_lib on the book's own pages: `{converter}` with its caption; for the gallery, `{painting}` and
+`{translator}`, a network that was trained without pairs.
+"""
 
 import html
 import shutil
@@ -13,10 +15,11 @@ from docutils.parsers.rst import Directive, directives
 from PIL import Image
 from sphinx.application import Sphinx
 
-from course_lib.teaching import interactive, records
+from course_lib.teaching import figures, interactive, records
 
 LIGHT = 640  # pixels: the width of the picture that the page shows before it is clicked
 GALLERY = "../_static/gallery"
+SHOWN = 2  # streets of a translator
 
 
 class Converter(Directive):
@@ -64,6 +67,44 @@ class Painting(Directive):
         before = frame(name, picture_of(record), title, look, photo, painting)
         after = f"{made(record, photo, chapter)}</details></figcaption></figure>"
         return [nodes.raw("", before, format="html"), command, nodes.raw("", after, format="html")]
+
+
+class Translator(Directive):
+    """`{translator} NAME`, and in its body what to look at: two streets, and the errors of its stored run.
+
+    Options: `:given:`, `:translated:` and `:truth:` are the titles of the pictures.
+    """
+
+    required_arguments = 1
+    has_content = True
+    option_spec = dict.fromkeys(("given", "translated", "truth"), directives.unchanged_required)
+
+    def run(self) -> list[nodes.Node]:
+        name, look = self.arguments[0], " ".join(" ".join(self.content).split())
+        if not look or set(self.options) != set(self.option_spec):
+            raise self.error(f"The translator {name} needs words on what to look at, and the titles of its pictures.")
+        try:
+            record = records.load(f"model_{name}", profile="laptop")
+            caption = f"{look} {errors(record)} ({record.line})"
+        except (records.RecordError, KeyError):
+            raise self.error(
+                f"There is no stored run model_{name} with errors, or it is damaged: python -m scripts.models {name}."
+            ) from None
+        pictures = {(k, kind): record.images[f"street {k}, {kind}"] for k in range(SHOWN) for kind in self.option_spec}
+        self.state.document.settings.env.note_dependency(str(next(iter(pictures.values())).with_name("record.json")))
+        titles = [self.options[kind] for _, kind in pictures]
+        figure = figures.sheet([*pictures.values()], titles=titles, columns=3, caption=caption, alt=look)
+        return [nodes.raw("", figure._repr_html_(), format="html")]
+
+
+def errors(record: records.Record) -> str:
+    """The errors of a network that translates without pairs, on pairs that it was not trained on, as a sentence."""
+    error, streets = record.values["error"], len(record.values["error of each street"]["CycleGAN"])
+    return (
+        f"Mean difference of the colors, from 0 to 1, on {streets} streets outside the training set: "
+        f"{error['CycleGAN']:.3f}; after one map of all colors, {error['color transfer']:.3f}; "
+        f"of the street as it is, {error['as it is']:.3f}."
+    )
 
 
 def picture_of(record: records.Record) -> Path:
@@ -138,6 +179,7 @@ def add_script(app: Sphinx, page: str, template: str, context: dict[str, Any], t
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("converter", Converter)
+    app.add_directive("translator", Translator)
     app.add_directive("painting", Painting)
     app.connect("html-page-context", add_script)
     app.connect("build-finished", hang)

@@ -127,10 +127,11 @@ class Times(Directive):
         rows = [(f"a painter, {size} px", size) for size in ("256", "512", "1024")]
         rows += [(f"any painting, {side} px", f"any {side}") for side in stored["values"]["any ms"]]
         rows.append((f"from sketch to street, {SKETCH_SIDE} px", "sketch"))
-        commands = [stored["command"]]
+        made_by = f"<code>{html.escape(stored['command'])}</code>"
         if dusk := record(DUSK):
             rows.append((f"from day to dusk, {known['translator pixels']} px", "translator"))
-            commands.append(dusk["command"])
+            made_by += f", the last row by <code>{html.escape(dusk['command'])}</code>"
+            made_by += f" in {html.escape(dusk['values']['browser'])}" * (dusk["values"]["browser"] != known["browser"])
         cells = "".join(
             f'<tr><th scope="row">{word}</th><td>{known[f"ms {key}"]}</td><td>{known[f"torch {key}"]}</td>'
             f"<td>{known[f'ratio {key}']}</td></tr>"
@@ -142,7 +143,6 @@ class Times(Directive):
             f"{known['load']} to fetch {known['first fetch']} from the same machine, unpack it to {known['unpacked']} "
             "and start. "
         )
-        made_by = ", the last row by ".join(f"<code>{html.escape(command)}</code>" for command in commands)
         table = (
             '<figure class="table tried-times"><table><thead><tr><th scope="col">one pass of</th>'
             '<th scope="col">this page</th><th scope="col">PyTorch</th><th scope="col">ratio</th></tr></thead>'

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import torch
 from PIL import Image
 
 from book.try_it import export, onnx_graph
+from course_lib.data.facades import weather_photos
 from course_lib.methods import johnson, pix2pix
 
 Visitor = Callable[..., Any]
 PAGE, PAINT, ANY, DRAW = "book/try_it/index.html", "#studio-paint", "#studio-any", "#studio-draw"
+DUSK = "#studio-dusk"
 WAIT = 120_000  # ms; a slow machine shared by many
 EXACT = 1e-4  # of the range of a color: float32 sums in another order (2e-6 seen), and nothing else
 LEVELS = 0.52  # of 255: the canvas rounds to whole numbers, and a sum in another order may fall on the other side
@@ -68,7 +71,7 @@ def paint(page: Any) -> None:
 
 
 def test_every_network_computes_what_pytorch_computes(page: Any) -> None:
-    """At sizes that are no multiple of four; the sketcher at its own."""
+    """At sizes that are no multiple of four; the sketcher at its own size."""
     page.evaluate(
         """async () => {
           const {Engine} = await import(new URL("../../_static/try_it/engine.js", location.href).href);
@@ -80,13 +83,12 @@ def test_every_network_computes_what_pytorch_computes(page: Any) -> None:
       await engine.ready(name);
       return Array.from((await engine.run(name, {data: Float32Array.from(data), width, height})).data);
     }"""
-    for name in (*export.PAINTERS, export.SKETCHER):
-        model = pix2pix.load(name) if name == export.SKETCHER else johnson.load(name)
+    for name in (*export.PAINTERS, export.SKETCHER, *export.TRANSLATORS):
         height, width = (128, 128) if name == export.SKETCHER else (45, 62)
         image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
         found = torch.tensor(page.evaluate(run, [name, image.flatten().tolist(), width, height])).view_as(image)
         with torch.inference_mode():
-            expected = onnx_graph.rounded(model.network)(image)
+            expected = onnx_graph.rounded(export.network(name))(image)
         torch.testing.assert_close(found, expected, rtol=0, atol=EXACT, msg=lambda text, n=name: f"{n}: {text}")
 
 
@@ -216,9 +218,97 @@ def test_one_can_draw_with_the_keyboard(page: Any) -> None:
     assert (stamped != sheet).sum() > 300
 
 
+def translated(direction: str, before: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return 255 * onnx_graph.rounded(export.network(f"{export.TRANSLATOR}_{direction}"))(before / 255)
+
+
+def translate(page: Any) -> str:
+    """Press the button if it waits; returns what the panel says when it is done."""
+    if page.is_visible(f"{DUSK} [data-do=go]") and page.is_visible(f"{DUSK} .old"):
+        page.click(f"{DUSK} [data-do=go]")
+    page.wait_for_selector(f"{DUSK} [role=status][data-kind=done]")
+    page.wait_for_selector(f"{DUSK}:not(.busy)")
+    page.wait_for_function("(panel) => !document.querySelector(`${panel} figure:not([hidden]).old`)", arg=DUSK)
+    return str(page.inner_text(f"{DUSK} [role=status]"))
+
+
+def three(page: Any) -> list[torch.Tensor]:
+    return [pixels(page, f"{DUSK} [data-is={which}] canvas") for which in ("given", "made", "beside")]
+
+
+def test_a_street_turns_to_dusk_beside_the_truth(page: Any) -> None:
+    sizes = page.evaluate("(panel) => JSON.parse(document.querySelector(panel).dataset.sizes)", DUSK)
+    choose(page, DUSK, "street", "street_2")
+    said = translate(page)
+    given, made, truth = three(page)
+    assert given.shape == made.shape == truth.shape == (1, 3, 128, 128)
+    assert (made - translated("AB", given)).abs().max() <= LEVELS
+    drawn = 255 * weather_photos("dusk", [export.SCENES[2]], size=export.STREET_SIZE, seed=1)
+    drawn = torch.nn.functional.avg_pool2d(drawn, 2)
+    assert (truth - drawn).abs().mean() < 4, "the same street as the package draws it, but for its file and its scaling"
+    errors = [(255 * float(number)) for number in re.findall(r"\d\.\d{3}", said)]
+    expected = [(picture - truth).abs().mean().item() for picture in (made, given)]
+    assert errors == pytest.approx(expected, abs=0.13), "the numbers are rounded to three places"
+    assert errors[0] < errors[1]
+    fetched = page.evaluate("() => performance.getEntriesByType('resource').map((entry) => entry.name).join(' ')")
+    assert "clear_dusk_AB.onnx" in fetched
+    assert "clear_dusk_BA.onnx" not in fetched, "the way back is fetched before anybody asks for it"
+    # there and back: only the second network is still to be fetched, and what returns is what is shown, sent back
+    choose(page, DUSK, "third", "back")
+    wait_for(page, DUSK, "After both passes")
+    translate(page)
+    assert sizes["clear_dusk_BA"] < 1_200_000
+    given, made, back = three(page)
+    assert (back - translated("BA", made)).abs().max() <= LEVELS
+    # the other direction begins with the street at dusk
+    choose(page, DUSK, "third", "truth")
+    choose(page, DUSK, "direction", "BA")
+    wait_for(page, DUSK, "from the truth")
+    page.wait_for_selector(f"{DUSK} [data-is=beside-words]:text('drawn by day')")
+    translate(page)
+    given, made, truth = three(page)
+    assert (given - drawn).abs().mean() < 4
+    assert (made - translated("BA", given)).abs().max() <= LEVELS
+    with page.expect_download() as download:
+        page.click(f"{DUSK} [data-is=save]")
+    assert download.value.suggested_filename == "street_3_clear.png"
+
+
+def test_a_picture_of_ones_own_has_no_truth(page: Any, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)  # normalizing a plain color is 0 / 0
+    Image.fromarray(noise).save(tmp_path / "mine.png")
+    page.set_input_files(f"{DUSK} input[type=file]", tmp_path / "mine.png")
+    wait_for(page, DUSK, "here they stay")
+    assert "no truth" in translate(page)
+    assert not page.is_visible(f"{DUSK} [data-is=beside]")
+    given, made = (pixels(page, f"{DUSK} [data-is={which}] canvas") for which in ("given", "made"))
+    assert given.shape == (1, 3, 85, 128)
+    assert (made - translated("AB", given)).abs().max() <= LEVELS
+    choose(page, DUSK, "size", "256")
+    page.wait_for_selector(f"{DUSK} [data-is=made]:not(.old) canvas[width='256']")
+
+
+def test_a_drawn_street_goes_on_to_dusk(page: Any) -> None:
+    choose(page, DRAW, "pad_painter", "none")
+    assert page.is_disabled(f"{DRAW} [data-do=dusk]")
+    page.click(f"{DRAW} [data-do=go]")
+    wait_for(page, DRAW, "it follows")
+    page.click(f"{DRAW} [data-do=dusk]")
+    wait_for(page, DUSK, "here they stay")
+    assert page.evaluate("() => document.activeElement.dataset.do") == "go"
+    translate(page)
+    given, made = (pixels(page, f"{DUSK} [data-is={which}] canvas") for which in ("given", "made"))
+    sketch = torch.nn.functional.avg_pool2d(pixels(page, f"{DRAW} [data-is=paper]"), 4) / 255
+    with torch.inference_mode():
+        street = 255 * onnx_graph.rounded(export.network(export.SKETCHER))(sketch)
+    assert (given - street).abs().max() <= LEVELS, "as the network built it, not enlarged"
+    assert (made - translated("AB", given)).abs().max() <= LEVELS
+
+
 def test_opened_as_a_file_it_says_what_to_do(visitor: Visitor) -> None:
     opened = visitor(PAGE, as_file=True)
-    for panel in (PAINT, ANY, DRAW) if with_any_style() else (PAINT, DRAW):
+    for panel in (PAINT, ANY, DRAW, DUSK) if with_any_style() else (PAINT, DRAW, DUSK):
         assert "python -m http.server" in opened.page.inner_text(f"{panel} [role=status]")
         assert not opened.page.is_visible(f"{panel} [data-do=go]")
         opened.page.locator(f"{panel} img").first.scroll_into_view_if_needed()  # it is loaded when it is near
@@ -238,7 +328,7 @@ def test_without_scripts_there_are_pictures_and_no_dead_buttons(browser: Any, se
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(server + PAGE)
-    for panel in (PAINT, ANY, DRAW):
+    for panel in (PAINT, ANY, DRAW, DUSK):
         assert page.locator(f"{panel} button:visible").count() == 0
         assert page.locator(f"{panel} img:visible").count() >= 2
     context.close()

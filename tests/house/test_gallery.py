@@ -100,7 +100,8 @@ def directive(name: str, *lines: str, **options: str) -> tuple[list[nodes.Node],
     state: Any = SimpleNamespace(document=SimpleNamespace(settings=SimpleNamespace(env=page)))
     machine: Any = SimpleNamespace(reporter=None)
     body = StringList(list(lines), "gallery.md")
-    return components.Painting("painting", [name], options, body, 1, 0, "", state, machine).run(), files
+    kind = components.Translator if {"given", "truth"} & set(options) else components.Painting
+    return kind("", [name], options, body, 1, 0, "", state, machine).run(), files
 
 
 def test_a_painting_hangs_with_what_it_was_made_from(stored: Path) -> None:
@@ -165,3 +166,36 @@ def test_only_a_page_with_paintings_loads_the_script() -> None:
     assert added == []
     components.add_script(app, "book/gallery", "page.html", {"body": '<figure class="painting" id="x">'}, None)
     assert added == ["gallery.js"]
+
+
+# --- a network without pairs
+TITLES = {"given": "by day", "translated": "translated", "truth": "drawn at dusk"}
+
+
+def test_a_translator_shows_its_streets_and_the_errors_of_its_stored_run() -> None:
+    (figure,), files = directive("clear_dusk", LOOK, **TITLES)
+    record, text = records.load("model_clear_dusk", profile="laptop"), figure.astext()
+    assert text.count("<img") == 3 * components.SHOWN
+    for title in TITLES.values():
+        assert text.count(f'">{title}</div>') == components.SHOWN
+    better, transfer, same = (record.values["error"][name] for name in ("CycleGAN", "color transfer", "as it is"))
+    assert better < transfer < same
+    assert f"on 24 streets outside the training set: {better:.3f}; after one map of all colors, {transfer:.3f}" in text
+    assert f"as it is, {same:.3f}." in text
+    assert str(ROOT / "data" / "results" / "model_clear_dusk" / "record.json") in files
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "options", "says"),
+    [
+        ("clear_snow", [LOOK], TITLES, r"no stored run model_clear_snow.*python -m scripts\.models clear_snow"),
+        ("great_wave", [LOOK], TITLES, "no stored run model_great_wave with errors"),
+        ("clear_dusk", [], TITLES, "needs words on what to look at"),
+        ("clear_dusk", [LOOK], {"given": "by day"}, "and the titles of its pictures"),
+    ],
+    ids=["no record", "a painter", "no words", "no titles"],
+)
+def test_a_translator_s_errors_say_what_to_do(name: str, lines: list[str], options: dict[str, str], says: str) -> None:
+    with pytest.raises(DirectiveError) as raised:
+        directive(name, *lines, **options)
+    assert re.search(says, raised.value.msg)

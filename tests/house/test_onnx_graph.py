@@ -216,6 +216,12 @@ def test_numbers_agree_with_the_networks_of_today():
     for name, model in (("painter", johnson.load("great_wave")), ("sketcher", pix2pix.load("facade_sketch"))):
         assert values[f"{name} bytes"]["8"] == len(onnx_graph.export(model.network))
     assert np.all(np.array([*values["ms"].values()]) > 0)
+    dusk = tried_numbers.record(tried_numbers.DUSK)["values"]
+    assert dusk["runtime"] == export.locked_version()
+    for name in export.TRANSLATORS:
+        assert dusk["bytes"]["8"] == len(onnx_graph.export(export.network(name)))
+    assert min(dusk["dB"][f"{way} 8"] for way in cyclegan.DIRECTIONS) > 50, "as little as a file of 8 bits a color"
+    assert dusk["levels between page and PyTorch"] < 0.5
 
 
 def test_borders_of_zeros_change_the_border_and_nothing_far_from_it():
