@@ -95,6 +95,33 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
     return Plan(jobs, out)
 
 
+def plan_new(count: int, output: str, sheet: str) -> Plan:
+    """Name the results of a command that makes pictures without reading any.
+
+    Args:
+        count: of the pictures; they are called 01.png, 02.png, …
+        output: the folder; for a single picture, the file.
+        sheet: the option that puts all pictures into one file, for the message.
+
+    Raises:
+        ValueError: a file where a folder is needed, or a place where nothing can be written.
+    """
+    if not output.strip():
+        raise ValueError("the word after -o is empty; name the file or the folder for the result")
+    out = Path(output)
+    is_folder = os.path.isdir(out) or output.endswith(("/", os.sep))
+    if count == 1 and not is_folder:
+        check_writable(out)
+        return Plan([Job(out, out)], None)
+    if not is_folder and (os.path.exists(out) or out.suffix.lower() in FORMATS):
+        what = "a file" if os.path.exists(out) else "the name of a picture"
+        raise ValueError(f"{count} pictures need a folder, and {out} is {what}; give a folder after -o, or add {sheet}")
+    _check_folder(out)
+    digits = len(str(count))
+    targets = [out / f"{k:0{digits}}.png" for k in range(1, count + 1)]
+    return Plan([Job(target, target) for target in targets], out)
+
+
 def run(work: Plan, make: Callable[[Job], str], options: Namespace | None = None) -> int:
     """Make every picture.
 
@@ -166,6 +193,15 @@ def check(job: Job, height: int, width: int) -> None:
         MemoryError: names the largest result that fits.
     """
     check_writable(job.target, (height, width))
+    check_room(job, height, width)
+
+
+def check_room(job: Job, height: int, width: int) -> None:
+    """Check that a result of this size can be held.
+
+    Raises:
+        MemoryError: names the largest result that fits.
+    """
     try:
         check_memory(lambda h, w: _BYTES_PER_PIXEL * h * w, height, width, torch.device("cpu"))
     except MemoryError as error:
