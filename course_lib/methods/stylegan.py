@@ -29,18 +29,20 @@ from torch import Tensor, nn
 from course_lib import arguments, config_checks, runtime
 from course_lib.data.checked import picture_set
 from course_lib.data.noise import normal_rows
+from course_lib.images import check_pictures
 from course_lib.losses import adversarial
+from course_lib.losses.likeness import likeness
 from course_lib.losses.regularizers import path_lengths, r1
 from course_lib.networks.modulated import STYLES
 from course_lib.networks.stylegan import SIZES, StyleDiscriminator, StyleGenerator
+from course_lib.optimize.latent import find_latent
 from course_lib.training import model_files, players
 from course_lib.training.optimizers import adam
 from course_lib.training.players import frozen, update
 from course_lib.training.run import train_and_summarize
 
 KIND = "stylegan"
-_SHAPE = ("image_size", "width", "most", "z_size", "w_size", "num_mapping", "style")
-_MEAN_OF = 10_000  # styles, as in the released projector
+_SHAPE = ("image_size", "width", "most", "z_size", "w_size", "num_mapping", "rate_mapping", "style")
 _PARTS = 16  # pictures of one pass
 
 
@@ -59,7 +61,7 @@ class Config:
     rate_mapping: float = 0.01  # factor on the mapping's learning rate, 2019, Appendix C
     style: str = "demodulation"  # "instance": AdaIN, 2019
     mixing: float = 0.9  # part of the pictures with two styles, 2019, Section 3.1
-    penalty: float = 10.0  # γ of R1, for pictures in [−1, 1]; code (100 for cars); 0: none
+    penalty: float = 10.0  # γ of R1, for pictures in [−1, 1]; code (100 for churches and horses); 0: none
     penalty_every: int = 16  # steps; 2020, Section 3.1; 1: at every step
     path_weight: float = 2.0  # β, for pictures in [−1, 1]; code; 0: none
     path_every: int = 4  # steps; code
@@ -178,13 +180,7 @@ class Players(players.Players):
 
     def styles(self, count: int) -> Tensor:
         """Styles (count, num_styles, w_size) of new noise, most of them mixed from two."""
-        config, layers = self.config, self.G.num_styles
-        z = torch.randn(2, count, config.z_size, device=self.device)
-        first, second = (self.G.mapping(z_k)[:, None] for z_k in z)
-        change = torch.randint(1, layers, (count, 1, 1), device=self.device)
-        single = torch.rand(count, 1, 1, device=self.device) >= config.mixing
-        layer = torch.arange(layers, device=self.device)[:, None]
-        return torch.where((layer < change) | single, first, second)
+        return self.G.random_styles(count, self.config.mixing)
 
     def fakes(self, count: int) -> Tensor:
         """New pictures (count, 3, S, S), not clamped."""
@@ -221,7 +217,7 @@ def train_step(players: Players, real: Tensor, step: int) -> tuple[dict[str, Ten
             penalty = config.penalty / 2 * r1(D(real), real) / 4  # the paper's pictures span [−1, 1]: half the slope
             update(players.optimizers["D"], config.penalty_every * penalty)
             memory.D_penalty.copy_(penalty.detach())
-        losses["D_penalty"] = memory.D_penalty
+        losses["D_penalty"] = memory.D_penalty.clone()
     fake = players.fakes(len(real))
     with frozen(D), players.autocast():
         losses["G"] = adversarial.generator_loss(D(fake))
@@ -234,7 +230,7 @@ def train_step(players: Players, real: Tensor, step: int) -> tuple[dict[str, Ten
             penalty = config.path_weight * (lengths - memory.mean_length).square().mean()
             update(players.optimizers["G"], config.path_every * penalty)
             memory.G_path.copy_(penalty.detach())
-        losses["G_path"] = memory.G_path
+        losses["G_path"] = memory.G_path.clone()
     return losses, fake
 
 
@@ -291,11 +287,8 @@ def train(
     )  # fmt: skip
     assert run.average is not None
     G.load_state_dict(_of("G.", run.average))
-    G, D = G.cpu().eval(), D.cpu().eval()
-    with torch.no_grad():
-        z = torch.randn(_MEAN_OF, config.z_size, generator=runtime.seeded_generator(config.seed))
-        G.mapping.mean.copy_(G.mapping(z).mean(0))
-    return Model(G, config, run.facts, run.stopped, D)
+    G.cpu().eval().mapping.measure_mean(config.seed)
+    return Model(G, config, run.facts, run.stopped, D.cpu().eval())
 
 
 def _of(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -331,7 +324,7 @@ def mixed(coarse: Tensor, fine: Tensor, model: Model, sizes: tuple[int, int]) ->
     """Styles of two pictures: those of `fine` at some sizes of the feature maps, those of `coarse` at all others.
 
     Args:
-        coarse, fine: (N, num_styles, w_size) each, or one of them (1, …).
+        coarse, fine: (N, num_styles, w_size) each, or (N, w_size) for one style in all layers; N may be 1 in one.
         model: whose styles they are.
         sizes: the smallest and the largest side in pixels at which `fine` decides: (4, 8) for what is where,
             (16, S) for colors and materials (Karras et al. 2019, Figure 3).
@@ -340,15 +333,13 @@ def mixed(coarse: Tensor, fine: Tensor, model: Model, sizes: tuple[int, int]) ->
         (N, num_styles, w_size).
 
     Raises:
-        ValueError: sizes that the generator does not have.
+        ValueError: sizes that the generator does not have, styles of another shape.
     """
     G = config_checks.check_kind("model", model, Model).network
-    known = sorted(set(G.sides))
-    first, last = sizes
-    if first not in known or last not in known or first > last:
-        raise ValueError(f"expected two of the sizes {', '.join(map(str, known))}, the smaller first, got {sizes}")
-    sides = torch.tensor([*G.sides, G.sides[-1]])  # the last colors have a style of their own
-    chosen = (sides >= first) & (sides <= last)
+    chosen = G.layers_at(sizes)
+    coarse, fine = (G.checked_styles(w).cpu() for w in (coarse, fine))
+    if len({len(coarse), len(fine), 1}) > 2:
+        raise ValueError(f"expected as many coarse styles as fine ones, or 1 of them, got {len(coarse)} and {len(fine)}")
     return torch.where(chosen[:, None], fine, coarse)
 
 
@@ -383,13 +374,57 @@ def paint(
         ValueError: styles of another shape.
     """
     G, began = config_checks.check_kind("model", model, Model).network, time.perf_counter()
-    w, noise = G.checked_styles(w).cpu(), G.noise.cpu().expand(len(w), -1)
+    w = G.checked_styles(w).detach().cpu().clone(memory_format=torch.contiguous_format)  # the result's own
+    noise = G.noise.cpu().expand(len(w), -1)
     if noise_seed is not None:
         generator = runtime.seeded_generator(arguments.seed(noise_seed, "noise_seed"))
         noise = torch.randn(noise.shape, generator=generator)
     with runtime.inference(G, device=device) as run:
         made = [run(*part).clamp(0, 1) for part in zip(w.split(_PARTS), noise.split(_PARTS), strict=True)]
     return Result(torch.cat(made), w, {"seconds": [time.perf_counter() - began]})
+
+
+def project(
+    image: Tensor, model: Model, *, num_steps: int = 300, per_layer: bool = False,
+    weights: str | Path | None = "default", seed: int = 0, device: str = "auto",
+    callback: runtime.Callback | None = None,
+) -> Result:  # fmt: skip
+    """The picture of the generator that is most like a given one (Karras et al. 2020, Appendix D).
+
+    Adam starts from the mean style; the distance is `losses.likeness`. A picture like those of the
+    training comes back nearly as it was; any other becomes the nearest of its kind.
+
+    Args:
+        image: (1, 3, S, S) in [0, 1], of the generator's size.
+        model: from `train` or `load`.
+        num_steps: steps of Adam.
+        per_layer: find a style for each layer: nearer to the picture, but farther from what the mapping makes.
+        weights: of VGG-16, see `course_lib.pretrained.vgg.VGGFeatures`.
+        seed: of the noise that is added to the style during the search.
+        callback: called after each step with a `runtime.Progress`.
+        device: "auto", or where to compute.
+
+    Returns:
+        A `Result` of one picture; its history has "total", each term and "seconds", one number a step.
+
+    Raises:
+        ValueError: not one picture of the generator's size, no steps.
+    """
+    G = config_checks.check_kind("model", model, Model).network
+    check_pictures(image, single=True)
+    if image.shape[2:] != (G.size, G.size):
+        raise ValueError(
+            f"expected a picture of {G.size} × {G.size} px, the generator's size, got {tuple(image.shape)}"
+        )
+    num_steps, where = arguments.whole("num_steps", num_steps, 1), runtime.pick_device(device)
+    G.to(where)
+    start = G.mapping.mean[None, None].repeat(1, G.num_styles, 1) if per_layer else G.mapping.mean[None]
+    with frozen(G):
+        found = find_latent(
+            G, start, likeness(image.detach().float().to(where), weights=weights), num_steps=num_steps,
+            spread=G.mapping.spread(), seed=seed, callback=callback,
+        )  # fmt: skip
+    return replace(paint(found.latent.cpu(), model, device=device), history=found.history)
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:

@@ -22,6 +22,7 @@ from course_lib.networks.inputs import at_least_float32, entered, entered_rows, 
 from course_lib.networks.modulated import STYLES, StyledConv, ToRGB
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
+_MEAN_OF = 10_000  # styles, as in the released projector
 _GROUP = 4  # pictures over which the discriminator measures a deviation
 
 
@@ -30,7 +31,7 @@ def channels(size: int, width: int = 16_384, most: int = 512) -> dict[int, int]:
 
     Args:
         size: side of the pictures, a power of two.
-        width: 16,384 in configuration F ("fmap base"), a half for 64 px and less changes nothing.
+        width: 16,384 in configuration F ("fmap base"), 8,192 in A to E; up to 32 px, both give the same.
         most: the most channels of a layer, 512 in the papers.
 
     >>> channels(256)
@@ -46,7 +47,7 @@ def _sides(size: int) -> list[int]:
 
 
 class Mapping(nn.Module):
-    """Noise z (N, z_size) → styles w (N, w_size): z scaled to unit length per number, then fully connected layers.
+    """Noise z (N, z_size) → styles w (N, w_size): z scaled to a mean square of 1, then fully connected layers.
 
     Args:
         z_size, w_size: lengths, 512 in the papers.
@@ -55,7 +56,7 @@ class Mapping(nn.Module):
             (Karras et al. 2019, Appendix C).
     """
 
-    mean: Tensor  # (w_size,): where the w of training were, on average
+    mean: Tensor  # (w_size,): of the styles, once `measure_mean` was called
 
     def __init__(self, z_size: int = 512, w_size: int = 512, *, num_layers: int = 8, rate: float = 0.01) -> None:
         super().__init__()
@@ -73,6 +74,20 @@ class Mapping(nn.Module):
         for layer in self.layers:
             w = leaky(layer(w))
         return w
+
+    @torch.no_grad()
+    def measure_mean(self, seed: int = 0) -> None:
+        """Set `mean` to the average of 10,000 styles."""
+        self.mean.copy_(self(self._noise(seed)).mean(0))
+
+    @torch.no_grad()
+    def spread(self, seed: int = 0) -> float:
+        """Root mean square distance of styles from their mean."""
+        return (self(self._noise(seed)) - self.mean).square().sum(1).mean().sqrt().item()
+
+    def _noise(self, seed: int) -> Tensor:
+        z = torch.randn(_MEAN_OF, self.z_size, generator=torch.Generator().manual_seed(seed), device="cpu")
+        return z.to(self.mean.device)
 
 
 class StyleGenerator(nn.Module):
@@ -112,7 +127,8 @@ class StyleGenerator(nn.Module):
             self.convs.append(StyledConv(maps[side], maps[side], w_size, style=style))
             self.colors.append(ToRGB(maps[side], w_size, style=style))
         self.sides = [4, *(side for side in maps if side > 4 for _ in range(2))]  # of each convolution
-        fixed = torch.randn(1, sum(side**2 for side in self.sides), generator=torch.Generator().manual_seed(0))
+        drawn = torch.Generator().manual_seed(0)  # on the CPU: the same on every device
+        fixed = torch.randn(1, sum(side**2 for side in self.sides), generator=drawn, device="cpu")
         self.register_buffer("noise", fixed.to(self.constant.device), persistent=False)  # not stored in files
 
     @property
@@ -131,9 +147,13 @@ class StyleGenerator(nn.Module):
             (N, 3, size, size); real pictures are in [0, 1], and these are not clamped.
 
         Raises:
-            ValueError: styles of another shape.
+            ValueError: styles or noise of another shape.
         """
         w, noise = self.checked_styles(w), self.noise if noise is None else noise
+        if noise.ndim != 2 or noise.shape[1] != self.noise.shape[1] or len(noise) not in (1, len(w)):
+            raise ValueError(
+                f"expected noise ({len(w)}, {self.noise.shape[1]}), got {tuple(noise.shape)}; `random_noise` makes it"
+            )
         parts = noise.to(w.dtype).split([side**2 for side in self.sides], 1)
         x, rgb = self.constant.expand(len(w), -1, -1, -1), None
         for k, (conv, side, part) in enumerate(zip(self.convs, self.sides, parts, strict=True)):
@@ -147,6 +167,36 @@ class StyleGenerator(nn.Module):
     def random_noise(self, count: int) -> Tensor:
         """New noise for `count` pictures, (count, numbers of all layers), from PyTorch's random state."""
         return torch.randn(count, self.noise.shape[1], device=self.constant.device)
+
+    def random_styles(self, count: int, mixing: float) -> Tensor:
+        """Styles (count, num_styles, w_size) of new noise, from PyTorch's random state.
+
+        Args:
+            count: of pictures.
+            mixing: the part of them that take a second style from a random layer on, from the second to the last.
+        """
+        device = self.constant.device
+        z = torch.randn(2, count, self.mapping.z_size, device=device)
+        first, second = (self.mapping(z_k)[:, None] for z_k in z)
+        change = torch.randint(1, self.num_styles, (count, 1, 1), device=device)
+        single = torch.rand(count, 1, 1, device=device) >= mixing
+        layer = torch.arange(self.num_styles, device=device)[:, None]
+        return torch.where((layer < change) | single, first, second)
+
+    def layers_at(self, sizes: tuple[int, int]) -> Tensor:
+        """Which styles work on feature maps of the given sizes, (num_styles,), bool.
+
+        Args:
+            sizes: the smallest and the largest side in pixels.
+
+        Raises:
+            ValueError: sizes that the generator does not have.
+        """
+        known = sorted(set(self.sides))
+        if len(sizes) != 2 or not {*sizes} <= {*known} or sizes[0] > sizes[1]:
+            raise ValueError(f"expected two of the sizes {', '.join(map(str, known))}, the smaller first, got {sizes}")
+        sides = torch.tensor([*self.sides, self.sides[-1]])  # the last colors have a style of their own
+        return (sides >= sizes[0]) & (sides <= sizes[1])
 
     def checked_styles(self, w: Tensor) -> Tensor:
         """Styles (N, w_size) or (N, num_styles, w_size) → (N, num_styles, w_size), in the format of the weights.
