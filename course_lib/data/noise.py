@@ -27,7 +27,10 @@ def normal_rows(count_or_noise: Any, size: int, seed: int) -> Tensor:
     """
     given = arguments.plain(count_or_noise)
     if isinstance(given, np.ndarray | list):
-        given = torch.as_tensor(np.asarray(given, dtype=np.float32))
+        try:
+            given = torch.as_tensor(np.asarray(given, dtype=np.float32))
+        except (TypeError, ValueError):
+            raise ValueError(f"expected noise (N, {size}) of numbers, rows of one length") from None
     if isinstance(given, Tensor):
         right = given.ndim == 2 and given.shape[1] == size and len(given) > 0
         if right and not given.is_complex() and given.isfinite().all():

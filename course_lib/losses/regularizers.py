@@ -29,7 +29,7 @@ def r1(logits: Tensor, real: Tensor) -> Tensor:
     25.0
     """
     (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
-    return slope.float().square().flatten(1).sum(1).mean()
+    return slope.to(torch.promote_types(slope.dtype, torch.float32)).square().flatten(1).sum(1).mean()
 
 
 def path_lengths(images: Tensor, styles: Tensor, noise: Tensor | None = None) -> Tensor:
