@@ -16,6 +16,7 @@ from course_lib.teaching.checks.experiments import (
     check_trend,
 )
 from course_lib.teaching.checks.fields import check_field_by_gradient, check_receptive_field
+from course_lib.teaching.checks.layer_styles import check_spike_prediction, check_style_mixing, check_truncation
 from course_lib.teaching.checks.losses import (
     check_content_loss,
     check_gram_matrix,
@@ -23,6 +24,7 @@ from course_lib.teaching.checks.losses import (
     check_style_loss,
     check_total_variation,
 )
+from course_lib.teaching.checks.modulation import check_own_convolution, check_styled_convolution, check_styled_weights
 from course_lib.teaching.checks.networks import (
     check_patchgan,
     check_residual_block,
@@ -65,6 +67,7 @@ __all__ = [
     "check_normalized_once",
     "check_only_the_picture_learns",
     "check_optimization",
+    "check_own_convolution",
     "check_patchgan",
     "check_predictions",
     "check_receptive_field",
@@ -72,12 +75,17 @@ __all__ = [
     "check_relative_distance",
     "check_residual_block",
     "check_shuffle",
+    "check_spike_prediction",
     "check_strength",
     "check_style_loss",
+    "check_style_mixing",
     "check_style_mixture",
+    "check_styled_convolution",
+    "check_styled_weights",
     "check_total_variation",
     "check_transformer_net",
     "check_trend",
+    "check_truncation",
     "check_upsampling",
     "holds",
 ]
