@@ -76,7 +76,7 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
     to_folder |= any(map(_is_pattern, words)) and not out.suffix  # a pattern that happens to match one file
     if not folders and len(found) == 1 and not to_folder:
         (source,) = found
-        _keep_inputs([Job(source, out)], [*found, *others])
+        keep_inputs([Job(source, out)], [*found, *others])
         check_writable(out)
         return Plan([Job(source, out)], None)
     count = f"{len(found)} picture{'s' * (len(found) != 1)}"
@@ -91,7 +91,7 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
     jobs = [Job(file, out / _name_of_result(name)) for file, name in found.items()]
     if not jobs:
         raise ValueError(f"{folders[0]} has no pictures except those in {out}; give another folder")
-    _keep_inputs(jobs, [*found, *others])
+    keep_inputs(jobs, [*found, *others])
     return Plan(jobs, out)
 
 
@@ -253,8 +253,12 @@ def _name_of_result(name: Path) -> Path:
     return name if name.suffix.lower() in FORMATS else name.with_name(f"{name.name}.png")
 
 
-def _keep_inputs(jobs: Sequence[Job], inputs: Sequence[Path]) -> None:
-    """Refuse targets that two pictures share, and targets that are inputs themselves."""
+def keep_inputs(jobs: Sequence[Job], inputs: Sequence[Path]) -> None:
+    """Refuse targets that two pictures share, and targets that are inputs themselves.
+
+    Raises:
+        ValueError: names the two pictures, or the file that would be overwritten.
+    """
     by_target: dict[str, Path] = {}
     for job in jobs:
         name = str(job.target)

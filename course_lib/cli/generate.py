@@ -18,16 +18,17 @@ from tqdm.std import tqdm
 from course_lib import arguments, runtime
 from course_lib.atomic import atomic_write, obstacle
 from course_lib.cli import batch
-from course_lib.cli.arguments import add_command, add_device, add_output, positive, size_of
+from course_lib.cli.arguments import add_command, add_device, add_output, picture_file, positive, size_of
 from course_lib.cli.trained import load_for
 from course_lib.data.noise import normal_rows
-from course_lib.images import check_writable, resize, resized_shape, save_image, to_pil
+from course_lib.images import center_crop, check_writable, load_image, resize, resized_shape, save_image, to_pil
 from course_lib.pixels import srgb_profile
 
 KINDS = ("stylegan", "gan")  # methods whose models make pictures from noise
 _MOST = 10_000  # pictures
 _GAP = 32  # of a sheet: a 32nd of a picture's side
 _FRAME = 40  # ms
+_STEPS = 300  # of the search for the picture of --like
 _BYTES_OF_FRAME, _BYTES_AT_WORK = 8, 48  # for each pixel: of a PIL picture and the encoder's; of a float32 picture
 
 Make = Callable[[int], Tensor]  # number k → its picture, or the frames from it to the next, (N, 3, S, S) in [0, 1]
@@ -58,6 +59,11 @@ def add(commands: Any) -> None:
         help="with --mix: the sizes in pixels of the feature maps at which the other picture decides: 4-8 for what is "
         "where, 16 up to the generator's own size for colors (default: 4-8)",
     )  # fmt: skip
+    generate.add_argument(
+        "--like", metavar="PICTURE",
+        help="make the first picture as much like this one as the generator can; that takes a minute or more "
+        "(default: off)",
+    )  # fmt: skip
     ways = generate.add_mutually_exclusive_group()
     ways.add_argument("--grid", action="store_true", help="all pictures on one sheet")
     ways.add_argument(
@@ -81,12 +87,14 @@ def run(options: argparse.Namespace) -> int:
     """
     _check(options)
     target = Path(options.output)
+    wanted = None if options.like is None else picture_file(options.like)
     if options.walk:
         _check_animation(target)
     elif options.grid:
         check_writable(target)
     work = None if options.walk or options.grid else batch.plan_new(options.count, options.output, "--grid")
-    make, side = _maker(options)
+    batch.keep_inputs(work.jobs if work else [batch.Job(target, target)], [wanted] if wanted else [])
+    make, side = _maker(options, None if wanted is None else load_image(wanted))
     if options.walk:
         return _walk(make, target, side, options)
     if work is None:
@@ -117,8 +125,8 @@ def _check(options: argparse.Namespace) -> None:
     runtime.pick_device(options.device)
 
 
-def _maker(options: argparse.Namespace) -> tuple[Make, int]:
-    """A function that makes the pictures, and their side in pixels.
+def _maker(options: argparse.Namespace, wanted: Tensor | None) -> tuple[Make, int]:
+    """A function that makes the pictures, the first like `wanted`, (1, 3, H, W); and their side in pixels.
 
     Raises:
         ValueError: the model makes something else, or an option has no effect with it.
@@ -133,7 +141,7 @@ def _maker(options: argparse.Namespace) -> tuple[Make, int]:
     side = options.size or model.config.image_size
     resized_shape(torch.zeros(1, 3, 1, 1), (side, side))  # raises an error if that is too large
     if method.KIND == "stylegan":
-        w = _styles(method, model, options)
+        w = _styles(method, model, options, wanted)
         steps = torch.arange(options.walk or 1)[:, None, None] / (options.walk or 1)  # 0 … 1, without 1
 
         def paint(k: int) -> Tensor:
@@ -141,7 +149,7 @@ def _maker(options: argparse.Namespace) -> tuple[Make, int]:
             return _sized(method.paint(between, model, device=options.device).image, side)
 
         return paint, side
-    for name in ("truncation", "mix", "walk"):
+    for name in ("truncation", "mix", "like", "walk"):
         if getattr(options, name) is not None:
             raise ValueError(f"--{name} has no effect with {options.model}, a gan model without styles; leave it out")
     noise = normal_rows(options.count, model.config.noise_size, options.seed)
@@ -154,10 +162,22 @@ def _maker(options: argparse.Namespace) -> tuple[Make, int]:
     return generate, side
 
 
-def _styles(method: Any, model: Any, options: argparse.Namespace) -> Tensor:
+def _styles(method: Any, model: Any, options: argparse.Namespace, wanted: Tensor | None) -> Tensor:
     """The styles of all pictures, (N, num_styles, w_size)."""
     psi = 0.7 if options.truncation is None else options.truncation
     w: Tensor = method.styles(options.count, model, seed=options.seed, truncation=psi)
+    if wanted is not None:
+        photo = center_crop(resize(wanted, model.config.image_size, side="short"), model.config.image_size)
+        with tqdm(total=_STEPS, unit="step", disable=None, leave=False) as bar:
+            found = method.project(
+                photo,
+                model,
+                num_steps=_STEPS,
+                seed=options.seed,
+                device=options.device,
+                callback=lambda _: bar.update(),
+            )
+        w = torch.cat((found.styles, w[1:]))
     if options.mix is not None:
         other = method.styles(1, model, seed=options.mix, truncation=psi)
         try:

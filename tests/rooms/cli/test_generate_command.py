@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from course_lib import load_image
+from course_lib import load_image, save_image
 from course_lib.__main__ import main
 from course_lib.images import from_pil, resize
 from course_lib.methods import gan, stylegan, texture_nets
@@ -127,6 +127,33 @@ def test_a_walk_goes_straight_in_w_and_returns_to_the_first_picture(streets, pai
         assert share == 0 or error < (found - ends).abs().mean((1, 2, 3)).min()
 
 
+def test_the_first_picture_is_like_a_given_one_and_the_others_stay(streets, painter, tmp_path, monkeypatch, capsys):
+    asked, project = [], stylegan.project
+
+    def quick(image, model, *, num_steps, **more):  # a small random network in place of the real one
+        asked.append((image, num_steps, more["seed"], more["device"]))
+        return project(image, model, num_steps=3, weights=None, **more)
+
+    monkeypatch.setattr(stylegan, "project", quick)
+    given = torch.zeros(1, 3, 16, 40)
+    given[..., 12:28] = torch.rand(1, 3, 16, 16).round()  # its square middle
+    save_image(given, tmp_path / "given.png")
+    more = ["--count", 3, "--seed", 4, "--like", tmp_path / "given.png"]
+    assert command(streets, tmp_path / "out", *more) == 0
+    ((image, steps, seed, device),) = asked
+    assert torch.equal(image, given[..., 12:28])
+    assert (steps, seed, device) == (300, 4, "cpu")
+    found = project(image, painter, num_steps=3, weights=None, seed=4, device="cpu")
+    others = stylegan.generate(3, painter, seed=4, truncation=0.7).image[1:]
+    assert close(made(tmp_path / "out"), torch.cat((found.image, others)))
+    assert capsys.readouterr().err == ""
+    # and it can be mixed like any other
+    assert command(streets, tmp_path / "mixed", *more, "--mix", 8) == 0
+    other = stylegan.styles(1, painter, seed=8, truncation=0.7)
+    expected = stylegan.paint(stylegan.mixed(found.styles, other, painter, (4, 8)), painter).image
+    assert close(made(tmp_path / "mixed")[:1], expected)
+
+
 def test_a_gan_makes_pictures_too_and_classes_take_turns(tmp_path):
     plain, classes = digits(tmp_path / "plain.safetensors"), digits(tmp_path / "ten.safetensors", num_classes=3)
     assert command(plain, tmp_path / "a", "--count", 4, "--seed", 6) == 0
@@ -168,12 +195,17 @@ def test_the_list_of_models_says_what_it_makes(streets, tmp_path, monkeypatch, c
         ("out", ["--mix", "1", "--mix-sizes", "4-32"], "--mix-sizes: expected two of the sizes 4, 8, 16, the smaller"),
         ("out", ["--mix", "1", "--mix-sizes", "8-4"], "--mix-sizes: expected two of the sizes 4, 8, 16, the smaller"),
         ("out", ["--device", "gpu"], "unknown device 'gpu'"),
+        ("out", ["--like", "no_such_picture"], "there is no file no_such_picture"),
+        ("out", ["--like", "file"], "file is not a picture"),
+        ("photo.png", ["--like", "photo.png", "--grid"], "photo.png would be overwritten by a result"),
+        ("photo.png", ["--like", "photo.png", "--count", "1"], "photo.png would be overwritten by a result"),
         ("out", ["--size", "9000"], "the limit is 80,000,000"),
     ],
 )  # fmt: skip
 def test_a_mistake_ends_in_one_sentence_before_any_work(streets, tmp_path, monkeypatch, capsys, out, more, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
+    save_image(torch.zeros(1, 3, 20, 30), "photo.png")
     before = sorted(tmp_path.iterdir())
     monkeypatch.setattr(stylegan, "paint", lambda *a, **k: pytest.fail("a picture was made"))
     assert command(streets, out, *more) == 2
@@ -202,7 +234,7 @@ def test_words_that_cannot_be_parsed(streets, tmp_path, capsys, more, said):
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", [["--truncation", "0.7"], ["--mix", "1"], ["--walk", "2"]])
+@pytest.mark.parametrize("option", [["--truncation", "0.7"], ["--mix", "1"], ["--like", "great_wave"], ["--walk", "2"]])
 def test_a_gan_has_no_styles(tmp_path, capsys, option):
     model = digits(tmp_path / "gan.safetensors")
     assert command(model, tmp_path / "a.webp", "--count", 2, *option, *["--grid"] * (option[0] != "--walk")) == 2
