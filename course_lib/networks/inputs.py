@@ -6,6 +6,8 @@ because a training step must not wait for the device.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -49,8 +51,8 @@ def entered_rows(rows: Tensor, network: nn.Module, columns: int, what: str) -> T
 
 
 def in_its_format(x: Tensor, network: nn.Module) -> Tensor:
-    """`x` in the number format of the network's weights."""
-    return x.to(next(network.parameters()).dtype)
+    """`x` in the number format of the network's weights, or of its buffers if it has no weights."""
+    return x.to(next(itertools.chain(network.parameters(), network.buffers())).dtype)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

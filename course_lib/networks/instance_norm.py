@@ -112,7 +112,10 @@ class _InstanceNorm(torch.autograd.Function):
         if torch.is_grad_enabled():  # this gradient will be differentiated too: leave it to autograd
             y = F.instance_norm(x.contiguous(), eps=ctx.eps) * _as_maps(weight) + _as_maps(bias)
             y = y.to(x.dtype)
-            return *torch.autograd.grad(y, (x, weight, bias), gradient.contiguous(), create_graph=True), None
+            needed = ctx.needs_input_grad[:3]
+            wanted = [tensor for tensor, need in zip((x, weight, bias), needed, strict=True) if need]
+            found = iter(torch.autograd.grad(y, wanted, gradient.contiguous(), create_graph=True))
+            return *(next(found) if need else None for need in needed), None
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         if x.dtype == torch.bfloat16:
             dx, slope, offset = _backward_in_half(gradient, x, weight, mean, scale)
