@@ -81,12 +81,12 @@ class Config:
             self,
             whole={**dict.fromkeys(names, 1), "num_mapping": 0, "seed": 0},
             positive=("learning_rate", "rate_mapping", "path_decay", "average_over"),
-            nonnegative=("mixing", "penalty", "path_weight", "beta1", "beta2", "cooldown"),
+            nonnegative=("penalty", "path_weight", "beta1", "beta2"),
+            fractions=("mixing", "cooldown", "path_decay"),
             choices={"image_size": SIZES, "style": STYLES},
         )
-        shares = ("mixing", "cooldown", "path_decay")
-        if max(getattr(self, name) for name in shares) > 1 or max(self.beta1, self.beta2) >= 1:
-            raise ValueError(f"{', '.join(shares)} must be at most 1, beta1 and beta2 below 1")
+        if max(self.beta1, self.beta2) >= 1:
+            raise ValueError(f"beta1 and beta2 must be below 1, got {self.beta1} and {self.beta2}")
         if self.num_mapping == 0 and self.w_size != self.z_size:
             raise ValueError(f"without a mapping, w is z: w_size is {self.w_size}, z_size {self.z_size}")
 
@@ -224,7 +224,7 @@ def train_step(players: Players, real: Tensor, step: int) -> tuple[dict[str, Ten
     update(players.optimizers["G"], losses["G"])
     if config.path_weight > 0:
         if step % config.path_every == 0:
-            styles = players.styles(max(1, len(real) // 2))  # half a batch, as in the released code
+            styles = players.styles(max(1, len(real) // 2)).requires_grad_()  # half a batch, as in the released code
             lengths = path_lengths(2 * G(styles, G.random_noise(len(styles))), styles)
             memory.mean_length.lerp_(lengths.detach().mean(), config.path_decay)
             penalty = config.path_weight * (lengths - memory.mean_length).square().mean()
@@ -284,6 +284,7 @@ def train(
     run = train_and_summarize(
         learner, data, config, start=start, callback=callback, checkpoint=checkpoint, resume=resume,
         ema=0.5 ** (config.batch_size / config.average_over),
+        fingerprint={"discriminator goes on": start is not None and start.discriminator is not None},
     )  # fmt: skip
     assert run.average is not None
     G.load_state_dict(_of("G.", run.average))
@@ -339,7 +340,7 @@ def mixed(coarse: Tensor, fine: Tensor, model: Model, sizes: tuple[int, int]) ->
     chosen = G.layers_at(sizes)
     coarse, fine = (G.checked_styles(w).cpu() for w in (coarse, fine))
     if len({len(coarse), len(fine), 1}) > 2:
-        raise ValueError(f"expected as many coarse styles as fine ones, or 1 of them, got {len(coarse)} and {len(fine)}")
+        raise ValueError(f"expected as many fine styles as coarse ones, or 1, got {len(coarse)} and {len(fine)}")
     return torch.where(chosen[:, None], fine, coarse)
 
 

@@ -68,7 +68,7 @@ def train_and_summarize(
         fingerprint={
             **asdict(config), **(fingerprint or {}), "num_steps": None,  # a longer run may continue a shorter one
             "start": start is not None and sum(map(total, start.network.state_dict().values())),
-            "data": getattr(data, "fingerprint", None),
+            "data": total(data) if isinstance(data, Tensor) else getattr(data, "fingerprint", None),
         },
     )  # fmt: skip
     facts = {
