@@ -18,7 +18,17 @@ import torch
 from torch import Tensor
 
 from course_lib import methods
-from course_lib.methods import adain, cyclegan, gan, johnson, multi_style, pix2pix, super_resolution, texture_nets
+from course_lib.methods import (
+    adain,
+    cyclegan,
+    gan,
+    johnson,
+    multi_style,
+    pix2pix,
+    stylegan,
+    super_resolution,
+    texture_nets,
+)
 from course_lib.training import checkpoints, loop, run
 from course_lib.training.model_files import ModelError
 
@@ -80,6 +90,10 @@ TEXTURE = {
     "num_steps": 4, "batch_size": 2, "image_size": 32, "style_size": 32, "num_scales": 2, "width": 16, "weights": None,
     **PLAIN,
 }  # fmt: skip
+STYLES = {
+    "image_size": 8, "num_steps": 4, "batch_size": 4, "width": 32, "most": 8, "z_size": 6, "w_size": 6,
+    "num_mapping": 2, "penalty_every": 2, "path_every": 3, "learning_rate": 0.01, "average_over": 2.0, **PLAIN,
+}  # fmt: skip
 ROWS = {
     "adain": Row(
         adain, adain.Config(**ANY_STYLE), lambda seed: ([rand(1, 3, 40, 36, seed=99 + seed)] * 2, pictures(seed)),
@@ -125,6 +139,12 @@ ROWS = {
         lambda model, change=as_it_is: pix2pix.translate(change(rand(2, 3, 32, 32)), model, **PLAIN),
         {"l1_weight": 10.0},
         {"width": 0.2, "skips": False, "norm": "instance", "patch": 34, "conditional": False},
+    ),
+    "stylegan": Row(
+        stylegan, stylegan.Config(**STYLES), lambda seed: (rand(12, 3, 8, 8, seed=seed),),
+        lambda model, change=as_it_is: stylegan.generate(change(rand(4, 6)), model, truncation=0.7, device="cpu"),
+        {"path_weight": 1.0},
+        {"width": 16, "most": 4, "z_size": 4, "num_mapping": 1, "rate_mapping": 0.1, "style": "instance"},
     ),
     "super_resolution": Row(
         super_resolution, super_resolution.Config(**SMALL), lambda seed: (pictures(seed),),

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from course_lib.data import checked as room
-from course_lib.data.checked import checked, item_number
+from course_lib.data.checked import checked, item_number, picture_set
 from course_lib.images import ImageError
 
 
@@ -151,3 +151,45 @@ def test_no_number_of_an_item():
     for k in (None, "1", slice(0, 1), 1.5):
         with pytest.raises(TypeError, match="the number of a pair is a whole number from 0 to 1, got "):
             item_number(k, 2, "pair")
+
+
+# --- pictures of one size for a generative network
+def test_pictures_of_one_size_become_a_float32_tensor():
+    pictures = torch.rand(4, 3, 8, 8, dtype=torch.float64, requires_grad=True)
+    found = picture_set(pictures, 8, batch_size=4)
+    assert found.dtype == torch.float32
+    assert not found.requires_grad
+    torch.testing.assert_close(found.double(), pictures.detach(), rtol=0, atol=1e-7)
+    assert torch.equal(picture_set(pictures.detach().numpy(), 8, batch_size=4), found)
+
+
+def test_a_data_set_of_pictures_is_checked_when_its_items_are_used():
+    pictures = [*torch.rand(3, 3, 8, 8), torch.full((3, 8, 8), 300.0)]
+    for data in (pictures, Pairs(pictures)):
+        found = picture_set(data, 8, batch_size=2)
+        assert len(found) == 4
+        assert torch.equal(found[1], pictures[1])
+        with pytest.raises(ImageError, match="3: .*255"):
+            found[3]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (torch.rand(4, 3, 8, 6), r"expected items \(3, 8, 8\) for image_size=8; got \(3, 8, 6\)"),
+        (torch.rand(4, 1, 8, 8), r"got \(1, 8, 8\)"),
+        (torch.rand(3, 8, 8), r"got \(8, 8\)"),
+        (torch.rand(4, 2), r"expected items \(3, 8, 8\); for points use Config.points\(\); got \(2,\)"),
+        (torch.zeros(0, 3, 8, 8), "got none"),
+        (torch.tensor(1.0), "got none"),
+        ([], "got none|empty|at least"),
+        (torch.rand(2, 3, 8, 8), "2 items do not fill a batch of 3; use a smaller batch_size"),
+        (255 * torch.rand(4, 3, 8, 8), "255"),
+        (torch.full((4, 3, 8, 8), torch.nan), "NaN or infinite"),
+        (np.array([["a"]]), "expected items .* of numbers, got an array of <U1"),
+        ([torch.rand(3, 8, 6)] * 4, r"got \(3, 8, 6\)"),
+    ],
+)
+def test_what_is_no_set_of_pictures_of_this_size(data, message):
+    with pytest.raises(ValueError, match=message):
+        picture_set(data, 8, batch_size=3)
