@@ -163,7 +163,7 @@ def make(name: str) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
-def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
+def describe(run: records.Record, recipe: Recipe, model: Any, **options: Any) -> None:
     """Store facts about a trained network in a record, with its outputs for pictures outside the training set."""
     history = model.facts["history"]
     run.values |= {
@@ -179,7 +179,7 @@ def describe(run: records.Record, recipe: Recipe, model: Any) -> None:
         unseen = Facades(recipe.source, size=model.config.image_size, length=len(WATCHED), seed=1)
         run.images |= {f"scene {k}": _triple(unseen[k], model) for k in range(len(unseen))}
     elif recipe.method is stylegan:
-        stylegan_model.describe(run, model)
+        stylegan_model.describe(run, model, **options)
     elif recipe.method is texture_nets:
         del run.values["photos"]
         run.images["texture"] = texture_nets.generate(1, model, size=384).image

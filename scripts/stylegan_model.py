@@ -26,15 +26,15 @@ def streets(count: int, size: int, seed: int = 0) -> Tensor:
     return torch.stack([draw_facade(k, size=size, seed=seed).photo for k in range(count)])
 
 
-def describe(run: records.Record, model: stylegan.Model) -> None:
-    """Store scores of pictures from noise, beside those of drawn ones, and pictures."""
-    unseen = streets(UNSEEN, model.config.image_size, seed=1)
-    made = stylegan.generate(UNSEEN, model, seed=1).image
+def describe(run: records.Record, model: stylegan.Model, count: int = UNSEEN) -> None:
+    """Store scores of `count` pictures from noise, beside those of drawn ones, and pictures."""
+    unseen = streets(count, model.config.image_size, seed=1)
+    made = stylegan.generate(count, model, seed=1).image
     features = {"streets": pooled_features(unseen), "made": pooled_features(made)}
-    halves = features["streets"].split(UNSEEN // 2)
+    halves = features["streets"].split(count // 2)
     kernel = kernel_distance(features["streets"], features["made"])
     run.values |= {
-        "pictures": UNSEEN,
+        "pictures": count,
         "distance": frechet_distance(features["streets"], features["made"]),
         "distance of two halves of the streets": frechet_distance(*halves),
         "kernel distance": list(kernel),

@@ -31,7 +31,7 @@ class Item:
         needs: what must be at hand beside the two cut networks, words of `NEEDS`.
         settings: what `tasks` is told, plain values.
         trained: the kind of seconds given on the command line that it trains by ("painter", "several", "decoder",
-            "translator", "unpaired", "enlarger"); empty for an item whose length is fixed.
+            "translator", "unpaired", "styles", "enlarger"); empty for an item whose length is fixed.
     """
 
     name: str
@@ -136,6 +136,12 @@ def _unpaired() -> Item:
                 trained="unpaired")  # fmt: skip
 
 
+def _styles() -> Item:
+    name = "streets"
+    return Item("styles_streets", "styles", "streets from noise, 64 px, the paper's batches and losses", 260,
+                (f"model_{name}",), (f"{name}_paper",), settings={"model": name}, trained="styles")  # fmt: skip
+
+
 def _enlarger(factor: int, loss: str) -> Item:
     name = f"photo_x{factor}_{loss}"
     title = f"super-resolution ×{factor}, {'ℓ_pixel' if loss == 'pixel' else 'ℓ_feat'}"
@@ -183,6 +189,7 @@ QUEUE: tuple[Item, ...] = (
     _translator("sketch", 1.0),
     _translator("sketch", 0.5),
     _unpaired(),
+    _styles(),
     *(_enlarger(factor, loss) for factor in (4, 8) for loss in ("pixel", "feature")),
     *(_scores(seed) for seed in range(3)),
     Item("scores", "scores", "chapter 9's scores at 128 px, the three seeds together", 20, ("09_scores",),

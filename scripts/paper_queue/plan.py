@@ -23,6 +23,7 @@ TRAINING = {
     "decoder": 240.0,
     "translator": 150.0,
     "unpaired": 200.0,
+    "styles": 200.0,
     "enlarger": 60.0,
 }  # seconds that the items' estimates count on
 PACKING = 10.0  # seconds kept back for the archives
