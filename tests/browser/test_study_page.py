@@ -24,7 +24,7 @@ PAIR = """
 
 
 def study_of(page: Any) -> Any:
-    study = page.locator(".study")
+    study = page.locator(".study:has(> .panel)")
     assert study.count() == 1
     study.scroll_into_view_if_needed()
     return study
