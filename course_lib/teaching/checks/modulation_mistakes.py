@@ -21,9 +21,7 @@ _ALL = (2, 3, 4)  # the axes of Eq. 3: input channels and positions of the kerne
 _OUTPUTS = "the style scales the output channels; which channels does s_i belong to?"
 _ONE_STYLE = "all pictures get the style of one of them; each picture has its own"
 _MEAN_STYLE = "all pictures get the mean of the batch's styles; each picture has its own"
-_DATA = (
-    "the outputs are divided by what they contain, not by what the weights contain; this is the normalization of task 1"
-)
+_DATA = "the outputs are divided by what they contain, not by what the weights contain; this is a normalization"
 
 
 # --- the equations

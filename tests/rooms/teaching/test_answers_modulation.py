@@ -389,7 +389,7 @@ LAYERS = [
         "without being squared"),
     (CHECK, "without the style", partial(one, scale=lambda w, s: by_energies(w, torch.ones_like(s))),
         "does not contain the style"),
-    (CHECK, "no ε", partial(one, scale=partial(by_energies, eps=0.0)), "not finite|not 0 everywhere"),
+    (CHECK, "no ε", partial(one, scale=partial(by_energies, eps=0.0)), "0 is divided by 0; what is ε for"),
     (CHECK, "groups", lambda x, w, s, d: grouped(x, styled(w, s, d)), "there are still groups"),
     (CHECK, "a loop", per_picture, "convolved one by one"),
     (CHECK, "the scale as a constant", with_frozen, "does not depend on the weights"),
