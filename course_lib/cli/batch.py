@@ -60,8 +60,7 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
     Raises:
         ValueError: no picture; two with one target; a target that is an input; a file where a folder is needed.
     """
-    if not output.strip():
-        raise ValueError("the word after -o is empty; name the file or the folder for the result")
+    check_name(output)
     found: dict[Path, Path] = {}  # the file → its name below the output folder
     folders: list[Path] = []
     for word in words:
@@ -106,8 +105,7 @@ def plan_new(count: int, output: str, sheet: str) -> Plan:
     Raises:
         ValueError: a file where a folder is needed, or a place where nothing can be written.
     """
-    if not output.strip():
-        raise ValueError("the word after -o is empty; name the file or the folder for the result")
+    check_name(output)
     out = Path(output)
     is_folder = os.path.isdir(out) or output.endswith(("/", os.sep))
     if count == 1 and not is_folder:
@@ -120,6 +118,16 @@ def plan_new(count: int, output: str, sheet: str) -> Plan:
     digits = len(str(count))
     targets = [out / f"{k:0{digits}}.png" for k in range(1, count + 1)]
     return Plan([Job(target, target) for target in targets], out)
+
+
+def check_name(output: str) -> None:
+    """Refuse an empty word after ``-o``.
+
+    Raises:
+        ValueError: there is nothing but spaces.
+    """
+    if not output.strip():
+        raise ValueError("the word after -o is empty; name the file or the folder for the result")
 
 
 def run(work: Plan, make: Callable[[Job], str], options: Namespace | None = None) -> int:

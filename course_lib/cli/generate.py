@@ -94,17 +94,27 @@ def run(options: argparse.Namespace) -> int:
         check_writable(target)
     work = None if options.walk or options.grid else batch.plan_new(options.count, options.output, "--grid")
     batch.keep_inputs(work.jobs if work else [batch.Job(target, target)], [wanted] if wanted else [])
-    make, side = _maker(options, None if wanted is None else load_image(wanted))
+    photo = None if wanted is None else load_image(wanted)
+    method, model = _loaded(options)
+    side = options.size or model.config.image_size
+    resized_shape(torch.zeros(1, 3, 1, 1), (side, side))  # raises an error if that is too large
+    if options.walk:
+        _check_room(side, options)
+    elif work is None:
+        batch.check(batch.Job(target, target), *_sheet_shape(side, options))
+    else:
+        batch.check_room(work.jobs[0], side, side)
+    make = _maker(method, model, side, photo, options)
     if options.walk:
         return _walk(make, target, side, options)
     if work is None:
         return _sheet(make, target, side, options)
-    batch.check_room(work.jobs[0], side, side)
+    numbers = {job: k for k, job in enumerate(work.jobs)}
 
     def one(job: batch.Job) -> str:
-        began, k = time.perf_counter(), work.jobs.index(job)
+        began = time.perf_counter()
         batch.check(job, side, side)
-        batch.save(job, make(k), None)
+        batch.save(job, make(numbers[job]), None)
         return f"{job.target}: {side} × {side} px in {time.perf_counter() - began:.1f} s"
 
     return batch.run(work, one, options)
@@ -112,6 +122,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """What can be refused before the model is read."""
+    batch.check_name(options.output)
     arguments.whole("count", options.count, 1, _MOST)
     arguments.seed(options.seed)
     if options.truncation is not None:
@@ -125,8 +136,8 @@ def _check(options: argparse.Namespace) -> None:
     runtime.pick_device(options.device)
 
 
-def _maker(options: argparse.Namespace, wanted: Tensor | None) -> tuple[Make, int]:
-    """A function that makes the pictures, the first like `wanted`, (1, 3, H, W); and their side in pixels.
+def _loaded(options: argparse.Namespace) -> tuple[Any, Any]:
+    """The method and its model.
 
     Raises:
         ValueError: the model makes something else, or an option has no effect with it.
@@ -138,69 +149,80 @@ def _maker(options: argparse.Namespace, wanted: Tensor | None) -> tuple[Make, in
             f"{options.model} is a {method.KIND} model, which makes {other}; this command needs one of "
             f"{' or '.join(KINDS)} that was trained with pictures"
         )
-    side = options.size or model.config.image_size
-    resized_shape(torch.zeros(1, 3, 1, 1), (side, side))  # raises an error if that is too large
+    for name in ("truncation", "mix", "like", "walk"):
+        if method.KIND == "gan" and getattr(options, name) is not None:
+            raise ValueError(f"--{name} has no effect with {options.model}, a gan model without styles; leave it out")
+    return method, model
+
+
+def _maker(method: Any, model: Any, side: int, photo: Tensor | None, options: argparse.Namespace) -> Make:
+    """A function that makes the pictures in their size, the first like `photo`, (1, 3, H, W)."""
+
+    def sized(images: Tensor) -> Tensor:
+        return images if images.shape[-1] == side else resize(images, (side, side))
+
     if method.KIND == "stylegan":
-        w = _styles(method, model, options, wanted)
+        w = _styles(method, model, photo, options)
         steps = torch.arange(options.walk or 1)[:, None, None] / (options.walk or 1)  # 0 … 1, without 1
 
         def paint(k: int) -> Tensor:
             between = torch.lerp(w[k], w[(k + 1) % len(w)], steps)
-            return _sized(method.paint(between, model, device=options.device).image, side)
+            return sized(method.paint(between, model, device=options.device).image)
 
-        return paint, side
-    for name in ("truncation", "mix", "like", "walk"):
-        if getattr(options, name) is not None:
-            raise ValueError(f"--{name} has no effect with {options.model}, a gan model without styles; leave it out")
+        return paint
     noise = normal_rows(options.count, model.config.noise_size, options.seed)
     classes = model.config.num_classes
 
     def generate(k: int) -> Tensor:
         labels = k % classes if classes else None
-        return _sized(method.generate(noise[k : k + 1], model, labels=labels, device=options.device).image, side)
+        return sized(method.generate(noise[k : k + 1], model, labels=labels, device=options.device).image)
 
-    return generate, side
+    return generate
 
 
-def _styles(method: Any, model: Any, options: argparse.Namespace, wanted: Tensor | None) -> Tensor:
+def _styles(method: Any, model: Any, photo: Tensor | None, options: argparse.Namespace) -> Tensor:
     """The styles of all pictures, (N, num_styles, w_size)."""
     psi = 0.7 if options.truncation is None else options.truncation
-    w: Tensor = method.styles(options.count, model, seed=options.seed, truncation=psi)
-    if wanted is not None:
-        photo = center_crop(resize(wanted, model.config.image_size, side="short"), model.config.image_size)
-        with tqdm(total=_STEPS, unit="step", disable=None, leave=False) as bar:
-            found = method.project(
-                photo,
-                model,
-                num_steps=_STEPS,
-                seed=options.seed,
-                device=options.device,
-                callback=lambda _: bar.update(),
-            )
-        w = torch.cat((found.styles, w[1:]))
-    if options.mix is not None:
+
+    def mixed(w: Tensor) -> Tensor:
+        if options.mix is None:
+            return w
         other = method.styles(1, model, seed=options.mix, truncation=psi)
         try:
-            w = method.mixed(w, other, model, options.mix_sizes or (4, 8))
+            found: Tensor = method.mixed(w, other, model, options.mix_sizes or (4, 8))
         except ValueError as error:
             raise ValueError(f"--mix-sizes: {error}") from None
-    return w
+        return found
+
+    w: Tensor = method.styles(options.count, model, seed=options.seed, truncation=psi)
+    if photo is None:
+        return mixed(w)
+    mixed(w)  # raises an error before the search
+    photo = center_crop(resize(photo, model.config.image_size, side="short"), model.config.image_size)
+    with tqdm(total=_STEPS, unit="step", disable=None, leave=False) as bar:
+        found = method.project(
+            photo, model, num_steps=_STEPS, seed=options.seed, device=options.device, callback=lambda _: bar.update()
+        )
+    return mixed(torch.cat((found.styles, w[1:])))
 
 
-def _sized(images: Tensor, side: int) -> Tensor:
-    return images if images.shape[-1] == side else resize(images, (side, side))
+def _sheet_shape(side: int, options: argparse.Namespace) -> tuple[int, int]:
+    """Height and width of a sheet with as many columns as rows, or one more."""
+    columns = math.ceil(math.sqrt(options.count))
+    height, width = (n * (side + _gap(side)) - _gap(side) for n in (math.ceil(options.count / columns), columns))
+    return height, width
+
+
+def _gap(side: int) -> int:
+    return max(1, side // _GAP)
 
 
 def _sheet(make: Make, target: Path, side: int, options: argparse.Namespace) -> int:
     """All pictures in one file, row by row, with narrow white lines between them."""
-    began, gap = time.perf_counter(), max(1, side // _GAP)
-    columns = math.ceil(math.sqrt(options.count))
-    rows = math.ceil(options.count / columns)
-    height, width = (n * (side + gap) - gap for n in (rows, columns))
-    batch.check(batch.Job(target, target), height, width)
-    sheet = torch.ones(1, 3, height, width)
+    began, (height, width) = time.perf_counter(), _sheet_shape(side, options)
+    step, sheet = side + _gap(side), torch.ones(1, 3, height, width)
     for k in tqdm(range(options.count), unit="picture", disable=None, leave=False):
-        top, left = ((side + gap) * place for place in divmod(k, columns))
+        top, left = (step * place for place in divmod(k, math.ceil(width / step)))
         sheet[..., top : top + side, left : left + side] = make(k)
     save_image(sheet, target)
     seconds = time.perf_counter() - began
@@ -222,9 +244,9 @@ def _check_animation(target: Path) -> None:
         raise ValueError(f"{target} {problem}")
 
 
-def _walk(make: Make, target: Path, side: int, options: argparse.Namespace) -> int:
-    """The way through all pictures and back to the first, straight in w from each to the next."""
-    began, count = time.perf_counter(), options.count * options.walk
+def _check_room(side: int, options: argparse.Namespace) -> None:
+    """Refuse an animation that does not fit into the memory."""
+    count = options.count * options.walk
     needed = (_BYTES_OF_FRAME * count + _BYTES_AT_WORK * options.walk) * side**2
     free = runtime.available_memory(torch.device("cpu"))
     if free is not None and needed > free:
@@ -232,6 +254,11 @@ def _walk(make: Make, target: Path, side: int, options: argparse.Namespace) -> i
             f"{count} frames of {side} × {side} px need about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB "
             "are free; give fewer pictures, fewer frames or a smaller --size"
         )
+
+
+def _walk(make: Make, target: Path, side: int, options: argparse.Namespace) -> int:
+    """The way through all pictures and back to the first, straight in w from each to the next."""
+    began, count = time.perf_counter(), options.count * options.walk
     frames = []
     for k in tqdm(range(options.count), unit="picture", disable=None, leave=False):
         frames += [to_pil(frame) for frame in make(k)]
