@@ -468,3 +468,22 @@ def test_networks_are_drawn_from_the_seed_alone():
     assert isinstance(first, StyleGenerator)
     assert isinstance(D, StyleDiscriminator)
     assert build(tiny(style="instance")).convs[0].norm is not None
+
+
+def test_settings_reach_the_networks():
+    config = tiny(rate_mapping=0.5, num_mapping=3, seed=4)
+    G = build(config)
+    assert [layer.rate for layer in G.mapping.layers] == [0.5] * 3
+    torch.manual_seed(4 + 1)  # of the discriminator: its first numbers are not those of the generator
+    assert torch.equal(weights(build_discriminator(config)), weights(StyleDiscriminator(8, width=32, most=8)))
+
+
+def test_fakes_of_a_step_have_noise_of_their_own():
+    learner = players(tiny())
+    with torch.no_grad():
+        for conv in learner.G.convs:
+            conv.noise_strength.fill_(1.0)
+    learner.G.random_styles = lambda count, mixing: torch.ones(count, learner.G.num_styles, 5)
+    fakes = learner.fakes(2)
+    assert not torch.allclose(fakes[0], fakes[1], atol=1e-2)
+    assert not torch.allclose(fakes, learner.fakes(2), atol=1e-2)
