@@ -20,6 +20,7 @@ from torch import Tensor
 from course_lib import methods
 from course_lib.methods import (
     adain,
+    animegan,
     cyclegan,
     gan,
     johnson,
@@ -94,12 +95,23 @@ STYLES = {
     "image_size": 8, "num_steps": 4, "batch_size": 4, "width": 32, "most": 8, "z_size": 6, "w_size": 6,
     "num_mapping": 2, "penalty_every": 2, "path_every": 3, "learning_rate": 0.01, "average_over": 2.0, **PLAIN,
 }  # fmt: skip
+CARTOONS = {
+    "version": "v2", "num_epochs": 2, "init_epochs": 1, "batch_size": 2, "image_size": 32, "load_size": 36,
+    "tv_weight": 1.0, "width": 0.1, "num_blocks": 1, "weights": None, **PLAIN,
+}  # fmt: skip
 ROWS = {
     "adain": Row(
         adain, adain.Config(**ANY_STYLE), lambda seed: ([rand(1, 3, 40, 36, seed=99 + seed)] * 2, pictures(seed)),
         lambda model, change=as_it_is: adain.stylize(change(rand(1, 3, 24, 28)), rand(1, 3, 20, 24), model, **PLAIN),
         {"style_weight": 1.0},
         {"width": 0.5, "layer": "relu3_1"},
+    ),
+    "animegan": Row(
+        animegan, animegan.Config(**CARTOONS),
+        lambda seed: (pictures(seed + 50)[:2], [*pictures(seed), rand(1, 3, 36, 36)]),
+        lambda model, change=as_it_is: animegan.translate(change(rand(2, 3, 24, 28)), model, **PLAIN),
+        {"style_weight": 1.0},
+        {"version": "v1", "width": 0.2, "num_blocks": 2},
     ),
     "cyclegan": Row(
         cyclegan, cyclegan.Config(**UNPAIRED),
