@@ -190,15 +190,16 @@ class ResidualBlock(nn.Module):
     Args:
         channels: C of the input and output (N, C, H, W).
         norm: see `norm_layer`.
+        bias: whether the convolutions have one.
     """
 
-    def __init__(self, channels: int, norm: str) -> None:
+    def __init__(self, channels: int, norm: str, *, bias: bool = True) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            ReflectedConv(channels, channels, 3),
+            ReflectedConv(channels, channels, 3, bias=bias),
             norm_layer(norm, channels),
             nn.ReLU(inplace=True),
-            ReflectedConv(channels, channels, 3),
+            ReflectedConv(channels, channels, 3, bias=bias),
             norm_layer(norm, channels),
         )
 

@@ -21,6 +21,8 @@ def adam(
     learning_rate: float,
     betas: tuple[float, float] = (0.9, 0.999),
     factor: Callable[[str], float] = lambda name: 1.0,
+    *,
+    weight_decay: float = 0.0,
 ) -> torch.optim.Adam:
     """Adam (Kingma & Ba 2015) over the parameters of `network` that require a gradient, fused where torch can.
 
@@ -28,6 +30,7 @@ def adam(
 
     Args:
         factor: on the learning rate of a parameter, by its name.
+        weight_decay: λ, added to each gradient as λ times the weight: the gradient of λ/2 · ‖weights‖².
     """
     device = next(network.parameters()).device
     graphs = can_capture(device)
@@ -39,7 +42,9 @@ def adam(
         {"params": parameters, "lr": torch.tensor(rate, device=device) if graphs else rate}
         for rate, parameters in groups.items()
     ]
-    return torch.optim.Adam(settings, betas=betas, fused=device.type in _FUSED, capturable=graphs)
+    return torch.optim.Adam(
+        settings, betas=betas, weight_decay=weight_decay, fused=device.type in _FUSED, capturable=graphs
+    )
 
 
 def learning_rates(optimizers: Optimizers) -> dict[str, list[float]]:
