@@ -1,5 +1,7 @@
 """A generator controlled by styles: StyleGAN2 (Karras et al., CVPR 2020), with AdaIN as in StyleGAN (CVPR 2019).
 
+With a mapping f, a generator G and a discriminator D::
+
     w = f(z)                                    mapping: from normal noise to a style
     L_D = softplus(−D(x)) + softplus(D(G(w)))   Goodfellow et al. 2014, Eq. 1
         + γ/2 · E ‖∇D(x)‖²                      R1 (Mescheder et al. 2018, Eq. 9), at every 16th step
