@@ -25,11 +25,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_lib import arguments
+from course_lib.colors import luminance
 from course_lib.data.unpaired import UnpairedImages
 from course_lib.image_checks import check_pictures
 
-_LUMA = (0.299, 0.587, 0.114)
-_ROUNDS = 12  # of k-means; later ones move the means by less than a level of 8 bits
+_ROUNDS = 12  # of k-means; after that, the means hardly move
 _WEAK, _STRONG = 100 / 255, 200 / 255  # Canny's thresholds in both papers' code
 _SIDE = 5  # px of the square that widens an edge, and of the filter that blurs it, in both papers' code
 
@@ -41,7 +41,7 @@ def cartoon(photos: Tensor, *, colors: int = 10, smooth: float = 1.0, line: floa
         photos: (N, 3, H, W) in [0, 1].
         colors: how many there are in each cartoon, at least 1.
         smooth: σ in pixels of the blur before the colors are chosen; 0: none. More gives larger areas.
-        line: σ in pixels of the lines, above 0; about half their width.
+        line: σ in pixels of the lines, above 0; more gives wider ones.
         ink: 0 draws no lines, 1 black ones.
 
     Returns:
@@ -124,7 +124,7 @@ def xdog(
     sharpness, level = arguments.nonnegative("sharpness", sharpness), arguments.fraction("level", level)
     if not arguments.is_number(ratio) or not ratio > 1:
         raise ValueError(f"ratio must be a number above 1, got {ratio!r}: the second blur is the wider one")
-    gray = _luma(photos)
+    gray = luminance(photos)
     fine, wide = _blurred(gray, sigma), _blurred(gray, ratio * sigma)
     edges = 1 + sharpness * (fine - wide) / (wide + 0.25)
     return 1 + torch.tanh(slope * (edges - level).clamp(max=0))
@@ -172,7 +172,7 @@ def canny(pictures: Tensor) -> Tensor:
     >>> canny(step)[0, 0, 4].int().tolist()
     [0, 0, 0, 1, 0, 0, 0, 0]
     """
-    gray = _luma(_checked(pictures, "the pictures"))
+    gray = luminance(_checked(pictures, "the pictures"))
     padded = F.pad(gray, (1, 1, 1, 1), mode="replicate")
     ramp, box = gray.new_tensor([-1.0, 0.0, 1.0]), gray.new_tensor([1.0, 2.0, 1.0])
     across = F.conv2d(padded, torch.outer(box, ramp)[None, None])
@@ -254,10 +254,6 @@ class PhotosAndCartoons(Dataset[Tensor]):
 def _checked(pictures: Tensor, what: str = "the photos") -> Tensor:
     check_pictures(pictures, what)
     return pictures.to(torch.promote_types(pictures.dtype, torch.float32))
-
-
-def _luma(pictures: Tensor) -> Tensor:
-    return (pictures * pictures.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _clustered(pixels: Tensor, count: int) -> Tensor:
