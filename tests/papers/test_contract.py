@@ -29,6 +29,7 @@ from course_lib.methods import (
     stylegan,
     super_resolution,
     texture_nets,
+    ugatit,
 )
 from course_lib.training import checkpoints, loop, run
 from course_lib.training.model_files import ModelError
@@ -98,6 +99,10 @@ STYLES = {
 CARTOONS = {
     "version": "v2", "num_epochs": 2, "init_epochs": 1, "batch_size": 2, "image_size": 32, "load_size": 36,
     "tv_weight": 1.0, "width": 0.1, "num_blocks": 1, "weights": None, **PLAIN,
+}  # fmt: skip
+ATTENTION = {
+    "num_steps": 4, "batch_size": 2, "image_size": 24, "load_size": 28, "width": 0.06, "num_blocks": 1, "light": True,
+    "global_patch": 34, "local_patch": 16, "learning_rate": 1e-3, **PLAIN,
 }  # fmt: skip
 ROWS = {
     "adain": Row(
@@ -171,6 +176,13 @@ ROWS = {
         ),
         {"decay_start": 0.25},
         {"num_scales": 3, "width": 3, "norm": "instance"}, collects=False,
+    ),
+    "ugatit": Row(
+        ugatit, ugatit.Config(**ATTENTION),
+        lambda seed: (pictures(seed + 50)[:2], [*pictures(seed), rand(1, 3, 36, 36)]),
+        lambda model, change=as_it_is: ugatit.translate(change(rand(2, 3, 24, 28)), model, **PLAIN),
+        {"cam_weight": 5.0},
+        {"width": 0.1, "num_blocks": 2, "light": False, "norm": "layer", "global_patch": 16, "local_patch": 34},
     ),
 }  # fmt: skip
 STEPS = 4
