@@ -9,13 +9,14 @@ import torch
 from course_lib import resize, sample_image
 from course_lib.data.facades import Facades
 from course_lib.evaluation import metrics
+from course_lib.evaluation.diversity import diversity
 from course_lib.images import center_crop
 from course_lib.losses import gram_matrix
-from course_lib.methods import cyclegan, johnson, multi_style, pix2pix, super_resolution, texture_nets
+from course_lib.methods import cyclegan, johnson, multi_style, pix2pix, stylegan, super_resolution, texture_nets
 from course_lib.pretrained.vgg import STYLE_LAYERS, cached_network
 from course_lib.teaching import records
 from course_lib.training import model_files
-from scripts import unpaired_model
+from scripts import stylegan_model, unpaired_model
 from scripts.models import AWAITED, RECIPES, steps_of
 from scripts.paper_queue.items import QUEUE
 
@@ -23,6 +24,7 @@ STYLES = [name for name, recipe in RECIPES.items() if recipe.method is johnson]
 TRANSLATORS = [name for name, recipe in RECIPES.items() if recipe.method is pix2pix]
 UNPAIRED = [name for name, recipe in RECIPES.items() if recipe.method is cyclegan]
 TEXTURES = [name for name, recipe in RECIPES.items() if recipe.method is texture_nets]
+GENERATORS = [name for name, recipe in RECIPES.items() if recipe.method is stylegan]
 ENLARGERS = [name for name, recipe in RECIPES.items() if recipe.method is super_resolution]
 
 
@@ -43,6 +45,7 @@ def test_a_network_at_the_papers_scale_has_its_item_and_its_stored_run():
         "painter": johnson.KIND,
         "translator": pix2pix.KIND,
         "unpaired": cyclegan.KIND,
+        "styles": stylegan.KIND,
         "enlarger": super_resolution.KIND,
     }
     for path in files()[1]:
@@ -66,7 +69,8 @@ def test_a_network_its_record_and_its_recipe_agree(name):
 
 def test_they_are_small():
     own, larger = files()
-    assert max(file.stat().st_size for file in own if file.stem not in TRANSLATORS + UNPAIRED) < 1e6
+    assert max(file.stat().st_size for file in own if file.stem not in TRANSLATORS + UNPAIRED + GENERATORS) < 1e6
+    assert max(file.stat().st_size for file in own if file.stem in GENERATORS) < 4e6
     assert max(file.stat().st_size for file in own if file.stem in TEXTURES) < 300e3
     assert max(file.stat().st_size for file in own) < 6e6
     assert all(file.stat().st_mode & 0o444 == 0o444 for file in own + larger), "not readable by everybody"
@@ -161,3 +165,20 @@ def test_a_translator_without_pairs_keeps_the_street_and_changes_the_weather(nam
     assert (shared.argmax(1) == torch.arange(8)).all(), shared
     back = cyclegan.translate(truth, model, direction="BA").image
     assert unpaired_model.error(back, given) < unpaired_model.error(truth, given)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_generator_makes_streets_that_differ_and_a_sky_above_a_ground(name):
+    """Pictures from noise beside drawn ones of a seed that it has not seen: as various, and laid out alike."""
+    model, drawn = stylegan.load(name), stylegan_model.streets(64, 64, seed=1)
+    made = stylegan.generate(64, model, seed=9).image
+    assert 0.7 < diversity(made) / diversity(drawn) < 1.1
+    rows = [images.mean((0, 1, 3)) for images in (made, drawn)]  # brightness by height
+    assert torch.corrcoef(torch.stack(rows))[0, 1] > 0.9
+    calm = stylegan.generate(64, model, seed=9, truncation=0.5).image
+    assert diversity(calm) < 0.8 * diversity(made)
+    a, b = (stylegan.styles(16, model, seed=seed) for seed in (1, 2))
+    coarse, fine = stylegan.paint(a, model).image, stylegan.paint(b, model).image
+    crossed = stylegan.paint(stylegan.mixed(a, b, model, (32, 64)), model).image  # layout of a, colors of b
+    shapes = [resize(images.mean(1, keepdim=True).expand(-1, 3, -1, -1), (8, 8)) for images in (crossed, coarse, fine)]
+    assert (shapes[0] - shapes[1]).abs().mean() < (shapes[0] - shapes[2]).abs().mean()
