@@ -1,4 +1,4 @@
-"""The page that paints in the browser: `{try-it} paint`, `any`, `draw`, `dusk` are its panels, `{tried}` its numbers.
+"""The page that paints in the browser: `{try-it} paint` and four more are its panels, `{tried}` its numbers.
 
 Everything shown comes from the folder that export.py makes and from the stored runs of the page. Where the program that
 runs the networks could not be had, the panels show their still pictures and say why.
@@ -21,10 +21,11 @@ from tried_numbers import SKETCH_SIDE, Times, tried
 ROOT = Path(os.environ.get("COURSE_LIB_ROOT") or Path(__file__).resolve().parents[2])
 MADE = ROOT / "_build" / "try_it"
 PAGE, FILES = "book/try_it/index", "../../_static/try_it"
-PANELS = ("paint", "any", "draw", "dusk")
+PANELS = ("paint", "any", "draw", "dusk", "noise")
 TOOLS = {"pencil": "Pencil", "eraser": "Eraser", "house": "House", "window": "Window", "door": "Door", "tree": "Tree",
          "car": "Car"}  # fmt: skip
 SKETCHER, TRANSLATOR = "facade_sketch", "clear_dusk"
+MAPPING, NOISE_PAINTER = "streets_style", "streets"
 
 
 def manifest() -> dict[str, Any]:
@@ -109,6 +110,24 @@ def streets(made: dict[str, Any]) -> list[dict[str, str]]:
     return [{"name": name, "label": f"Street {k}"} for k, name in enumerate(made["streets"], 1)]
 
 
+def noise(made: dict[str, Any]) -> dict[str, object]:
+    """The words of the panel that makes streets from noise."""
+    starts = sorted(set(made["sides"]))[1:]  # from the smallest on, all of the street would be B's
+    return {
+        "noise_size": made["numbers"],
+        "sides": " ".join(map(str, made["sides"])),
+        "mapping": MAPPING,
+        "noise_painter": NOISE_PAINTER,
+        "noise_picture": size("still_noise_first"),
+        "noise_side": max(made["sides"]),
+        "starts": "".join(
+            f'<label><input type="radio" name="from" value="{side}"{" checked" if side == made["from"] else ""}>'
+            f"<span>{side}</span></label>"
+            for side in starts
+        ),
+    }
+
+
 def panel(which: str) -> str:
     """One panel as HTML."""
     made = manifest()
@@ -156,6 +175,7 @@ def panel(which: str) -> str:
         "first_street": made["streets"][0],
         "given_size": size(f"{made['streets'][0]}_clear"),
         "made_size": size("still_dusk"),
+        **noise(made["noise"]),
         "sketcher": SKETCHER,
         "translator": TRANSLATOR,
         "side": SKETCH_SIDE,
@@ -176,7 +196,7 @@ def panel(which: str) -> str:
 
 
 class TryIt(Directive):
-    """`{try-it} paint`, `{try-it} any`, `{try-it} draw` or `{try-it} dusk`."""
+    """`{try-it} paint`, and so on: one of `PANELS`."""
 
     required_arguments = 1
 

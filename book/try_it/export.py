@@ -38,6 +38,15 @@ PAINTERS = {
 SKETCHER, STREET_PAINTER = "facade_sketch", "cafe_terrace"
 TRANSLATOR, WEATHERS = "clear_dusk", ("clear", "dusk")  # a network without pairs: from A to B, and back
 TRANSLATORS = {f"{TRANSLATOR}_{direction}": direction for direction in ("AB", "BA")}
+NOISE = {
+    "streets_style": "mapping",
+    "streets": "painter",
+}  # one model as two networks: noise to a style, styles to a picture
+NOISE_MODEL, NOISE_STILLS, NOISE_FROM = (
+    "streets",
+    (1, 9),
+    16,
+)  # seeds of the two streets; pixels from which the second decides
 PHOTOS = {
     "eilean_donan": "Castle", "cat": "Cat", "scarlet_macaw": "Macaw", "neuschwanstein": "Towers", "dahlia": "Dahlia",
     "golden_temple": "Temple",
@@ -95,9 +104,14 @@ def prepare(folder: Path = FOLDER) -> tuple[str, ...]:
 
 def _key(parts: Parts) -> str:
     """A digest of all that goes into the folder, and of what makes it."""
-    made_by = [Path(__file__).with_name(f"{name}.py") for name in ("export", "any_style", "onnx_graph", "onnx_style")]
+    made_by = [
+        Path(__file__).with_name(f"{name}.py")
+        for name in ("export", "any_style", "onnx_graph", "onnx_style", "onnx_styles")
+    ]
     sources = [*made_by, ROOT / "data" / "images" / "LEDGER.csv"]
-    sources += [MODELS / f"{name}.safetensors" for name in (*PAINTERS, SKETCHER, TRANSLATOR)] + any_style.sources()
+    sources += [
+        MODELS / f"{name}.safetensors" for name in (*PAINTERS, SKETCHER, TRANSLATOR, NOISE_MODEL)
+    ] + any_style.sources()
     sources += [STILLS / f"{name}.webp" for name in any_style.STILLS]
     digest = hashlib.sha256(f"{locked_version()} {parts.runtime is not None} {any_style.left_out()}".encode())
     for path in sources:
@@ -110,7 +124,7 @@ def _write(folder: Path, parts: Parts) -> None:
 
     from course_lib import sample_image, save_image
     from course_lib.data.facades import draw_facade, weather_photos
-    from course_lib.methods import cyclegan, johnson, pix2pix
+    from course_lib.methods import cyclegan, johnson, pix2pix, stylegan
     from course_lib.samples import ledger
 
     about = {Path(row["file"]).stem: row for row in ledger()}
@@ -158,11 +172,20 @@ def _write(folder: Path, parts: Parts) -> None:
     translator = cyclegan.load(TRANSLATOR)
     given = weather_photos(WEATHERS[0], SCENES[:1], size=translator.config.image_size, seed=1)
     save_image(cyclegan.translate(given, translator).image, pictures / "still_dusk.webp", quality=92)
+    model = stylegan.load(NOISE_MODEL)
+    first, second = (stylegan.styles(1, model, seed=seed, truncation=0.7) for seed in NOISE_STILLS)
+    mixed = stylegan.mixed(first, second, model, (NOISE_FROM, model.config.image_size))
+    for name, w in (("first", first), ("second", second), ("mixed", mixed)):
+        save_image(stylegan.paint(w, model, device="cpu").image, pictures / f"still_noise_{name}.webp", quality=95)
+    sides = [*model.network.sides, model.network.sides[-1]]  # the last colors have a style of their own
+    manifest["noise"] = {"numbers": model.config.z_size, "sides": sides, "from": NOISE_FROM}
     for name in any_style.STILLS:
         shutil.copyfile(STILLS / f"{name}.webp", pictures / f"still_{name}.webp")
     if parts.runtime and not any_style.left_out():
         manifest["any style"] = any_style.write(folder, parts.runtime)
-    manifest["models"] = {name: _export(name, folder / "models") for name in (*PAINTERS, SKETCHER, *TRANSLATORS)}
+    manifest["models"] = {
+        name: _export(name, folder / "models") for name in (*PAINTERS, SKETCHER, *TRANSLATORS, *NOISE)
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
@@ -173,8 +196,11 @@ def _described(name: str, label: str, row: dict[str, str]) -> dict[str, str]:
 
 def network(name: str) -> Any:
     """One network of the page as a module, in evaluation mode."""
-    from course_lib.methods import cyclegan, johnson, pix2pix
+    from course_lib.methods import cyclegan, johnson, pix2pix, stylegan
 
+    if name in NOISE:
+        generator = stylegan.load(NOISE_MODEL).network.eval()
+        return generator.mapping if NOISE[name] == "mapping" else generator
     if name in TRANSLATORS:
         return cyclegan.load(TRANSLATOR).network[TRANSLATORS[name]].eval()
     return (pix2pix.load(name) if name == SKETCHER else johnson.load(name)).network.eval()
@@ -182,12 +208,13 @@ def network(name: str) -> Any:
 
 def _export(name: str, folder: Path) -> int:
     """One network as ONNX; returns its bytes."""
-    from book.try_it import onnx_graph
+    from book.try_it import onnx_styles
 
-    file = MODELS / f"{TRANSLATOR if name in TRANSLATORS else name}.safetensors"
+    parts = {**dict.fromkeys(TRANSLATORS, TRANSLATOR), **dict.fromkeys(NOISE, NOISE_MODEL)}
+    file = MODELS / f"{parts.get(name, name)}.safetensors"
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     about = {"name": name, "made_from_sha256": digest, "license": "CC BY 4.0"}
-    return (folder / f"{name}.onnx").write_bytes(onnx_graph.export(network(name), about=about))
+    return (folder / f"{name}.onnx").write_bytes(onnx_styles.export(network(name), about=about))
 
 
 def _copy_runtime(folder: Path, parts: Parts) -> dict[str, object] | None:

@@ -13,6 +13,8 @@ ROOT = Path(os.environ.get("COURSE_LIB_ROOT") or Path(__file__).resolve().parent
 RECORD = ROOT / "data" / "results" / "try_it" / "record.json"
 DUSK = ROOT / "data" / "results" / "try_it_dusk" / "record.json"  # the panel of streets at dusk
 TRAINED = ROOT / "data" / "results" / "model_clear_dusk" / "record.json"  # how its network was made, and its errors
+NOISE = ROOT / "data" / "results" / "try_it_noise" / "record.json"  # the panel of streets from noise
+STREETS = ROOT / "data" / "results" / "model_streets" / "record.json"  # how the network of streets from noise was made
 UNMEASURED = "(not measured yet)"
 SKETCH_SIDE = 128  # pixels of what the sketcher sees
 
@@ -57,7 +59,7 @@ def facts() -> dict[str, str]:
         found |= {f"ms {size}": milliseconds(ms), f"ratio {size}": f"{values['ratio'][size]:.2g}"}
         found[f"torch {size}"] = milliseconds(values["ms of PyTorch"][size])
     found |= {f"dB {name}": f"{number:.0f} dB" for name, number in values["dB"].items()}
-    found |= any_facts(values) | dusk_facts()
+    found |= any_facts(values) | dusk_facts() | noise_facts()
     return {name: str(value) for name, value in found.items()}
 
 
@@ -101,11 +103,31 @@ def dusk_facts() -> dict[str, str]:
     }
 
 
+def noise_facts() -> dict[str, str]:
+    """Those of the panel that makes streets from noise; nothing while its run is missing."""
+    measured, stored = record(NOISE), record(STREETS)
+    if not measured:
+        return {}
+    values = measured["values"]
+    return {
+        **{f"noise {bits}": megabytes(size) for bits, size in values["bytes"].items()},
+        **{f"dB noise {bits}": f"{ratio:.0f} dB" for bits, ratio in values["dB"].items()},
+        "ms noise": milliseconds(values["ms"]),
+        "torch noise": milliseconds(values["ms of PyTorch"]),
+        "ratio noise": f"{values['ratio']:.2g}",
+        "noise minutes": f"{stored['minutes']:.0f}",
+        "noise parameters": f"{stored['values']['parameters']:,}",
+        "noise scenes": f"{stored['values']['photos']:,}",
+        "noise pixels": str(stored["config"]["image_size"]),
+        "noise numbers": str(stored["config"]["z_size"]),
+    }
+
+
 def tried(
     name: str, raw: str, text: str, line: int, inliner: Any, options: Any = None, content: Any = None
 ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
     """`` {tried}`ms 512` ``: a number of the stored run."""
-    for file in (RECORD, DUSK, TRAINED):
+    for file in (RECORD, DUSK, TRAINED, NOISE, STREETS):
         inliner.document.settings.env.note_dependency(str(file))
     known, text = facts(), " ".join(text.split())
     if known and text not in known:
@@ -118,7 +140,7 @@ class Times(Directive):
     """`{try-it-times}`: the table of what was measured."""
 
     def run(self) -> list[nodes.Node]:
-        for file in (RECORD, DUSK):
+        for file in (RECORD, DUSK, NOISE):
             self.state.document.settings.env.note_dependency(str(file))
         known, stored = facts(), record()
         if not known:
@@ -128,10 +150,13 @@ class Times(Directive):
         rows += [(f"any painting, {side} px", f"any {side}") for side in stored["values"]["any ms"]]
         rows.append((f"from sketch to street, {SKETCH_SIDE} px", "sketch"))
         made_by = f"<code>{html.escape(stored['command'])}</code>"
-        if dusk := record(DUSK):
-            rows.append((f"from day to dusk, {known['translator pixels']} px", "translator"))
-            made_by += f", the last row by <code>{html.escape(dusk['command'])}</code>"
-            made_by += f" in {html.escape(dusk['values']['browser'])}" * (dusk["values"]["browser"] != known["browser"])
+        for file, word, key in ((DUSK, "from day to dusk", "translator"), (NOISE, "a street from noise", "noise")):
+            if own := record(file):
+                rows.append((f"{word}, {known[f'{key} pixels']} px", key))
+                made_by += f", the row “{word}” by <code>{html.escape(own['command'])}</code>"
+                made_by += f" in {html.escape(own['values']['browser'])}" * (
+                    own["values"]["browser"] != known["browser"]
+                )
         cells = "".join(
             f'<tr><th scope="row">{word}</th><td>{known[f"ms {key}"]}</td><td>{known[f"torch {key}"]}</td>'
             f"<td>{known[f'ratio {key}']}</td></tr>"

@@ -5,8 +5,9 @@ import {attachPainting} from "./paint.js";
 import {attachAny} from "./any.js";
 import {attachPad} from "./pad.js";
 import {attachDusk} from "./dusk.js";
+import {attachNoise} from "./noise.js";
 
-const ATTACH = {paint: attachPainting, any: attachAny, draw: attachPad, dusk: attachDusk};
+const ATTACH = {paint: attachPainting, any: attachAny, draw: attachPad, dusk: attachDusk, noise: attachNoise};
 
 export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 export const seconds = (ms) => (ms < 950 ? `${Math.round(ms)}\u00a0ms` : `${(ms / 1000).toFixed(1)}\u00a0s`);
