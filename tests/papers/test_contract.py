@@ -26,6 +26,7 @@ from course_lib.methods import (
     johnson,
     multi_style,
     pix2pix,
+    stargan,
     stylegan,
     super_resolution,
     texture_nets,
@@ -92,6 +93,10 @@ TEXTURE = {
     "num_steps": 4, "batch_size": 2, "image_size": 32, "style_size": 32, "num_scales": 2, "width": 16, "weights": None,
     **PLAIN,
 }  # fmt: skip
+WEATHERS = {
+    "num_steps": 4, "steps_D": 3, "batch_size": 2, "image_size": 16, "load_size": 18, "layers_D": 3, "width": 0.1,
+    "num_blocks": 1, "num_domains": 4, **PLAIN,
+}  # fmt: skip
 STYLES = {
     "image_size": 8, "num_steps": 4, "batch_size": 4, "width": 32, "most": 8, "z_size": 6, "w_size": 6,
     "num_mapping": 2, "penalty_every": 2, "path_every": 3, "learning_rate": 0.01, "average_over": 2.0, **PLAIN,
@@ -156,6 +161,15 @@ ROWS = {
         lambda model, change=as_it_is: pix2pix.translate(change(rand(2, 3, 32, 32)), model, **PLAIN),
         {"l1_weight": 10.0},
         {"width": 0.2, "skips": False, "norm": "instance", "patch": 34, "conditional": False},
+    ),
+    "stargan": Row(
+        stargan, stargan.Config(**WEATHERS),
+        lambda seed: ({name: [rand(1, 3, 24, 20, seed=40 * seed + k)] for k, name in enumerate("abcd")},),
+        lambda model, change=as_it_is: stargan.translate(
+            change(rand(2, 3, 24, 28)), model, to=[*model.domains[1:3]], **PLAIN
+        ),
+        {"rec_weight": 5.0},
+        {"width": 0.2, "num_blocks": 2, "image_size": 8, "layers_D": 2},
     ),
     "stylegan": Row(
         stylegan, stylegan.Config(**STYLES), lambda seed: (rand(12, 3, 8, 8, seed=seed),),
