@@ -221,11 +221,24 @@ def test_rho_is_stored_in_a_model_file(tmp_path):
 
 
 # --- learning
+def stripes(count, seed, *, upright):
+    """Pictures of stripes with random colors; instance normalization leaves their direction."""
+    lines = torch.rand(count, 3, 24, 1, generator=torch.Generator().manual_seed(seed)).expand(-1, -1, -1, 24)
+    return (lines.mT if upright else lines).contiguous()
+
+
 def test_the_classifiers_learn_to_tell_the_domains_apart():
-    bright, dark = 0.7 + 0.3 * pictures(6), 0.3 * pictures(6, 1)
-    history = train(bright, dark, tiny(num_steps=15, learning_rate=3e-3, cam_weight=10.0)).facts["history"]
-    for way in ("AB", "BA"):
-        assert sum(history[f"cam_{way}"][-3:]) < 0.7 * sum(history[f"cam_{way}"][:3])
+    """Also pictures that they have not seen: both say of which domain one is, each generator's about its own source."""
+    lying, upright = stripes(8, 0, upright=False), stripes(8, 1, upright=True)
+    model = train(lying, upright, tiny(num_steps=40, learning_rate=5e-3, cam_weight=10.0))
+    history = model.facts["history"]
+    new = {"A": stripes(8, 2, upright=False), "B": stripes(8, 3, upright=True)}
+    for way, other in ("AB", "BA"):
+        name = f"cam_{way}{other}"
+        assert sum(history[name][-3:]) < 0.7 * sum(history[name][:3])
+        with torch.no_grad():
+            source, target = (model.network[way + other](new[domain]).logits.mean(1) for domain in (way, other))
+        assert source.min() > target.max()
 
 
 def test_a_change_of_light_is_learned_without_pairs():
@@ -235,9 +248,9 @@ def test_a_change_of_light_is_learned_without_pairs():
     model = train(bright, dark, tiny(num_steps=50, learning_rate=5e-3, cam_weight=10.0))
     given, truth = 0.5 + 0.5 * shapes[16:], 0.5 * shapes[16:]
     made = translate(given, model, device="cpu").image
-    assert (made - truth).abs().mean() < 0.7 * (given - truth).abs().mean()
+    assert (made - truth).abs().mean() < 0.5 * (given - truth).abs().mean()
     back = translate(truth, model, direction="BA", device="cpu").image
-    assert (back - given).abs().mean() < 0.7 * (given - truth).abs().mean()
+    assert (back - given).abs().mean() < 0.5 * (given - truth).abs().mean()
 
 
 # --- use
