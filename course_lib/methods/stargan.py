@@ -1,7 +1,7 @@
 """One generator for all domains: StarGAN (Choi, Choi, Kim, Ha, Kim & Choo, CVPR 2018).
 
 CycleGAN needs two generators for each pair of domains: 56 for eight weathers. Here a single G gets a picture x and the
-label c of the domain to go to. A single D judges whether a picture is real (D_src), and which domain it is of (D_cls):
+label c of the domain to go to. A single D judges whether a picture is real (D_src), and which domain it is of (D_cls)::
 
     L_adv = E D_src(x) − E D_src(G(x, c)) − λ_gp E (‖∇D_src(x̂)‖ − 1)²       Eq. 8: Wasserstein, with gradient penalty
     L_cls = E −log D_cls(c' ∣ x)   for D,   E −log D_cls(c ∣ G(x, c))   for G      Eq. 2 and 3; c' is the domain of x

@@ -1,5 +1,7 @@
 """The networks of StarGAN (Choi et al. 2018, Appendix 7.2): a generator that is told where to go, and its judge.
 
+Each is a chain of convolutions::
+
     picture and label ──► 7×7 ──► halved twice ──► residual blocks ──► doubled twice ──► 7×7, tanh
     picture ──► halved six times ──► is it real? (each patch), and of which domain is it? (the whole picture)
 
