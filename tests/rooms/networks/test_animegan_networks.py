@@ -144,3 +144,14 @@ def test_every_weight_learns(version):
         network(pictures(2, 3, 16, 16)).square().sum().backward()
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, name
+
+
+def test_a_convolution_of_stride_2_begins_at_the_first_pixel():
+    """As in the release: its border is on the right and below, so the filter's first weight meets pixels 0, 2, 4, …"""
+    halved = next(m for m in small("v2").layers if hasattr(m, "conv"))
+    with torch.no_grad():
+        halved.conv.weight.zero_()
+        halved.conv.weight[:, :, 0, 0] = torch.eye(*halved.conv.weight.shape[:2])
+    x = torch.randn(1, halved.conv.in_channels, 8, 10)
+    common = min(halved.conv.weight.shape[:2])
+    torch.testing.assert_close(halved(x)[:, :common], x[:, :common, ::2, ::2])
