@@ -114,10 +114,10 @@ class StarDiscriminator(nn.Module):
         super().__init__()
         num_domains, width = arguments.whole("num_domains", num_domains, 2), arguments.positive("width", width)
         self.size, num_layers = arguments.whole("size", size, 1), arguments.whole("num_layers", num_layers, 1)
-        if self.size % 2**num_layers:
+        if self.size % 2 ** min(num_layers, 64):
             raise ValueError(
-                f"{num_layers} halvings need a size that is a multiple of {2**num_layers} px, got {size}; "
-                "use fewer layers"
+                "size must be a multiple of 2 to the power of num_layers, its number of halvings; "
+                f"got {size} and {num_layers}"
             )
         self.layers, before = nn.Sequential(), 3
         for k in range(num_layers):

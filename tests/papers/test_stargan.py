@@ -287,7 +287,8 @@ def test_a_start_with_other_domains_or_another_discriminator_is_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"layers_D": 5}, "multiple of 32, got 16"),
+        ({"layers_D": 5}, "halvings; got 16 and 5"),
+        ({"layers_D": 2**70}, "halvings; got 16 and 1180591620717411303424"),
         ({"load_size": 8}, "at least image_size"),
         ({"mirror": True}, "needs a load_size"),
         ({"beta1": 1.0}, "beta1 must be below 1"),
