@@ -192,6 +192,18 @@ def test_without_attention_loss_the_classifier_on_its_own_does_not_learn_the_dom
 
 
 # --- ρ
+@pytest.mark.parametrize("config", [Config.fast(), Config.quick()])
+def test_narrow_networks_start_with_larger_weights(config):
+    """γ is a product of three layers; near 0, the blocks that it multiplies would never learn, and neither would ρ."""
+    found = []
+    for std in (config.init_std, 0.02):
+        generator = build(replace(config, init_std=std))["AB"]
+        generator.gamma.register_forward_hook(lambda module, given, gamma: found.append(gamma.abs().mean().item()))
+        generator(pictures(2, size=config.image_size))
+    assert found[0] > 5e-4
+    assert found[0] > 10 * found[1]
+
+
 def test_rho_is_clipped_after_every_step():
     """Rates so large that an unclipped ρ would leave [0, 1] at once."""
     learner = players(tiny(learning_rate=0.3))

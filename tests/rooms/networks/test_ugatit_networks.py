@@ -206,6 +206,25 @@ def test_gamma_and_beta_come_from_the_picture_itself():
     torch.testing.assert_close(generator(x[1:]).output, both[1:], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("alone", ["beta", "gamma"])
+def test_a_block_adds_to_its_input(alone):
+    """With γ = 0 it adds β, the same everywhere; with β = 0 it adds a picture without a mean, at ρ = 1."""
+    torch.manual_seed(0)
+    generator, seen = AttentionGenerator(1, width=0.1, light=True, norm="instance"), []
+    nn.init.zeros_({"beta": generator.gamma, "gamma": generator.beta}[alone].weight)
+    generator.blocks[0].register_forward_hook(lambda module, given, made: seen.append((made - given[0], *given[1:])))
+    generator(rand(1, 3, 32, 32))
+    ((added, gamma, beta),) = seen
+    if alone == "beta":
+        torch.testing.assert_close(added, beta[..., None, None].expand_as(added), rtol=1e-4, atol=1e-6)
+        assert beta.any()
+    else:
+        torch.testing.assert_close(added.mean((2, 3)), torch.zeros_like(gamma), rtol=0, atol=1e-6)
+        strength = added.std((2, 3), correction=0) / gamma.abs()  # 1, or less where a variance is as small as ε
+        assert strength.min() > 0.2
+        assert strength.max() < 1.001
+
+
 def test_both_ways_to_gamma_agree_on_flat_maps():
     """Where every map is constant, n positions with 1/n of the light generator's weights do the same."""
     torch.manual_seed(0)
@@ -256,6 +275,7 @@ def test_normalization_begins_with_the_weights_that_were_drawn():
     torch.manual_seed(0)
     judge = AttentionDiscriminator(70, width=0.25)
     for layer in judge.layers[::2]:
+        assert layer.parametrizations.weight.original.std().item() == pytest.approx(0.02, rel=0.2)
         assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.1)
         assert layer.bias.count_nonzero() == 0
 
