@@ -101,7 +101,7 @@ class Config:
 
     @classmethod
     def quick(cls) -> Config:
-        """Half a minute on a CPU, at 32 px: enough to see every loss move, too short for eight weathers."""
+        """Half a minute on a CPU, at 32 px: three weathers get their light, no details; too short for eight."""
         return replace(
             cls.fast(), num_steps=300, image_size=32, load_size=32, num_blocks=2, layers_D=4, width=0.25,
             learning_rate=1e-3,
