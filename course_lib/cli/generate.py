@@ -61,7 +61,8 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     generate.add_argument(
         "--like", metavar="PICTURE",
-        help="make the first picture as much like this one as the generator can, by a search of 300 steps (default: off)",
+        help=f"make the first picture as much like this one as the generator can, by a search of {_STEPS} steps "
+        "(default: off)",
     )  # fmt: skip
     ways = generate.add_mutually_exclusive_group()
     ways.add_argument("--grid", action="store_true", help="all pictures on one sheet")
