@@ -20,6 +20,11 @@ export function noise(number, count) {
     Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()));
 }
 
+// What ψ, in hundredths, makes of the streets.
+const inWords = (psi) => psi === 0 ? "the mean street, whatever the number"
+  : psi < 100 ? "near the mean street: better drawn, less various"
+    : psi === 100 ? "the styles as they were learned" : "farther out than what was learned";
+
 // The style of each layer from one style and the mean of all: mean + ψ · (w − mean).
 export const truncated = (w, mean, psi) => w.map((value, k) => mean[k] + psi * (value - mean[k]));
 
@@ -121,6 +126,7 @@ export function attachNoise(panel) {
   });
   form.addEventListener("input", () => {
     panel.get("psi").textContent = (field.psi.value / 100).toFixed(2);
+    panel.get("psi-words").textContent = inWords(Number(field.psi.value));
     return panel.started || panel.busy ? paint() : undefined;
   });
   panel.get("save").addEventListener("click", () => {
