@@ -149,10 +149,10 @@ def test_the_panel_says_what_was_left_out(tmp_path, monkeypatch, left_out):
             "runtime": {"version": "1", "bytes": 5, "unpacked": 9}, "models": {"a": 3}, "notes": [],
             "stills": {"castle_wave": ["a", "a"]}, "decoder": "trained by <her>", "any style left out": left_out,
             "any style": None if left_out else {"models": {"any_encoder": 7}, "gpu": 11},
-            "streets": ["street"]}  # fmt: skip
+            "streets": ["street"], "noise": {"numbers": 8, "sides": [4, 4, 8], "from": 8}}  # fmt: skip
     (tmp_path / "pictures").mkdir()
     (tmp_path / "manifest.json").write_text(json.dumps(made))
-    stills = ("still_before", "still_castle_wave", "still_street", "still_dusk")
+    stills = ("still_before", "still_castle_wave", "still_street", "still_dusk", "still_noise_first")
     for name in ("a", "a_small", "s", "street_clear", *stills):
         Image.new("RGB", (6, 4)).save(tmp_path / "pictures" / f"{name}.webp")
     monkeypatch.setattr(book_try_it, "MADE", tmp_path)
