@@ -240,6 +240,7 @@ def three(page: Any) -> list[torch.Tensor]:
 def test_a_street_turns_to_dusk_beside_the_truth(page: Any) -> None:
     sizes = page.evaluate("(panel) => JSON.parse(document.querySelector(panel).dataset.sizes)", DUSK)
     choose(page, DUSK, "street", "street_2")
+    page.wait_for_selector(f"{DUSK} .old")  # the street has been fetched, and waits
     said = translate(page)
     given, made, truth = three(page)
     assert given.shape == made.shape == truth.shape == (1, 3, 128, 128)
