@@ -14,12 +14,10 @@ squares of the same size. In float32, both must give the same picture, up to `CL
 from __future__ import annotations
 
 import argparse
-import re
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -186,11 +184,7 @@ def peak(size: int, which: str, device: torch.device) -> float:
         Plain(device).stylize(content.to(device), style.to(device)).cpu()
     else:
         adain.stylize(content, style, device=str(device), precision=which)
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
-    return int(found[1]) * 1024 / 1e9 if found else float("nan")
+    return measure.peak_memory(device)
 
 
 def peak_elsewhere(size: int, which: str, device: torch.device) -> float:

@@ -8,9 +8,11 @@ same threads: the rate of a large matrix product, and the bandwidth of a large c
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -30,6 +32,15 @@ def clock(device: torch.device) -> float:
     """CPU seconds of this process with one thread on a CPU, else seconds on the wall; waits for the device."""
     wait(device)
     return time.process_time() if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def peak_memory(device: torch.device) -> float:
+    """Peak GB so far: of this process on a CPU, NaN if the system does not report it; of the tensors on CUDA."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
+    return int(found[1]) * 1024 / 1e9 if found else float("nan")
 
 
 def in_turns(

@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import argparse
 import copy
-import re
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 from unittest.mock import patch
@@ -176,11 +174,7 @@ def peak(options: argparse.Namespace, size: int, which: str) -> float:
             tutorial.step(pictures_of(options, size).to(device), k)
     else:
         stylegan.train(pictures_of(options, size), settings_of(options, size, num_steps=2, precision=which))
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
-    return int(found[1]) * 1024 / 1e9 if found else float("nan")
+    return measure.peak_memory(device)
 
 
 def peak_elsewhere(options: argparse.Namespace, size: int, which: str) -> float:

@@ -11,12 +11,10 @@ time. Peak memory is that of the whole process, with the interpreter, PyTorch, t
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import torch
 
@@ -55,9 +53,7 @@ def peak(options: argparse.Namespace) -> tuple[float, float]:
     photo = torch.rand(1, 3, height, width, generator=runtime.seeded_generator(0))
     tile, precision = options.tiles[-1], options.precision
     result = johnson.stylize(photo, johnson.load(PAINTER), tile=tile, device=options.device, precision=precision)
-    status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
-    return int(found[1]) * 1024 / 1e9 if found else float("nan"), result.history["seconds"][-1]
+    return measure.peak_memory(torch.device("cpu")), result.history["seconds"][-1]
 
 
 def main() -> int:

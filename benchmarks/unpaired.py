@@ -15,12 +15,10 @@ from __future__ import annotations
 
 import argparse
 import random
-import re
 import subprocess
 import sys
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -142,11 +140,7 @@ def peak(options: argparse.Namespace, size: int, which: str) -> float:
             tutorial.step(batch)
     else:
         cyclegan.train(*images, replace(config, num_epochs=2, precision=which))
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
-    return int(found[1]) * 1024 / 1e9 if found else float("nan")
+    return measure.peak_memory(device)
 
 
 def peak_elsewhere(options: argparse.Namespace, size: int, which: str) -> float:
