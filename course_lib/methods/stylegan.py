@@ -107,7 +107,7 @@ class Config:
 
     @classmethod
     def quick(cls) -> Config:
-        """Under half a minute on a CPU, at 16 px: the layout of colors."""
+        """Under half a minute on a CPU, at 16 px: bright above and dark below, in colors that are too strong."""
         return replace(cls.fast(), image_size=16, num_steps=300, width=256, most=32, average_over=500.0)
 
 
