@@ -9,8 +9,8 @@ painting starts from random weights, those of the others from its weights. The n
 from its convolutions. The decoder for any style is trained on paintings and photographs; two paintings are held out.
 The networks of textures are trained on noise.
 The two networks that turn label maps and sketches into façades are trained on scenes that the package draws, and so are
-those that turn day into dusk and back, from two sets of different streets (`scripts.unpaired_model`), and the one that
-makes streets from noise (`scripts.stylegan_model`).
+those that turn day into dusk and back, from two sets of different streets (`scripts.unpaired_model`), the one that
+makes streets from noise (`scripts.stylegan_model`), and the one for eight weathers (`scripts.domains_model`).
 """
 
 import argparse
@@ -25,9 +25,19 @@ from tqdm.std import tqdm
 from course_lib import sample_image, sample_names
 from course_lib.data.facades import Facades
 from course_lib.images import center_crop
-from course_lib.methods import adain, cyclegan, johnson, multi_style, pix2pix, stylegan, super_resolution, texture_nets
+from course_lib.methods import (
+    adain,
+    cyclegan,
+    johnson,
+    multi_style,
+    pix2pix,
+    stargan,
+    stylegan,
+    super_resolution,
+    texture_nets,
+)
 from course_lib.teaching import records
-from scripts import stylegan_model, unpaired_model
+from scripts import domains_model, stylegan_model, unpaired_model
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, CHECKPOINTS = ROOT / "data" / "models", ROOT / "_build" / "checkpoints"
@@ -76,7 +86,10 @@ TWELVE = (
     "great_wave", "ejiri", "poppies", "composition_viii", "cafe_terrace", "night_cafe", "church_at_auvers",
     "road_to_tarascon", "village_street_auvers", "moulin_de_la_galette", "summertime", "librarian",
 )  # fmt: skip
-AWAITED = ("any_style",)  # 3,000 steps on a CPU leave a photograph nearly as it was; the queue of long runs trains it
+AWAITED = (
+    "any_style",  # 3,000 steps on a CPU leave a photograph nearly as it was; the queue of long runs trains it
+    "weathers",
+)
 HELD_OUT = ("great_wave", "composition_viii")  # paintings outside the training set of the decoder for any style
 RECIPES = {
     "great_wave": _style("great_wave", None),
@@ -104,6 +117,7 @@ RECIPES = {
     "texture_poppies": _texture("poppies"),
     "texture_village_street": _texture("village_street_auvers"),
     "clear_dusk": Recipe(cyclegan, unpaired_model.CONFIG, weathers=("clear", "dusk")),
+    "weathers": Recipe(stargan, domains_model.CONFIG),
     "streets": Recipe(stylegan, stylegan_model.CONFIG),
     "facade_labels": _facades("labels", num_epochs=12),
     "facade_sketch": _facades("sketch", "facade_labels", num_epochs=32),
@@ -126,6 +140,8 @@ def make(name: str) -> None:
         inputs = ([scenes[k] for k in range(SCENES)],)  # drawn once and kept in memory
     if recipe.weathers:
         inputs = unpaired_model.domains(recipe.weathers, config.image_size)
+    if method is stargan:
+        inputs = (domains_model.domains(config.image_size),)
     if method is stylegan:
         inputs = (stylegan_model.streets(stylegan_model.SCENES, config.image_size),)
     with (
@@ -146,7 +162,7 @@ def make(name: str) -> None:
                 scores.watch(progress)
 
         checkpoint = CHECKPOINTS / f"{name}.checkpoint"
-        scores = unpaired_model.Scores(recipe.weathers, config.image_size, checkpoint) if recipe.weathers else None
+        scores = _scores(recipe, checkpoint)
         more = {} if scores is None else {"preview": scores.given}
         model = method.train(*inputs, config, start=start, callback=watch, checkpoint=checkpoint, **more)
         if model.stopped:
@@ -183,8 +199,15 @@ def describe(run: records.Record, recipe: Recipe, model: Any, **options: Any) ->
     elif recipe.method is multi_style:
         photo = sample_image(WATCHED[0], 384)
         run.images |= {name: multi_style.stylize(photo, model, name).image for name in model.styles}
-    elif not recipe.weathers:
+    elif not recipe.weathers and recipe.method is not stargan:
         run.images |= {photo: _watched(recipe.method, model, photo) for photo in WATCHED}
+
+
+def _scores(recipe: Recipe, checkpoint: Path) -> Any:
+    """What watches a run whose truth is known."""
+    if recipe.method is stargan:
+        return domains_model.Scores(recipe.config.image_size, checkpoint)
+    return unpaired_model.Scores(recipe.weathers, recipe.config.image_size, checkpoint) if recipe.weathers else None
 
 
 def varied(paintings: dict[str, torch.Tensor]) -> list[torch.Tensor]:

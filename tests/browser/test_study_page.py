@@ -22,10 +22,15 @@ PAIR = """
 }
 """
 
+ALL_IMAGES = """
+() => Promise.all([...document.images].map((one) => { one.loading = "eager"; return one.decode().catch(() => null); }))
+"""
+
 
 def study_of(page: Any) -> Any:
     study = page.locator(".study:has(> .panel)")
     assert study.count() == 1
+    page.evaluate(ALL_IMAGES)  # a picture that arrives late moves what is below it
     study.scroll_into_view_if_needed()
     return study
 

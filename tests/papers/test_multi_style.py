@@ -55,7 +55,7 @@ def untrained(names=NAMES, **settings):
     network = multi_style.build(config).eval()
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        for name in network.names_of_rows():
+        for name in sorted(network.names_of_rows()):  # a set has another order in each process
             network.get_parameter(name).data += 0.5 * torch.randn(len(names), 1)
     return Model(network, config, {"styles": [*names]})
 

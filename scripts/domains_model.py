@@ -1,0 +1,107 @@
+"""The data, the configuration and the scores of the one generator that gives a street any of eight weathers.
+
+The streets of every weather are different ones. Of the streets of the scores all eight versions are drawn, which no
+training sees: the truth of every translation is known.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_lib.atomic import atomic_write
+from course_lib.data.facades import WEATHERS, weather_photos
+from course_lib.methods import stargan
+from course_lib.teaching import records
+from scripts.unpaired_model import color_transfer, error
+
+NAMES = tuple(WEATHERS)
+SCENES = 1000  # of each weather, drawn with seed 0
+UNSEEN = 24  # streets of the scores, drawn with seed 1, each in every weather
+WATCHED = 8  # of them, for the scores while training
+SHOWN = 3
+COLORS = 100  # pictures whose colors a color transfer aims at
+EVERY = 400  # steps between two scores
+CONFIG = stargan.Config.fast()
+
+
+def domains(size: int) -> dict[str, Tensor]:
+    """The training set of each weather, (1000, 3, size, size), of different streets."""
+    return {name: weather_photos(name, range(d * SCENES, (d + 1) * SCENES), size=size) for d, name in enumerate(NAMES)}
+
+
+def truths(size: int, count: int = UNSEEN) -> dict[str, Tensor]:
+    """The same streets in every weather, (count, 3, size, size) each; no training sees them."""
+    return {name: weather_photos(name, range(count), size=size, seed=1) for name in NAMES}
+
+
+def errors(model: stargan.Model, streets: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+    """The mean absolute error of each translation, by the weather given and the one asked for."""
+    return {
+        given: {
+            to: error(stargan.translate(photos, model, to=to).image, streets[to]) for to in NAMES if to != given
+        }
+        for given, photos in streets.items()
+    }  # fmt: skip
+
+
+def mean(table: dict[str, dict[str, float]]) -> float:
+    """The mean of a table of errors."""
+    values = [value for row in table.values() for value in row.values()]
+    return sum(values) / len(values)
+
+
+class Scores:
+    """The error that no training minimizes, every 400 steps; a run that goes on later keeps what it had.
+
+    Args:
+        size: of the pictures.
+        checkpoint: of the run; the scores so far lie beside it.
+    """
+
+    def __init__(self, size: int, checkpoint: Path) -> None:
+        self.file = checkpoint.with_suffix(".scores.json")
+        self.streets = truths(size)
+        self.given = self.streets["clear"][:1]
+        self.curve: dict[str, float] = json.loads(self.file.read_bytes()) if checkpoint.exists() else {}
+
+    def watch(self, progress: Any) -> None:
+        """Score the translations of one clear street, the preview of the run, to all weathers."""
+        if progress.step % EVERY == 0 or progress.step == 1:
+            truth = torch.cat([self.streets[name][:1] for name in NAMES], -1)
+            self.curve[str(progress.step)] = error(progress.image(), truth)
+            with atomic_write(self.file) as stream:
+                stream.write(json.dumps(self.curve).encode())
+
+    def describe(self, run: records.Record, model: stargan.Model) -> None:
+        """Store the curve, the errors between all weathers beside those of two baselines, and pictures."""
+        streets = self.streets
+        size = model.config.image_size
+        targets = {
+            name: weather_photos(name, range(d * SCENES, d * SCENES + COLORS), size=size)
+            for d, name in enumerate(NAMES)
+        }
+        untouched = {a: {b: error(x, y) for b, y in streets.items() if b != a} for a, x in streets.items()}
+        moved = {
+            a: {b: error(color_transfer(x, targets[b]), y) for b, y in streets.items() if b != a}
+            for a, x in streets.items()
+        }
+        table = errors(model, streets)
+        run.values |= {
+            "error while training": self.curve,
+            "weathers": list(NAMES),
+            "error": {"as it is": mean(untouched), "color transfer": mean(moved), "StarGAN": mean(table)},
+            "error of each translation": {"as it is": untouched, "color transfer": moved, "StarGAN": table},
+        }
+        for k in range(SHOWN):
+            given = streets["clear"][k : k + 1]
+            made = [stargan.translate(given, model, to=name).image for name in NAMES]
+            run.images |= {
+                f"street {k}, given": given,
+                f"street {k}, translated": torch.cat(made, -1),
+                f"street {k}, truth": torch.cat([streets[name][k : k + 1] for name in NAMES], -1),
+            }
