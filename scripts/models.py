@@ -10,7 +10,8 @@ from its convolutions. The decoder for any style is trained on paintings and pho
 The networks of textures are trained on noise.
 The two networks that turn label maps and sketches into façades are trained on scenes that the package draws, and so are
 those that turn day into dusk and back, from two sets of different streets (`scripts.unpaired_model`), the one that
-makes streets from noise (`scripts.stylegan_model`), and the one for eight weathers (`scripts.domains_model`).
+makes streets from noise (`scripts.stylegan_model`), the one for eight weathers (`scripts.domains_model`), and those that
+turn plaster into brick (`scripts.attention_model`). Cartoons are learned from filtered photos (`scripts.cartoon_model`).
 """
 
 import argparse
@@ -27,6 +28,7 @@ from course_lib.data.facades import Facades
 from course_lib.images import center_crop
 from course_lib.methods import (
     adain,
+    animegan,
     cyclegan,
     johnson,
     multi_style,
@@ -35,9 +37,10 @@ from course_lib.methods import (
     stylegan,
     super_resolution,
     texture_nets,
+    ugatit,
 )
 from course_lib.teaching import records
-from scripts import domains_model, stylegan_model, unpaired_model
+from scripts import attention_model, cartoon_model, domains_model, stylegan_model, unpaired_model
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, CHECKPOINTS = ROOT / "data" / "models", ROOT / "_build" / "checkpoints"
@@ -88,8 +91,8 @@ TWELVE = (
 )  # fmt: skip
 AWAITED = (
     "any_style",  # 3,000 steps on a CPU leave a photograph nearly as it was; the queue of long runs trains it
-    "weathers",
-)
+    "weathers", "plaster_brick", "cartoon",  # to come
+)  # fmt: skip
 HELD_OUT = ("great_wave", "composition_viii")  # paintings outside the training set of the decoder for any style
 RECIPES = {
     "great_wave": _style("great_wave", None),
@@ -118,6 +121,8 @@ RECIPES = {
     "texture_village_street": _texture("village_street_auvers"),
     "clear_dusk": Recipe(cyclegan, unpaired_model.CONFIG, weathers=("clear", "dusk")),
     "weathers": Recipe(stargan, domains_model.CONFIG),
+    "plaster_brick": Recipe(ugatit, attention_model.CONFIG),
+    "cartoon": Recipe(animegan, cartoon_model.CONFIG),
     "streets": Recipe(stylegan, stylegan_model.CONFIG),
     "facade_labels": _facades("labels", num_epochs=12),
     "facade_sketch": _facades("sketch", "facade_labels", num_epochs=32),
@@ -142,6 +147,10 @@ def make(name: str) -> None:
         inputs = unpaired_model.domains(recipe.weathers, config.image_size)
     if method is stargan:
         inputs = (domains_model.domains(config.image_size),)
+    if method is ugatit:
+        inputs = attention_model.domains(config.image_size)
+    if method is animegan:
+        inputs = cartoon_model.domains()
     if method is stylegan:
         inputs = (stylegan_model.streets(stylegan_model.SCENES, config.image_size),)
     with (
@@ -199,7 +208,7 @@ def describe(run: records.Record, recipe: Recipe, model: Any, **options: Any) ->
     elif recipe.method is multi_style:
         photo = sample_image(WATCHED[0], 384)
         run.images |= {name: multi_style.stylize(photo, model, name).image for name in model.styles}
-    elif not recipe.weathers and recipe.method is not stargan:
+    elif not recipe.weathers and recipe.method not in (stargan, ugatit, animegan):
         run.images |= {photo: _watched(recipe.method, model, photo) for photo in WATCHED}
 
 
@@ -207,6 +216,10 @@ def _scores(recipe: Recipe, checkpoint: Path) -> Any:
     """What watches a run whose truth is known."""
     if recipe.method is stargan:
         return domains_model.Scores(recipe.config.image_size, checkpoint)
+    if recipe.method is ugatit:
+        return attention_model.Scores(recipe.config.image_size, checkpoint)
+    if recipe.method is animegan:
+        return cartoon_model.Scores(checkpoint)
     return unpaired_model.Scores(recipe.weathers, recipe.config.image_size, checkpoint) if recipe.weathers else None
 
 
@@ -219,6 +232,8 @@ def varied(paintings: dict[str, torch.Tensor]) -> list[torch.Tensor]:
 def steps_of(recipe: Recipe) -> int:
     """The number of training steps of a recipe."""
     config = recipe.config
+    if recipe.method is animegan:
+        return config.num_epochs * len(cartoon_model.domains()[0]) // config.batch_size
     scenes = SCENES if recipe.source else unpaired_model.SCENES if recipe.weathers else 0
     return config.num_epochs * scenes // config.batch_size if scenes else config.num_steps
 
