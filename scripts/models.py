@@ -10,8 +10,9 @@ from its convolutions. The decoder for any style is trained on paintings and pho
 The networks of textures are trained on noise.
 The two networks that turn label maps and sketches into façades are trained on scenes that the package draws, and so are
 those that turn day into dusk and back, from two sets of different streets (`scripts.unpaired_model`), the one that
-makes streets from noise (`scripts.stylegan_model`), the one for eight weathers (`scripts.domains_model`), and those that
-turn plaster into brick (`scripts.attention_model`). Cartoons are learned from filtered photos (`scripts.cartoon_model`).
+makes streets from noise (`scripts.stylegan_model`), the one for eight weathers (`scripts.domains_model`), and those
+that turn plaster into brick (`scripts.attention_model`). The one for cartoons is trained on photographs and filtered
+photographs (`scripts.cartoon_model`).
 """
 
 import argparse
