@@ -25,6 +25,7 @@ from course_lib.teaching.measures import (
     exact,
     faces,
     iterations,
+    label,
     memorizing,
     painters,
     photographs,
@@ -64,7 +65,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
         *(photographs.affine, photographs.poisson, photographs.photorealism, photographs.fusion),
         *(photographs.texture, faces.faces, winners.ugly_pictures),
         *(sets.sample_size, sets.disturbed, sets.ugly_sets),
-        *(unpaired.hiding, memorizing.memorizing, spike.spike),
+        *(unpaired.hiding, memorizing.memorizing, spike.spike, label.label),
     )
 }
 

@@ -243,7 +243,7 @@ TINY = {"long_run": {"size": 32, "steps": 50}, "transfer_learning": {"size": 48,
         "style_gradient": {"size": 8}, "survival": {"size": 48}, "any_speed": {"size": 48, "steps": 1},
         "new_style": {"size": 32, "steps": 8}, "sample_size": {"size": 32, "count": 64},
         "disturbed": {"size": 32, "count": 24}, "ugly_sets": {"size": 32, "count": 16},
-        "spike": {"height": 200}}  # fmt: skip
+        "spike": {"height": 200}, "label": {"size": 32}}  # fmt: skip
 
 
 @pytest.fixture
