@@ -37,6 +37,7 @@ class Job:
 
     source: Path
     target: Path
+    ending: str = ""  # of the result's name, where a picture becomes several
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class Plan:
     folder: Path | None
 
 
-def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: Sequence[Path] = ()) -> Plan:
+def plan(
+    words: Sequence[str], output: str, *, recursive: bool = False, others: Sequence[Path] = (),
+    endings: Sequence[str] = ("",),
+) -> Plan:  # fmt: skip
     """Find the pictures and name the results.
 
     Args:
@@ -56,6 +60,8 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
             input folder. ``.png`` is added to a name with a suffix that cannot be written.
         recursive: also the pictures in subfolders.
         others: other files that the command reads; they must not be overwritten either.
+        endings: of the names of the results, where each picture becomes several: with ``_dusk``, the name of
+            ``street.png`` becomes ``street_dusk.png``.
 
     Raises:
         ValueError: no picture; two with one target; a target that is an input; a file where a folder is needed.
@@ -73,12 +79,15 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
     out = Path(output)
     to_folder = os.path.isdir(out) or output.endswith(("/", os.sep))
     to_folder |= any(map(_is_pattern, words)) and not out.suffix  # a pattern that happens to match one file
+    to_folder |= len(endings) > 1
     if not folders and len(found) == 1 and not to_folder:
         (source,) = found
-        keep_inputs([Job(source, out)], [*found, *others])
+        job = Job(source, out, *endings)
+        keep_inputs([job], [*found, *others])
         check_writable(out)
-        return Plan([Job(source, out)], None)
-    count = f"{len(found)} picture{'s' * (len(found) != 1)}"
+        return Plan([job], None)
+    results = len(found) * len(endings)
+    count = f"{results} picture{'s' * (results != 1)}"
     if os.path.exists(out) and not os.path.isdir(out):
         raise ValueError(f"{out} is a file, and {count} need a folder; give the name of a folder after -o")
     if out.suffix.lower() in FORMATS and not os.path.exists(out):
@@ -87,7 +96,12 @@ def plan(words: Sequence[str], output: str, *, recursive: bool = False, others: 
     inside = [file for file in found if folders and out.resolve() in file.resolve().parents]
     if not any(os.path.isdir(out) and out.samefile(folder) for folder in folders):
         found = {file: name for file, name in found.items() if file not in inside}  # results of an earlier run
-    jobs = [Job(file, out / _name_of_result(name)) for file, name in found.items()]
+    several = len(endings) > 1
+    jobs = [
+        Job(file, out / _name_of_result(name, ending * several), ending)
+        for file, name in found.items()
+        for ending in endings
+    ]
     if not jobs:
         raise ValueError(f"{folders[0]} has no pictures except those in {out}; give another folder")
     keep_inputs(jobs, [*found, *others])
@@ -257,8 +271,10 @@ def _check_folder(folder: Path) -> None:
         raise ValueError(f"{place} {problem}")
 
 
-def _name_of_result(name: Path) -> Path:
-    return name if name.suffix.lower() in FORMATS else name.with_name(f"{name.name}.png")
+def _name_of_result(name: Path, ending: str = "") -> Path:
+    if name.suffix.lower() not in FORMATS:
+        name = name.with_name(f"{name.name}.png")
+    return name.with_name(f"{name.stem}{ending}{name.suffix}")
 
 
 def keep_inputs(jobs: Sequence[Job], inputs: Sequence[Path]) -> None:

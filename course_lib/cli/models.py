@@ -9,7 +9,7 @@ from typing import Any
 
 from course_lib.cli.arguments import add_command, size_of
 from course_lib.cli.generate import KINDS
-from course_lib.cli.translate import BOTH_WAYS
+from course_lib.cli.translate import BOTH_WAYS, MANY
 from course_lib.training import model_files
 from course_lib.training.model_files import ModelError
 
@@ -40,6 +40,9 @@ def _about(file: Path) -> str:
     if "factor" in header.config:
         words += [f"factor {header.config['factor']}", f"{header.config['loss']} loss"]
     words += ["both directions"] if header.kind in BOTH_WAYS else []
+    if header.kind == MANY and isinstance(domains := header.facts.get("domains"), list):
+        words += [f"between {len(domains)} domains: {' '.join(map(str, domains))}"]
+    words += ["photos to cartoons"] if header.kind == "animegan" else []
     if header.kind in KINDS and (side := header.config.get("image_size")):
         words += [f"{side} × {side} px from noise"]
     words += [f"style {header.facts['style']}"] if "style" in header.facts else []

@@ -34,11 +34,20 @@ def kind_for(verb: str, name: str | Path) -> str:
     path = model_files.model_path(name)
     kind = model_files.read_header(path).kind
     if kind not in METHODS:
-        raise ModelError(f"{path} is a {kind} model; this version can read only {', '.join(METHODS)}")
+        raise ModelError(f"{path} is {called(kind)}; this version can read only {', '.join(METHODS)}")
     if not hasattr(METHODS[kind], verb):
         (own,) = (word for word in VERBS if hasattr(METHODS[kind], word))
-        raise ModelError(f"{path} is a {kind} model; it can {own}, not {verb}")
+        raise ModelError(f"{path} is {called(kind)}; it can {own}, not {verb}")
     return kind
+
+
+def called(kind: str) -> str:
+    """What a message calls a model of this method.
+
+    >>> called("pix2pix"), called("animegan")
+    ('a pix2pix model', 'an animegan model')
+    """
+    return f"{'an' if kind.startswith('a') else 'a'} {kind} model"
 
 
 def load_for(verb: str, name: str | Path) -> tuple[Any, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +14,45 @@ from torch import Tensor
 from course_lib.cli import batch
 from course_lib.cli.arguments import add_command, add_device, add_output, add_pictures, positive
 from course_lib.cli.terminal import say
-from course_lib.cli.trained import load_for
+from course_lib.cli.trained import called, load_for
 from course_lib.data.pairs import nearest
 from course_lib.data.sketch import pencil
 from course_lib.images import load_image, resize, resized_shape
 from course_lib.methods.cyclegan import DIRECTIONS
+from course_lib.picture_files import did_you_mean
 
-BOTH_WAYS = ("cyclegan",)  # methods whose models hold a generator for each direction
+BOTH_WAYS = ("cyclegan", "ugatit")  # methods whose models hold a generator for each direction
+MANY = "stargan"  # the method whose models translate to several domains
+EVERY = "all"  # of them, after --to
+_LOOKS = "ugatit"  # the method whose generators have a map of where they look
 _MAP_COLORS = 32  # a label map has fewer, a photograph thousands
-_FAR = 2  # times the generator's own side: in larger pictures its details look too small
+_FAR = {"animegan": 4}  # times the generator's own side, else 2: in larger pictures its details look too small
 
 
 def add(commands: Any) -> None:
     """Declare the command and its arguments."""
-    text = "translate pictures with a trained generator (Isola et al., 2017; Zhu et al., 2017)"
+    text = "translate pictures with a trained generator, with or without pairs (Isola et al., 2017; Zhu et al., 2017)"
     translate = add_command(commands, "translate", run, text, "--size")
     add_pictures(translate, "IN", "the label maps, sketches or photos")
     add_output(translate, "where to save (.png, .jpg, .webp); for several pictures, a folder")
     translate.add_argument("--model", required=True, help="a trained generator: a file, or a name that `models` lists")
     translate.add_argument(
         "--direction", choices=DIRECTIONS,
-        help="from A to B or from B to A, of a model trained without pairs (default: AB)",
+        help="from A to B or from B to A, of a model that has both (default: AB)",
+    )  # fmt: skip
+    translate.add_argument(
+        "--to", metavar="DOMAIN", action="append",
+        help="where to, of a model that translates to several domains: the name of one, or all; may be repeated",
+    )  # fmt: skip
+    translate.add_argument(
+        "--attention", action="store_true",
+        help="show where the generator looks in place of what it makes: white where it looks most; of a U-GAT-IT model",
     )  # fmt: skip
     translate.add_argument("--pencil", action="store_true", help="IN is a photo: turn it into a sketch first")
     translate.add_argument(
         "--size", type=positive, metavar="N",
         help="long side of the result in pixels (default: that of IN). The generator paints windows and doors at the "
-        "size that it learned, so one to two times its own size is best: 128 to 256 for those of the package",
+        "size that it learned, so one to two times the size of its training pictures is best",
     )  # fmt: skip
     add_device(translate)
     translate.add_argument(
@@ -48,19 +62,17 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Translate pictures with a trained generator of pix2pix or CycleGAN; size and aspect ratio are kept.
+    """Translate pictures with a trained generator; size and aspect ratio are kept.
 
     Raises:
-        ValueError: a direction for a generator that was trained with pairs, which has only one.
+        ValueError: a direction or a domain that the model does not have, no domain for a model that needs one, or one
+            for a model of another method.
     """
-    work = batch.plan(options.pictures, options.output, recursive=options.recursive)
     method, model = load_for("translate", options.model)
-    both_ways = method.KIND in BOTH_WAYS
-    if options.direction and not both_ways:
-        raise ValueError(
-            f"{options.model} is a {method.KIND} model, which translates in one direction only; leave out --direction"
-        )
-    side, stretch = model.config.image_size, getattr(model.config, "aspect_ratio", 1.0)
+    _check(method, options)
+    side, far = model.config.image_size, _FAR.get(method.KIND, 2)
+    goals = _goals(model, options) if method.KIND == MANY else {"": ""}
+    work = batch.plan(options.pictures, options.output, recursive=options.recursive, endings=[*goals])
     large: list[Path] = []  # results much larger than what the generator learned
 
     def paint(job: batch.Job) -> str:
@@ -68,28 +80,75 @@ def run(options: argparse.Namespace) -> int:
         size = resized_shape(given, options.size) if options.size else (given.shape[-2], given.shape[-1])
         batch.check(job, *size)
         is_map = not options.pencil and _is_label_map(given)
-        # a generator of squeezed pairs stretches what it paints: it gets the picture squeezed
-        squeezed = (size[0], max(1, round(size[1] / stretch)))
-        image = _resized(given, squeezed, is_map)
+        image = _resized(given, _seen(size, model), is_map)
         if options.pencil:
             image = pencil(image)
-        more: dict[str, Any] = {"direction": options.direction or DIRECTIONS[0]}
-        if not both_ways:
+        more: dict[str, Any] = {}
+        if method.KIND in BOTH_WAYS:
+            more = {"direction": options.direction or DIRECTIONS[0]}
+        elif method.KIND == MANY:
+            more = {"to": goals[job.ending]}
+        elif method.KIND == "pix2pix":
             more = {"padding": "replicate" if is_map else "reflect", "seed": options.seed}
-        result = method.translate(image, model, device=options.device, **more)
-        batch.save(job, _resized(result.image, size), None)
-        if options.size is None and min(size) > _FAR * side:
+        began = time.perf_counter()
+        if options.attention:
+            made = method.attention(image, model, device=options.device, **more).expand(-1, 3, -1, -1)
+        else:
+            made = method.translate(image, model, device=options.device, **more).image
+        seconds = time.perf_counter() - began
+        batch.save(job, _resized(made, size), None)
+        if options.size is None and min(size) > far * side:
             large.append(job.target)
-        return f"{job.target}: {size[1]} × {size[0]} px in {result.history['seconds'][-1]:.1f} s"
+        return f"{job.target}: {size[1]} × {size[0]} px in {seconds:.1f} s"
 
     code = batch.run(work, paint, options)
     if large:
         others = f" and {len(large) - 1} others" * (len(large) > 1)
         say(
             f"the generator learned from pictures of {side} × {side} px, so its details are small in "
-            f"{large[0]}{others}; try --size {_FAR * side}"
+            f"{large[0]}{others}; try --size {far * side}"
         )
     return code
+
+
+def _check(method: Any, options: argparse.Namespace) -> None:
+    """Refuse an option that has no effect with a model of this method."""
+    kind, model = method.KIND, f"{options.model} is {called(method.KIND)}"
+    if options.direction and kind not in BOTH_WAYS:
+        way = "to a domain that --to names" if kind == MANY else "in one direction only"
+        raise ValueError(f"{model}, which translates {way}; leave out --direction")
+    if options.to and kind != MANY:
+        way = "from A to B or back, as --direction says" if kind in BOTH_WAYS else "in one direction only"
+        raise ValueError(f"{model}, which translates {way}; leave out --to")
+    if options.attention and kind != _LOOKS:
+        raise ValueError(f"{model}, whose generator has no map of where it looks; leave out --attention")
+
+
+def _goals(model: Any, options: argparse.Namespace) -> dict[str, str]:
+    """The domains to translate to, by what the name of a result ends in: ``{"_dusk": "dusk"}``.
+
+    Raises:
+        ValueError: no domain, or one that the model does not have; the message lists its domains.
+    """
+    known = f"its domains are {', '.join(model.domains)}"
+    if not options.to:
+        raise ValueError(
+            f"{options.model} translates to several domains; say which with --to, or --to {EVERY}: {known}"
+        )
+    for name in options.to:
+        if name not in (*model.domains, EVERY):
+            raise ValueError(f"{options.model} has no domain {name!r}; {known}.{did_you_mean(name, [*model.domains])}")
+    names = model.domains if EVERY in options.to else options.to
+    return {"_" + re.sub(r"[^\w .-]", "-", name): name for name in names}  # a name may hold a slash
+
+
+def _seen(size: tuple[int, int], model: Any) -> tuple[int, int]:
+    """The size (H, W) in which the generator gets a picture whose result has `size`."""
+    config = model.config
+    if not getattr(config, "light", True):  # U-GAT-IT's full generators take squares of one size
+        return config.image_size, config.image_size
+    # a generator of squeezed pairs stretches what it paints: it gets the picture squeezed
+    return size[0], max(1, round(size[1] / getattr(config, "aspect_ratio", 1.0)))
 
 
 def _resized(image: Tensor, size: tuple[int, int], is_map: bool = False) -> Tensor:

@@ -33,7 +33,7 @@ from course_lib.losses.cartoon import color_loss, content_l1, gram_l1, gray, smo
 from course_lib.networks.animegan import SMALLEST, VERSIONS, AnimeDiscriminator, AnimeGenerator
 from course_lib.optimize.start import check_memory
 from course_lib.pretrained.vgg import VGGFeatures
-from course_lib.training import model_files, players
+from course_lib.training import collapse, model_files, players
 from course_lib.training.optimizers import adam
 from course_lib.training.players import frozen, update
 from course_lib.training.run import showing, train_and_summarize
@@ -334,6 +334,7 @@ def train(
     for network in (G, D):
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = Players(config, G, D, init_steps, runtime.pick_precision(config.precision, device))
+    some_photos, some_cartoons, _ = torch.stack(collapse.some(data, collapse.INPUTS)).unbind(1)
     if callback is not None and preview is not None:
         unfinished = Model(G, config, {})
         settings: dict[str, Any] = {"device": str(device), "precision": config.precision}
@@ -341,6 +342,7 @@ def train(
     run = train_and_summarize(
         learner, data, config, num_steps=num_steps, start=start, callback=callback, checkpoint=checkpoint,
         resume=resume, fingerprint={"discriminator goes on": start is not None and start.discriminator is not None},
+        sights=[collapse.follows(G, some_photos, some_cartoons, f"{len(some_photos)} photos")],
     )  # fmt: skip
     facts = {**run.facts, "loss_network": learner.loss_network.source}
     return Model(G.cpu().eval(), config, facts, run.stopped, D.cpu().eval())
@@ -390,9 +392,9 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> None:
 
 
 def load(path: str | Path) -> Model:
-    """Read a model from a file.
+    """Read a model: a file, or the name of one that comes with the package (``"cartoon"``).
 
     Raises:
-        ModelError: there is no such file, or it is damaged, not a model file, or of another method.
+        ModelError: there is no such model, or the file is damaged, not a model file, or of another method.
     """
     return Model(*model_files.load(path, KIND, Config, build))

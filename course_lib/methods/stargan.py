@@ -31,7 +31,7 @@ from course_lib.images import check_pictures
 from course_lib.losses.regularizers import between, gradient_penalty
 from course_lib.networks.stargan import PADDINGS, SMALLEST, StarDiscriminator, StarGenerator
 from course_lib.optimize.start import check_memory
-from course_lib.training import model_files, players
+from course_lib.training import collapse, model_files, players
 from course_lib.training.optimizers import adam
 from course_lib.training.players import frozen, update
 from course_lib.training.run import showing, train_and_summarize
@@ -40,6 +40,7 @@ KIND = "stargan"
 _BYTES_PER_PIXEL, _BYTES_PER_PIXEL_AND_WIDTH = 200, 470  # peak of a pass on a CPU
 _SHAPE = ("width", "num_blocks")  # equal fields: the weights of one generator fit the other
 _SHAPE_D = ("image_size", "layers_D")
+_WATCHED = 4  # domains, and pictures of each, that a look at the generator uses
 _OF_G = ("G", "G_class", "reconstruction")
 
 
@@ -278,9 +279,38 @@ def train(
     run = train_and_summarize(
         learner, data, config, start=start, callback=callback, checkpoint=checkpoint, resume=resume,
         fingerprint={"discriminator goes on": start is not None and start.discriminator is not None},
+        sights=_sights(G, data, device),
     )  # fmt: skip
     facts = {"domains": [*data.names], **run.facts}
     return Model(G.cpu().eval(), config, facts, run.stopped, D.cpu().eval())
+
+
+def _sights(G: StarGenerator, data: Domains, device: torch.device) -> list[collapse.Sight]:
+    """That the outputs follow the label, and that they follow the picture.
+
+    The label may change little, such as glasses in a face, so it counts as ignored only below a hundredth.
+    """
+    D = len(data.names)
+    chosen = collapse.some(range(D), _WATCHED)
+    picture = [torch.stack([data[k][0] for k in collapse.some(range(d, len(data), D), _WATCHED)]) for d in chosen]
+    inputs, K = picture[-1], len(picture[-1])  # pictures of the last domain go to all, or to the first
+    labels = F.one_hot(torch.tensor(chosen), D).float()
+
+    def everywhere() -> Tensor:
+        with runtime.inference(G, device=device) as run:
+            made = run(inputs.repeat_interleave(len(labels), 0), labels.repeat(K, 1))
+            return made.unflatten(0, (K, len(labels)))  # (K, domains, 3, S, S)
+
+    def in_first() -> Tensor:
+        with runtime.inference(G, device=device) as run:
+            return run(inputs, labels[:1].expand(K, -1))
+
+    label = collapse.Sight(
+        f"{len(chosen)} domains", everywhere, collapse.spread(torch.cat(picture)),
+        "Does the label reach the network? It needs zeros as a border (padding='zeros'), or a larger class_weight",
+        dim=1, least=0.01,
+    )  # fmt: skip
+    return [label, collapse.Sight(f"{K} pictures", in_first, collapse.spread(picture[0]))]
 
 
 def _take(G: StarGenerator, D: StarDiscriminator, start: Model, config: Config, domains: Sequence[str]) -> None:
@@ -362,9 +392,9 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> None:
 
 
 def load(path: str | Path) -> Model:
-    """Read a model from a file.
+    """Read a model: a file, or the name of one that comes with the package (``"weathers"``).
 
     Raises:
-        ModelError: there is no such file, or it is damaged, not a model file, or of another method.
+        ModelError: there is no such model, or the file is damaged, not a model file, or of another method.
     """
     return Model(*model_files.load(path, KIND, Config, build))

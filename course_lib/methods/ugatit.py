@@ -35,7 +35,7 @@ from course_lib.networks.class_attention import Only
 from course_lib.networks.patchgan import PATCHES
 from course_lib.networks.ugatit import GLOBAL, LOCAL, AttentionDiscriminator, AttentionGenerator, smallest_picture
 from course_lib.optimize.start import check_memory
-from course_lib.training import model_files, players
+from course_lib.training import collapse, model_files, players
 from course_lib.training.optimizers import adam
 from course_lib.training.players import frozen, update
 from course_lib.training.run import showing, train_and_summarize
@@ -309,6 +309,7 @@ def train(
     run = train_and_summarize(
         learner, data, config, start=start, callback=callback, checkpoint=checkpoint, resume=resume,
         fingerprint={"discriminators go on": start is not None and start.discriminators is not None},
+        sights=collapse.both_ways(Only(G["AB"], "output"), Only(G["BA"], "output"), data),
     )  # fmt: skip
     return Model(G.cpu().eval(), config, run.facts, run.stopped, D.cpu().eval())
 
@@ -392,7 +393,7 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> None:
 
 
 def load(path: str | Path) -> Model:
-    """Read a model file.
+    """Read a model: a file, or the name of one that comes with the package (``"plaster_brick"``).
 
     Raises:
         ModelError: there is no such model, or the file is damaged, not a model file, or of another method.

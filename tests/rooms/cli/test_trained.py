@@ -22,7 +22,7 @@ def test_a_kind_leads_to_the_one_method_that_has_the_verb(tmp_path, monkeypatch,
     if hasattr(method, verb):
         assert load_for(verb, path) == (method, ("loaded", path))
     else:
-        with pytest.raises(ModelError, match=f"is a {kind} model; it can [a-z]+, not {verb}"):
+        with pytest.raises(ModelError, match=f"is an? {kind} model; it can [a-z]+, not {verb}"):
             load_for(verb, path)
 
 
