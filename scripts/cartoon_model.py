@@ -35,18 +35,18 @@ def drawn(photos: Tensor) -> Tensor:
     return cartoon(photos, colors=COLORS, smooth=SMOOTH, line=LINE, ink=INK)
 
 
-def domains() -> tuple[Tensor, Tensor]:
-    """The training sets: tiles of photos and tiles of the cartoons of other photos, (N, 3, 96, 96) each."""
+def domains(side: int = SIDE, tile: int = TILE) -> tuple[Tensor, Tensor]:
+    """The training sets: tiles of photos and tiles of the cartoons of other photos, (N, 3, tile, tile) each."""
     names = [name for name in sample_names("photos") if name not in UNSEEN]
-    photos = [tiles(sample_image(name, SIDE)) for name in names[::2]]
-    cartoons = [tiles(drawn(sample_image(name, SIDE))) for name in names[1::2]]
+    photos = [tiles(sample_image(name, side), tile) for name in names[::2]]
+    cartoons = [tiles(drawn(sample_image(name, side)), tile) for name in names[1::2]]
     return torch.cat(photos), torch.cat(cartoons)
 
 
-def tiles(picture: Tensor) -> Tensor:
-    """The tiles of a picture (1, 3, H, W), and their mirror images, (N, 3, 96, 96)."""
-    cut = picture.unfold(2, TILE, TILE).unfold(3, TILE, TILE)  # (1, 3, rows, columns, 96, 96)
-    cut = cut.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, TILE, TILE)
+def tiles(picture: Tensor, side: int = TILE) -> Tensor:
+    """The tiles of a picture (1, 3, H, W), and their mirror images, (N, 3, side, side)."""
+    cut = picture.unfold(2, side, side).unfold(3, side, side)  # (1, 3, rows, columns, side, side)
+    cut = cut.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, side, side)
     return torch.cat((cut, cut.flip(-1)))
 
 
