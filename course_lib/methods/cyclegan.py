@@ -34,7 +34,7 @@ from course_lib.networks import layers
 from course_lib.networks.patchgan import PATCHES, PatchGAN
 from course_lib.networks.resnet_generator import ResnetGenerator
 from course_lib.optimize.start import check_memory
-from course_lib.training import model_files, players
+from course_lib.training import collapse, model_files, players
 from course_lib.training.image_pool import ImagePool
 from course_lib.training.optimizers import adam
 from course_lib.training.players import frozen, update
@@ -302,6 +302,7 @@ def train(
         learner, data, config, num_steps=num_steps, start=start, callback=callback, checkpoint=checkpoint,
         resume=resume,
         fingerprint={"discriminators go on": start is not None and start.discriminators is not None},
+        sights=collapse.both_ways(G["AB"], G["BA"], data),
     )  # fmt: skip
     return Model(G.cpu().eval(), config, run.facts, run.stopped, D.cpu().eval() if D is not None else None)
 

@@ -34,7 +34,7 @@ from course_lib.losses.regularizers import r1
 from course_lib.networks import layers
 from course_lib.networks.dcgan import SIZES, DCGANDiscriminator, DCGANGenerator
 from course_lib.networks.points import PointDiscriminator, PointGenerator
-from course_lib.training import model_files, players
+from course_lib.training import collapse, model_files, players
 from course_lib.training.optimizers import adam
 from course_lib.training.players import frozen, update
 from course_lib.training.run import train_and_summarize
@@ -274,9 +274,23 @@ def train(
     packed = _Packed(data, classes, config.steps_D)
     learner = Players(config, G, D)
     run = train_and_summarize(
-        learner, packed, config, start=start, callback=callback, checkpoint=checkpoint, resume=resume
-    )
+        learner, packed, config, start=start, callback=callback, checkpoint=checkpoint, resume=resume,
+        sights=[_noise_sight(learner, data, classes)],
+    )  # fmt: skip
     return Model(G.cpu().eval(), config, run.facts, run.stopped, D.cpu().eval())
+
+
+def _noise_sight(players: Players, data: Any, labels: Tensor | None) -> collapse.Sight:
+    """The outputs for fixed noise, of the classes that the real ones have to which they are compared."""
+    real = torch.stack([torch.as_tensor(item) for item in collapse.some(data)])
+    z = normal_rows(len(real), players.config.noise_size, seed=0)
+    classes = None if labels is None else torch.stack(collapse.some(labels))
+
+    def made() -> Tensor:
+        with runtime.inference(players.G, device=players.device) as run:
+            return run(z, classes)
+
+    return collapse.Sight(f"{len(z)} draws of noise", made, collapse.spread(real))
 
 
 def generate(

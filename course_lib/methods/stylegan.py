@@ -38,7 +38,7 @@ from course_lib.losses.regularizers import path_lengths, r1
 from course_lib.networks.modulated import STYLES
 from course_lib.networks.stylegan import SIZES, StyleDiscriminator, StyleGenerator
 from course_lib.optimize.latent import find_latent
-from course_lib.training import model_files, players
+from course_lib.training import collapse, model_files, players
 from course_lib.training.optimizers import adam
 from course_lib.training.players import frozen, update
 from course_lib.training.run import train_and_summarize
@@ -287,11 +287,26 @@ def train(
         learner, data, config, start=start, callback=callback, checkpoint=checkpoint, resume=resume,
         ema=0.5 ** (config.batch_size / config.average_over),
         fingerprint={"discriminator goes on": start is not None and start.discriminator is not None},
+        sights=[_noise_sight(learner, data)],
     )  # fmt: skip
     assert run.average is not None
     G.load_state_dict(_of("G.", run.average))
     G.cpu().eval().mapping.measure_mean(config.seed)
     return Model(G, config, run.facts, run.stopped, D.cpu().eval())
+
+
+def _noise_sight(players: Players, data: Any) -> collapse.Sight:
+    """The pictures of fixed noise, by the generator as it is, not by its average."""
+    G, real = players.G, torch.stack(collapse.some(data))
+    z = normal_rows(collapse.COUNT, players.config.z_size, seed=0)
+
+    def made() -> Tensor:
+        with runtime.inference(G.mapping, device=players.device) as styles, runtime.inference(
+            G, device=players.device
+        ) as run:  # fmt: skip
+            return run(styles(z)).clamp(0, 1)
+
+    return collapse.Sight(f"{len(z)} draws of noise", made, collapse.spread(real))
 
 
 def _of(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from course_lib.atomic import atomic_write, is_full, room_for
 from course_lib.training import optimizers
+from course_lib.training.collapse import Watch
 from course_lib.training.distributed import Group
 from course_lib.training.fingerprints import Change, changes, describe, digest
 from course_lib.training.optimizers import Optimizers
@@ -69,6 +70,7 @@ class RunState:
         rows: the terms of each step, (steps, K).
         seconds: since the run began, at the end of each step.
         factors: of the learning rates, at each step.
+        watch: over the generator, if there is one.
     """
 
     network: nn.Module
@@ -80,6 +82,7 @@ class RunState:
     rows: list[list[float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     factors: list[float] = field(default_factory=list)
+    watch: Watch | None = None
     unwritten: bool = False  # the latest attempt to write the checkpoint failed
     replaces: bool = False  # the file is a checkpoint of another run, until this one writes its first
 
@@ -103,6 +106,7 @@ class RunState:
             "rows": self.rows, "seconds": self.seconds, "factors": self.factors,
             "network": self.network.state_dict(), "average": self.average, "random": random,
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "watch": None if self.watch is None else self.watch.state(),
         }  # fmt: skip
         step = len(self.rows)
         try:
@@ -139,6 +143,8 @@ class RunState:
         if state["average"] is not None:
             self.average = {name: value.to(self.device) for name, value in state["average"].items()}
         self.rows, self.seconds, self.factors = state["rows"], state["seconds"], state["factors"]
+        if self.watch is not None and state.get("watch"):  # earlier versions kept none
+            self.watch.restore(state["watch"])
         if group.rank < len(state["random"]):
             set_random_states(self.device, state["random"][group.rank])
 

@@ -31,6 +31,7 @@ from course_lib import arguments, runtime
 from course_lib.cuda_graphs import CapturedStep
 from course_lib.training import batches
 from course_lib.training.checkpoints import RunState
+from course_lib.training.collapse import Watch
 from course_lib.training.distributed import Group
 from course_lib.training.fingerprints import as_json
 from course_lib.training.finite_guard import FiniteGuard
@@ -133,6 +134,7 @@ def fit(
     checkpoint_every: int | None = None,
     resume: bool = True,
     fingerprint: Mapping[str, object] | None = None,
+    watch: Watch | None = None,
 ) -> Fit:
     """Train a learner's network in place; one step is one batch.
 
@@ -154,6 +156,7 @@ def fit(
         checkpoint_every: None: 100 steps on a CPU, 5,000 on an accelerator.
         resume: False: start over; an existing checkpoint stays until the first new one replaces it.
         fingerprint: what else makes this run what it is (a configuration): a checkpoint of another run is refused.
+        watch: looks now and then whether a generator has collapsed, and warns (`training.collapse`).
 
     Raises:
         CheckpointError: `checkpoint` is damaged, of another run, in use by one, or in a place that cannot be written.
@@ -180,7 +183,7 @@ def fit(
             "a plain iterable cannot be resumed where it was left, so it cannot have a checkpoint: "
             "give a map-style dataset (with __getitem__ and __len__), or checkpoint=None"
         )
-    state = RunState(network, learner.optimizers, num_steps)
+    state = RunState(network, learner.optimizers, num_steps, watch=watch)
     if checkpoint is not None:
         state.file = arguments.path(checkpoint, "a checkpoint")
         state.fingerprint = as_json({
@@ -246,6 +249,8 @@ def _train(
         state.seconds.append(before + time.perf_counter() - began)
         step += 1
         saves = state.file is not None and (step % save_every == 0 or step == num_steps)
+        if state.watch is not None:
+            state.watch.say(step, num_steps)
         if (saves or step % look_every == 0 or step == num_steps) and (stopped := guard.look(names)):
             return stopped
         if saves:

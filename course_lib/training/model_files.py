@@ -172,8 +172,8 @@ def _misfits(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> lis
 
 
 def save(path: str | Path, kind: str, model: Any, *, half: bool = False) -> None:
-    """Write a method's ``Model``, a dataclass with ``network``, ``config`` and ``facts``; the history stays out."""
-    facts = {key: value for key, value in model.facts.items() if key != "history"}
+    """Write a method's ``Model``, a dataclass with ``network``, ``config`` and ``facts``; histories stay out."""
+    facts = {key: value for key, value in model.facts.items() if key not in ("history", "looks")}
     write(path, kind, model.network, asdict(model.config), facts, half=half)
 
 
