@@ -77,7 +77,7 @@ def lowered(pictures: Tensor, left: float = LOWER) -> Tensor:
 
     >>> ramp = torch.linspace(1, 0, 10).view(1, 1, 10, 1).expand(1, 3, 10, 4)
     >>> [round(value, 2) for value in lowered(ramp, 0.5)[0, 0, :, 0].tolist()[::3]]
-    [1.0, 1.0, 0.83, 0.17]
+    [1.0, 1.0, 0.72, 0.06]
     """
     theta = pictures.new_tensor([[1.0, 0.0, 0.0], [0.0, 1 / left, 1 - 1 / left]])  # y = 1 is the lower border
     grid = F.affine_grid(theta.expand(len(pictures), 2, 3), list(pictures.shape), align_corners=False)

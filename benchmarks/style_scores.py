@@ -11,8 +11,6 @@ the benchmark can be stopped at any time.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -22,17 +20,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib import load_image, save_image
-from course_lib.atomic import atomic_write
+from benchmarks import score_runs
 from course_lib.evaluation.diversity import diversity
 from course_lib.evaluation.frechet import frechet_distance, kernel_distance, pooled_features
 from course_lib.evaluation.path_length import perceptual_path_length
 from course_lib.methods import stylegan
 from course_lib.networks.modulated import StyledConv
-from course_lib.teaching import records, registry
+from course_lib.teaching import records
 from scripts.stylegan_model import sheet, streets
 
-SCORES = Path(__file__).resolve().parents[1] / "_build" / "scores"
 CLAIMS = ("stylegan.mixed", "stylegan.r1", "stylegan.path", "stylegan.peaks")
 FULL = "StyleGAN2"
 RUNS: dict[str, dict[str, Any]] = {  # → what differs
@@ -53,7 +49,7 @@ class Scale:
     trained: int = 2000
     tested: int = 500
     pairs: int = 200  # of styles, for path lengths
-    folder: Path = SCORES
+    folder: Path = score_runs.FOLDER
     device: str = "auto"
 
 
@@ -123,44 +119,35 @@ def score(model: stylegan.Model, scale: Scale = LAPTOP) -> dict[str, Any]:
     }
 
 
-def file_of(name: str, seed: int, scale: Scale) -> Path:
-    return scale.folder / f"style_{name.replace(' ', '_')}_{seed}.json"
-
-
-def read(name: str, seed: int, scale: Scale) -> dict[str, Any]:
-    """The result of one run."""
-    result: dict[str, Any] = json.loads(file_of(name, seed, scale).read_bytes())
-    return result
+def file_of(name: str, seed: int, scale: Scale = LAPTOP) -> Path:
+    return score_runs.file_of(scale.folder, "style", name, seed)
 
 
 def make(name: str, seed: int, scale: Scale = LAPTOP) -> None:
     """One run: train, score, and save the result."""
     file = file_of(name, seed, scale)
-    checkpoint = file.with_suffix(".checkpoint")
+    checkpoint = score_runs.checkpoint_of(file)
     model = stylegan.train(data(scale)[0], config_of(name, seed, scale), checkpoint=checkpoint)
     if model.stopped:
         raise SystemExit(f"{name}, seed {seed}: {model.stopped}")
     result = score(model, scale) | {"seconds": model.facts["seconds"], "steps": model.facts["steps"]}
-    save_image(sheet(stylegan.generate(16, model, seed=4).image, 8), file.with_suffix(".png"))
-    with atomic_write(file) as stream:
-        stream.write(json.dumps(result).encode())
-    checkpoint.unlink(missing_ok=True)
+    score_runs.keep(file, result, {"sheet": sheet(stylegan.generate(16, model, seed=4).image, 8)})
     print(f"{name}, seed {seed}: {result['distance']:.1f} in {result['seconds']:.0f} s", flush=True)
 
 
 def store(run: records.Record, seeds: range, scale: Scale = LAPTOP) -> None:
     """Fill the record that chapter 17 shows with the results of all runs."""
-    results = {name: [read(name, seed, scale) for seed in seeds] for name in RUNS}
+    results = {name: [score_runs.read(file_of(name, seed, scale)) for seed in seeds] for name in RUNS}
     measures = [key for key in results[FULL][0] if key not in ("seconds", "steps")]
-    run.values |= {key: {name: [one[key] for one in runs] for name, runs in results.items()} for key in measures}
+    run.values |= score_runs.columns(results, measures)
     unseen = data(scale)[1]
     halves = truth(scale).split(scale.tested // 2)
     run.values |= {
         "pictures": scale.tested, "diversity of the streets": diversity(unseen),
         "distance of two halves of the streets": frechet_distance(*halves),
     }  # fmt: skip
-    run.minutes = sum(one["seconds"] for runs in results.values() for one in runs) / 60
-    run.images |= {name: load_image(file_of(name, 0, scale).with_suffix(".png")) for name in RUNS}
+    run.minutes = score_runs.minutes(results)
+    run.images |= {name: score_runs.picture(file_of(name, 0, scale), "sheet") for name in RUNS}
     run.images["streets"] = sheet(unseen[:16], 8)
     claim(run)
 
@@ -172,29 +159,15 @@ def claim(run: records.Record) -> None:
         for key in ("distance", "distance, mixed", "path length", "peak", "diversity")
         for name, values in run.values[key].items()
     }
-    for name in CLAIMS:
-        run.claim(name, {key: numbers[key] for key in registry.Expression(registry.find(name).holds).names})
+    score_runs.claim(run, CLAIMS, numbers)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--share", default="1/1", help="K/N: only every N-th run, from the K-th on")
-    parser.add_argument("--record", action="store_true", help="store the result for chapter 17")
-    options = parser.parse_args()
-    LAPTOP.folder.mkdir(parents=True, exist_ok=True)
-    first, step = (int(part) for part in options.share.split("/"))
-    runs = [(name, seed) for seed in range(options.seeds) for name in RUNS]
-    for name, seed in runs[first - 1 :: step]:
-        if not file_of(name, seed, LAPTOP).exists():
-            make(name, seed)
-    if options.record:
-        command = "python -m benchmarks.style_scores --record"
-        settings = asdict(config_of(FULL, 0)) | {"trained": LAPTOP.trained, "tested": LAPTOP.tested}
-        with records.run("17_scores", profile="laptop", seed=0, config=settings, command=command) as run:
-            store(run, range(options.seeds))
-    return 0
+def settings() -> dict[str, Any]:
+    """What the record says of the configuration."""
+    return asdict(config_of(FULL, 0)) | {"trained": LAPTOP.trained, "tested": LAPTOP.tested}
 
+
+BENCHMARK = score_runs.Benchmark("style_scores", "17_scores", [*RUNS], file_of, make, store, settings)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(score_runs.main(BENCHMARK, __doc__))

@@ -12,8 +12,6 @@ stopped at any time.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -24,15 +22,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib import load_image, save_image
-from course_lib.atomic import atomic_write
+from benchmarks import score_runs
 from course_lib.colors import to_lab
 from course_lib.data.facades import CLASSES, class_map, draw_facade, weather_photos
 from course_lib.methods import cyclegan, pix2pix
-from course_lib.teaching import records, registry
+from course_lib.teaching import records
 from scripts.unpaired_model import color_transfer, error
 
-SCORES = Path(__file__).resolve().parents[1] / "_build" / "scores"
 A, B = "clear", "dusk"
 WATCHED = (3, 7, 12)  # of the test streets
 PIX2PIX = "pix2pix"
@@ -49,7 +45,7 @@ class Scale:
     tested: int = 100
     width: float = 0.25
     learning_rate: float = 5e-4
-    folder: Path = SCORES
+    folder: Path = score_runs.FOLDER
     device: str = "auto"
 
 
@@ -126,20 +122,14 @@ def score(there: Tensor, back: Tensor | None, scale: Scale = LAPTOP) -> dict[str
     return found
 
 
-def file_of(name: str, seed: int, scale: Scale) -> Path:
-    return scale.folder / f"unpaired_{name.replace(' ', '_').replace(',', '')}_{seed}.json"
-
-
-def read(name: str, seed: int, scale: Scale) -> dict[str, Any]:
-    """The result of one run."""
-    result: dict[str, Any] = json.loads(file_of(name, seed, scale).read_bytes())
-    return result
+def file_of(name: str, seed: int, scale: Scale = LAPTOP) -> Path:
+    return score_runs.file_of(scale.folder, "unpaired", name, seed)
 
 
 def make(name: str, seed: int, scale: Scale = LAPTOP) -> None:
     """One run: train, translate the test streets, score them, and save the result."""
     sets, config, file = data(scale), config_of(name, seed, scale), file_of(name, seed, scale)
-    checkpoint, back = file.with_suffix(".checkpoint"), None
+    checkpoint, back = score_runs.checkpoint_of(file), None
     if name == PIX2PIX:
         pairs = torch.stack((sets["A"], sets["pairs"]), 1)
         paired = pix2pix.train(list(pairs), config, checkpoint=checkpoint)
@@ -151,32 +141,25 @@ def make(name: str, seed: int, scale: Scale = LAPTOP) -> None:
     if stopped:
         raise SystemExit(f"{name}, seed {seed}: {stopped}")
     result = score(there, back, scale) | {"seconds": facts["seconds"], "steps": facts["steps"]}
-    for k in WATCHED:
-        save_image(there[k : k + 1], file.with_suffix(f".{k}.png"))
-    with atomic_write(file) as stream:
-        stream.write(json.dumps(result).encode())
-    checkpoint.unlink(missing_ok=True)
+    score_runs.keep(file, result, {k: there[k : k + 1] for k in WATCHED})
     print(f"{name}, seed {seed}: {result['error']:.3f} in {result['seconds']:.0f} s", flush=True)
 
 
 def store(run: records.Record, seeds: range, scale: Scale = LAPTOP) -> None:
     """Fill the record that chapter 15 shows with the results of all runs."""
-    results = {name: [read(name, seed, scale) for seed in seeds] for name in RUNS}
+    results = {name: [score_runs.read(file_of(name, seed, scale)) for seed in seeds] for name in RUNS}
     sets = data(scale)
     moved = color_transfer(sets["given"], sets["B"])
     run.values |= {
         "as it is": score(sets["given"], sets["truth"], scale),
         "color transfer": score(moved, None, scale),
-        **{
-            measure: {name: [one[measure] for one in runs] for name, runs in results.items() if measure in runs[0]}
-            for measure in ("error", "error back", "color agreement", "variety", "variety back")
-        },
+        **score_runs.columns(results, ("error", "error back", "color agreement", "variety", "variety back")),
     }
-    run.minutes = sum(one["seconds"] for runs in results.values() for one in runs) / 60
+    run.minutes = score_runs.minutes(results)
     for k in WATCHED:
         shown = {"given": sets["given"], "truth": sets["truth"], "color transfer": moved}
         run.images |= {f"{name} · {k}": pictures[k : k + 1] for name, pictures in shown.items()}
-        run.images |= {f"{name} · {k}": load_image(file_of(name, 0, scale).with_suffix(f".{k}.png")) for name in RUNS}
+        run.images |= {f"{name} · {k}": score_runs.picture(file_of(name, 0, scale), k) for name in RUNS}
     claim(run, len(seeds))
 
 
@@ -190,29 +173,15 @@ def claim(run: records.Record, seeds: int) -> None:
     removed = zip(back["GAN, forward cycle"], there["GAN, backward cycle"], strict=True)
     numbers["variety, cycle removed"] = [mean(two) for two in removed]
     numbers["variety, both cycles"] = [mean(two) for two in zip(back["CycleGAN"], there["CycleGAN"], strict=True)]
-    for name in CLAIMS:
-        run.claim(name, {key: numbers[key] for key in registry.Expression(registry.find(name).holds).names})
+    score_runs.claim(run, CLAIMS, numbers)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--share", default="1/1", help="K/N: only every N-th run, from the K-th on")
-    parser.add_argument("--record", action="store_true", help="store the result for chapter 15")
-    options = parser.parse_args()
-    LAPTOP.folder.mkdir(parents=True, exist_ok=True)
-    first, step = (int(part) for part in options.share.split("/"))
-    runs = [(name, seed) for seed in range(options.seeds) for name in RUNS]
-    for name, seed in runs[first - 1 :: step]:
-        if not file_of(name, seed, LAPTOP).exists():
-            make(name, seed)
-    if options.record:
-        command = "python -m benchmarks.unpaired_scores --record"
-        settings = asdict(config_of("CycleGAN", 0)) | {"trained": LAPTOP.trained, "tested": LAPTOP.tested}
-        with records.run("15_scores", profile="laptop", seed=0, config=settings, command=command) as run:
-            store(run, range(options.seeds))
-    return 0
+def settings() -> dict[str, Any]:
+    """What the record says of the configuration."""
+    return asdict(config_of("CycleGAN", 0)) | {"trained": LAPTOP.trained, "tested": LAPTOP.tested}
 
+
+BENCHMARK = score_runs.Benchmark("unpaired_scores", "15_scores", [*RUNS], file_of, make, store, settings)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(score_runs.main(BENCHMARK, __doc__))
