@@ -48,7 +48,7 @@ class Scale:
     """Size and length of the runs, and the folder for the results of single runs."""
 
     size: int = 32
-    steps: int = 240
+    steps: int = 180
     trained: int = 300  # streets of each domain
     tested: int = 24
     width: float = 0.125

@@ -52,7 +52,7 @@ class Scale:
 
     side: int = 256  # px, longer side of a photograph
     tile: int = 64
-    trained: int = 80  # tiles of each domain
+    trained: int = 60  # tiles of each domain
     epochs: int = 4  # the first one is the phase of content alone
     batch: int = 2
     tested: int = len(UNSEEN)
@@ -77,7 +77,7 @@ def config_of(name: str, seed: int, scale: Scale = LAPTOP) -> animegan.Config:
 
 @lru_cache(maxsize=1)
 def data(scale: Scale = LAPTOP) -> tuple[Tensor, Tensor]:
-    """Tiles of photographs and tiles of the cartoons of others, (80, 3, 64, 64) each, evenly from all of them."""
+    """Tiles of photographs and tiles of the cartoons of others, (60, 3, 64, 64) each, evenly from all of them."""
     kept = [each[:: max(1, len(each) // scale.trained)][: scale.trained] for each in domains(scale.side, scale.tile)]
     return kept[0], kept[1]
 
