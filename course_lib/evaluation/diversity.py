@@ -6,6 +6,7 @@ from torch import Tensor
 
 from course_lib.evaluation.inputs import check
 from course_lib.image_checks import ImageError
+from course_lib.training.collapse import spread
 
 
 def diversity(images: Tensor) -> float:
@@ -31,4 +32,4 @@ def diversity(images: Tensor) -> float:
     check(images)
     if len(images) < 2:
         raise ImageError(f"a difference needs two pictures, got {len(images)}")
-    return float((2 * images.double().var(0).mean()).sqrt())
+    return spread(images)

@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import pkgutil
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,7 +33,7 @@ from course_lib.methods import (
     texture_nets,
     ugatit,
 )
-from course_lib.training import checkpoints, loop, run
+from course_lib.training import checkpoints, collapse, loop, run
 from course_lib.training.model_files import ModelError
 
 
@@ -314,6 +315,19 @@ def test_a_checkpoint_of_another_run_is_refused_and_kept(row: Row, tmp_path: Any
             row.train(**options, checkpoint=file)
     assert file.read_bytes() == kept
     assert_same_run(row.train(checkpoint=file), model)
+
+
+def test_looks_for_a_collapse_do_not_change_a_run(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generator is looked at in the middle of its training: no random number and no statistic may change."""
+    whole = row.train()
+    monkeypatch.setattr(run, "Watch", partial(collapse.Watch, every=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of networks that have learned nothing yet
+        model = row.train()
+    assert_same_run(model, whole)
+    generates = row.method in (animegan, cyclegan, gan, stargan, stylegan, ugatit)
+    assert len(model.facts.get("looks", [])) == STEPS * generates
+    assert all(0 <= ratio < 10 for look in model.facts.get("looks", []) for ratio in look)
 
 
 # --- starting from a model
