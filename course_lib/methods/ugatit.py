@@ -44,7 +44,7 @@ KIND = "ugatit"
 DIRECTIONS = ("AB", "BA")
 OBJECTIVE = "least-squares"  # Eqs. 2 and 6
 _BYTES_PER_PIXEL, _BYTES_PER_PIXEL_AND_WIDTH = 20, 1080  # peak of a pass on a CPU
-_SHAPE = ("width", "num_blocks", "light", "norm")  # equal fields: the weights of one model fit the other
+_SHAPE = ("width", "num_blocks", "halvings", "light", "norm")  # equal fields: the weights of one model fit the other
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Config:
     cooldown: float = 0.5  # final fraction of the run, in which the learning rate falls to zero, Appendix B
     light: bool = False  # code: γ and β from the mean of each feature map, for any size
     num_blocks: int = 4  # residual blocks before the attention, and as many with AdaLIN after it; code
+    halvings: int = 2  # of the generators, Appendix B
     width: float = 1.0  # factor on 64 channels, Appendix B
     norm: str = "adalin"  # "instance": AdaIN, ρ = 1; "layer": ρ = 0 (Section 3.3)
     global_patch: int = GLOBAL  # receptive field of the global discriminators in pixels, Appendix B: 7 layers
@@ -79,7 +80,7 @@ class Config:
         patches = tuple(PATCHES)[1:]
         config_checks.check(
             self,
-            whole={"num_steps": 1, "batch_size": 1, "image_size": 8, "num_blocks": 0, "seed": 0},
+            whole={"num_steps": 1, "batch_size": 1, "image_size": 8, "num_blocks": 0, "halvings": 0, "seed": 0},
             positive=("gan_weight", "learning_rate", "width", "init_std"),
             nonnegative=("cycle_weight", "identity_weight", "cam_weight", "beta1", "weight_decay"),
             fractions=("cooldown",),
@@ -94,8 +95,9 @@ class Config:
             config_checks.check(self, whole={"load_size": self.image_size})
         elif self.mirror:
             raise ValueError("mirror=True needs a load_size: without one, pictures are only resized")
-        if not self.light and self.image_size % 4:
-            raise ValueError(f"image_size must be a multiple of 4, unless light=True, got {self.image_size}")
+        step = 2 ** arguments.whole("halvings", self.halvings, 0, 2)
+        if not self.light and self.image_size % step:
+            raise ValueError(f"image_size must be a multiple of {step}, unless light=True, got {self.image_size}")
         for name in ("global_patch", "local_patch"):
             if self.image_size < (least := smallest_picture(getattr(self, name))):
                 raise ValueError(
@@ -117,15 +119,15 @@ class Config:
         """
         return cls(
             num_steps=6000, batch_size=2, image_size=64, load_size=None, mirror=False, cam_weight=10.0, light=True,
-            num_blocks=2, width=0.25, global_patch=70, local_patch=34, learning_rate=4e-4, init_std=0.06,
+            num_blocks=2, halvings=1, width=0.375, global_patch=70, local_patch=34, learning_rate=4e-4, init_std=0.08,
         )  # fmt: skip
 
     @classmethod
     def quick(cls) -> Config:
         """Under half a minute on a CPU, at 32 px: colors and light, no details."""
         return replace(
-            cls.fast(), num_steps=120, image_size=32, num_blocks=1, width=0.125, global_patch=34, local_patch=16,
-            learning_rate=1e-3, init_std=0.08,
+            cls.fast(), num_steps=120, image_size=32, num_blocks=1, halvings=2, width=0.125,
+            global_patch=34, local_patch=16, learning_rate=1e-3,
         )  # fmt: skip
 
 
@@ -154,7 +156,7 @@ def build(config: Config) -> nn.ModuleDict:
         networks = {
             name: AttentionGenerator(
                 config.num_blocks, width=config.width, light=config.light, image_size=config.image_size,
-                norm=config.norm,
+                norm=config.norm, halvings=config.halvings,
             )
             for name in DIRECTIONS
         }  # fmt: skip
@@ -350,14 +352,15 @@ def attention(
         images, model, direction, device, precision: as for `translate`.
 
     Returns:
-        (N, 1, H, W) on the CPU, computed at a quarter of the size and enlarged; in each map the smallest number is 0,
-        the largest 1. A map without differences is 0 everywhere.
+        (N, 1, H, W) on the CPU, enlarged from the size of the feature maps, a quarter in the paper; in each map the
+        smallest number is 0, the largest 1. A map without differences is 0 everywhere.
 
     Raises:
         ValueError, MemoryError: as for `translate`.
     """
     heat = _passed("heat", images, model, direction, device, precision).float()
-    heat = F.interpolate(heat, scale_factor=4, mode="bilinear")[..., : images.shape[2], : images.shape[3]]
+    heat = F.interpolate(heat, scale_factor=2**model.config.halvings, mode="bilinear")
+    heat = heat[..., : images.shape[2], : images.shape[3]]
     low, high = heat.amin((2, 3), keepdim=True), heat.amax((2, 3), keepdim=True)
     return torch.where(high > low, (heat - low) / (high - low), 0.0)
 

@@ -13,6 +13,7 @@ its weights are. With a border of zeros, the sum is smaller along the edge, and 
 
 from __future__ import annotations
 
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ class StarGenerator(nn.Module):
         num_domains: planes of the label: 5 for the paper's faces of CelebA, 8 for the expressions of RaFD.
         num_blocks: residual blocks, 6 in the paper.
         width: factor on the paper's 64, 128 and 256 channels.
+        halvings: 2 in the paper, for pictures of 128 px; 1 leaves as many positions of pictures half as large.
         padding: ``"zeros"``, or ``"reflect"``, with which the label is lost: see the head of this module.
 
     Raises:
@@ -48,20 +50,22 @@ class StarGenerator(nn.Module):
     (1, 3, 37, 50)
     """
 
-    def __init__(self, num_domains: int, *, num_blocks: int = 6, width: float = 1.0, padding: str = "zeros") -> None:
+    def __init__(
+        self, num_domains: int, *, num_blocks: int = 6, width: float = 1.0, halvings: int = 2, padding: str = "zeros"
+    ) -> None:
         super().__init__()
         self.num_domains = arguments.whole("num_domains", num_domains, 2)
         num_blocks, width = arguments.whole("num_blocks", num_blocks, 0), arguments.positive("width", width)
         padding = arguments.choice("padding", padding, PADDINGS)
-        c1, c2, c3 = (max(1, round(width * channels)) for channels in (64, 128, 256))
+        self.halvings = arguments.whole("halvings", halvings, 0, 2)
+        channels = [max(1, round(width * 64 * 2**k)) for k in range(self.halvings + 1)]
+        down, up = [*pairwise(channels)], [*pairwise(channels[::-1])]
         self.layers = nn.Sequential(
-            *_unit(_conv(3 + self.num_domains, c1, 7, padding), c1),
-            *_unit(_conv(c1, c2, 4, padding, stride=2), c2),
-            *_unit(_conv(c2, c3, 4, padding, stride=2), c3),
-            *(_Residual(c3, padding) for _ in range(num_blocks)),
-            *_unit(nn.ConvTranspose2d(c3, c2, 4, stride=2, padding=1, bias=False), c2),
-            *_unit(nn.ConvTranspose2d(c2, c1, 4, stride=2, padding=1, bias=False), c1),
-            _conv(c1, 3, 7, padding),
+            *_unit(_conv(3 + self.num_domains, channels[0], 7, padding), channels[0]),
+            *chain(*(_unit(_conv(c, d, 4, padding, stride=2), d) for c, d in down)),
+            *(_Residual(channels[-1], padding) for _ in range(num_blocks)),
+            *chain(*(_unit(nn.ConvTranspose2d(c, d, 4, stride=2, padding=1, bias=False), d) for c, d in up)),
+            _conv(channels[0], 3, 7, padding),
         )
 
     def forward(self, image: Tensor, domains: Tensor) -> Tensor:
@@ -83,7 +87,8 @@ class StarGenerator(nn.Module):
         if len(rows) != len(image):
             raise ValueError(f"expected a row of domains for each of {len(image)} pictures, got {len(rows)}")
         height, width = image.shape[-2:]
-        x = F.pad(image, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings need multiples of 4
+        step = 2**self.halvings  # height and width must be multiples of it
+        x = F.pad(image, (0, -width % step, 0, -height % step), mode="reflect")
         planes = rows[:, :, None, None].expand(-1, -1, *x.shape[-2:])
         colors = torch.tanh(at_least_float32(self.layers(torch.cat((2 * x - 1, planes), 1))))
         return (0.5 + 0.5 * colors)[..., :height, :width]

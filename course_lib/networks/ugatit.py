@@ -8,6 +8,8 @@ pixels, as in CycleGAN, the global one patches of 286, which is more than the wh
 
 from __future__ import annotations
 
+from itertools import chain, pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,7 +24,7 @@ from course_lib.networks.inputs import at_least_float32, entered
 from course_lib.networks.layers import PLAIN, ResidualBlock, initialize, norm_layer, receptive_field
 from course_lib.networks.patchgan import PATCHES
 
-SMALLEST = 8  # pixels: the quarter-size feature maps must be large enough to be reflected by one pixel
+SMALLEST = 8  # pixels: after two halvings, feature maps must be large enough to be reflected by one pixel
 GLOBAL, LOCAL = 286, 70  # receptive fields of the paper's two discriminators, in pixels
 
 
@@ -34,11 +36,12 @@ class AttentionGenerator(nn.Module):
         width: factor on the paper's 64, 128 and 256 channels.
         light: γ and β come from the mean of each feature map, for pictures of any size from 8 px up. False: from every
             position of every map, as in the paper, which takes 96 % of all parameters and fixes the size.
-        image_size: side of the pictures, a multiple of 4; a light generator ignores it.
+        image_size: side of the pictures, with two halvings a multiple of 4; a light generator ignores it.
         norm: ``"adalin"``; or ``"instance"`` or ``"layer"``, which hold ρ, see `course_lib.networks.adalin.AdaLIN`.
+        halvings: 2 in the paper, for pictures of 256 px; fewer leave more positions of smaller pictures.
 
     Raises:
-        ValueError: an unknown `norm`; a side that is no multiple of 4.
+        ValueError: an unknown `norm`; a side that is no multiple of 4, with two halvings.
 
     >>> with torch.device("meta"):
     ...     [sum(p.numel() for p in AttentionGenerator(light=light).parameters()) for light in (False, True)]
@@ -49,31 +52,32 @@ class AttentionGenerator(nn.Module):
 
     def __init__(
         self, num_blocks: int = 4, *, width: float = 1.0, light: bool = False, image_size: int = 256,
-        norm: str = "adalin",
+        norm: str = "adalin", halvings: int = 2,
     ) -> None:  # fmt: skip
         super().__init__()
         num_blocks, width = arguments.whole("num_blocks", num_blocks, 0), arguments.positive("width", width)
         self.size = None if light else arguments.whole("image_size", image_size, SMALLEST)
-        if self.size is not None and self.size % 4:
-            raise ValueError(f"image_size must be a multiple of 4, unless light=True, got {image_size!r}")
-        c1, c2, c3 = (max(1, round(width * channels)) for channels in (64, 128, 256))
+        self.step = 2 ** arguments.whole("halvings", halvings, 0, 2)  # px between two positions of the feature maps
+        if self.size is not None and self.size % self.step:
+            raise ValueError(f"image_size must be a multiple of {self.step}, unless light=True, got {image_size!r}")
+        channels = [max(1, round(width * 64 * 2**k)) for k in range(halvings + 1)]
+        first, last = channels[0], channels[-1]
+        down, up = pairwise(channels), pairwise(channels[::-1])
         self.encoder = nn.Sequential(
-            *_unit(ReflectedConv(3, c1, 7, bias=False), norm_layer(PLAIN, c1)),
-            *_unit(ReflectedConv(c1, c2, 3, stride=2, bias=False), norm_layer(PLAIN, c2)),
-            *_unit(ReflectedConv(c2, c3, 3, stride=2, bias=False), norm_layer(PLAIN, c3)),
-            *(ResidualBlock(c3, PLAIN, bias=False) for _ in range(num_blocks)),
+            *_unit(ReflectedConv(3, first, 7, bias=False), norm_layer(PLAIN, first)),
+            *chain(*(_unit(ReflectedConv(c, d, 3, stride=2, bias=False), norm_layer(PLAIN, d)) for c, d in down)),
+            *(ResidualBlock(last, PLAIN, bias=False) for _ in range(num_blocks)),
         )
-        self.attention = ClassAttention(c3, nn.ReLU())
-        positions = 1 if self.size is None else (self.size // 4) ** 2
+        self.attention = ClassAttention(last, nn.ReLU())
+        positions = 1 if self.size is None else (self.size // self.step) ** 2
         self.style = nn.Sequential(
-            nn.Linear(positions * c3, c3, bias=False), nn.ReLU(), nn.Linear(c3, c3, bias=False), nn.ReLU()
+            nn.Linear(positions * last, last, bias=False), nn.ReLU(), nn.Linear(last, last, bias=False), nn.ReLU()
         )
-        self.gamma, self.beta = (nn.Linear(c3, c3, bias=False) for _ in range(2))
-        self.blocks = nn.ModuleList(_AdaptiveBlock(c3, norm) for _ in range(num_blocks))
+        self.gamma, self.beta = (nn.Linear(last, last, bias=False) for _ in range(2))
+        self.blocks = nn.ModuleList(_AdaptiveBlock(last, norm) for _ in range(num_blocks))
         self.up = nn.Sequential(
-            *_unit(ResizeConv(c3, c2, bias=False), LIN(c2, norm=norm)),
-            *_unit(ResizeConv(c2, c1, bias=False), LIN(c1, norm=norm)),
-            ReflectedConv(c1, 3, 7, bias=False),
+            *chain(*(_unit(ResizeConv(c, d, bias=False), LIN(d, norm=norm)) for c, d in up)),
+            ReflectedConv(first, 3, 7, bias=False),
         )
 
     def forward(self, image: Tensor) -> Attended:
@@ -84,7 +88,7 @@ class AttentionGenerator(nn.Module):
 
         Returns:
             The pictures, (N, 3, H, W) in [0, 1]; logits (N, 2), large for pictures of the domain that the generator
-            translates *from*; the heat map, (N, 1, ⌈H/4⌉, ⌈W/4⌉).
+            translates *from*; the heat map, (N, 1, ⌈H/4⌉, ⌈W/4⌉) with two halvings.
 
         Raises:
             ImageError: wrong shape, a side of less than 8 px, or another size than a generator with a fixed size takes.
@@ -96,7 +100,7 @@ class AttentionGenerator(nn.Module):
                 f"this generator takes pictures of {self.size} × {self.size} px only, got {height} × {width}; "
                 "resize them, or train one with light=True, which takes any size"
             )
-        x = F.pad(image, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings need multiples of 4
+        x = F.pad(image, (0, -width % self.step, 0, -height % self.step), mode="reflect")
         features, logits, heat = self.attention(self.encoder(2 * x - 1))
         style = self.style(features.mean((2, 3)) if self.size is None else features.flatten(1))
         gamma, beta = self.gamma(style), self.beta(style)
