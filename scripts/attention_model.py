@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ SHOWN = 6
 COLORS = 100  # pictures of B whose colors a color transfer aims at
 EVERY = 250  # steps between two scores
 CHANGED = 0.02  # a pixel counts as changed where its colors differ by more than this, on average
-CONFIG = replace(ugatit.Config.fast(), num_steps=6000)
+CONFIG = ugatit.Config.fast()
 
 
 def streets(material: str, numbers: Iterable[int], size: int, seed: int = 0) -> Tensor:

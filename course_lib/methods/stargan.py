@@ -101,7 +101,7 @@ class Config:
         In the same time, G gets further with twice as many steps of half as many pictures, and with one step of D.
         """
         return cls(
-            num_steps=12_000, steps_D=1, batch_size=4, image_size=64, load_size=64, num_blocks=3, halvings=1,
+            num_steps=9000, steps_D=1, batch_size=4, image_size=64, load_size=64, num_blocks=3, halvings=1,
             layers_D=5, width=0.375, learning_rate=5e-4,
         )  # fmt: skip
 

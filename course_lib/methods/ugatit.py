@@ -118,7 +118,7 @@ class Config:
         gradients, and weight decay alone moves their ρ; so the weights start larger here.
         """
         return cls(
-            num_steps=6000, batch_size=2, image_size=64, load_size=None, mirror=False, cam_weight=10.0, light=True,
+            num_steps=5000, batch_size=2, image_size=64, load_size=None, mirror=False, cam_weight=10.0, light=True,
             num_blocks=2, halvings=1, width=0.375, global_patch=70, local_patch=34, learning_rate=4e-4, init_std=0.08,
         )  # fmt: skip
 
