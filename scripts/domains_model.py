@@ -61,11 +61,13 @@ class Scores:
     Args:
         size: of the pictures.
         checkpoint: of the run; the scores so far lie beside it.
+        count: streets of the scores.
+        colors: pictures of each weather whose colors a color transfer aims at.
     """
 
-    def __init__(self, size: int, checkpoint: Path) -> None:
-        self.file = checkpoint.with_suffix(".scores.json")
-        self.streets = truths(size)
+    def __init__(self, size: int, checkpoint: Path, count: int = UNSEEN, colors: int = COLORS) -> None:
+        self.file, self.colors = checkpoint.with_suffix(".scores.json"), colors
+        self.streets = truths(size, count)
         self.given = self.streets["clear"][:1]
         self.curve: dict[str, float] = json.loads(self.file.read_bytes()) if checkpoint.exists() else {}
 
@@ -82,7 +84,7 @@ class Scores:
         streets = self.streets
         size = model.config.image_size
         targets = {
-            name: weather_photos(name, range(d * SCENES, d * SCENES + COLORS), size=size)
+            name: weather_photos(name, range(d * SCENES, d * SCENES + self.colors), size=size)
             for d, name in enumerate(NAMES)
         }
         untouched = {a: {b: error(x, y) for b, y in streets.items() if b != a} for a, x in streets.items()}

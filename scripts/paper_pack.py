@@ -36,7 +36,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 60_000_000  # bytes, without --full and --datasets: what a queue of jobs lets one carry along
 CODE = (
     "course_lib", "scripts/__init__.py", "scripts/environment.py", "scripts/paper.py", "scripts/notebook_script.py",
-    "scripts/models.py", "scripts/unpaired_model.py", "scripts/paper_queue", "benchmarks", "tests/gpu",
+    "scripts/models.py", "scripts/unpaired_model.py", "scripts/stylegan_model.py", "scripts/domains_model.py",
+    "scripts/attention_model.py", "scripts/cartoon_model.py", "scripts/paper_queue", "benchmarks", "tests/gpu",
     "data/claims.yml", "LICENSE",
 )  # fmt: skip
 ENTRY = '''"""Runs the queue of this pack: python paper.py --minutes 12. See README.txt."""

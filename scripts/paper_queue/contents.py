@@ -14,7 +14,8 @@ from scripts.paper_queue.items import Item
 
 METHODS = {
     "painter": "johnson", "several": "multi_style", "decoder": "adain", "translator": "pix2pix",
-    "unpaired": "cyclegan", "styles": "stylegan", "enlarger": "super_resolution",
+    "unpaired": "cyclegan", "styles": "stylegan", "domains": "stargan", "attention": "ugatit", "cartoons": "animegan",
+    "enlarger": "super_resolution",
 }  # fmt: skip
 LARGEST_SIDE = 1024  # pixels: what `records` stores at most
 LONGEST = 24 * 60.0  # minutes that a stored run may have taken

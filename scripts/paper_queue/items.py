@@ -31,7 +31,8 @@ class Item:
         needs: what must be at hand beside the two cut networks, words of `NEEDS`.
         settings: what `tasks` is told, plain values.
         trained: the kind of seconds given on the command line that it trains by ("painter", "several", "decoder",
-            "translator", "unpaired", "styles", "enlarger"); empty for an item whose length is fixed.
+            "translator", "unpaired", "styles", "domains", "attention", "cartoons", "enlarger"); empty for an item whose
+            length is fixed.
     """
 
     name: str
@@ -142,6 +143,25 @@ def _styles() -> Item:
                 (f"model_{name}",), (f"{name}_paper",), settings={"model": name}, trained="styles")  # fmt: skip
 
 
+def _domains() -> Item:
+    name = "weathers"
+    return Item("domains_weathers", "domains", "eight weathers from one generator, 128 px, the paper's network", 320,
+                (f"model_{name}",), (f"{name}_paper",), settings={"model": name}, trained="domains")  # fmt: skip
+
+
+def _attention() -> Item:
+    name = "plaster_brick"
+    return Item("attention_brick", "attention", "brick from plaster, and where the generator looks, 128 px", 310,
+                (f"model_{name}",), (f"{name}_paper",), settings={"model": name, "width": 0.5},
+                trained="attention")  # fmt: skip
+
+
+def _cartoons() -> Item:
+    name = "cartoon"
+    return Item("cartoon_photos", "cartoons", "photos as cartoons, the network, batches and losses of version 2", 210,
+                (f"model_{name}",), (f"{name}_paper",), settings={"model": name}, trained="cartoons")  # fmt: skip
+
+
 def _enlarger(factor: int, loss: str) -> Item:
     name = f"photo_x{factor}_{loss}"
     title = f"super-resolution ×{factor}, {'ℓ_pixel' if loss == 'pixel' else 'ℓ_feat'}"
@@ -190,6 +210,9 @@ QUEUE: tuple[Item, ...] = (
     _translator("sketch", 0.5),
     _unpaired(),
     _styles(),
+    _domains(),
+    _attention(),
+    _cartoons(),
     *(_enlarger(factor, loss) for factor in (4, 8) for loss in ("pixel", "feature")),
     *(_scores(seed) for seed in range(3)),
     Item("scores", "scores", "chapter 9's scores at 128 px, the three seeds together", 20, ("09_scores",),

@@ -24,6 +24,9 @@ TRAINING = {
     "translator": 150.0,
     "unpaired": 200.0,
     "styles": 200.0,
+    "domains": 240.0,
+    "attention": 240.0,
+    "cartoons": 150.0,
     "enlarger": 60.0,
 }  # seconds that the items' estimates count on
 PACKING = 10.0  # seconds kept back for the archives

@@ -12,7 +12,18 @@ from course_lib.evaluation import metrics
 from course_lib.evaluation.diversity import diversity
 from course_lib.images import center_crop
 from course_lib.losses import gram_matrix
-from course_lib.methods import cyclegan, johnson, multi_style, pix2pix, stylegan, super_resolution, texture_nets
+from course_lib.methods import (
+    animegan,
+    cyclegan,
+    johnson,
+    multi_style,
+    pix2pix,
+    stargan,
+    stylegan,
+    super_resolution,
+    texture_nets,
+    ugatit,
+)
 from course_lib.pretrained.vgg import STYLE_LAYERS, cached_network
 from course_lib.teaching import records
 from course_lib.training import model_files
@@ -46,6 +57,9 @@ def test_a_network_at_the_papers_scale_has_its_item_and_its_stored_run():
         "translator": pix2pix.KIND,
         "unpaired": cyclegan.KIND,
         "styles": stylegan.KIND,
+        "domains": stargan.KIND,
+        "attention": ugatit.KIND,
+        "cartoons": animegan.KIND,
         "enlarger": super_resolution.KIND,
     }
     for path in files()[1]:

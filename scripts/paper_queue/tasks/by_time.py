@@ -16,7 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.atomic import atomic_write
-from course_lib.methods import adain, cyclegan, johnson, multi_style, pix2pix, stylegan, super_resolution
+from course_lib.methods import (
+    adain,
+    animegan,
+    cyclegan,
+    johnson,
+    multi_style,
+    pix2pix,
+    stargan,
+    stylegan,
+    super_resolution,
+    ugatit,
+)
 from course_lib.training.loop import seconds_a_step
 from course_lib.training.model_files import ModelError
 from scripts.paper_queue.items import Job
@@ -24,7 +35,9 @@ from scripts.paper_queue.tasks import REDUCED, ROOT
 
 METHODS = {
     method.KIND: method
-    for method in (johnson, multi_style, adain, pix2pix, cyclegan, stylegan, super_resolution)
+    for method in (
+        johnson, multi_style, adain, pix2pix, cyclegan, stylegan, stargan, ugatit, animegan, super_resolution,
+    )
 }  # fmt: skip
 TIMED = {"full": 60, "tenth": 60, "toy": 2}  # steps that are timed; looks at the numbers come every ten
 _SHARE = 0.9  # of the seconds given that are trained; the rest is for loading, timing and saving
