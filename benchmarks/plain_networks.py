@@ -30,7 +30,7 @@ def _plain(layer: nn.Module) -> nn.Module:
     if isinstance(layer, ReflectedConv):
         replaced = nn.Conv2d(
             layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding,
-            padding_mode="reflect",
+            bias=layer.bias is not None, padding_mode="reflect",
         )  # fmt: skip
     elif isinstance(layer, HalvingConv):
         replaced = nn.Conv2d(layer.in_channels, layer.out_channels, 4, stride=2, padding=1, bias=False)
