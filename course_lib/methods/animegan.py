@@ -151,7 +151,7 @@ class Model:
 
     network: AnimeGenerator
     config: Config
-    facts: dict[str, Any]  # of the training run: "photos", "history", "seconds", "device", "loss_network", …
+    facts: dict[str, Any]  # of the training run: "photos", "history", "collapsed", "seconds", "loss_network", …
     stopped: str | None = None  # why the training ended early, or None
     discriminator: AnimeDiscriminator | None = None  # as trained; not stored in model files
 

@@ -121,7 +121,7 @@ class Model:
 
     network: nn.ModuleDict  # the generators "AB" and "BA"
     config: Config
-    facts: dict[str, Any]  # of the training run: "photos", "history", "seconds", "device", …
+    facts: dict[str, Any]  # of the training run: "photos", "history", "collapsed", "seconds", "device", …
     stopped: str | None = None  # why the training ended early, or None
     discriminators: nn.ModuleDict | None = None  # "A" and "B", as trained; not stored in model files
 

@@ -99,7 +99,7 @@ class Model:
 
     network: PointGenerator | DCGANGenerator
     config: Config
-    facts: dict[str, Any]  # of the training run: "history", "seconds", "device", …
+    facts: dict[str, Any]  # of the training run: "history", "collapsed", "seconds", "device", …
     stopped: str | None = None  # why the training ended early, or None
     discriminator: PointDiscriminator | DCGANDiscriminator | None = None  # as trained; not stored in model files
 

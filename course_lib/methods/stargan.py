@@ -120,7 +120,7 @@ class Model:
 
     network: StarGenerator
     config: Config
-    facts: dict[str, Any]  # of the training run: "domains", "photos", "history", "seconds", "device", …
+    facts: dict[str, Any]  # of the training run: "domains", "photos", "history", "collapsed", "seconds", "device", …
     stopped: str | None = None  # why the training ended early, or None
     discriminator: StarDiscriminator | None = None  # as trained; not stored in model files
 

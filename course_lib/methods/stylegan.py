@@ -117,7 +117,7 @@ class Model:
 
     network: StyleGenerator  # the average over the run; with its mapping and the mean style
     config: Config
-    facts: dict[str, Any]  # of the training run: "history", "seconds", "device", …
+    facts: dict[str, Any]  # of the training run: "history", "collapsed", "seconds", "device", …
     stopped: str | None = None  # why the training ended early, or None
     discriminator: StyleDiscriminator | None = None  # as trained; not stored in model files
 

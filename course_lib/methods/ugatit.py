@@ -137,7 +137,7 @@ class Model:
 
     network: nn.ModuleDict  # the generators "AB" and "BA"
     config: Config
-    facts: dict[str, Any]  # of the training run: "photos", "history", "seconds", "device", …
+    facts: dict[str, Any]  # of the training run: "photos", "history", "collapsed", "seconds", "device", …
     stopped: str | None = None  # why the training ended early, or None
     discriminators: nn.ModuleDict | None = None  # "global_A", "local_A", …; not stored in model files
 
