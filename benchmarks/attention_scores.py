@@ -39,7 +39,6 @@ RUNS: dict[str, dict[str, Any]] = {  # → what differs
     "layer": {"norm": "layer"},
     SHAPE: {},
 }
-CLAIMS = ("ugatit.attention", "ugatit.cam", "ugatit.norm", "ugatit.rho")
 MEASURES = ("error", "error on walls", "correlation", "correlation, untrained", "rho", "rho of each layer")
 
 
@@ -57,6 +56,7 @@ class Scale:
 
 
 LAPTOP = Scale()
+RECORD = "19_scores"
 
 
 def config_of(name: str, seed: int, scale: Scale = LAPTOP) -> ugatit.Config:
@@ -150,7 +150,7 @@ def row(model: ugatit.Model, sets: dict[str, Tensor], k: int) -> Tensor:
 
 def store(run: records.Record, seeds: range, scale: Scale = LAPTOP) -> None:
     """Fill the record that chapter 19 shows with the results of all runs."""
-    results = {name: [score_runs.read(file_of(name, seed, scale)) for seed in seeds] for name in RUNS}
+    results = score_runs.finished(lambda name, seed: file_of(name, seed, scale), RUNS, seeds)
     run.values |= score_runs.columns(results, MEASURES)
     run.values["baselines"] = {}
     for task, shape in (("texture", False), (SHAPE, True)):
@@ -161,13 +161,13 @@ def store(run: records.Record, seeds: range, scale: Scale = LAPTOP) -> None:
         }  # fmt: skip
     run.minutes = score_runs.minutes(results)
     for k in WATCHED:
-        run.images |= {f"{name} · {k}": score_runs.picture(file_of(name, 0, scale), k) for name in RUNS}
+        run.images |= {f"{name} · {k}": score_runs.picture(file_of(name, 0, scale), k) for name in results}
     errors, rho = run.values["error"], run.values["rho"]
     numbers = {f"error, {name}": values for name, values in errors.items()}
-    numbers |= {"rho, texture": rho[FULL], "rho, shape": rho[SHAPE]}
+    numbers |= {task: rho[name] for name, task in ((FULL, "rho, texture"), (SHAPE, "rho, shape")) if name in rho}
     numbers["correlation, trained"] = run.values["correlation"][FULL]
     numbers["correlation, untrained"] = run.values["correlation, untrained"][FULL]
-    score_runs.claim(run, CLAIMS, numbers)
+    score_runs.claim(run, score_runs.decided(RECORD), numbers)
 
 
 def settings() -> dict[str, Any]:
@@ -175,7 +175,7 @@ def settings() -> dict[str, Any]:
     return asdict(config_of(FULL, 0)) | {"trained": LAPTOP.trained, "tested": LAPTOP.tested, "lower": LOWER}
 
 
-BENCHMARK = score_runs.Benchmark("attention_scores", "19_scores", [*RUNS], file_of, make, store, settings)
+BENCHMARK = score_runs.Benchmark("attention_scores", RECORD, [*RUNS], file_of, make, store, settings)
 
 if __name__ == "__main__":
     sys.exit(score_runs.main(BENCHMARK, __doc__))

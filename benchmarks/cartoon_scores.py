@@ -42,7 +42,6 @@ RUNS: dict[str, dict[str, Any]] = {  # → what differs
     "no blurred edges": {"edge_weight": 0.0},
     "no first phase": {"init_epochs": 0},
 }
-CLAIMS = ("animegan.terms", "animegan.truth")
 MEASURES = ("colors", "lines", "edges", "content", "error", "agreement")
 
 
@@ -63,6 +62,7 @@ class Scale:
 
 
 LAPTOP = Scale()
+RECORD = "19_cartoon"
 
 
 def config_of(name: str, seed: int, scale: Scale = LAPTOP) -> animegan.Config:
@@ -151,18 +151,18 @@ def make(name: str, seed: int, scale: Scale = LAPTOP) -> None:
 
 def store(run: records.Record, seeds: range, scale: Scale = LAPTOP) -> None:
     """Fill the record that chapter 19 shows with the results of all runs."""
-    results = {name: [score_runs.read(file_of(name, seed, scale)) for seed in seeds] for name in RUNS}
+    results = score_runs.finished(lambda name, seed: file_of(name, seed, scale), RUNS, seeds)
     known = pairs(scale)
     run.values |= score_runs.columns(results, MEASURES)
     run.values["photograph"] = score([photo for photo, _ in known], scale)
     run.values["filter"] = score([truth for _, truth in known], scale)
     run.minutes = score_runs.minutes(results)
     for k in WATCHED:
-        run.images |= {f"{name} · {k}": score_runs.picture(file_of(name, 0, scale), k) for name in RUNS}
+        run.images |= {f"{name} · {k}": score_runs.picture(file_of(name, 0, scale), k) for name in results}
         run.images |= {f"photograph · {k}": known[k][0], f"filter · {k}": known[k][1]}
     numbers = {f"{key}, {name}": values for key in MEASURES for name, values in run.values[key].items()}
     numbers["error, photograph"] = [run.values["photograph"]["error"]] * len(seeds)
-    score_runs.claim(run, CLAIMS, numbers)
+    score_runs.claim(run, score_runs.decided(RECORD), numbers)
 
 
 def settings() -> dict[str, Any]:
@@ -170,7 +170,7 @@ def settings() -> dict[str, Any]:
     return asdict(config_of(FULL, 0)) | {"trained": LAPTOP.trained, "tested": LAPTOP.tested, "side": LAPTOP.side}
 
 
-BENCHMARK = score_runs.Benchmark("cartoon_scores", "19_cartoon", [*RUNS], file_of, make, store, settings)
+BENCHMARK = score_runs.Benchmark("cartoon_scores", RECORD, [*RUNS], file_of, make, store, settings)
 
 if __name__ == "__main__":
     sys.exit(score_runs.main(BENCHMARK, __doc__))

@@ -151,11 +151,13 @@ def timed(train: Train, config: Any, sets: list[Tensor], device: torch.device) -
     return (stamps[1] - stamps[0]) / STRETCH
 
 
-def compare(options: argparse.Namespace, name: str, size: int) -> tuple[dict[str, float], list[results.Row]]:
-    """The seconds of all ways in turns, and a row for each precision."""
+def compare(
+    options: argparse.Namespace, name: str, size: int, best: dict[str, measure.Machine]
+) -> tuple[dict[str, float], list[results.Row]]:
+    """The seconds of all ways in turns, and a row for each precision that the machine is good at."""
     method, device = METHODS[name], runtime.pick_device(options.device)
     sets, config = pictures_of(options, size, method.sets), method.config(options, size, 1 + STRETCH)
-    tutorial, best = method.plain(config, device, sets), steps.machines(device)
+    tutorial = method.plain(config, device, sets)
     operations = measure.operations(lambda: [tutorial(k) for k in range(STRETCH)]) // STRETCH
     found: dict[str, list[float]] = {}
 
@@ -201,22 +203,23 @@ def peak_elsewhere(options: argparse.Namespace, name: str, size: int, which: str
 
 
 def race(options: argparse.Namespace) -> tuple[dict[str, Any], list[results.Row]]:
-    """By method and size: seconds, ratios and GB; and the rows of the table."""
+    """By method and size: seconds and ratios, and GB at the largest size; and the rows of the table."""
     found: dict[str, Any] = {}
     rows: list[results.Row] = []
-    ways = ("plain", *steps.precisions(runtime.pick_device(options.device)))
+    best = steps.machines(runtime.pick_device(options.device))
     for name in options.methods:
+        of_method = found.setdefault(METHODS[name].title, {})
         for size in options.size:
-            seconds, more = compare(options, name, size)
-            ratios = {way: seconds["plain"] / seconds[way] for way in ways[1:]}
-            memory = {way: peak_elsewhere(options, name, size, way) for way in ways}
-            found.setdefault(METHODS[name].title, {})[str(size)] = {
-                "seconds": seconds, "times as fast": ratios, "GB": memory
-            }  # fmt: skip
+            seconds, more = compare(options, name, size, best)
+            ratios = {way: seconds["plain"] / seconds[way] for way in best}
+            of_method[str(size)] = {"seconds": seconds, "times as fast": ratios}
             rows += more
             results.report(more)
-            told = ", ".join(f"{way} {value:.2f}" for way, value in memory.items())
-            print(f"{METHODS[name].title}, {size} px, GB: {told}", flush=True)
+        largest = max(options.size)
+        memory = {way: peak_elsewhere(options, name, largest, way) for way in ("plain", *best)}
+        of_method[str(largest)]["GB"] = memory
+        told = ", ".join(f"{way} {value:.2f}" for way, value in memory.items())
+        print(f"{METHODS[name].title}, {largest} px, GB: {told}", flush=True)
     return found | {"threads": torch.get_num_threads()}, rows
 
 

@@ -83,6 +83,17 @@ def minutes(results: Results) -> float:
     return sum(one["seconds"] for runs in results.values() for one in runs) / 60
 
 
+def finished(file_of: Callable[[str, int], Path], runs: Iterable[str], seeds: Iterable[int]) -> Results:
+    """The results of those runs that have been made with every seed."""
+    files = {name: [file_of(name, seed) for seed in seeds] for name in runs}
+    return {name: [*map(read, found)] for name, found in files.items() if all(file.exists() for file in found)}
+
+
+def decided(record: str) -> list[str]:
+    """The claims that a stored run decides, by the list of claims."""
+    return [claim.id for claim in registry.load().values() if claim.record == record]
+
+
 def claim(run: records.Record, names: Iterable[str], numbers: Mapping[str, Sequence[float]]) -> None:
     """Store, for each claim, those of our numbers that its rule needs, one per seed."""
     for name in names:
@@ -94,13 +105,14 @@ def main(benchmark: Benchmark, about: str | None) -> int:
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--share", default="1/1", help="K/N: only every N-th run, from the K-th on")
+    parser.add_argument("--only", nargs="+", choices=benchmark.runs, metavar="RUN", help="no others")
     parser.add_argument(
         "--record", action="store_true", help=f"store the result for chapter {int(benchmark.record[:2])}"
     )
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     first, step = (int(part) for part in options.share.split("/"))
-    runs = [(name, seed) for seed in range(options.seeds) for name in benchmark.runs]
+    runs = [(name, seed) for seed in range(options.seeds) for name in options.only or benchmark.runs]
     for name, seed in runs[first - 1 :: step]:
         if not benchmark.file_of(name, seed).exists():
             benchmark.make(name, seed)

@@ -84,8 +84,7 @@ def options():
 @pytest.mark.parametrize("name", [*method_steps.METHODS])
 def test_a_comparison_runs_and_its_memory_is_measured(name, options, monkeypatch):
     monkeypatch.setattr(method_steps, "STRETCH", 1)
-    monkeypatch.setattr(method_steps.steps, "machines", lambda device: {"float32": _Fast()})
-    seconds, rows = method_steps.compare(options, name, 32)
+    seconds, rows = method_steps.compare(options, name, 32, {"float32": _Fast()})
     assert min(seconds.values()) > 0
     assert (method_steps.BESIDE in seconds) == (name == "stargan")
     assert [row.row.split(", training")[0] for row in rows] == [method_steps.METHODS[name].title]
