@@ -9,6 +9,7 @@ expected, and where to look. `holds` is for the book's own statements.
 from course_lib.teaching.checks.base import CheckFailed
 from course_lib.teaching.checks.colors import check_color_match
 from course_lib.teaching.checks.control import check_guided_gram, check_guided_style
+from course_lib.teaching.checks.domains import check_domain_losses, check_gradient_penalty, check_round_trip
 from course_lib.teaching.checks.experiments import (
     check_figure,
     check_measurements,
@@ -16,6 +17,7 @@ from course_lib.teaching.checks.experiments import (
     check_trend,
 )
 from course_lib.teaching.checks.fields import check_field_by_gradient, check_receptive_field
+from course_lib.teaching.checks.labels import check_label_planes, check_plane_border, check_sees_label
 from course_lib.teaching.checks.layer_styles import check_spike_prediction, check_style_mixing, check_truncation
 from course_lib.teaching.checks.losses import (
     check_content_loss,
@@ -55,25 +57,31 @@ __all__ = [
     "check_color_match",
     "check_content_loss",
     "check_cycle_loss",
+    "check_domain_losses",
     "check_field_by_gradient",
     "check_figure",
     "check_generators_loss",
+    "check_gradient_penalty",
     "check_gram_matrix",
     "check_guided_gram",
     "check_guided_style",
     "check_identity_loss",
     "check_image_pool",
+    "check_label_planes",
     "check_measurements",
     "check_normalized_once",
     "check_only_the_picture_learns",
     "check_optimization",
     "check_own_convolution",
     "check_patchgan",
+    "check_plane_border",
     "check_predictions",
     "check_receptive_field",
     "check_region_loss",
     "check_relative_distance",
     "check_residual_block",
+    "check_round_trip",
+    "check_sees_label",
     "check_shuffle",
     "check_spike_prediction",
     "check_strength",
