@@ -12,7 +12,10 @@ from importlib import import_module
 from course_lib import __version__
 
 # Modules of course_lib.cli. They import PyTorch, so they are imported where Ctrl-C is caught.
-COMMANDS = ("fetch", "stylize", "train_style", "upscale", "translate", "generate", "models", "ledger", "grade")
+COMMANDS = (
+    "fetch", "stylize", "train_style", "upscale", "translate", "train_translation", "cartoon", "generate", "models",
+    "ledger", "grade",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

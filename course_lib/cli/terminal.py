@@ -16,7 +16,12 @@ _LIBRARY = re.compile(
     r"\b(history_size|learning_rate|load_image|sample_image|from_pil|callback|image\.clamp|resize\(|shallower)\b"
 )
 _BEGINS = re.compile(r"(\w+)(?= must be )")  # what `course_lib.arguments` says begins with the name of a field
-_FIELDS = {"num_steps": "steps", "image_size": "size", "batch_size": "batch"}  # with another word as an option
+_FIELDS = {
+    "num_steps": "steps",
+    "num_epochs": "epochs",
+    "image_size": "size",
+    "batch_size": "batch",
+}  # with another word as an option
 _KEYWORD = re.compile(r"\b([a-z]\w*)=('?)([\w.-]+)\2")
 
 

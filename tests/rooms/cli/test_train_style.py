@@ -13,7 +13,7 @@ import torch
 
 from course_lib import load_image, sample_image, save_image
 from course_lib.__main__ import main
-from course_lib.cli import train_style
+from course_lib.cli import training
 from course_lib.methods import johnson
 from course_lib.training import loop, run
 from course_lib.training.locks import only_run
@@ -140,7 +140,7 @@ def test_a_photo_to_watch(files, school):
 @pytest.mark.parametrize(("every", "count"), [("1", 4), ("2", 2), ("3", 1), ("5", 0)])
 def test_previews_come_as_often_as_asked(files, school, monkeypatch, every, count):
     written = []
-    monkeypatch.setattr(train_style, "save_image", lambda image, path: written.append(path))
+    monkeypatch.setattr(training, "save_image", lambda image, path: written.append(path))
     path, _ = train(files, school, "--preview-every", every)
     assert written == [path.with_suffix(".preview.jpg")] * count
 
@@ -411,7 +411,7 @@ def test_a_preview_that_fails_is_said_once_and_the_run_goes_on(files, school, mo
     def full(image, path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(train_style, "save_image", full)
+    monkeypatch.setattr(training, "save_image", full)
     path, code = train(files, school, "--preview-every", "1")
     assert code == 0
     assert "step 1: no preview (no space left on device); training continues" in one_sentence(capsys)
