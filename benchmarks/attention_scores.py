@@ -162,12 +162,16 @@ def store(run: records.Record, seeds: range, scale: Scale = LAPTOP) -> None:
     run.minutes = score_runs.minutes(results)
     for k in WATCHED:
         run.images |= {f"{name} · {k}": score_runs.picture(file_of(name, 0, scale), k) for name in results}
-    errors, rho = run.values["error"], run.values["rho"]
-    numbers = {f"error, {name}": values for name, values in errors.items()}
-    numbers |= {task: rho[name] for name, task in ((FULL, "rho, texture"), (SHAPE, "rho, shape")) if name in rho}
-    numbers["correlation, trained"] = run.values["correlation"][FULL]
-    numbers["correlation, untrained"] = run.values["correlation, untrained"][FULL]
-    score_runs.claim(run, score_runs.decided(RECORD), numbers)
+    score_runs.claim(run, score_runs.decided(RECORD), numbers(run.values))
+
+
+def numbers(values: dict[str, Any]) -> dict[str, list[float]]:
+    """What rules can ask of a record, one number for each seed."""
+    found = {f"error, {name}": series for name, series in values["error"].items()}
+    rho = values["rho"]
+    found |= {task: rho[name] for name, task in ((FULL, "rho, texture"), (SHAPE, "rho, shape")) if name in rho}
+    found["correlation, trained"] = values["correlation"][FULL]
+    return found | {"correlation, untrained": values["correlation, untrained"][FULL]}
 
 
 def settings() -> dict[str, Any]:

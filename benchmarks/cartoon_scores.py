@@ -160,9 +160,13 @@ def store(run: records.Record, seeds: range, scale: Scale = LAPTOP) -> None:
     for k in WATCHED:
         run.images |= {f"{name} · {k}": score_runs.picture(file_of(name, 0, scale), k) for name in results}
         run.images |= {f"photograph · {k}": known[k][0], f"filter · {k}": known[k][1]}
-    numbers = {f"{key}, {name}": values for key in MEASURES for name, values in run.values[key].items()}
-    numbers["error, photograph"] = [run.values["photograph"]["error"]] * len(seeds)
-    score_runs.claim(run, score_runs.decided(RECORD), numbers)
+    score_runs.claim(run, score_runs.decided(RECORD), numbers(run.values))
+
+
+def numbers(values: dict[str, Any]) -> dict[str, list[float]]:
+    """What rules can ask of a record, one number for each seed."""
+    found = {f"{key}, {name}": series for key in MEASURES for name, series in values[key].items()}
+    return found | {"error, photograph": [values["photograph"]["error"]] * len(values["error"][FULL])}
 
 
 def settings() -> dict[str, Any]:

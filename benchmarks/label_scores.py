@@ -176,10 +176,13 @@ def store(run: records.Record, seeds: range, scale: Scale = LAPTOP) -> None:
         run.images |= {f"{name} · {k}": score_runs.picture(file_of(name, 0, scale), k) for name in results}
         run.images[f"color transfer · {k}"] = row(moved, k, scale)
         run.images[f"truth · {k}"] = torch.cat([streets[name][k : k + 1] for name in WEATHERS], -1)
-    errors, differences = run.values["error"], run.values["difference"]
-    numbers = {f"error, {name}": values for name, values in errors.items()}
-    numbers |= {border: differences[name] for name, border in BORDERS.items() if name in results}
-    score_runs.claim(run, score_runs.decided(RECORD), numbers)
+    score_runs.claim(run, score_runs.decided(RECORD), numbers(run.values))
+
+
+def numbers(values: dict[str, Any]) -> dict[str, list[float]]:
+    """What rules can ask of a record, one number for each seed."""
+    found = {f"error, {name}": series for name, series in values["error"].items()}
+    return found | {BORDERS[name]: series for name, series in values["difference"].items() if name in BORDERS}
 
 
 def settings() -> dict[str, Any]:

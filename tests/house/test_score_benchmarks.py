@@ -11,10 +11,10 @@ from course_lib.methods import animegan, ugatit
 from course_lib.teaching import records, registry
 
 
-def stored(module, scale, names=None):
-    """Make the first seed of each run at a toy scale, copy it for the others, and fill the record."""
+def stored(module, scale, asked):
+    """Make the first seed of each run at a toy scale, copy it for the others, and fill the record; what rules ask."""
     name = module.BENCHMARK.record
-    for run_name in names or module.BENCHMARK.runs:
+    for run_name in module.BENCHMARK.runs:
         module.make(run_name, 0, scale)
         first = module.file_of(run_name, 0, scale)
         assert not list(first.parent.glob("*.checkpoint")), "a finished run leaves no checkpoint"
@@ -22,6 +22,9 @@ def stored(module, scale, names=None):
             module.file_of(run_name, seed, scale).write_bytes(first.read_bytes())
     run = records.Record(name, "laptop", 0, {})
     module.store(run, range(3), scale)
+    numbers = module.numbers(run.values)
+    assert set(asked) <= set(numbers)
+    assert {len(series) for series in numbers.values()} == {3}
     decided = {claim.id: claim for claim in registry.load().values() if claim.record == name}
     assert set(run.claims) == set(decided)
     for claim_id, claim in decided.items():
@@ -36,7 +39,8 @@ def test_the_runs_of_labels_are_made_read_and_have_the_numbers_of_their_rules(tm
     scale = label_scores.Scale(
         steps=6, batch=2, trained=4, tested=8, width=0.05, blocks=1, folder=tmp_path, device="cpu"
     )
-    run = stored(label_scores, scale)
+    asked = ("error, StarGAN", "error, three CycleGANs", "difference, zeros", "difference, reflected")
+    run = stored(label_scores, scale, asked)
     assert run.values["steps"]["StarGAN"][0] == [6]
     assert run.values["steps"]["three CycleGANs"][0] == [2, 2, 2], "together as many"
     assert run.values["difference"]["StarGAN, reflected"][0] < 1e-4 < run.values["difference"]["StarGAN"][0]
@@ -67,7 +71,9 @@ def test_both_sides_of_the_comparison_of_labels_share_what_they_can():
 
 def test_the_runs_of_attention_are_made_read_and_have_the_numbers_of_their_rules(tmp_path):
     scale = attention_scores.Scale(steps=2, trained=4, tested=4, width=0.05, folder=tmp_path, device="cpu")
-    run = stored(attention_scores, scale)
+    asked = [f"error, {name}" for name in ("U-GAT-IT", "no classifiers", "instance", "layer")]
+    asked += ["rho, texture", "rho, shape", "correlation, trained", "correlation, untrained"]
+    run = stored(attention_scores, scale, asked)
     rho = run.values["rho"]
     assert rho["instance"] == 3 * [1.0]
     assert rho["layer"] == 3 * [0.0]
@@ -115,11 +121,13 @@ def cartoons(tmp_path):
 
 
 def test_the_runs_of_cartoons_are_made_read_and_have_the_numbers_of_their_rules(cartoons):
-    run = stored(cartoon_scores, cartoons)
+    parts = {"colors": "no color", "lines": "no style", "edges": "no blurred edges", "content": "no first phase"}
+    asked = [f"{key}, {name}" for key, part in parts.items() for name in (part, "all terms")]
+    run = stored(cartoon_scores, cartoons, [*asked, "error, all terms", "error, photograph"])
     assert run.values["photograph"]["colors"] == run.values["photograph"]["content"] == 0
     assert run.values["filter"]["lines"] == run.values["filter"]["edges"] == run.values["filter"]["error"] == 0
     assert run.values["filter"]["agreement"] == pytest.approx(1)
-    assert run.claims["animegan.truth"]["values"]["error, photograph"] == 3 * [run.values["photograph"]["error"]]
+    assert cartoon_scores.numbers(run.values)["error, photograph"] == 3 * [run.values["photograph"]["error"]]
 
 
 def test_each_run_of_cartoons_leaves_out_what_its_name_says():
