@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -92,8 +93,9 @@ class Record:
     def line(self) -> str:
         """One line that says where the numbers come from: profile, device, version, seed and time."""
         profile = f"{self.profile} profile{f', reduced: {self.reduced}' if self.reduced else ''}"
+        device = re.sub(r"\b1 threads\b", "1 thread", self.device)  # so the oldest runs wrote it, and a seal holds it
         return (
-            f"stored run · {profile} · {self.device} · torch {self.versions.get('torch', '?')} · "
+            f"stored run · {profile} · {device} · torch {self.versions.get('torch', '?')} · "
             f"seed {self.seed} · {self.minutes:.1f} min"
         )
 

@@ -97,6 +97,14 @@ def test_minutes_are_measured(folder, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("device", "shown"),
+    [("AMD EPYC, 1 threads", "AMD EPYC, 1 thread"), ("AMD EPYC, 11 threads", "AMD EPYC, 11 threads")],
+)
+def test_the_line_of_the_oldest_runs_names_one_thread(device, shown):
+    assert f" · {shown} · torch" in records.Record("01_test", "laptop", 3, {}, device=device).line
+
+
 def test_pictures_are_webp_of_the_right_size_and_color(folder):
     with records.run("01_test", profile="laptop", seed=0) as run:
         orange = torch.tensor([1.0, 0.5, 0.0]).view(1, 3, 1, 1)
