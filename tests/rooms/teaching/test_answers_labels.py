@@ -697,7 +697,7 @@ def test_hidden_tests_find_what_the_checks_leave_open():
         hidden_test("test_reconstruction_loss", reconstruction_loss=lambda G, x, c, g: trip(G, x, c if len(x) == 3 else
                     g, g))  # fmt: skip
     with pytest.raises(AssertionError, match="three times the sum of four"):
-        hidden_test("test_gradient_penalty", gradient_penalty=lambda D, x, y: penalized(D, x, y) * min(x.shape[1], 2))
+        hidden_test("test_gradient_penalty", gradient_penalty=lambda D, x, y: penalized(D, x, y) * (4 - x.shape[1]))
 
 
 # --- usual mistakes, as a student writes them, through the grader
