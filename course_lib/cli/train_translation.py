@@ -84,7 +84,9 @@ def _train(method: Any, config: Any, pictures: Any, options: argparse.Namespace,
         try:
             return method.train(*sets, config, start=start, preview=preview, **more)
         except ValueError as error:
-            raise type(error)(str(error).replace("batch_size", "--batch")) from None
+            if "batch_size" not in str(error):
+                raise
+            raise ValueError(str(error).replace("batch_size", "--batch")) from None
 
     words = {_FIELDS.get(word, word): f"--{word}" for word in _TRAINING}
     return training.finish(options, files, None, fit, method.save, words)
