@@ -16,6 +16,7 @@ network; a generator and its discriminator do not work like that.)
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -249,8 +250,8 @@ def _train(
         state.seconds.append(before + time.perf_counter() - began)
         step += 1
         saves = state.file is not None and (step % save_every == 0 or step == num_steps)
-        if state.watch is not None:
-            state.watch.say(step, num_steps)
+        if state.watch is not None and (sentence := state.watch.look(step, num_steps)) and group.rank == 0:
+            warnings.warn(sentence, RuntimeWarning, stacklevel=2)
         if (saves or step % look_every == 0 or step == num_steps) and (stopped := guard.look(names)):
             return stopped
         if saves:
