@@ -19,7 +19,11 @@ from course_lib.teaching import figures, interactive, records
 
 LIGHT = 640  # pixels: the width of the picture that the page shows before it is clicked
 GALLERY = "../_static/gallery"
-SHOWN = 2  # streets of a translator
+SHOWN = 2  # streets or photos of a translator
+KINDS = {  # its pictures → their names in stored runs
+    "given": ("given", "photo"), "translated": ("translated", "drawn"), "truth": ("truth", "by the filter"),
+    "attention": ("attention",), "changed": ("changed",),
+}  # fmt: skip
 
 
 class Converter(Directive):
@@ -70,40 +74,71 @@ class Painting(Directive):
 
 
 class Translator(Directive):
-    """`{translator} NAME`, and in its body what to look at: two streets, and the errors of its stored run.
+    """`{translator} NAME`, and in its body what to look at: two pictures, and the errors of its stored run.
 
-    Options: `:given:`, `:translated:` and `:truth:` are the titles of the pictures.
+    Options: `:given:`, `:translated:`, `:truth:`, `:attention:` and `:changed:` are the titles of the pictures; those
+    that are named are shown. The second and the third are required.
     """
 
     required_arguments = 1
     has_content = True
-    option_spec = dict.fromkeys(("given", "translated", "truth"), directives.unchanged_required)
+    option_spec = dict.fromkeys(KINDS, directives.unchanged_required)
 
     def run(self) -> list[nodes.Node]:
         name, look = self.arguments[0], " ".join(" ".join(self.content).split())
-        if not look or set(self.options) != set(self.option_spec):
+        if not look or not {"translated", "truth"} <= set(self.options):
             raise self.error(f"The translator {name} needs words on what to look at, and the titles of its pictures.")
         try:
             record = records.load(f"model_{name}", profile="laptop")
             caption = f"{look} {errors(record)} ({record.line})"
+            pictures = shown(record, [kind for kind in KINDS if kind in self.options])
         except (records.RecordError, KeyError):
             raise self.error(
                 f"There is no stored run model_{name} with errors, or it is damaged: python -m scripts.models {name}."
             ) from None
-        pictures = {(k, kind): record.images[f"street {k}, {kind}"] for k in range(SHOWN) for kind in self.option_spec}
-        self.state.document.settings.env.note_dependency(str(next(iter(pictures.values())).with_name("record.json")))
-        titles = [self.options[kind] for _, kind in pictures]
-        figure = figures.sheet([*pictures.values()], titles=titles, columns=3, caption=caption, alt=look)
+        files = [picture for row in pictures for picture in row.values()]
+        self.state.document.settings.env.note_dependency(str(files[0].with_name("record.json")))
+        titles = [self.options[kind] for row in pictures for kind in row]
+        columns = 1 if is_strip(files[0]) else len(pictures[0])
+        figure = figures.sheet(files, titles=titles, columns=columns, caption=caption, alt=look)
         return [nodes.raw("", figure._repr_html_(), format="html")]
+
+
+def shown(record: records.Record, kinds: list[str]) -> list[dict[str, Path]]:
+    """The pictures of these kinds, of the first streets or photos of a stored run."""
+    images = record.images
+    scenes = list(dict.fromkeys(name.partition(", ")[0] for name in images))[:SHOWN]
+
+    def picture(scene: str, kind: str) -> Path:
+        names = (f"{scene}, {word}" for word in KINDS[kind])
+        return Path(images[next((name for name in names if name in images), f"{scene}, {kind}")])  # type: ignore[arg-type]
+
+    return [{kind: picture(scene, kind) for kind in kinds} for scene in scenes]
+
+
+def is_strip(picture: Path) -> bool:
+    """Whether a picture shows one street in several weathers, side by side."""
+    with Image.open(picture) as opened:
+        return opened.width > 3 * opened.height
 
 
 def errors(record: records.Record) -> str:
     """The errors of a network that translates without pairs, on pairs that it was not trained on, as a sentence."""
-    error, streets = record.values["error"], len(record.values["error of each street"]["CycleGAN"])
+    error, scene = record.values["error"], "street"
+    (method,) = error.keys() - {"as it is", "the photo itself", "color transfer"}
+    if table := record.values.get("error of each translation"):
+        scenes = f"streets outside the training set, from each of {len(table[method])} weathers to each other"
+    elif photos := record.values.get("error of each photo"):
+        scenes, scene = f"{len(photos[method])} photos outside the training set", "photo"
+    else:
+        of_each = (
+            record.values.get("error of each street") or record.values["correlation of the attention with the change"]
+        )
+        scenes = f"{len(next(iter(of_each.values())))} streets outside the training set"
+    untouched = error.get("as it is", error.get("the photo itself"))
     return (
-        f"Mean difference of the colors, from 0 to 1, on {streets} streets outside the training set: "
-        f"{error['CycleGAN']:.3f}; after one map of all colors, {error['color transfer']:.3f}; "
-        f"of the street as it is, {error['as it is']:.3f}."
+        f"Mean difference of the colors, from 0 to 1, on {scenes}: {error[method]:.3f}; after one map of all colors, "
+        f"{error['color transfer']:.3f}; of the {scene} as it is, {untouched:.3f}."
     )
 
 

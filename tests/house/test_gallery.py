@@ -199,3 +199,90 @@ def test_a_translator_s_errors_say_what_to_do(name: str, lines: list[str], optio
     with pytest.raises(DirectiveError) as raised:
         directive(name, *lines, **options)
     assert re.search(says, raised.value.msg)
+
+
+def fake(folder: Path, name: str, values: dict[str, Any], images: dict[str, tuple[int, int]]) -> None:
+    """A stored run of a translator, with pictures (H, W) of one gray."""
+    with records.run(f"model_{name}", profile="laptop", seed=0) as run:
+        run.values |= values
+        run.images |= {label: torch.full((1, 3, *size), 0.5) for label, size in images.items()}
+
+
+ERROR = {"as it is": 0.3, "color transfer": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "images", "titles", "said"),
+    [
+        (
+            "weathers",
+            {
+                "error": {**ERROR, "StarGAN": 0.1},
+                "error of each translation": {"StarGAN": {"a": {"b": 1}, "b": {"a": 1}}},
+            },
+            {
+                f"street {k}, {kind}": (64, 64 if kind == "given" else 512)
+                for k in range(3)
+                for kind in ("given", "translated", "truth")
+            },
+            {"translated": "translated", "truth": "drawn so"},
+            "on streets outside the training set, from each of 2 weathers to each other: 0.100; after one map of all "
+            "colors, 0.200; of the street as it is, 0.300.",
+        ),
+        (
+            "plaster_brick",
+            {
+                "error": {**ERROR, "U-GAT-IT": 0.1},
+                "correlation of the attention with the change": {"trained": [0.5] * 5},
+            },
+            {
+                f"street {k}, {kind}": (64, 64)
+                for k in range(3)
+                for kind in ("given", "translated", "truth", "attention", "changed")
+            },
+            {
+                "given": "plaster",
+                "translated": "brick",
+                "truth": "drawn so",
+                "attention": "looks here",
+                "changed": "here",
+            },
+            "on 5 streets outside the training set: 0.100;",
+        ),
+        (
+            "cartoon",
+            {
+                "error": {"the photo itself": 0.3, "color transfer": 0.2, "AnimeGAN": 0.1},
+                "error of each photo": {"the photo itself": {"cat": 1}, "AnimeGAN": {"cat": 1, "dog": 2}},
+            },
+            {
+                f"{photo}, {kind}": (60, 90)
+                for photo in ("cat", "dog", "owl")
+                for kind in ("photo", "drawn", "by the filter")
+            },
+            {"given": "photo", "translated": "drawn by the network", "truth": "drawn by the filter"},
+            "on 2 photos outside the training set: 0.100; after one map of all colors, 0.200; of the photo as it",
+        ),
+    ],
+)
+def test_translators_of_every_kind_show_their_pictures_and_errors(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    values: dict[str, Any],
+    images: dict[str, tuple[int, int]],
+    titles: dict[str, str],
+    said: str,
+) -> None:
+    monkeypatch.setenv("COURSE_LIB_RESULTS", str(tmp_path))
+    fake(tmp_path, name, values, images)
+    (figure,), _ = directive(name, LOOK, **titles)
+    text = figure.astext()
+    assert said in text
+    assert text.count("<img") == len(titles) * components.SHOWN
+    for title in titles.values():
+        assert text.count(f'">{title}</div>') == components.SHOWN
+    if name == "cartoon":
+        with pytest.raises(DirectiveError) as raised:
+            directive(name, LOOK, **titles, attention="there is no such picture")
+        assert "no stored run model_cartoon with errors" in raised.value.msg
