@@ -137,7 +137,7 @@ def test_every_word_of_config_gives_that_configuration(kind):
         ("cyclegan", ["--steps", 3], None, "--steps has no effect with cyclegan, whose length is given by --epochs"),
         ("stargan", ["--epochs", 3], None, "--epochs has no effect with stargan, whose length is given by --steps"),
         ("stargan", ["--size", 36], None, "--size must be a multiple of 16, at least 16, with these settings; got 36"),
-        ("ugatit", ["--size", 20], None, "--size must be a whole number, at least"),
+        ("ugatit", ["--size", 10], None, "--size must be a whole number, at least 12, with these settings; got 10"),
         ("cyclegan", ["--size", 20], None, "--size must be a whole number of at least 24, got 20"),
         ("stargan", ["--batch", 9], None, "4 pictures do not fill a batch of 9; use a smaller --batch"),
         ("cyclegan", ["--seed", -1], None, "--seed must be a whole number"),
@@ -178,8 +178,8 @@ def test_photos_become_the_cartoons_of_the_filter(files, tmp_path, capsys):
     ("more", "said"),
     [
         (["--smooth", "-1"], "--smooth must be a finite number of at least 0, got -1"),
-        (["--line", "0"], "--line must be a finite number above 0, got 0"),
-        (["--ink", "1.5"], "--ink must be a number from 0 to 1, got 1.5"),
+        (["--line", "0"], "--line must be a finite number greater than 0, got 0.0"),
+        (["--ink", "1.5"], "--ink must be in [0, 1], got 1.5"),
     ],
 )
 def test_numbers_of_the_filter_out_of_range(files, tmp_path, capsys, more, said):
