@@ -92,7 +92,6 @@ TWELVE = (
 )  # fmt: skip
 AWAITED = (
     "any_style",  # 3,000 steps on a CPU leave a photograph nearly as it was; the queue of long runs trains it
-    "weathers",  # to come
 )  # fmt: skip
 HELD_OUT = ("great_wave", "composition_viii")  # paintings outside the training set of the decoder for any style
 RECIPES = {
