@@ -1,7 +1,7 @@
 """The networks that come with the package: made by the recipes that stand in the project, and worth showing."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -73,7 +73,10 @@ def test_a_network_at_the_papers_scale_has_its_item_and_its_stored_run():
 def test_a_network_its_record_and_its_recipe_agree(name):
     recipe, record = RECIPES[name], records.load(f"model_{name}")
     model = recipe.method.load(name)
-    assert model.config == recipe.config
+    asked = recipe.config
+    if recipe.method is stargan:  # its `train` counts the domains
+        asked = replace(asked, num_domains=len(model.domains))
+    assert model.config == asked
     plain = json.loads(json.dumps(asdict(recipe.config)))
     assert plain == {**plain, **record.config}  # fields that are younger than the record have no effect
     assert record.values["started from"] == model.facts["started_from"] == recipe.start
