@@ -286,3 +286,17 @@ def test_translators_of_every_kind_show_their_pictures_and_errors(
         with pytest.raises(DirectiveError) as raised:
             directive(name, LOOK, **titles, attention="there is no such picture")
         assert "no stored run model_cartoon with errors" in raised.value.msg
+
+
+@pytest.mark.parametrize("name", ["clear_dusk", "weathers", "plaster_brick", "cartoon"])
+def test_every_network_without_pairs_hangs_on_the_page_and_its_commands_are_understood(name: str) -> None:
+    page = (ROOT / "book" / "gallery.md").read_text(encoding="utf-8")
+    assert f"```{{translator}} {name}\n" in page
+    part = next(part for part in page.split("\n## ") if f"{{translator}} {name}" in part)
+    commands = re.findall(r"^python -m course_lib (translate .*)$", part, re.MULTILINE)
+    assert commands
+    for command in commands:
+        assert parsed(shlex.split(command)).model == name
+    titles = dict(re.findall(r"^:(\w+): (.+)$", part.partition("{translator}")[2], re.MULTILINE))
+    (figure,), _ = directive(name, LOOK, **titles)
+    assert figure.astext().count("<img") == len(titles) * components.SHOWN
