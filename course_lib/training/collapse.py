@@ -126,9 +126,10 @@ class Watch:
         for sight, ratios in zip(self.sights, zip(*self.looks, strict=True), strict=True):
             if has_collapsed(ratios, step / num_steps, sight.least):
                 self.collapsed = step - (ROW - 1) * self.every
+                share = f"{100 * ratios[-1]:.2g} %" if ratios[-1] >= 0.001 else "less than 0.1 %"
                 return (
                     f"step {step}: the generator has collapsed. Since step {self.collapsed} its outputs for "
-                    f"{sight.given} are nearly the same: they differ by {100 * ratios[-1]:.2g} % of what real ones do. "
+                    f"{sight.given} are nearly the same: they differ by {share} of what real ones do. "
                     f"The run goes on, but seldom recovers. {sight.advice}."
                 )
         return None
