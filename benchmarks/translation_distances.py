@@ -95,7 +95,7 @@ def main() -> int:
     print(values)
     if record:
         with records.run(
-            "18_distances", profile="laptop", config={"pictures": PICTURES, "size": SIZE},
+            "18_distances", profile="laptop", seed=0, config={"pictures": PICTURES, "size": SIZE},
             command="python -m benchmarks.translation_distances --record",
         ) as run:  # fmt: skip
             run.values |= values
