@@ -6,19 +6,16 @@ a truth for the translation, and one for where an attention map should be bright
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from course_lib.atomic import atomic_write
 from course_lib.data.facades import draw_facade
 from course_lib.methods import ugatit
 from course_lib.teaching import records
-from scripts.unpaired_model import color_transfer, error
+from scripts.unpaired_model import Watched, color_transfer, error
 
 MATERIALS = ("plaster", "brick")
 SCENES = 1000  # of each material, drawn with seed 0
@@ -69,26 +66,17 @@ def rhos(model: ugatit.Model, direction: str = "AB") -> dict[str, list[float]]:
     }
 
 
-class Scores:
-    """The error that no training minimizes, every 250 steps; a run that goes on later keeps what it had.
+class Scores(Watched):
+    """The scores of both directions, and of the attention.
 
     Args:
         size: of the pictures.
-        checkpoint: of the run; the scores so far lie beside it.
+        checkpoint: of the run.
     """
 
     def __init__(self, size: int, checkpoint: Path) -> None:
-        self.file = checkpoint.with_suffix(".scores.json")
         self.a, self.b = pairs(size)
-        self.given = self.a[:WATCHED]
-        self.curve: dict[str, float] = json.loads(self.file.read_bytes()) if checkpoint.exists() else {}
-
-    def watch(self, progress: Any) -> None:
-        """Score the current translation of `given`, the preview of the run."""
-        if progress.step % EVERY == 0 or progress.step == 1:
-            self.curve[str(progress.step)] = error(progress.image(), self.b[:WATCHED])
-            with atomic_write(self.file) as stream:
-                stream.write(json.dumps(self.curve).encode())
+        super().__init__(checkpoint, EVERY, self.a[:WATCHED], self.b[:WATCHED])
 
     def describe(self, run: records.Record, model: ugatit.Model) -> None:
         """Store the curve, the errors beside those of two baselines, the attention, every ρ, and pictures."""

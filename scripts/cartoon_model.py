@@ -6,21 +6,18 @@ sees the computed cartoon is known: a truth for the translation.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib import sample_image, sample_names
-from course_lib.atomic import atomic_write
 from course_lib.data.cartoon import cartoon
 from course_lib.methods import animegan
 from course_lib.teaching import records
-from scripts.unpaired_model import color_transfer, error
+from scripts.unpaired_model import Watched, color_transfer, error
 
 UNSEEN = ("eilean_donan", "cat", "golden_temple", "scarlet_macaw", "neuschwanstein", "schwerin_palace")
 SIDE = 384  # px of the longer side of a photo
@@ -56,26 +53,17 @@ def agreement(made: Tensor, photo: Tensor, truth: Tensor) -> float:
     return float(F.cosine_similarity(*changes, dim=0))
 
 
-class Scores:
-    """The error that no training minimizes, every 200 steps; a run that goes on later keeps what it had.
+class Scores(Watched):
+    """The scores of six photographs; while training, that of the first.
 
     Args:
-        checkpoint: of the run; the scores so far lie beside it.
+        checkpoint: of the run.
     """
 
     def __init__(self, checkpoint: Path) -> None:
-        self.file = checkpoint.with_suffix(".scores.json")
         self.photos = {name: sample_image(name, SIDE) for name in UNSEEN}
-        self.given = self.photos[UNSEEN[0]]
-        self.truth = drawn(self.given)
-        self.curve: dict[str, float] = json.loads(self.file.read_bytes()) if checkpoint.exists() else {}
-
-    def watch(self, progress: Any) -> None:
-        """Score the current drawing of `given`, the preview of the run."""
-        if progress.step % EVERY == 0 or progress.step == 1:
-            self.curve[str(progress.step)] = error(progress.image(), self.truth)
-            with atomic_write(self.file) as stream:
-                stream.write(json.dumps(self.curve).encode())
+        first = self.photos[UNSEEN[0]]
+        super().__init__(checkpoint, EVERY, first, drawn(first))
 
     def describe(self, run: records.Record, model: animegan.Model) -> None:
         """Store the curve, the errors beside those of two baselines, and pictures."""

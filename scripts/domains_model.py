@@ -6,18 +6,15 @@ training sees: the truth of every translation is known.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from course_lib.atomic import atomic_write
 from course_lib.data.facades import WEATHERS, weather_photos
 from course_lib.methods import stargan
 from course_lib.teaching import records
-from scripts.unpaired_model import color_transfer, error
+from scripts.unpaired_model import Watched, color_transfer, error
 
 NAMES = tuple(WEATHERS)
 SCENES = 1000  # of each weather, drawn with seed 0
@@ -55,29 +52,20 @@ def mean(table: dict[str, dict[str, float]]) -> float:
     return sum(values) / len(values)
 
 
-class Scores:
-    """The error that no training minimizes, every 400 steps; a run that goes on later keeps what it had.
+class Scores(Watched):
+    """The scores of all translations; while training, those of one clear street to all weathers.
 
     Args:
         size: of the pictures.
-        checkpoint: of the run; the scores so far lie beside it.
+        checkpoint: of the run.
         count: streets of the scores.
         colors: pictures of each weather whose colors a color transfer aims at.
     """
 
     def __init__(self, size: int, checkpoint: Path, count: int = UNSEEN, colors: int = COLORS) -> None:
-        self.file, self.colors = checkpoint.with_suffix(".scores.json"), colors
-        self.streets = truths(size, count)
-        self.given = self.streets["clear"][:1]
-        self.curve: dict[str, float] = json.loads(self.file.read_bytes()) if checkpoint.exists() else {}
-
-    def watch(self, progress: Any) -> None:
-        """Score the translations of one clear street, the preview of the run, to all weathers."""
-        if progress.step % EVERY == 0 or progress.step == 1:
-            truth = torch.cat([self.streets[name][:1] for name in NAMES], -1)
-            self.curve[str(progress.step)] = error(progress.image(), truth)
-            with atomic_write(self.file) as stream:
-                stream.write(json.dumps(self.curve).encode())
+        self.colors, self.streets = colors, truths(size, count)
+        truth = torch.cat([self.streets[name][:1] for name in NAMES], -1)
+        super().__init__(checkpoint, EVERY, self.streets["clear"][:1], truth)
 
     def describe(self, run: records.Record, model: stargan.Model) -> None:
         """Store the curve, the errors between all weathers beside those of two baselines, and pictures."""

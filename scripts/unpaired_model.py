@@ -54,26 +54,40 @@ def error(made: Tensor, truth: Tensor) -> float:
     return float((made - truth).abs().mean())
 
 
-class Scores:
-    """The error that no training minimizes, every 200 steps; a run that goes on later keeps what it had.
+class Watched:
+    """The error of a run's preview, which no training minimizes; a run that goes on later keeps what it had.
+
+    Args:
+        checkpoint: of the run; the scores so far lie beside it.
+        every: steps between two scores.
+        given: the preview, pictures that no training sees.
+        truth: what its translation should be.
+    """
+
+    def __init__(self, checkpoint: Path, every: int, given: Tensor, truth: Tensor) -> None:
+        self.file, self.every, self.given, self.truth = checkpoint.with_suffix(".scores.json"), every, given, truth
+        self.curve: dict[str, float] = json.loads(self.file.read_bytes()) if checkpoint.exists() else {}
+
+    def watch(self, progress: Any) -> None:
+        """Score the current translation of `given`, if it is time."""
+        if progress.step % self.every == 0 or progress.step == 1:
+            self.curve[str(progress.step)] = error(progress.image(), self.truth)
+            with atomic_write(self.file) as stream:
+                stream.write(json.dumps(self.curve).encode())
+
+
+class Scores(Watched):
+    """The scores of both directions.
 
     Args:
         weathers: A and B.
         size: of the pictures.
-        checkpoint: of the run; the scores so far lie beside it.
+        checkpoint: of the run.
     """
 
     def __init__(self, weathers: tuple[str, ...], size: int, checkpoint: Path) -> None:
-        self.weathers, self.file = weathers, checkpoint.with_suffix(".scores.json")
-        self.given, self.truth = pairs(weathers, size)
-        self.curve: dict[str, list[float]] = json.loads(self.file.read_bytes()) if checkpoint.exists() else {}
-
-    def watch(self, progress: Any) -> None:
-        """Score the current translation of `given`, the preview of the run."""
-        if progress.step % EVERY == 0 or progress.step == 1:
-            self.curve[str(progress.step)] = [error(progress.image(), self.truth)]
-            with atomic_write(self.file) as stream:
-                stream.write(json.dumps(self.curve).encode())
+        self.weathers = weathers
+        super().__init__(checkpoint, EVERY, *pairs(weathers, size))
 
     def describe(self, run: records.Record, model: cyclegan.Model) -> None:
         """Store the curve, the errors beside those of two baselines, and pictures."""
@@ -81,7 +95,7 @@ class Scores:
         there, back = cyclegan.translate(a, model).image, cyclegan.translate(b, model, direction="BA").image
         moved = color_transfer(a, weather_photos(self.weathers[1], range(SCENES, SCENES + COLORS), size=a.shape[-1]))
         run.values |= {
-            "error while training": {step: error for step, (error,) in self.curve.items()},
+            "error while training": self.curve,
             "error": {"as it is": error(a, b), "color transfer": error(moved, b), "CycleGAN": error(there, b)},
             "error back": {"as it is": error(b, a), "CycleGAN": error(back, a)},
             "error of each street": {
