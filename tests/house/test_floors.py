@@ -25,6 +25,7 @@ FLOORS = [
         "atomic",
         "paths",
         "cuda_graphs",
+        "flow",
     },
     {"pretrained", "training", "optimize"},
     {"networks", "losses", "data", "painting"},
