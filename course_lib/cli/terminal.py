@@ -1,15 +1,23 @@
-"""Messages for the terminal: one line each, in the words of the command line and letters that it can show."""
+"""What a command says: results on standard output, everything else on standard error, one line each.
+
+A command never prints. It calls `report` for a result, `say` for a note, `complain` for what went wrong, and `bar` for
+progress; ``--quiet`` and ``--json`` then work for every command in the same way. Messages are in the words of the
+command line, in letters that the terminal can show.
+"""
 
 from __future__ import annotations
 
 import codecs
 import dataclasses
+import json
+import math
 import os
 import re
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-
-from tqdm.std import tqdm
 
 _PLAIN = {"×": "x", "–": "-", "—": "-", "−": "-", "…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "·": "."}
 _LIBRARY = re.compile(
@@ -43,9 +51,116 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     return "".join(_PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
 
 
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """One result, for people and for programs."""
+
+    line: str
+    """What people read: ``"out.png: one pass in 0.3 s"``."""
+    facts: Mapping[str, Any]
+    """What programs read, see `report`."""
+
+
+@dataclasses.dataclass
+class _Voice:
+    quiet: bool = False
+    json: bool = False
+
+
+_voice = _Voice()
+
+
+@contextmanager
+def voice(*, quiet: bool = False, json: bool = False) -> Iterator[None]:
+    """Inside the ``with``, speak as ``--quiet`` and ``--json`` ask for."""
+    before = dataclasses.replace(_voice)
+    _voice.quiet, _voice.json = quiet, json
+    try:
+        yield
+    finally:
+        _voice.quiet, _voice.json = before.quiet, before.json
+
+
+def report(line: str, *, among: bool = False, asked: bool = False, **facts: Any) -> None:
+    """Tell of one result on standard output: a line, or with ``--json`` one JSON object in one line.
+
+    Args:
+        line: for people; not printed with ``--quiet``. Empty: only programs are told.
+        among: the result is one of several; people read of all of them in one line at the end.
+        asked: the line is what the user asked for, such as a row of a list; ``--quiet`` keeps it.
+        facts: for programs. The names that commands share: ``file`` that was written, ``source`` it was made from,
+            ``width`` and ``height`` in pixels, ``seconds`` of computing, ``steps``, ``losses`` (the last of each, by
+            name), ``settings`` (a method's `Config`), ``device``, ``model``. Paths become texts, configurations
+            become objects, NaN and infinity become null, and what is None is left out.
+
+    >>> with voice(json=True):
+    ...     report("a.png: 3 s", file=Path("a.png"), seconds=3.0, losses={"style": float("nan")}, device=None)
+    {"file": "a.png", "seconds": 3.0, "losses": {"style": null}}
+    """
+    if _voice.json:
+        if facts:
+            print(json.dumps({name: _machine_readable(value) for name, value in facts.items() if value is not None}))
+    elif line and not among and (asked or not _voice.quiet):
+        print(line)
+
+
 def say(text: object) -> None:
-    """Print one line to standard error, apart from the results, without breaking a progress bar there."""
-    tqdm.write(f"course_lib: {text}", file=sys.stderr)
+    """Print a note to standard error, apart from the results, without breaking a progress bar; not if ``--quiet``."""
+    if not _voice.quiet:
+        _to_standard_error(text)
+
+
+def complain(text: object, *, code: int | None = None, **facts: Any) -> None:
+    """Say what went wrong: on standard error, and with ``--json`` also on standard output, as ``{"error": …}``.
+
+    Args:
+        text: one sentence.
+        code: the exit code, if the command ends with this.
+        facts: more for programs, as in `report`: the ``source`` that was skipped.
+
+    >>> with voice(json=True):
+    ...     complain("a.png does not exist", code=2)
+    {"error": "a.png does not exist", "exit": 2}
+    """
+    report("", error=str(text), **facts, exit=code)
+    _to_standard_error(text)
+
+
+def bar(*arguments: Any, **words: Any) -> Any:
+    """A progress bar with an estimate of the time left, on standard error if that is a terminal; not if ``--quiet``.
+
+    Args:
+        arguments, words: those of `tqdm.tqdm`; `disable` is set here.
+    """
+    from tqdm.std import tqdm  # here: a tenth of a second that --help need not wait for
+
+    return tqdm(*arguments, **{"dynamic_ncols": True, **words, "disable": True if _voice.quiet else None})
+
+
+def _to_standard_error(text: object) -> None:
+    line = f"{program()}: {text}"
+    if tqdm := sys.modules.get("tqdm.std"):  # there may be a bar
+        tqdm.tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)
+
+
+def program() -> str:
+    """The name that messages begin with: ``paint`` if the program was called so, else ``course_lib``."""
+    return "paint" if Path(sys.argv[0]).stem == "paint" else "course_lib"
+
+
+def _machine_readable(value: Any) -> Any:
+    """What JSON can hold in place of a value."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _machine_readable(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _machine_readable(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_machine_readable(part) for part in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
 def what_happened(error: Exception) -> str:
