@@ -2,14 +2,18 @@
 
 Everything in this package that takes pictures uses these checks and their messages. Without them, a picture on another
 scale would not fail anywhere: a network would train on it, and a measure would return a number.
+
+PyTorch is imported when a picture is checked, so that the command line can read its options, and name its errors,
+without it.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from torch import Tensor, stack
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ImageError(ValueError):
@@ -38,6 +42,8 @@ def check_pictures(
     >>> import torch
     >>> check_pictures(torch.rand(2, 3, 8, 8))
     """
+    from torch import stack
+
     check_tensor(images, what, single=single, least=least, why=why)
     low, high = stack(images.detach().aminmax()).tolist()  # one wait for the device
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -62,6 +68,8 @@ def check_tensor(image: Tensor, what: str = "", *, single: bool = False, least: 
     Raises:
         ImageError: not a tensor, another shape, whole numbers, or too small a picture.
     """
+    from torch import Tensor
+
     if not isinstance(image, Tensor):
         got = "None" if image is None else type(image).__name__
         makers = "load_image reads a file, from_pil converts a PIL picture"

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from course_lib.images import ImageError, Size, did_you_mean, load_image
+from course_lib.image_checks import ImageError
 from course_lib.paths import data_places, remedy
+from course_lib.picture_files import did_you_mean
+
+if TYPE_CHECKING:  # names need no PyTorch: the command line completes them
+    from torch import Tensor
+
+    from course_lib.images import Size
 
 Seen = tuple[str, tuple[int, int]]
 _watchers: list[list[Seen]] = []
@@ -59,6 +64,8 @@ def sample_image(name: str, size: Size | None = None, *, side: str = "long") -> 
     Raises:
         ImageError: an unknown name; the message lists similar names, then all of them by folder.
     """
+    from course_lib.images import load_image
+
     image = load_image(sample_path(name), size, side=side)
     for seen in _watchers:
         seen.append((name, (image.shape[-2], image.shape[-1])))

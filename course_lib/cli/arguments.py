@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib import arguments
-from course_lib.images import ImageError
+from course_lib.image_checks import ImageError
 from course_lib.picture_files import as_path, did_you_mean
 from course_lib.samples import sample_names, sample_path
 

@@ -7,9 +7,7 @@ import time
 from typing import Any
 
 from course_lib import arguments
-from course_lib.cli import batch
 from course_lib.cli.arguments import add_command, add_output, add_pictures, number, positive
-from course_lib.data.cartoon import cartoon
 
 _NUMBERS = ("colors", "smooth", "line", "ink")
 
@@ -40,6 +38,9 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ValueError: a number out of range.
     """
+    from course_lib.cli import batch
+    from course_lib.data.cartoon import cartoon
+
     arguments.nonnegative("smooth", options.smooth)
     arguments.positive("line", options.line)
     arguments.fraction("ink", options.ink)

@@ -11,8 +11,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from course_lib import runtime
-from course_lib.cli import batch, masks, stylize_by_optimization, stylize_in_one_pass
 from course_lib.cli.arguments import (
     add_command,
     add_device,
@@ -23,10 +21,8 @@ from course_lib.cli.arguments import (
     picture_file,
     positive,
 )
-from course_lib.cli.trained import kind_for
-from course_lib.images import FORMATS
-from course_lib.methods import deep_photo, gatys, patches
-from course_lib.networks.feature_transforms import TRANSFORMS
+from course_lib.cli.words import PATCH_WEIGHT, PHOTO_WEIGHT, STYLE_WEIGHT, TRANSFORMS
+from course_lib.picture_files import FORMATS
 
 _USED = {  # kind → its options that other kinds may not have
     "gatys": (
@@ -45,9 +41,9 @@ def add(commands: Any) -> None:
     text = "paint photos in the style of paintings, by optimization (Gatys et al., 2016) or in one pass of a network"
     stylize = add_command(commands, "stylize", run, text, "--size or --tile")
     stylize.usage = (
-        "python -m course_lib stylize CONTENT... STYLE -o OUT [options]\n"
-        "       python -m course_lib stylize CONTENT... STYLE --method adain -o OUT [options]\n"
-        "       python -m course_lib stylize CONTENT... --model MODEL [--style NAME] -o OUT [options]"
+        "%(prog)s CONTENT... STYLE -o OUT [options]\n"
+        "       %(prog)s CONTENT... STYLE --method adain -o OUT [options]\n"
+        "       %(prog)s CONTENT... --model MODEL [--style NAME] -o OUT [options]"
     )
     add_pictures(stylize, "CONTENT... STYLE", "the photos, then the painting (none if --model has learned its own)")
     add_output(stylize, "where to save (.png, .jpg, .webp); for several photos, a folder")
@@ -94,12 +90,12 @@ def add(commands: Any) -> None:
     stylize.add_argument(
         "--patches", type=number, nargs="?", const=True, metavar="W",
         help="also match patches of the painting; with --style-weight 0, patches alone; W is their weight, "
-        f"{patches.Config.fusion().patch_weight:g} if left out (default: off)",
+        f"{PATCH_WEIGHT:g} if left out (default: off)",
     )  # fmt: skip
     stylize.add_argument(
         "--photorealistic", type=number, nargs="?", const=True, metavar="W",
         help="keep the photo a photo, for the light and the colors of another photo; W, only when optimizing, is the "
-        f"weight of that, {deep_photo.Config().photo_weight:g} if left out (default: off)",
+        f"weight of that, {PHOTO_WEIGHT:g} if left out (default: off)",
     )  # fmt: skip
     stylize.add_argument(
         "--size", type=positive, metavar="N", help="long side in pixels (default: 256; in one pass, the photo's own)"
@@ -114,8 +110,8 @@ def add(commands: Any) -> None:
     stylize.add_argument(
         "--style-weight", type=float, metavar="X",
         help="higher: closer to the painting; lower: closer to the photo "
-        f"(default: {gatys.Config.fast().style_weight:g}; with --patches, {patches.Config.fusion().style_weight:g}; "
-        f"with --photorealistic, {deep_photo.Config().style_weight:g})",
+        f"(default: {STYLE_WEIGHT['gatys']:g}; with --patches, {STYLE_WEIGHT['patches']:g}; "
+        f"with --photorealistic, {STYLE_WEIGHT['photorealistic']:g})",
     )  # fmt: skip
     stylize.add_argument(
         "--start", choices=("noise", "content", "style", "mixed"), help="the first picture (default: content)"
@@ -126,6 +122,9 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Paint photos in the style of paintings, by optimization or in one pass of a network."""
+    from course_lib import runtime
+    from course_lib.cli import batch, masks, stylize_by_optimization, stylize_in_one_pass
+
     kind = _kind(options)
     contents, style = _contents_and_style(options, kind)
     _refuse_what_has_no_effect(options, kind)
@@ -146,6 +145,8 @@ def _kind(options: argparse.Namespace) -> str:
     """The method that paints: a key of `_USED`."""
     if options.model is None:
         return options.method or "gatys"
+    from course_lib.cli.trained import kind_for
+
     kind = kind_for("stylize", options.model)
     if options.method not in (None, kind):
         raise ValueError(

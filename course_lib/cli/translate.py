@@ -6,20 +6,15 @@ import argparse
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from course_lib.cli import batch
 from course_lib.cli.arguments import add_command, add_device, add_output, add_pictures, positive
 from course_lib.cli.terminal import say
-from course_lib.cli.trained import called, load_for
-from course_lib.data.pairs import nearest
-from course_lib.data.sketch import pencil
-from course_lib.images import load_image, resize, resized_shape
-from course_lib.methods.cyclegan import DIRECTIONS
+from course_lib.cli.words import DIRECTIONS
 from course_lib.picture_files import did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BOTH_WAYS = ("cyclegan", "ugatit")  # methods whose models hold a generator for each direction
 MANY = "stargan"  # the method whose models translate to several domains
@@ -68,6 +63,11 @@ def run(options: argparse.Namespace) -> int:
         ValueError: a direction or a domain that the model does not have, no domain for a model that needs one, or one
             for a model of another method.
     """
+    from course_lib.cli import batch
+    from course_lib.cli.trained import load_for
+    from course_lib.data.sketch import pencil
+    from course_lib.images import load_image, resized_shape
+
     method, model = load_for("translate", options.model)
     _check(method, options)
     side, far = model.config.image_size, _FAR.get(method.KIND, 2)
@@ -113,6 +113,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(method: Any, options: argparse.Namespace) -> None:
     """Refuse an option that has no effect with a model of this method."""
+    from course_lib.cli.trained import called
+
     kind, model = method.KIND, f"{options.model} is {called(method.KIND)}"
     if options.direction and kind not in BOTH_WAYS:
         way = "to a domain that --to names" if kind == MANY else "in one direction only"
@@ -155,11 +157,16 @@ def _resized(image: Tensor, size: tuple[int, int], is_map: bool = False) -> Tens
     """The picture in a size; the colors of a label map are not mixed."""
     if tuple(image.shape[-2:]) == size:
         return image
+    from course_lib.data.pairs import nearest
+    from course_lib.images import resize
+
     return nearest(image, size) if is_map else resize(image, size)
 
 
 def _is_label_map(image: Tensor) -> bool:
     """Whether a picture (1, 3, H, W) has few colors; of a large one, some 500 × 500 pixels are counted first."""
+    import torch
+
     step = max(1, max(image.shape[-2:]) // 500)
     for part in (image[..., ::step, ::step], image):
         levels = part[0].mul(255).round().to(torch.int32)  # (3, H, W)

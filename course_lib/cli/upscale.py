@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from course_lib.cli import batch
 from course_lib.cli.arguments import add_command, add_device, add_output, add_pictures, add_tile
-from course_lib.cli.trained import load_for
-from course_lib.images import resample
 
 
 def add(commands: Any) -> None:
@@ -24,6 +21,10 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Enlarge pictures by the factor of a trained network."""
+    from course_lib.cli import batch
+    from course_lib.cli.trained import load_for
+    from course_lib.images import resample
+
     work = batch.plan(options.pictures, options.output, recursive=options.recursive)
     method, model = load_for("upscale", options.model)
 
