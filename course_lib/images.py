@@ -11,17 +11,28 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib import arguments
+from course_lib import arguments, deep_files
 from course_lib.atomic import atomic_write
 from course_lib.image_checks import ImageError, check_tensor
 from course_lib.image_checks import check_pictures as check_pictures  # part of this module's interface
-from course_lib.picture_files import FORMATS, as_path, check_writable, existing_file, is_heif, no_picture, with_heif
+from course_lib.picture_files import (
+    DEEP,
+    FORMATS,
+    as_path,
+    check_writable,
+    existing_file,
+    is_heif,
+    no_picture,
+    with_heif,
+)
 from course_lib.picture_files import did_you_mean as did_you_mean
+from course_lib.picture_notes import options_for
 from course_lib.pixels import OPAQUE_FROM, decode, fill_transparent, levels_of, srgb_profile
 
 MAX_PIXELS = 80_000_000  # 0.96 GB as float32 RGB, and below the size at which Pillow warns
@@ -205,39 +216,46 @@ def center_crop(image: Tensor, size: Size) -> Tensor:
     return image[:, :, top : top + height, left : left + width].contiguous()
 
 
-def save_image(image: Tensor, path: str | Path, *, quality: int = 95, alpha: Tensor | None = None) -> None:
+def save_image(
+    image: Tensor, path: str | Path, *, quality: int = 95, alpha: Tensor | None = None, bits: int = 8,
+    note: str | None = None,
+) -> None:  # fmt: skip
     """Write one picture atomically: an existing file is replaced only once the new one is complete.
 
-    The file says that its colors are in sRGB: PNG in a chunk of that name, JPEG and WebP with a small profile.
+    The file says that its colors are in sRGB: PNG in a chunk of that name, the others with a small profile.
 
     Args:
         image: Tensor (1, 3, H, W) or (3, H, W), floating point, in [0, 1], on any device.
-        path: the file to write; its suffix decides the format: .png (exact to 8 bits), .jpg, .jpeg, .webp.
+        path: the file to write; its suffix decides the format: .png and .tif, .tiff (exact to `bits`), .jpg, .jpeg,
+            .webp.
         quality: 1 to 100, for JPEG and WebP.
-        alpha: the opacity, (1, 1, H, W) in [0, 1], as `load_with_alpha` returns it. PNG and WebP keep it; JPEG cannot,
-            so the picture is then blended with white.
+        alpha: the opacity, (1, 1, H, W) in [0, 1], as `load_with_alpha` returns it. PNG, TIFF and WebP keep it; JPEG
+            cannot, so the picture is then blended with white.
+        bits: 8, or 16 in PNG and TIFF: of each color.
+        note: a text that the file carries along (`course_lib.picture_notes.read_note` reads it).
 
     Raises:
-        ImageError: as for `to_pil`; an unknown suffix, a picture too large for its format, or a file that cannot be
-            written.
+        ImageError: as for `to_pil`; an unknown suffix, a picture too large for its format, 16 bits in a format that has
+            8, or a file that cannot be written.
     """
     kind = FORMATS.get(as_path(path).suffix.lower())
+    if bits not in (8, 16) or (bits == 16 and kind not in DEEP):
+        raise ImageError(f"{path}: {bits} bits cannot be written there; use bits=8, or 16 in .png, .tif or .tiff.")
     if alpha is not None and kind == "JPEG":
         to_pil(image, alpha=alpha)  # raises an error if the two do not fit together
         image, alpha = _on_white(image.detach().float().cpu(), alpha.detach().float().cpu()), None
-    pil = to_pil(image, alpha=alpha)
+    pil = to_pil(image, alpha=alpha)  # checks both
     target = check_writable(path, (pil.height, pil.width))
-    options: dict[str, Any] = {"format": kind, "quality": quality}
-    if kind == "PNG":
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add(b"sRGB", b"\0")  # perceptual
-    else:
-        options["icc_profile"] = srgb_profile()
-    if kind == "JPEG":
-        options["subsampling"] = 0  # 4:2:0 would spread thin colored strokes over two pixels
     try:
         with atomic_write(target) as file:
-            pil.save(file, **options)
+            if bits == 8 and kind not in (None, "TIFF"):
+                pil.save(file, **_options(kind, quality, note))
+            else:
+                levels = np.asarray(pil) if bits == 8 else _deep_levels(image, alpha)
+                if kind == "PNG":
+                    deep_files.write_png(file, levels, note)
+                else:
+                    deep_files.write_tiff(file, levels, srgb_profile(), note)
     except Exception as error:  # encoders raise more than OSError
         reason, advice = str(error), "Check the quality (1 to 100), or choose another format."
         if isinstance(error, OSError) and error.strerror:  # of the system, not of an encoder
@@ -245,6 +263,26 @@ def save_image(image: Tensor, path: str | Path, *, quality: int = 95, alpha: Ten
         raise ImageError(
             f"{path} could not be written ({reason}); a picture already there is intact. {advice}"
         ) from error
+
+
+def _options(kind: str | None, quality: int, note: str | None) -> dict[str, Any]:
+    """What Pillow's `save` gets for a format."""
+    options: dict[str, Any] = {"format": kind, "quality": quality}
+    if kind is not None and note is not None:
+        options |= options_for(kind, note)
+    if kind == "PNG":
+        options.setdefault("pnginfo", PngImagePlugin.PngInfo()).add(b"sRGB", b"\0")  # perceptual
+    else:
+        options["icc_profile"] = srgb_profile()
+    if kind == "JPEG":
+        options["subsampling"] = 0  # 4:2:0 would spread thin colored strokes over two pixels
+    return options
+
+
+def _deep_levels(image: Tensor, alpha: Tensor | None) -> np.ndarray:
+    """The 16-bit levels (H, W, 3), or (H, W, 4) with the opacity."""
+    levels = levels_of(image, 16)
+    return levels if alpha is None else np.concatenate((levels, levels_of(alpha, 16)), -1)
 
 
 def _on_white(color: Tensor, alpha: Tensor | None) -> Tensor:

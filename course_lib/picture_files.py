@@ -12,10 +12,12 @@ from course_lib import arguments
 from course_lib.atomic import obstacle
 from course_lib.image_checks import ImageError
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}  # that are written
+FORMATS = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF",
+}  # that are written  # fmt: skip
+DEEP = ("PNG", "TIFF")  # the formats that have 16 bits for each color
 READABLE = (
-    *FORMATS, ".jpe", ".jfif", ".avif", ".heic", ".heif", ".bmp", ".gif", ".tif", ".tiff", ".tga", ".ppm", ".pgm",
-    ".jp2",
+    *FORMATS, ".jpe", ".jfif", ".avif", ".heic", ".heif", ".bmp", ".gif", ".tga", ".ppm", ".pgm", ".jp2",
 )  # fmt: skip
 LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # pixels: the formats have no more bits for it
 _MAGIC = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP", b"GIF8": "GIF", b"II*": "TIFF", b"MM\0*": "TIFF"}

@@ -99,8 +99,12 @@ def srgb_profile() -> bytes:
     return data[:24] + bytes((7, 208, 0, 1, 0, 1)) + bytes(6) + data[36:]  # always dated 1 January 2000
 
 
-def levels_of(image: Tensor) -> np.ndarray:
-    """The 8-bit levels (H, W, C) of a picture (1, C, H, W) or (C, H, W) in [0, 1], each value rounded to the nearest.
+def levels_of(image: Tensor, bits: int = 8) -> np.ndarray:
+    """The levels (H, W, C) of a picture (1, C, H, W) or (C, H, W) in [0, 1], each value rounded to the nearest.
+
+    Args:
+        image: the picture.
+        bits: 8 for 256 levels, uint8; 16 for 65,536, uint16.
 
     Raises:
         ImageError: values that are not finite, or out of range.
@@ -119,10 +123,11 @@ def levels_of(image: Tensor) -> np.ndarray:
             "0..255, use (x + 1) / 2 if it is [-1, 1], or image.clamp(0, 1) if the values only overshoot."
         )
     channels = image.reshape(image.shape[-3:])
-    levels = torch.empty((*channels.shape[1:], len(channels)), dtype=torch.uint8)
+    top = 2**bits - 1
+    levels = np.empty((*channels.shape[1:], len(channels)), np.uint8 if bits == 8 else np.uint16)
     for k, channel in enumerate(channels):  # one at a time: a large picture fits only a few times
-        levels[..., k] = channel.mul(255).round_().clamp_(0, 255)
-    return levels.numpy()
+        levels[..., k] = channel.mul(top).round_().clamp_(0, top).numpy()
+    return levels
 
 
 def _pixels(pil: Image.Image) -> Tensor:

@@ -15,6 +15,8 @@ FLOORS = [
         "image_checks",
         "images",
         "picture_files",
+        "picture_notes",
+        "deep_files",
         "pixels",
         "colors",
         "masks",

@@ -22,7 +22,9 @@ MODES = {
     "TIFF": ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F", "F up to 255"),
 }
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tiff"}
-WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}  # suffix → format of a result
+WRITTEN = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF",
+}  # suffix → format of a result  # fmt: skip
 DAMAGES = ("cut short", "no bytes", "text", "flipped bytes", "random bytes", "a web page")
 PROFILES = {"": None, "broken": b"no profile", "srgb": b"", "lab": b""}
 for _space, _name in (("sRGB", "srgb"), ("LAB", "lab")):
