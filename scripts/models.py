@@ -5,9 +5,9 @@
 
 Writes ``data/models/NAME.safetensors`` (half precision) and a record ``data/results/model_NAME``. The training
 photographs are the project's 63 open ones. A run that was stopped resumes from its checkpoint. The network of the first
-painting starts from random weights, those of the others from its weights. The network of twelve paintings also starts
-from its convolutions. The decoder for any style is trained on paintings and photographs; two paintings are held out.
-The networks of textures are trained on noise.
+painting starts from random weights, those of the others from its weights, and so does the one that paints videos
+without flicker. The network of twelve paintings also starts from its convolutions. The decoder for any style is trained
+on paintings and photographs; two paintings are held out. The networks of textures are trained on noise.
 The two networks that turn label maps and sketches into façades are trained on scenes that the package draws, and so are
 those that turn day into dusk and back, from two sets of different streets (`scripts.unpaired_model`), the one that
 makes streets from noise (`scripts.stylegan_model`), the one for eight weathers (`scripts.domains_model`), and those
@@ -34,6 +34,7 @@ from course_lib.methods import (
     johnson,
     multi_style,
     pix2pix,
+    stable_painter,
     stargan,
     stylegan,
     super_resolution,
@@ -100,6 +101,12 @@ RECIPES = {
     "cafe_terrace": _style("cafe_terrace", "great_wave", num_steps=1000, style_weight=2.0),
     "church_at_auvers": _style("church_at_auvers", "great_wave", num_steps=1000, style_weight=4.0),
     "poppies": _style("poppies", "great_wave", num_steps=1000, style_weight=1.0),
+    "great_wave_stable": Recipe(
+        stable_painter,
+        replace(stable_painter.Config.fast(), num_steps=2600, temporal_weight=500.0),  # by eye and error, chapter 20
+        "great_wave",
+        "great_wave",
+    ),
     "photo_x4_pixel": _larger(4, "pixel", **_ALONE),
     "photo_x4_feature": _larger(4, "feature", "photo_x4_pixel", num_steps=2000),
     "photo_x8_pixel": _larger(8, "pixel", num_steps=2000, **_ALONE),
@@ -245,8 +252,8 @@ def _triple(pair: torch.Tensor, model: Any) -> torch.Tensor:
 
 
 def _watched(method: Any, model: Any, photo: str) -> torch.Tensor:
-    if method is johnson:
-        found: torch.Tensor = johnson.stylize(sample_image(photo, 384), model).image
+    if method in (johnson, stable_painter):
+        found: torch.Tensor = method.stylize(sample_image(photo, 384), model).image
         return found
     if method is adain:
         found = adain.stylize(

@@ -21,14 +21,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from course_lib import config_checks, losses, runtime
+from course_lib import config_checks, runtime
 from course_lib.data.crops import training_photos
-from course_lib.images import check_pictures, resize
+from course_lib.images import check_pictures
+from course_lib.losses.one_painting import painting_names, painting_objective, painting_terms
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.networks import layers
 from course_lib.networks.one_pass import one_pass
 from course_lib.networks.transformer_net import TransformerNet
-from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.training import model_files
 from course_lib.training.fingerprints import total
 from course_lib.training.loop import Minimizer
@@ -140,27 +140,8 @@ def build(config: Config) -> TransformerNet:
 
 
 def objective(style: Tensor, config: Config) -> PerceptualLoss:
-    """ℓ_feat and ℓ_style with the painting's Gram matrices set (Eqs. 2–4); the caller calls `set_content`.
-
-    Args:
-        style: (1, 3, h, w) in [0, 1]; resized to a long side of ``config.style_size``.
-
-    Raises:
-        ImageError: not one picture in [0, 1].
-    """
-    check_pictures(style, "the style image", single=True)
-    device = runtime.pick_device(config.device)
-    names = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
-    precision = runtime.pick_precision(config.precision, device)
-    network = VGGFeatures(config.arch, names, pooling="max", weights=config.weights, precision=precision).to(device)
-    loss = PerceptualLoss(
-        network,
-        content=losses.JOHNSON.join(config.content_weight, config.content_layers),
-        style=losses.JOHNSON.join(config.style_weight, config.style_layers),
-        convention=losses.JOHNSON,
-    )
-    loss.set_style([resize(style.detach().float(), config.style_size).to(device)])
-    return loss
+    """ℓ_feat and ℓ_style with the painting's Gram matrices set; see `losses.one_painting.painting_objective`."""
+    return painting_objective(style, config)
 
 
 @runtime.with_gradients()
@@ -220,11 +201,11 @@ def train(
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if callback is not None and preview is not None:
         callback = _showing(preview, network, config, callback)
-    names = (*loss.names, *(("tv",) if config.tv_weight > 0 else ()))
+    names = painting_names(loss, config.tv_weight)
 
     def step(net: nn.Module, batch: Tensor) -> tuple[Tensor, Tensor]:
         painted = net(batch.contiguous(memory_format=torch.channels_last))
-        return _terms(loss, painted, batch, config), painted
+        return painting_terms(loss, painted, batch, config.tv_weight), painted
 
     learner = Minimizer(
         network, step, names, learning_rate=config.learning_rate, accumulate=config.accumulate,
@@ -259,17 +240,9 @@ def evaluate(photos: Tensor, style: Tensor, model: Model) -> list[float]:
     for photo in photos.detach().float().split(1):
         painted = stylize(photo, model, device=place.type).image
         with torch.no_grad():
-            objectives.append(_terms(loss, painted.to(place), photo.to(place), model.config).sum().item())
+            terms = painting_terms(loss, painted.to(place), photo.to(place), model.config.tv_weight)
+            objectives.append(terms.sum().item())
     return objectives
-
-
-def _terms(loss: PerceptualLoss, painted: Tensor, photos: Tensor, config: Config) -> Tensor:
-    """Every weighted term, (K,): means over the batch."""
-    loss.set_content(photos)
-    terms: Tensor = loss(painted) / len(photos)
-    if config.tv_weight > 0:
-        terms = torch.cat((terms, config.tv_weight * losses.total_variation_loss(painted).view(1)))
-    return terms
 
 
 def _showing(photo: Tensor, network: TransformerNet, config: Config, callback: runtime.Callback) -> runtime.Callback:
