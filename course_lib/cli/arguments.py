@@ -32,6 +32,11 @@ def add_command(
     """
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.set_defaults(run=run, relief=relief)
+    common = command.add_argument_group("options of every command")
+    common.add_argument("--quiet", action="store_true", help="print errors only, and the lists that were asked for")
+    common.add_argument(
+        "--json", action="store_true", help="print results and errors as JSON for programs, one object a line"
+    )
     return command
 
 
@@ -52,6 +57,26 @@ def add_pictures(command: Any, name: str, text: str) -> None:
 def add_output(command: Any, text: str) -> None:
     """Declare ``-o OUT``, which is required."""
     command.add_argument("-o", "--output", required=True, metavar="OUT", help=text)
+
+
+def add_results(command: Any, what: str) -> None:
+    """Declare ``-o`` and how pictures are written, for a command that turns pictures into pictures; see `batch.plan`.
+
+    Args:
+        what: the end of the name of a result without ``-o``, for the help.
+    """
+    command.add_argument(
+        "-o", "--output", metavar="OUT",
+        help="where to save (.png, .jpg, .webp, .tif); for several pictures, a folder (default: a new name in the "
+        f"working folder that ends in {what})",
+    )  # fmt: skip
+    command.add_argument(
+        "--format", choices=("png", "jpg", "webp", "tif"),
+        help="of the results (default: as -o says, in a folder that of each picture; png without -o)",
+    )  # fmt: skip
+    command.add_argument("--quality", type=positive, metavar="N", help="1 to 100, of JPEG and WebP (default: 95)")
+    command.add_argument("--bits", type=int, choices=(8, 16), help="of each color; PNG and TIFF hold 16 (default: 8)")
+    command.add_argument("--skip-existing", action="store_true", help="leave results alone that are there already")
 
 
 def add_device(command: Any) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tqdm.std import tqdm
-
 from course_lib.cli.arguments import add_command, size_of
-from course_lib.pretrained import weights
-from course_lib.pretrained.catalog import mirror_address
-from course_lib.pretrained.download import without_password
+from course_lib.cli.terminal import bar as progress_bar
+from course_lib.cli.terminal import report
 
 DEFAULT_NETWORKS = ("vgg19_normalized", "vgg16_torchvision")
 
@@ -33,19 +30,30 @@ def run(options: argparse.Namespace) -> None:
     if options.list:
         _print_catalog()
         return
-    for name in options.names or DEFAULT_NETWORKS:
-        with tqdm(desc=name, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+    from course_lib.pretrained import weights
 
-            def show(done: int, total: int, bar: tqdm = bar) -> None:
+    for name in options.names or DEFAULT_NETWORKS:
+        with progress_bar(desc=name, unit="B", unit_scale=True, leave=False) as bar:
+
+            def show(done: int, total: int, bar: Any = bar) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
             path = weights.fetch(name, progress=show, refresh=options.refresh)
-        print(f"{name}: {path}")
+        report(f"{name}: {path}", name=name, file=path, bytes=path.stat().st_size)
 
 
 def _print_catalog() -> None:
-    print(f"Cache folder: {weights.cache_folder()}\nMirror: {without_password(mirror_address())}")
+    from course_lib.pretrained import weights
+    from course_lib.pretrained.catalog import mirror_address
+    from course_lib.pretrained.download import without_password
+
+    folder, mirror = weights.cache_folder(), without_password(mirror_address())
+    report(f"Cache folder: {folder}\nMirror: {mirror}", asked=True, cache=folder, mirror=mirror)
     for entry in weights.catalog().values():
-        print(f"\n{entry.name}  ({size_of(entry.size)}, {'cached' if entry.cached else 'not cached'})")
-        print(f"  {entry.description}\n  from: {entry.origin}\n  license: {entry.license}")
+        report(
+            f"\n{entry.name}  ({size_of(entry.size)}, {'cached' if entry.cached else 'not cached'})\n"
+            f"  {entry.description}\n  from: {entry.origin}\n  license: {entry.license}",
+            asked=True, name=entry.name, bytes=entry.size, cached=entry.cached, description=entry.description,
+            origin=entry.origin, license=entry.license,
+        )  # fmt: skip

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tqdm.std import tqdm
-
 from course_lib.arguments import path
 from course_lib.cli.arguments import add_command, positive
+from course_lib.cli.terminal import bar as progress_bar
+from course_lib.cli.terminal import report
 
 
 def add(commands: Any) -> None:
@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> None:
 
     limits = grading.Limits(options.timeout, options.memory)
     masters = path(options.masters, "a folder") if options.masters else grading.MASTERS
-    with tqdm(unit="notebook", disable=None, leave=False) as bar:
+    with progress_bar(unit="notebook", leave=False) as bar:
         folder, output = path(options.folder, "a folder"), path(options.output, "a table")
-        print(grading.grade_into(folder, output, masters, limits, options.jobs, lambda row: bar.update()))
+        told = grading.grade_into(folder, output, masters, limits, options.jobs, lambda row: bar.update())
+    report(told, file=output, told=told)

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from course_lib.cli.arguments import add_command
+from course_lib.cli.terminal import report
 
 
 def add(commands: Any) -> None:
@@ -18,7 +19,6 @@ def add(commands: Any) -> None:
         help="only claims whose id begins with this, with all details (default: all)",
     )
     parser.add_argument("--verdict", help='only claims with this verdict, for example "not reproduced" (default: all)')
-    parser.add_argument("--json", action="store_true", help="everything as JSON, for programs")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     from course_lib.teaching import claims
 
     if options.json:
-        print(claims.machine_readable())
+        print(claims.machine_readable())  # the whole ledger, as its page offers it
         return
     if options.verdict is not None and options.verdict not in claims.VERDICTS:
         raise claims.ClaimError(f"verdicts are {', '.join(claims.VERDICTS)}; got {options.verdict!r}")
@@ -41,10 +41,11 @@ def run(options: argparse.Namespace) -> None:
     rows = [claims.finding(claim) for claim in claims.load().values() if not named or claim.id.startswith(named)]
     rows = [found for found in rows if wanted is None or found.verdict == wanted]
     for found in rows:
-        print(in_full(found) if named else f"{found.verdict:15} {found.claim.id:36} {found.effect}".rstrip())
+        line = in_full(found) if named else f"{found.verdict:15} {found.claim.id:36} {found.effect}".rstrip()
+        report(line, asked=True)
     counts = {word: sum(found.verdict == word for found in rows) for word in claims.VERDICTS}
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    print(f"{len(rows)} claim{'s'[: len(rows) != 1]}{': ' if told else ''}{told}")
+    report(f"{len(rows)} claim{'s'[: len(rows) != 1]}{': ' if told else ''}{told}")
 
 
 def in_full(found: Any) -> str:

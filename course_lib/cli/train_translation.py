@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from course_lib import runtime
-from course_lib.cli import training
-from course_lib.cli.arguments import add_command, add_output, given, picture_file, positive
+from course_lib.cli import train_options
+from course_lib.cli.arguments import add_command, picture_file
 from course_lib.cli.translate import EVERY
-from course_lib.images import load_image, resize
-from course_lib.methods import animegan, cyclegan, stargan, ugatit
-from course_lib.networks.ugatit import smallest_picture
 
-METHODS: dict[str, Any] = {method.KIND: method for method in (cyclegan, ugatit, stargan, animegan)}
-_SETS = {
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from course_lib.cli import training
+
+_SETS = {  # method → the folders that it learns from
     "cyclegan": "two folders, A and B",
     "ugatit": "two folders, A and B",
     "animegan": "two folders, photos and cartoons",
     "stargan": "two or more folders, one for each domain",
 }
-_CONFIGS: dict[str, dict[str, Any]] = {
-    kind: {"fast": method.Config.fast, "quick": method.Config.quick, "paper": method.Config}
-    for kind, method in METHODS.items()
+CONFIGS = {  # method → the words after --config
+    "cyclegan": ("fast", "quick", "paper", "released"),
+    "ugatit": ("fast", "quick", "paper", "light"),
+    "stargan": ("fast", "quick", "paper"),
+    "animegan": ("fast", "quick", "paper", "v2", "cartoongan"),
 }
-_CONFIGS["cyclegan"]["released"] = cyclegan.Config.released
-_CONFIGS["ugatit"]["light"] = ugatit.Config.light_version
-_CONFIGS["animegan"] |= {"v2": animegan.Config.v2, "cartoongan": animegan.Config.cartoongan}
-_FIELDS = {"steps": "num_steps", "epochs": "num_epochs", "size": "image_size", "batch": "batch_size"}
 _TRAINING = ("steps", "epochs", "size", "batch", "device", "seed")
 
 
@@ -40,25 +37,23 @@ def add(commands: Any) -> None:
     text = "train a generator that translates between folders of pictures without pairs (Zhu et al., 2017)"
     train = add_command(commands, "train-translation", run, text, "--size or --batch")
     train.add_argument("folders", nargs="+", metavar="FOLDER", help="the pictures of each domain: A, then B")
-    add_output(train, "the model file to write (.safetensors); checkpoint and preview are written next to it")
+    train_options.add_model(train)
     train.add_argument(
-        "--method", choices=tuple(METHODS), default=cyclegan.KIND,
+        "--method", choices=tuple(CONFIGS), default="cyclegan",
         help="cyclegan (the default) or ugatit, both from A to B and back; stargan, one generator for all folders; "
         "animegan, from photos to cartoons",
     )  # fmt: skip
     train.add_argument(
-        "--config", choices=tuple(dict.fromkeys(word for each in _CONFIGS.values() for word in each)), default="fast",
+        "--config", choices=tuple(dict.fromkeys(word for each in CONFIGS.values() for word in each)), default="fast",
         help="settings to begin with: fast (the default; an hour or so on a CPU), quick (a minute, small), paper; "
         "released is for cyclegan only, light for ugatit, v2 and cartoongan for animegan",
     )  # fmt: skip
-    train.add_argument("--steps", type=positive, metavar="N", help="training steps, with ugatit and stargan")
-    train.add_argument(
-        "--epochs", type=positive, metavar="N",
-        help="passes through the larger folder, with cyclegan and animegan (default: as --config says)",
+    train_options.add_lengths(
+        train, steps="training steps, with ugatit and stargan",
+        epochs="passes through the larger folder, with cyclegan and animegan",
+        size="side of the training pictures in pixels", batch="pictures per step",
     )  # fmt: skip
-    train.add_argument("--size", type=positive, metavar="N", help="side of the training pictures in pixels")
-    train.add_argument("--batch", type=positive, metavar="N", help="pictures per step")
-    training.add_run(train, "picture for the preview", "the first of the batch", "weights and order")
+    train_options.add_run(train, "picture for the preview", "the first of the batch", "weights and order")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -68,17 +63,22 @@ def run(options: argparse.Namespace) -> int:
         ValueError: another number of folders than the method learns from, a word that names no folder, an option that
             has no effect with the method, or a number that the settings do not allow.
     """
-    method = METHODS[options.method]
-    pictures = _domains(options.folders) if method is stargan else _two(options)
+    pictures = _domains(options.folders) if options.method == "stargan" else _two(options)
+    from course_lib.cli import training
+
+    method = import_module(f"course_lib.methods.{options.method}")
     config = _configuration(method, options)
     return training.run(options.output, lambda files: _train(method, config, pictures, options, files))
 
 
 def _train(method: Any, config: Any, pictures: Any, options: argparse.Namespace, files: training.Files) -> int:
+    from course_lib import runtime
+    from course_lib.cli import training
+
     runtime.pick_device(config.device)
     preview = None if options.preview is None else _preview(options.preview, config)
     start = None if options.start is None else method.load(options.start)
-    sets = (pictures,) if method is stargan else pictures
+    sets = (pictures,) if method.KIND == "stargan" else pictures
 
     def fit(**more: Any) -> Any:
         try:
@@ -88,8 +88,7 @@ def _train(method: Any, config: Any, pictures: Any, options: argparse.Namespace,
                 raise
             raise ValueError(str(error).replace("batch_size", "--batch")) from None
 
-    words = {_FIELDS.get(word, word): f"--{word}" for word in _TRAINING}
-    return training.finish(options, files, None, fit, method.save, words)
+    return training.finish(options, files, None, fit, method.save, train_options.by_field(_TRAINING))
 
 
 def _folder(word: str) -> Path:
@@ -142,22 +141,20 @@ def _configuration(method: Any, options: argparse.Namespace) -> Any:
     Raises:
         ValueError: settings or an option of another method, or a number that the settings do not allow.
     """
-    kind, makers = method.KIND, _CONFIGS[method.KIND]
-    if options.config not in makers:
-        raise ValueError(f"--config {options.config} is not for {kind}, which has {', '.join(makers)}")
-    config = makers[options.config]()
+    kind = method.KIND
+    if options.config not in CONFIGS[kind]:
+        raise ValueError(f"--config {options.config} is not for {kind}, which has {', '.join(CONFIGS[kind])}")
+    config = train_options.configuration(method, options.config)
     known = {field.name for field in fields(config)}
     for word, other in (("steps", "epochs"), ("epochs", "steps")):
-        if getattr(options, word) is not None and _FIELDS[word] not in known:
+        if getattr(options, word) is not None and f"num_{word}" not in known:
             raise ValueError(f"--{word} has no effect with {kind}, whose length is given by --{other}")
-    changed: dict[str, Any] = {
-        _FIELDS.get(word, word): value for word, value in given(options, *_TRAINING).items()
-    }  # fmt: skip
+    changed = train_options.chosen(options, _TRAINING)
     if options.size:
         _check_size(method, config, options.size)
         if config.load_size is not None:
             changed["load_size"] = round(config.load_size * options.size / config.image_size)
-    if method is animegan and options.epochs:  # the first phase stays the same part of the run
+    if kind == "animegan" and options.epochs:  # the first phase stays the same part of the run
         changed["init_epochs"] = config.init_epochs * options.epochs // config.num_epochs
     return replace(config, **changed)
 
@@ -168,9 +165,15 @@ def _check_size(method: Any, config: Any, size: int) -> None:
     Raises:
         ValueError: says which sizes are possible.
     """
-    step = 2**config.layers_D if method is stargan else 4 if method is ugatit and not config.light else 1
+    step, kind = 1, method.KIND
+    if kind == "stargan":
+        step = 2**config.layers_D
+    elif kind == "ugatit" and not config.light:
+        step = 4
     least = step
-    if method is ugatit:
+    if kind == "ugatit":
+        from course_lib.networks.ugatit import smallest_picture
+
         least = max(step, *(smallest_picture(patch) for patch in (config.global_patch, config.local_patch)))
     if size % step or size < least:
         multiple = f"a multiple of {step}" if step > 1 else "a whole number"
@@ -179,6 +182,8 @@ def _check_size(method: Any, config: Any, size: int) -> None:
 
 def _preview(word: str, config: Any) -> Tensor:
     """The picture for the preview, of at most twice the size of the training pictures."""
+    from course_lib.images import load_image, resize
+
     if not getattr(config, "light", True):  # U-GAT-IT's full generators take squares of one size
         return resize(load_image(picture_file(word)), (config.image_size, config.image_size))
     return load_image(picture_file(word), 2 * config.image_size)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm.std import tqdm
-
 from course_lib.atomic import obstacle
-from course_lib.cli.arguments import add_device, duration, positive
-from course_lib.cli.terminal import in_options, say, what_happened
+from course_lib.cli.arguments import duration
+from course_lib.cli.terminal import bar as progress_bar
+from course_lib.cli.terminal import complain, in_options, report, say, what_happened
+from course_lib.data.crops import Crops
 from course_lib.images import save_image
 from course_lib.runtime import Progress
 from course_lib.training import checkpoints, fingerprints
@@ -32,27 +32,6 @@ class Files:
     model: Path
     checkpoint: Path
     preview: Path
-
-
-def add_run(command: Any, photo: str, without: str, seed: str) -> None:
-    """Declare ``--start`` and what concerns a run: previews, resuming, device and seed.
-
-    Args:
-        photo: what the preview shows.
-        without: what it shows if no picture is given.
-        seed: what is random.
-    """
-    command.add_argument("--start", metavar="MODEL", help="a trained network to start from: a file or a name")
-    command.add_argument("--preview", metavar="PHOTO", help=f"{photo} (default: {without})")
-    command.add_argument(
-        "--preview-every", type=positive, default=200, metavar="N", help="steps between previews (default: 200)"
-    )
-    command.add_argument(
-        "--fresh", action="store_true",
-        help="start over instead of resuming; the first new checkpoint replaces the old one",
-    )  # fmt: skip
-    add_device(command)
-    command.add_argument("--seed", type=int, metavar="N", help=f"random seed of {seed} (default: 0)")
 
 
 def run(output: str, train: Callable[[Files], int]) -> int:
@@ -78,6 +57,29 @@ def run(output: str, train: Callable[[Files], int]) -> int:
         return train(files)
 
 
+def crops(folder: str, word: str, config: Any, **more: Any) -> Crops:
+    """The training photos of a folder, with a bar while it is looked through.
+
+    Args:
+        folder: what the user gave.
+        word: what the option or the argument is called, for the message.
+        config: its ``image_size`` and ``seed`` are those of the crops.
+        more: as for `Crops`.
+
+    Raises:
+        ValueError: no folder, or one without a usable photo.
+    """
+    if not folder.strip() or not Path(folder).is_dir():
+        raise ValueError(f"{folder or 'an empty word'} is not a folder; {word} needs a folder with pictures")
+    with progress_bar(desc="looking through the photos", unit="photo", leave=False, delay=1) as bar:
+
+        def looked(count: int, total: int) -> None:
+            bar.total = total
+            bar.update(count - bar.n)
+
+        return Crops(folder, size=config.image_size, seed=config.seed, progress=looked, **more)
+
+
 def finish(
     options: argparse.Namespace, files: Files, num_steps: int | None, fit: Callable[..., Any],
     save: Callable[[Any, Path], None], words: Mapping[str, str],
@@ -96,7 +98,7 @@ def finish(
         The exit code.
     """
     before = _stamp(files.checkpoint)
-    with tqdm(total=num_steps, unit="step", disable=None) as bar:
+    with progress_bar(total=num_steps, unit="step") as bar:
         watch = Watch(bar, files.preview, options.preview_every)
         try:
             with watch.interrupts():
@@ -107,14 +109,22 @@ def finish(
             raise CheckpointError(str(error).replace(checkpoints.ADVICE, "--fresh starts over")) from None
         except KeyboardInterrupt:
             bar.close()
-            say(_stopped(watch.steps, files.checkpoint, options.fresh, _stamp(files.checkpoint) != before))
+            complain(
+                _stopped(watch.steps, files.checkpoint, options.fresh, _stamp(files.checkpoint) != before), code=130
+            )
             return 130
     if model.stopped and not model.facts["steps"]:
         raise ValueError(f"{model.stopped}; nothing was saved")
     if not is_first():
         return 0
     place = save_somewhere(lambda path: save(model, path), files.model, files.checkpoint, model.facts["steps"])
-    print(f"{place}: {model.facts['steps']} steps in {duration(model.facts['seconds'])}")
+    history = model.facts.get("history", {})
+    report(
+        f"{place}: {model.facts['steps']} steps in {duration(model.facts['seconds'])}",
+        file=place, steps=model.facts["steps"], seconds=model.facts["seconds"], device=model.facts.get("device"),
+        losses={name: values[-1] for name, values in history.items() if values and name != "seconds"},
+        settings=model.config, stopped=model.stopped,
+    )  # fmt: skip
     if model.stopped:
         say(in_options(model.stopped, options))
     return 0 if place == files.model else 1

@@ -15,3 +15,7 @@ PATCH_WEIGHT = 1.0
 """`patch_weight` of `patches.Config.fusion()`"""
 PHOTO_WEIGHT = 20_000.0
 """`photo_weight` of `deep_photo.Config()`"""
+FACTORS = (2, 4, 8)
+"""`networks.super_resolution_net.FACTORS`"""
+LOSSES = ("feature", "pixel")
+"""`methods.super_resolution.LOSSES`"""

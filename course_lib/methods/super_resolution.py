@@ -30,11 +30,12 @@ from course_lib.networks.super_resolution_net import FACTORS, SuperResolutionNet
 from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.training import model_files
 from course_lib.training.loop import Minimizer
-from course_lib.training.run import train_and_summarize
+from course_lib.training.run import showing, train_and_summarize
 
 KIND = "super_resolution"
 LOSSES = ("feature", "pixel")
 SMALLEST = 5  # px, shortest side of a small picture
+SCALES = (0.0, 0.5)  # of the training crops: the lower half of the range of `data.crops.Crops`, near full detail
 _TILE = 192  # input pixels: side of the tiles of larger pictures
 
 
@@ -185,6 +186,7 @@ def train(
     callback: runtime.Callback | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = True,
+    preview: Tensor | None = None,
 ) -> Model:
     """Train a network that enlarges photographs (Johnson et al. 2016, Section 4.2).
 
@@ -194,10 +196,11 @@ def train(
             the lower half of its range; the items of a dataset are checked when they are first used.
         config: defaults to the paper's.
         start: a trained model of the same shape to start from, for example one trained with ℓ_pixel before ℓ_feat.
-        callback: called after each step with a `runtime.Progress` whose image is the network's output for the first
-            picture of the batch.
+        callback: called after each step with a `runtime.Progress` whose image is the network's output for `preview`,
+            or for the first picture of the batch if there is no `preview`.
         checkpoint: a file; if it exists, the run resumes from it (`training.loop.fit`).
         resume: False: start over; the first new checkpoint replaces an existing one.
+        preview: (1, 3, h, w) in [0, 1], a small picture that the callback sees enlarged; it is not used for training.
 
     Returns:
         The trained network, on the CPU.
@@ -213,8 +216,10 @@ def train(
     (1, 3, 36, 40)
     """
     config = config_checks.given(config, Config, callback=callback)
+    if preview is not None:
+        check_pictures(preview, "the preview", single=True, least=SMALLEST, why="the network")
     device = runtime.pick_device(config.device)
-    data = training_photos(photos, size=config.image_size, seed=config.seed, device=device, scales=(0.0, 0.5))
+    data = training_photos(photos, size=config.image_size, seed=config.seed, device=device, scales=SCALES)
     precision = runtime.pick_precision(config.precision, device)
     network = build(config)
     if start is not None:
@@ -251,6 +256,14 @@ def train(
         network, step, names, learning_rate=config.learning_rate, accumulate=config.accumulate, precision=precision,
         capturable=perceptual is None or config.shift == 0,  # the shift is drawn on the host
     )  # fmt: skip
+    if callback is not None and preview is not None:
+        small = preview
+
+        def enlarged() -> Tensor:
+            made = upscale(small, Model(network, config, {}), device=config.device, precision=config.precision)
+            return made.image
+
+        callback = showing(enlarged, callback)
     run = train_and_summarize(
         learner, data, config, start=start, callback=callback, checkpoint=checkpoint, resume=resume
     )

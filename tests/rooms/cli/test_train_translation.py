@@ -9,7 +9,7 @@ import torch
 
 from course_lib import load_image, save_image
 from course_lib.__main__ import main
-from course_lib.cli import train_translation
+from course_lib.cli import train_options, train_translation
 from course_lib.data.cartoon import cartoon
 from course_lib.methods import animegan, cyclegan, stargan, ugatit
 from course_lib.training import loop, run
@@ -33,9 +33,8 @@ def folders(tmp_path, picture, monkeypatch):
         for seed in range(2):
             save_image(picture(40, 36, 2 * k + seed), tmp_path / name / f"{seed}.png")
     for kind, config in TINY.items():
-        monkeypatch.setitem(
-            train_translation._CONFIGS[kind], "quick", lambda config=config: replace(config, device="cpu")
-        )
+        quick = classmethod(lambda cls, config=config: replace(config, device="cpu"))
+        monkeypatch.setattr(METHODS[kind].Config, "quick", quick)
     monkeypatch.setattr(run, "fit", functools.partial(loop.fit, checkpoint_every=1))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -117,7 +116,8 @@ def test_every_word_of_config_gives_that_configuration(kind):
     }[kind]
     config = METHODS[kind].Config
     words |= {"fast": config.fast(), "quick": config.quick(), "paper": config()}
-    assert {word: make() for word, make in train_translation._CONFIGS[kind].items()} == words
+    made = {word: train_options.configuration(METHODS[kind], word) for word in train_translation.CONFIGS[kind]}
+    assert made == words
 
 
 @pytest.mark.parametrize(
