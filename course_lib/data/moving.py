@@ -43,7 +43,8 @@ class MovingPairs(Dataset[Item]):
         seed: of motion and noise.
 
     Raises:
-        ValueError: numbers out of range, or a shift above the margin.
+        ValueError: numbers out of range, or a shift above the margin; when an item is used, a crop that is no square
+            or not larger than its margins.
 
     >>> crops = [torch.rand(3, 48, 48) for _ in range(2)]
     >>> earlier, later, flow, visible = MovingPairs(crops, margin=8, shift=4.0)[0]
@@ -72,6 +73,11 @@ class MovingPairs(Dataset[Item]):
         crop: Tensor = self.crops[k]  # (3, S + 2 margin, S + 2 margin)
         generator = item_generator((self.seed + _MOTIONS) % (arguments.LARGEST_SEED + 1), k)
         size = crop.shape[-1] - 2 * self.margin
+        if size < 1 or crop.shape[-2] != crop.shape[-1]:
+            raise ValueError(
+                f"frames with a margin of {self.margin} px are cut from squares of more than {2 * self.margin} px, "
+                f"got {crop.shape[-1]} × {crop.shape[-2]} px"
+            )
         at = slice(self.margin, self.margin + size)
         earlier, flow = crop[:, at, at], self._flow(k, size, generator).to(crop.device)
         later = _sample(crop, flow, self.margin)

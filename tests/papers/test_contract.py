@@ -27,6 +27,7 @@ from course_lib.methods import (
     johnson,
     multi_style,
     pix2pix,
+    stable_painter,
     stargan,
     stylegan,
     super_resolution,
@@ -162,6 +163,13 @@ ROWS = {
         lambda model, change=as_it_is: pix2pix.translate(change(rand(2, 3, 32, 32)), model, **PLAIN),
         {"l1_weight": 10.0},
         {"width": 0.2, "skips": False, "norm": "instance", "patch": 34, "conditional": False},
+    ),
+    "stable_painter": Row(
+        stable_painter, stable_painter.Config(**SMALL, shift=2.0),
+        lambda seed: (rand(1, 3, 40, 36, seed=99 + seed), pictures(seed)),
+        lambda model, change=as_it_is: stable_painter.stylize(change(rand(2, 3, 24, 28)), model, **PLAIN),
+        {"temporal_weight": 1.0},
+        {"width": 0.5, "num_blocks": 2, "norm": "batch", "upsampling": "transposed"},
     ),
     "stargan": Row(
         stargan, stargan.Config(**WEATHERS),
