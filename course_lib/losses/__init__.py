@@ -2,7 +2,7 @@
 
 `style` has the losses of one layer, `perceptual` sums them over the layers of a VGG with the gradient in closed form,
 `patches` compares each patch of features with its nearest patch of the style (`patch_matching` finds it),
-`matting` says how far a picture is from a recoloring of a photo,
+`matting` says how far a picture is from a recoloring of a photo, `temporal` how far a frame is from earlier ones,
 `many_styles` compares each picture of a batch with its own painting,
 `feature_statistics` has AdaIN's style loss, and `adversarial` has the losses of the two networks of a GAN. The weights
 and layers that a paper chose belong to its file in `methods`. The functions of `style` and `feature_statistics` can be
