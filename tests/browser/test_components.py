@@ -119,6 +119,38 @@ def test_of_many_pictures_two_are_chosen(opened):
     assert page.locator(".before .name").inner_text() == "c"
 
 
+FILMS = {name: [plain(k / 12 + n / 4) for k in range(4)] for n, name in enumerate(("rough", "calm", "blended"))}
+
+
+def test_a_film_moves_on_demand_and_both_sides_show_one_time(opened):
+    page = opened(interactive.film(FILMS, frame=1, **WORDS), reduced_motion="no-preference")
+    assert visible(page) == ["rough, frame 1", "blended, frame 1"]
+    page.get_by_label("frame").press("ArrowRight")
+    assert visible(page) == ["rough, frame 2", "blended, frame 2"]
+    assert page.get_by_label("frame").get_attribute("aria-valuetext") == "3 of 4"
+    page.get_by_label("film at the right").select_option(label="calm")
+    assert visible(page) == ["rough, frame 2", "calm, frame 2"]
+    page.clock.install(time=0)
+    page.clock.pause_at(60)
+    page.clock.run_for(5000)  # nothing moves by itself
+    assert visible(page) == ["rough, frame 2", "calm, frame 2"]
+    page.get_by_role("button", name="Play").click()
+    page.clock.run_for(260)  # two frames of an eighth of a second: it starts over
+    assert visible(page) == ["rough, frame 0", "calm, frame 0"]
+    page.get_by_role("button", name="Pause").click()
+    page.clock.run_for(5000)
+    assert visible(page) == ["rough, frame 0", "calm, frame 0"]
+    page.get_by_label("edge").press("ArrowLeft")
+    assert page.get_by_label("edge").input_value() == "49"
+
+
+def test_a_film_does_not_play_where_less_motion_is_asked_for(opened):
+    page = opened(interactive.film(FILMS, **WORDS), reduced_motion="reduce")
+    assert page.get_by_role("button").count() == 0
+    page.get_by_label("frame").press("End")
+    assert visible(page) == ["rough, frame 3", "blended, frame 3"]
+
+
 @pytest.mark.parametrize("patch", [16, 70])
 def test_the_receptive_field_is_where_the_gradient_is(opened, patch):
     """The square that the page draws for a verdict of a PatchGAN is the square its gradient reaches."""

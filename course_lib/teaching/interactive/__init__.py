@@ -31,8 +31,9 @@ from course_lib.teaching.interactive.component import (
     row_of,
     shape_of,
 )
+from course_lib.teaching.interactive.moving_pictures import film
 
-__all__ = ["compare", "converter", "frames", "grid", "lens", "origin", "receptive_field", "study"]
+__all__ = ["compare", "converter", "film", "frames", "grid", "lens", "origin", "receptive_field", "study"]
 
 
 def compare(

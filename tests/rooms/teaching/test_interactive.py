@@ -24,6 +24,11 @@ def three_frames(**options):
     return interactive.frames(pictures, labels=["1", "10", "100"], axis="steps", **{**WORDS, **options})
 
 
+def two_films(**options):
+    films = {"rough": [plain(k / 4) for k in range(3)], "calm": [plain(0.9 - k / 4) for k in range(3)]}
+    return interactive.film(films, **{**WORDS, **options})
+
+
 def study(methods=("soft", "sharp"), scenes=2, **options):
     pictures = {name: torch.full((scenes, 3, 72, 96), k / 9) for k, name in enumerate(methods)}
     return interactive.study(pictures, **{"question": "Which is better?", "name": "trial", **WORDS, **options})
@@ -42,6 +47,7 @@ EVERY = {
         torch.tensor([[[0, 0], [1, 2]], [[2, 3], [0, 1]]]),
         **{"titles": ["painted", "painting"], "side": 24, "stride": 8, "at": (1, 0), **WORDS, **w},
     ),
+    "film": lambda **w: two_films(**w),
     "study": lambda **w: study(**w),
     "converter": lambda caption="Weights in other units.": interactive.converter(caption=caption),
 }
@@ -147,6 +153,34 @@ def test_mismatched_input_is_refused():
         interactive.grid([[plain(), plain()]], rows=("a", ["1", "2"]), columns=("b", ["1", "2"]), **WORDS)
     with pytest.raises(ValueError, match="at least one layer"):
         interactive.receptive_field(plain(), {}, **WORDS)
+
+
+def test_without_scripts_one_frame_of_each_film_is_shown():
+    still = Still(html_of(two_films(frame=1)))
+    assert still.shown == ["rough, frame 1", "calm, frame 1"]
+    assert len(still.hidden) == 4
+    assert settings_of(two_films(frame=-1)) == {"at": 50, "frame": 2, "length": 3, "perSecond": 8.0}
+
+
+@pytest.mark.parametrize(
+    ("films", "options", "words"),
+    [
+        ({"one": 3}, {}, "at least two films of the same length, two frames or more, got one: 3"),
+        ({}, {}, "got none"),
+        ({"a": 3, "b": 2}, {}, "got a: 3, b: 2"),
+        ({"a": 1, "b": 1}, {}, "two frames or more"),
+        ({"a": 3, "b": 3}, {"frame": 3}, "frame 3 does not exist; the films have frames 0 to 2"),
+        ({"a": 3, "b": 3}, {"per_second": 60}, "at most 30, got 60"),
+    ],
+)
+def test_films_that_do_not_fit_together_are_refused(films, options, words):
+    with pytest.raises(ValueError, match=words):
+        interactive.film({name: [plain(k / 4) for k in range(n)] for name, n in films.items()}, **WORDS, **options)
+
+
+def test_frames_of_another_shape_are_refused_by_name():
+    with pytest.raises(ValueError, match="'b, frame 1' is 50 × 72"):
+        interactive.film({"a": [plain(), plain(0.2)], "b": [plain(), plain(width=50)]}, **WORDS)
 
 
 def test_two_resolutions_of_one_picture_may_be_compared():
