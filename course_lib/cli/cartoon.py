@@ -18,7 +18,9 @@ def add(commands: Any) -> None:
     command = add_command(commands, "cartoon", run, text, "--size")
     add_pictures(command, "IN", "the photos")
     add_output(command, "where to save (.png, .jpg, .webp); for several pictures, a folder")
-    command.add_argument("--colors", type=positive, default=10, metavar="N", help="of each cartoon (default: 10)")
+    command.add_argument(
+        "--colors", type=positive, default=10, metavar="N", help="colors of each cartoon (default: 10)"
+    )
     command.add_argument(
         "--smooth", type=number, default=1.0, metavar="X",
         help="blur in pixels before the colors are chosen; more gives larger areas, 0 blurs nothing (default: 1)",

@@ -23,7 +23,9 @@ def add(commands: Any) -> None:
         "where to save: a folder; for one picture or --grid, a file (.png, .jpg, .webp); for --walk, .webp or .gif",
     )
     generate.add_argument("--model", required=True, help="a trained generator: a file, or a name that `models` lists")
-    generate.add_argument("--count", type=positive, default=16, metavar="N", help="how many pictures (default: 16)")
+    generate.add_argument(
+        "--count", type=positive, default=16, metavar="N", help="how many pictures, at most 10,000 (default: 16)"
+    )
     generate.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the noise (default: 0)")
     generate.add_argument(
         "--truncation", type=float, metavar="X",

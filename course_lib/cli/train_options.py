@@ -33,7 +33,11 @@ def add_run(command: Any, photo: str, without: str, seed: str) -> None:
         without: what it shows if no picture is given.
         seed: what is random.
     """
-    command.add_argument("--start", metavar="MODEL", help="a trained network to start from: a file or a name")
+    command.add_argument(
+        "--start",
+        metavar="MODEL",
+        help="a trained network to start from: a file, or a name that `models` lists (default: none)",
+    )
     command.add_argument("--preview", metavar="PHOTO", help=f"{photo} (default: {without})")
     command.add_argument(
         "--preview-every", type=positive, default=200, metavar="N", help="steps between previews (default: 200)"

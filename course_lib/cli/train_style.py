@@ -22,7 +22,11 @@ def add(commands: Any) -> None:
     train = add_command(commands, "train-style", run, text, "--size or --batch")
     train.add_argument("style", metavar="STYLE", help="the painting: a file, or a name such as great_wave")
     train_options.add_model(train)
-    train.add_argument("--photos", metavar="FOLDER", help="training photos (default: those of the package)")
+    train.add_argument(
+        "--photos", metavar="FOLDER",
+        help="training photos, any number; files that are not pictures, or are smaller than a crop, are left out with "
+        "a warning (default: those of the package)",
+    )  # fmt: skip
     train.add_argument(
         "--config", choices=("fast", "quick", "paper", "released"), default="fast",
         help="settings to begin with: fast (the default; about half an hour on two CPU cores), quick (a minute; best "

@@ -25,7 +25,8 @@ def add(commands: Any) -> None:
     train = add_command(commands, "train-upscale", run, text, "--size or --batch")
     train.add_argument(
         "folder", nargs="?", metavar="FOLDER",
-        help="training photos; what they show is what the network enlarges best (default: those of the package)",
+        help="training photos, any number; what they show is what the network enlarges best; files that are not "
+        "pictures, or are smaller than a crop, are left out with a warning (default: those of the package)",
     )  # fmt: skip
     train_options.add_model(train)
     train.add_argument("--factor", type=int, choices=FACTORS, help="how many times larger (default: 4)")
