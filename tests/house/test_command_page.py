@@ -97,7 +97,7 @@ SMALL = {  # what makes an example small: words at its end, by a word in it or, 
     "train-translation": {"": ["--config", "quick", "--size", "64", "--batch", "1"]},
     "translate": {"": ["--size", "64"]},
     "cartoon": {"": ["--size", "64"]},
-    "generate": {"": ["--size", "32", "--count", "2"], "--walk": ["--walk", "2"]},
+    "generate": {"": ["--size", "32"], "--grid": ["--count", "2"], "--walk": ["--walk", "2", "--count", "2"]},
 }
 
 
