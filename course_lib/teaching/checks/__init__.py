@@ -17,6 +17,7 @@ from course_lib.teaching.checks.experiments import (
     check_trend,
 )
 from course_lib.teaching.checks.fields import check_field_by_gradient, check_receptive_field
+from course_lib.teaching.checks.film import check_stabilized, check_temporal_error
 from course_lib.teaching.checks.labels import check_label_planes, check_plane_border, check_sees_label
 from course_lib.teaching.checks.layer_styles import check_spike_prediction, check_style_mixing, check_truncation
 from course_lib.teaching.checks.losses import (
@@ -27,6 +28,7 @@ from course_lib.teaching.checks.losses import (
     check_total_variation,
 )
 from course_lib.teaching.checks.modulation import check_own_convolution, check_styled_convolution, check_styled_weights
+from course_lib.teaching.checks.motion import check_visible_mask, check_warp
 from course_lib.teaching.checks.networks import (
     check_patchgan,
     check_residual_block,
@@ -84,16 +86,20 @@ __all__ = [
     "check_sees_label",
     "check_shuffle",
     "check_spike_prediction",
+    "check_stabilized",
     "check_strength",
     "check_style_loss",
     "check_style_mixing",
     "check_style_mixture",
     "check_styled_convolution",
     "check_styled_weights",
+    "check_temporal_error",
     "check_total_variation",
     "check_transformer_net",
     "check_trend",
     "check_truncation",
     "check_upsampling",
+    "check_visible_mask",
+    "check_warp",
     "holds",
 ]
