@@ -10,6 +10,7 @@ without it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -97,6 +98,39 @@ def check_tensor(image: Tensor, what: str = "", *, single: bool = False, least: 
             f"the picture is {shape[3]} px wide and {shape[2]} px high; {why or 'this function'} needs sides of at "
             f"least {least} px, so enlarge it first, or use a larger one.",
         )
+
+
+def checked_frames(
+    frames: Tensor | Iterable[Tensor], *, least: int = 1, why: str = "", overshoot: float = 1e-3
+) -> Iterator[Tensor]:
+    """The frames of a clip one by one, (1, 3, H, W) each, checked when their turn comes.
+
+    Args:
+        frames: (T, 3, H, W) in [0, 1], or an iterable of (1, 3, H, W).
+        least, why, overshoot: as for `check_pictures`.
+
+    Raises:
+        ImageError: something else than pictures, or frames of several sizes.
+
+    >>> import torch
+    >>> [tuple(frame.shape) for frame in checked_frames(torch.rand(2, 3, 8, 8))]
+    [(1, 3, 8, 8), (1, 3, 8, 8)]
+    """
+    from torch import Tensor
+
+    if isinstance(frames, Tensor):
+        check_tensor(frames, "the frames", least=least, why=why)
+        frames = frames.split(1)
+    elif isinstance(frames, str | bytes) or not isinstance(frames, Iterable):
+        _refuse("the frames", f"expected (T, 3, H, W) or an iterable of frames, got {type(frames).__name__}.")
+    first: tuple[int, ...] | None = None
+    for number, frame in enumerate(frames):
+        check_pictures(frame, f"frame {number}", single=True, least=least, why=why, overshoot=overshoot)
+        if tuple(frame.shape) != (first or tuple(frame.shape)):
+            sizes = [f"{shape[3]} px wide and {shape[2]} px high" for shape in (frame.shape, first or ())]
+            _refuse(f"frame {number}", f"it is {sizes[0]}, and the first one {sizes[1]}; a clip has one size.")
+        first = tuple(frame.shape)
+        yield frame
 
 
 def _refuse(what: str, problem: str) -> NoReturn:

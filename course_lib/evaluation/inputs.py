@@ -10,7 +10,7 @@ from torch import Tensor
 
 from course_lib.image_checks import check_pictures
 
-_FAR = 10.0  # pictures that were not clipped, or got noise, overshoot [0, 1], but not this far
+FAR = 10.0  # pictures that were not clipped, or got noise, overshoot [0, 1], but not this far
 
 
 def check(
@@ -38,7 +38,7 @@ def check(
     >>> check(torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16), least=11)
     """
     for picture in pictures:
-        check_pictures(picture, single=single, least=least, why=why or "the measure", overshoot=_FAR, centered=centered)
+        check_pictures(picture, single=single, least=least, why=why or "the measure", overshoot=FAR, centered=centered)
     shapes = [tuple(picture.shape) for picture in pictures]
     if same_shape and len({*shapes}) > 1:
         raise ValueError(

@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib import arguments, runtime
-from course_lib.evaluation.inputs import check
+from course_lib.evaluation.inputs import FAR, check
 from course_lib.evaluation.metrics import luma
 from course_lib.flow import Motion, warp
-from course_lib.image_checks import ImageError
+from course_lib.image_checks import ImageError, checked_frames
 
 NOISE = 5e-5  # variance: a standard deviation of 1.8 of 255 levels, as of a camera in good light
 
@@ -75,7 +75,7 @@ def temporal_errors(
     errors: list[float] = []
     before: deque[Tensor] = deque(maxlen=lag)
     count = 0
-    for t, frame in enumerate(_one_by_one(frames)):
+    for t, frame in enumerate(checked_frames(frames, overshoot=FAR)):
         if len(before) == lag:
             known = motion(t, t - lag)
             errors.append(masked_error(frame, warp(before[0], known.flow.to(frame)), known.visible.to(frame)))
@@ -134,7 +134,7 @@ def sharpness(frames: Tensor | Iterable[Tensor]) -> float:
     """
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float64)[None, None]
     values = []
-    for frame in _one_by_one(frames, least=3):
+    for frame in checked_frames(frames, least=3, why="the Laplacian", overshoot=FAR):
         values.append(float(F.conv2d(luma(frame).double().cpu(), kernel).var(correction=0)))
     if not values:
         raise ImageError("there are no frames to measure")
@@ -165,7 +165,7 @@ def noise_gain(
     deviation = arguments.positive("variance", variance) ** 0.5
     generator = runtime.seeded_generator(arguments.seed(seed))
     given, returned = [], []
-    for frame in _one_by_one(frames):
+    for frame in checked_frames(frames, overshoot=FAR):
         noisy = (frame + deviation * torch.randn(frame.shape, generator=generator).to(frame)).clamp(0, 1)
         given.append(float((noisy - frame).double().square().mean()))
         returned.append(float((function(noisy) - function(frame)).double().square().mean()))
@@ -195,7 +195,7 @@ def drift(frames: Tensor | Iterable[Tensor], region: Tensor | None = None) -> li
     [0.0, -0.25]
     """
     means: list[float] = []
-    for frame in _one_by_one(frames):
+    for frame in checked_frames(frames, overshoot=FAR):
         part = frame.new_ones(1, 1, *frame.shape[2:]) if region is None else region.to(frame)
         if tuple(part.shape) != (1, 1, *frame.shape[2:]) or not part.any():
             raise ValueError(
@@ -204,15 +204,3 @@ def drift(frames: Tensor | Iterable[Tensor], region: Tensor | None = None) -> li
             )
         means.append(float((frame.double() * part).sum() / (3 * part.double().sum())))
     return [mean - means[0] for mean in means]
-
-
-def _one_by_one(frames: Tensor | Iterable[Tensor], least: int = 1) -> Iterable[Tensor]:
-    """Checked frames (1, 3, H, W) of one size."""
-    parts = frames.split(1) if isinstance(frames, Tensor) and frames.dim() == 4 else frames
-    size = None
-    for frame in parts:
-        check(frame, least=least, single=True)
-        if size not in (None, frame.shape):
-            raise ValueError(f"a clip has frames of one size, got {tuple(size)} and {tuple(frame.shape)}")
-        size = frame.shape
-        yield frame

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from course_lib.image_checks import ImageError, check_pictures
+from course_lib.image_checks import ImageError, check_pictures, checked_frames
 
 
 def good(*shape):
@@ -74,3 +74,26 @@ def test_an_overshoot_is_allowed_on_request_but_no_other_scale():
     check_pictures(2 * good() - 1, overshoot=10, centered=True)
     with pytest.raises(ImageError, match="NaN"):
         check_pictures(good() * math.nan, overshoot=10)
+
+
+def test_frames_come_one_by_one_and_lazily():
+    clip = torch.cat([good() for _ in range(3)])
+    assert [tuple(frame.shape) for frame in checked_frames(clip)] == [(1, 3, 12, 10)] * 3
+    frames = checked_frames(frame for frame in [good(), good(1, 3, 12, 11), None])
+    assert torch.equal(next(frames), good())  # the ones after it are not read yet
+    with pytest.raises(ImageError, match=r"frame 1: it is 11 px wide and 12 px high, and the first one 10 px wide"):
+        next(frames)
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (torch.rand(3, 8, 8), r"the frames: got shape \(3, 8, 8\)"),
+        ("clip.mp4", "or an iterable of frames, got str"),
+        (7, "got int"),
+        ([good(2, 3, 8, 8)], r"frame 0: got shape \(2, 3, 8, 8\), expected \(1, 3, H, W\)"),
+    ],
+)
+def test_what_is_no_clip_is_refused(frames, message):
+    with pytest.raises(ImageError, match=message):
+        list(checked_frames(frames))

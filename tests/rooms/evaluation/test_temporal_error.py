@@ -125,7 +125,7 @@ def test_drift_has_a_sign_and_a_region() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(ImageError, match="needs 2 of them, got 1"):
         temporal_error(FRAMES[:1], moved_by(1))
-    with pytest.raises(ValueError, match="frames of one size"):
+    with pytest.raises(ValueError, match="a clip has one size"):
         temporal_error([FRAMES[:1], FRAMES[1:2, ..., :5]], moved_by(1))
     with pytest.raises(ValueError, match="lag must be a whole number"):
         temporal_error(FRAMES, moved_by(1), lag=0)
