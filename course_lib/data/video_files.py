@@ -89,8 +89,8 @@ def open_video(path: Path, size: Size | None, start: Fraction, stop: Fraction | 
                 end, done = time + own_length[0], done + 1
                 yield (image if size is None else resize(image, (height, width))), time
             else:
-                announced = stream.duration * stream.time_base if stream.duration else None
-                if announced is not None and end < announced * Fraction(9, 10) and done < count:
+                announced = _announced(stream)
+                if stop is None and end + start < announced * Fraction(9, 10):
                     problems.append(f"it announces {float(announced):.1f} s and ends after {float(end):.1f} s")
         if problems:
             warnings.warn(
@@ -212,6 +212,14 @@ def _decoded(container: Any, stream: Any, path: Path, problems: list[str]) -> It
     finally:
         if lost:
             problems.append(f"{lost} of its packets cannot be decoded")
+
+
+def _announced(stream: Any) -> Fraction:
+    """How long a video should be, in seconds; 0 if the file does not say."""
+    if stream.duration:
+        return Fraction(stream.duration * stream.time_base)
+    tag = re.match(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))  # in Matroska
+    return 3600 * Fraction(tag[1]) + 60 * Fraction(tag[2]) + Fraction(tag[3]) if tag else Fraction(0)
 
 
 def _count(path: Path, origin: Fraction, start: Fraction, stop: Fraction | None) -> int:

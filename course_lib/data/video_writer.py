@@ -110,13 +110,14 @@ class VideoFile:
             VideoError: it cannot be written; it can be played up to the last part that was.
         """
         try:
-            if self.stream is not None:
-                self.out.mux(self.stream.encode(None))
-                self._copy_sound(end)
+            try:
+                if self.stream is not None:
+                    self.out.mux(self.stream.encode(None))
+                    self._copy_sound(end)
+            finally:
+                self._release()
         except (OSError, self.av.error.FFmpegError) as error:
             raise self.place.could_not_write(_as_os_error(error)) from None
-        finally:
-            self._release()
 
     def _begin(self, height: int, width: int) -> None:
         options = {"crf": str(self.crf), **_OPTIONS[self.encoder]}
