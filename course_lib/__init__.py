@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from course_lib.pretrained.vgg import VGGFeatures as VGGFeatures
     from course_lib.samples import sample_image as sample_image
     from course_lib.samples import sample_names as sample_names
+    from course_lib.samples import sample_title as sample_title
     from course_lib.teaching import (
         assignments as assignments,
     )
@@ -66,7 +67,7 @@ __version__ = "0.1.0"
 _NAMES = {
     **dict.fromkeys(("center_crop", "load_image", "resize", "save_image"), "images"),
     **dict.fromkeys(("CONTENT_LAYER", "STYLE_LAYERS", "VGGFeatures"), "pretrained.vgg"),
-    **dict.fromkeys(("sample_image", "sample_names"), "samples"),
+    **dict.fromkeys(("sample_image", "sample_names", "sample_title"), "samples"),
     "gram_matrix": "losses.style",
 }
 _MODULES = {

@@ -89,6 +89,20 @@ def sample_path(name: str) -> Path:
     raise ImageError(f"No picture is named {name!r}.{did_you_mean(wanted, sample_names())} There are:\n{listing}")
 
 
+def sample_title(name: str) -> str:
+    """What a figure calls one of the project's own pictures: a painting by its title, a photo by what it shows.
+
+    Raises:
+        ImageError: as `sample_image`.
+
+    >>> sample_title("great_wave"), sample_title("eilean_donan")
+    ('The Great Wave off Kanagawa', 'Eilean Donan')
+    """
+    file = sample_path(name).relative_to(images_folder()).as_posix()
+    (row,) = (row for row in ledger() if row["file"] == file)
+    return row.get("called") or row["title"]
+
+
 def watch() -> list[Seen]:
     """Begin a list that notes the name and the size (H, W) of every picture that `sample_image` reads.
 

@@ -5,7 +5,6 @@ import html
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from book_local import IMAGES, ROOT
 from docutils import nodes
@@ -46,7 +45,7 @@ def thumbnail(row: dict[str, str]) -> str:
 
 def credit(row: dict[str, str]) -> str:
     """One picture of the credits page."""
-    title = unquote(row["title"]) or Path(row["file"]).stem
+    title = row["title"]
     maker = " · ".join(html.escape(word) for word in (row["creator"], row["year"]) if word)
     license_ = html.escape(row["licence"])
     if row["licence"] in LICENSES:

@@ -6,7 +6,6 @@ import html
 import shutil
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from book_credits import LICENSES, ledger, thumbnail
 from book_local import IMAGES, ROOT
@@ -147,7 +146,7 @@ def picture_of(record: records.Record) -> Path:
 
 
 def title_of(row: dict[str, str]) -> str:
-    return unquote(row["title"]).strip()
+    return row["called"][:1].upper() + row["called"][1:]
 
 
 def light_size(picture: Path) -> tuple[int, int]:
@@ -186,7 +185,7 @@ def made(record: records.Record, photo: dict[str, str], chapter: str) -> str:
     return (
         f"<p>{record.values['seconds']:.0f} seconds on {html.escape(record.device)}. How it works: "
         f'<a href="../notebooks/{chapter}.html">chapter {int(chapter[:2])}</a>. Photograph: '
-        f"{html.escape(title_of(photo))}, {html.escape(photo['creator'])} ({license_}); see the "
+        f"{html.escape(photo['title'])}, {html.escape(photo['creator'])} ({license_}); see the "
         '<a href="credits.html">picture credits</a>.</p>'
     )
 

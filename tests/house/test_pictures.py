@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "images"
-COLUMNS = ["file", "title", "creator", "year", "licence", "source", "changes", "width", "height", "sha256"]
+COLUMNS = ["file", "title", "called", "creator", "year", "licence", "source", "changes", "width", "height", "sha256"]
 
 
 def rows():
@@ -41,8 +42,16 @@ def test_row_describes_its_file(row):
     assert hashlib.sha256(data).hexdigest() == row["sha256"]
     with Image.open(FOLDER / row["file"]) as pil:
         assert pil.size == (int(row["width"]), int(row["height"]))
-    for column in ("title", "creator", "licence", "source", "changes"):
+    for column in ("title", "called", "creator", "licence", "source", "changes"):
         assert row[column].strip(), f"{row['file']}: {column} is empty"
+
+
+def test_titles_can_be_printed_as_they_are():
+    for row in rows():
+        for column in ("title", "called"):
+            assert row[column] == row[column].strip()
+            assert not re.search(r"%[0-9A-F]{2}|_", row[column].replace("IMG_", "")), row[column]
+        assert not re.search(r"\d{3}|\.", row["called"]), f"figures print {row['called']}"
 
 
 def test_research_excerpts_are_few_small_and_marked():

@@ -92,10 +92,14 @@ def test_it_has_the_template(path: Path) -> None:
 def test_its_code_is_short(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert notebook.metadata.kernelspec.name == "python3"
-    lines = [len(cell.source.splitlines()) for cell in code(notebook)]
-    assert max(lines) <= 25
-    assert statistics.median(lines) <= 6.5
+    lines = [len(cell.source.splitlines()) for cell in code(notebook)]  # of at most 83 characters, as the page is wide
+    assert max(lines) <= 45
+    assert statistics.median(lines) <= 11
     bootstrap = with_tag(notebook, "bootstrap")
+    wide = [
+        line for cell in code(notebook) if cell not in bootstrap for line in cell.source.splitlines() if len(line) > 83
+    ]
+    assert wide == [], "the page cuts these lines off"
     for cell in code(notebook):
         imports = [line for line in cell.source.splitlines() if re.match(r"(from \S+ )?import ", line)]
         assert len(imports) <= 8, f"{len(imports)} imports in one cell"
