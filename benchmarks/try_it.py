@@ -123,7 +123,7 @@ def opened(html: Path) -> Any:
     chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if chromium is None:
         raise SystemExit(f"this benchmark needs Chromium ({', '.join(CHROMIUM)}); install it first")
-    if not (html / "_static" / "try_it" / "runtime" / "gpu.mjs").exists():
+    if not (html / "_static" / "try_it" / "models" / "any_decoder.onnx").exists():
         needs = "npm, the networks (python -m course_lib fetch adain_decoder) and the built book (make html)"
         raise SystemExit(f"{html} has no page that paints in any style; this benchmark needs {needs}")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(html)))

@@ -1,4 +1,4 @@
-"""The parts of the panel that takes any painting: AdaIN's two networks, paintings, a program with WebGPU.
+"""The parts of the panel that takes any painting: AdaIN's two networks, and paintings.
 
 The decoder is Huang and Belongie's, trained on photographs and paintings of others. The page has it where it is built
 on a machine that has these networks; `make release`, which makes the copy to publish, leaves it out. The variable
@@ -8,9 +8,7 @@ on a machine that has these networks; `make release`, which makes the copy to pu
 
 from __future__ import annotations
 
-import gzip
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DECODER: str | None = None  # a model in data/models; None: the published decoder
 SWITCH = "ANY_STYLE"
 NETWORKS = ("vgg19_normalized", "adain_decoder")  # in the catalog of `course_lib.pretrained`
-# The program with WebGPU inside, and with the means to wait for a graphics processor that every browser understands.
-SCRIPT, PROGRAM = "ort.webgpu.bundle.min.mjs", "ort-wasm-simd-threaded.asyncify.wasm"
 
 PAINTINGS = {
     "great_wave": "The Great Wave", "composition_viii": "Composition VIII", "night_cafe": "The Night Café",
@@ -82,8 +78,8 @@ def credit() -> str:
     return "ours, trained on open photographs and paintings (CC BY 4.0)"
 
 
-def write(folder: Path, dist: Path) -> dict[str, Any]:
-    """The networks as ONNX, the paintings, and the program with WebGPU; returns what the page has to know."""
+def write(folder: Path) -> dict[str, Any]:
+    """The networks as ONNX, and the paintings; returns what the page has to know."""
     from book.try_it import onnx_style
     from course_lib import sample_image, save_image
 
@@ -96,7 +92,4 @@ def write(folder: Path, dist: Path) -> dict[str, Any]:
     }
     for name in PAINTINGS:
         save_image(sample_image(name, SIDE), folder / "pictures" / f"style_{name}.webp", quality=90)
-    shutil.copyfile(dist / SCRIPT, folder / "runtime" / "gpu.mjs")
-    packed = gzip.compress((dist / PROGRAM).read_bytes(), 9, mtime=0)
-    (folder / "runtime" / "gpu.wasm.bin").write_bytes(packed)
-    return {"models": models, "gpu": len(packed)}
+    return {"models": models}

@@ -1,4 +1,4 @@
-"""The page that paints in the browser: `{try-it} paint` and four more are its panels, `{tried}` its numbers.
+"""The page that paints in the browser: `{try-it} paint` and five more are its panels, `{tried}` its numbers.
 
 Everything shown comes from the folder that export.py makes and from the stored runs of the page. Where the program that
 runs the networks could not be had, the panels show their still pictures and say why.
@@ -21,7 +21,8 @@ from tried_numbers import SKETCH_SIDE, Times, tried
 ROOT = Path(os.environ.get("COURSE_LIB_ROOT") or Path(__file__).resolve().parents[2])
 MADE = ROOT / "_build" / "try_it"
 PAGE, FILES = "book/try_it/index", "../../_static/try_it"
-PANELS = ("paint", "any", "draw", "dusk", "noise")
+PANELS = ("paint", "camera", "any", "draw", "dusk", "noise")
+ON_GPU = ("camera", "any")  # panels that use a graphics processor where there is one
 TOOLS = {"pencil": "Pencil", "eraser": "Eraser", "house": "House", "window": "Window", "door": "Door", "tree": "Tree",
          "car": "Car"}  # fmt: skip
 SKETCHER, TRANSLATOR = "facade_sketch", "clear_dusk"
@@ -110,6 +111,23 @@ def streets(made: dict[str, Any]) -> list[dict[str, str]]:
     return [{"name": name, "label": f"Street {k}"} for k, name in enumerate(made["streets"], 1)]
 
 
+def stable(made: dict[str, Any], title: str) -> dict[str, str]:
+    """The place of the painter that does not flicker, and the choice to do without it; empty while there is none."""
+    name, picture = made["stable painter"], "still_stable"
+    if name is None:
+        return {"stable": "", "stable_figure": "", "stable_choice": ""}
+    words = html.escape(f"The same photograph, painted in the manner of {title} by the stable painter")
+    return {
+        "stable": f'data-stable="{name}"',
+        "stable_figure": f'<figure data-is="steady"><img src="{FILES}/pictures/{picture}.webp" {size(picture)} '
+        f'loading="lazy" alt="{words}"><figcaption><span>{html.escape(title)}, stable</span> '
+        '<span data-is="steady-flicker"></span></figcaption></figure>',
+        "stable_choice": '<fieldset class="segments"><legend>Beside it</legend>'
+        '<label><input type="radio" name="beside" value="stable" checked><span>the stable painter</span></label>'
+        '<label><input type="radio" name="beside" value="none"><span>nothing, twice as fast</span></label></fieldset>',
+    }
+
+
 def noise(made: dict[str, Any]) -> dict[str, object]:
     """The words of the panel that makes streets from noise."""
     starts = sorted(set(made["sides"]))[1:]  # from the smallest on, all of the street would be B's
@@ -137,7 +155,7 @@ def panel(which: str) -> str:
     if not why:
         sizes = html.escape(json.dumps(made["models"] | (made["any style"] or {"models": {}})["models"]))
         data = f'data-root="{FILES}/" data-sizes="{sizes}" data-runtime="{runtime["bytes"]}"'
-        data += f' data-gpu="{made["any style"]["gpu"]}"' if which == "any" else ""
+        data += f' data-gpu="{runtime["gpu"]}"' if which in ON_GPU else ""
         greeting = "Computed in advance; the next picture is made by your own machine."
         greeting += "<noscript> That needs scripts, and this browser has them switched off.</noscript>"
     else:
@@ -152,8 +170,9 @@ def panel(which: str) -> str:
         "greeting": greeting,
         "root": FILES,
         "painters": painters(
-            made, *(("painter", first["name"]) if which == "paint" else ("pad_painter", street["name"]))
+            made, *(("pad_painter", street["name"]) if which == "draw" else ("painter", first["name"]))
         ),
+        **stable(made, first["label"]),
         "street_title": html.escape(street["label"]),
         "first_title": html.escape(first["label"]),
         "still_title": html.escape(photo["title"]),

@@ -30,12 +30,15 @@ STILLS = ROOT / "data" / "results" / "try_it"  # pictures of the stored run
 PACKAGE = "onnxruntime-web"
 # Of its dozens of builds the smallest that works everywhere: the processor only, its loader already inside.
 SCRIPT, PROGRAM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
+# And the one with WebGPU inside, and with the means to wait for a graphics processor that every browser understands.
+GPU_SCRIPT, GPU_PROGRAM = "ort.webgpu.bundle.min.mjs", "ort-wasm-simd-threaded.asyncify.wasm"
 
 PAINTERS = {
     "great_wave": "The Great Wave", "composition_viii": "Composition VIII", "cafe_terrace": "Café Terrace",
     "church_at_auvers": "Church at Auvers", "poppies": "Poppies",
 }  # fmt: skip
 SKETCHER, STREET_PAINTER = "facade_sketch", "cafe_terrace"
+STABLE = "great_wave_stable"  # trained not to flicker; beside the painter of the same painting
 TRANSLATOR, WEATHERS = "clear_dusk", ("clear", "dusk")  # a network without pairs: from A to B, and back
 TRANSLATORS = {f"{TRANSLATOR}_{direction}": direction for direction in ("AB", "BA")}
 NOISE = {
@@ -102,6 +105,11 @@ def prepare(folder: Path = FOLDER) -> tuple[str, ...]:
     return parts.notes
 
 
+def stable() -> tuple[str, ...]:
+    """The painter that does not flicker, where the package has it."""
+    return (STABLE,) if (MODELS / f"{STABLE}.safetensors").exists() else ()
+
+
 def _key(parts: Parts) -> str:
     """A digest of all that goes into the folder, and of what makes it."""
     made_by = [
@@ -110,7 +118,7 @@ def _key(parts: Parts) -> str:
     ]
     sources = [*made_by, ROOT / "data" / "images" / "LEDGER.csv"]
     sources += [
-        MODELS / f"{name}.safetensors" for name in (*PAINTERS, SKETCHER, TRANSLATOR, NOISE_MODEL)
+        MODELS / f"{name}.safetensors" for name in (*PAINTERS, *stable(), SKETCHER, TRANSLATOR, NOISE_MODEL)
     ] + any_style.sources()
     sources += [STILLS / f"{name}.webp" for name in any_style.STILLS]
     digest = hashlib.sha256(f"{locked_version()} {parts.runtime is not None} {any_style.left_out()}".encode())
@@ -135,6 +143,7 @@ def _write(folder: Path, parts: Parts) -> None:
         "painters": [_described(name, label, about[name]) for name, label in PAINTERS.items()],
         "photos": [_described(name, label, about[name]) for name, label in PHOTOS.items()],
         "street painter": STREET_PAINTER,
+        "stable painter": next(iter(stable()), None),
         "scenes": [f"sketch_{k}" for k in range(len(SCENES))],
         "streets": [f"street_{k}" for k in range(len(SCENES))],
         "runtime": _copy_runtime(folder / "runtime", parts),
@@ -156,6 +165,9 @@ def _write(folder: Path, parts: Parts) -> None:
     still = sample_image(next(iter(PHOTOS)), STILL)
     save_image(still, pictures / "still_before.webp", quality=92)
     save_image(johnson.stylize(still, painter).image, pictures / "still_after.webp", quality=92)
+    for name in stable():
+        with torch.inference_mode():
+            save_image(network(name)(still), pictures / "still_stable.webp", quality=92)
     for k, scene in enumerate(SCENES):
         sketch = draw_facade(scene, size=SCENE_SIZE, seed=1).sketch[None]
         save_image(sketch, pictures / f"sketch_{k}.webp", quality=90)
@@ -182,9 +194,9 @@ def _write(folder: Path, parts: Parts) -> None:
     for name in any_style.STILLS:
         shutil.copyfile(STILLS / f"{name}.webp", pictures / f"still_{name}.webp")
     if parts.runtime and not any_style.left_out():
-        manifest["any style"] = any_style.write(folder, parts.runtime)
+        manifest["any style"] = any_style.write(folder)
     manifest["models"] = {
-        name: _export(name, folder / "models") for name in (*PAINTERS, SKETCHER, *TRANSLATORS, *NOISE)
+        name: _export(name, folder / "models") for name in (*PAINTERS, *stable(), SKETCHER, *TRANSLATORS, *NOISE)
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
 
@@ -196,8 +208,10 @@ def _described(name: str, label: str, row: dict[str, str]) -> dict[str, str]:
 
 def network(name: str) -> Any:
     """One network of the page as a module, in evaluation mode."""
-    from course_lib.methods import cyclegan, johnson, pix2pix, stylegan
+    from course_lib.methods import cyclegan, johnson, pix2pix, stable_painter, stylegan
 
+    if name == STABLE:
+        return stable_painter.load(name).network.eval()
     if name in NOISE:
         generator = stylegan.load(NOISE_MODEL).network.eval()
         return generator.mapping if NOISE[name] == "mapping" else generator
@@ -218,15 +232,17 @@ def _export(name: str, folder: Path) -> int:
 
 
 def _copy_runtime(folder: Path, parts: Parts) -> dict[str, object] | None:
-    """The program, packed: few static hosts pack a wasm file on its way, so the page unpacks it itself."""
+    """The program in both builds, packed: few static hosts pack such files on their way, so the page unpacks them."""
     if parts.runtime is None:
         return None
-    shutil.copyfile(parts.runtime / SCRIPT, folder / "ort.mjs")
-    program = (parts.runtime / PROGRAM).read_bytes()
-    packed = gzip.compress(program, 9, mtime=0)
-    # Not .gz: some servers announce such a file as packed for the way, and browsers unpack it unasked.
-    (folder / "ort.wasm.bin").write_bytes(packed)
-    return {"version": locked_version(), "bytes": len(packed), "unpacked": len(program)}
+    unpacked, packed = {}, {}
+    for name, script, program in (("ort", SCRIPT, PROGRAM), ("gpu", GPU_SCRIPT, GPU_PROGRAM)):
+        shutil.copyfile(parts.runtime / script, folder / f"{name}.mjs")
+        content = (parts.runtime / program).read_bytes()
+        # Not .gz: some servers announce such a file as packed for the way, and browsers unpack it unasked.
+        packed[name] = (folder / f"{name}.wasm.bin").write_bytes(gzip.compress(content, 9, mtime=0))
+        unpacked[name] = len(content)
+    return {"version": locked_version(), "bytes": packed["ort"], "unpacked": unpacked["ort"], "gpu": packed["gpu"]}
 
 
 def main() -> int:

@@ -34,6 +34,7 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 FORMS: dict[str, dict[str, Any]] = {
     "desktop-light": {"viewport": {"width": 1300, "height": 900}, "color_scheme": "light"},
     "desktop-dark": {"viewport": {"width": 1300, "height": 900}, "color_scheme": "dark"},
@@ -89,14 +90,29 @@ def browser() -> Iterator[Any]:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
         stop("the Python package playwright is missing: make install")
-    found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
-    program = next((path for path in found if path), None)
+    program = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
     if program is None:
         stop("Chromium was not found: install it (Debian and Ubuntu: sudo apt-get install chromium).")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def launched(browser: Any) -> Iterator[Callable[..., Any]]:
+    """``launched("--mute-audio")``: another Chromium, with these flags as well."""
+    opened: dict[tuple[str, ...], Any] = {}
+    program = next(path for name in PROGRAMS if (path := shutil.which(name)))
+
+    def launch(*flags: str) -> Any:
+        if flags not in opened:
+            opened[flags] = browser.browser_type.launch(executable_path=program, args=[*FLAGS, *flags])
+        return opened[flags]
+
+    yield launch
+    for one in opened.values():
+        one.close()
 
 
 @dataclass
@@ -128,6 +144,12 @@ def watched(page: Any, *places: str) -> Opened:
     page.on("pageerror", lambda error: opened.said.append(f"script error: {error}"))
     page.on("console", lambda line: opened.said.append(f"{line.type}: {line.text}") if line.type == "error" else None)
     return opened
+
+
+@pytest.fixture
+def watch(server: str) -> Callable[[Any], Opened]:
+    """``watch(page)``: notes what a page of another browser complains about."""
+    return lambda page: watched(page, server)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from course_lib.methods import johnson, pix2pix
 
 Visitor = Callable[..., Any]
 PAGE, PAINT, ANY, DRAW = "book/try_it/index.html", "#studio-paint", "#studio-any", "#studio-draw"
-DUSK, NOISE = "#studio-dusk", "#studio-noise"
+DUSK, NOISE, CAMERA = "#studio-dusk", "#studio-noise", "#studio-camera"
 WAIT = 120_000  # ms; a slow machine shared by many
 EXACT = 1e-4  # of the range of a color: float32 sums in another order (2e-6 seen), and nothing else
 LEVELS = 0.52  # of 255: the canvas rounds to whole numbers, and a sum in another order may fall on the other side
@@ -309,7 +309,7 @@ def test_a_drawn_street_goes_on_to_dusk(page: Any) -> None:
 
 def test_opened_as_a_file_it_says_what_to_do(visitor: Visitor) -> None:
     opened = visitor(PAGE, as_file=True)
-    for panel in (PAINT, *[ANY] * with_any_style(), DRAW, DUSK, NOISE):
+    for panel in (PAINT, CAMERA, *[ANY] * with_any_style(), DRAW, DUSK, NOISE):
         assert "python -m http.server" in opened.page.inner_text(f"{panel} [role=status]")
         assert not opened.page.is_visible(f"{panel} [data-do=go]")
         opened.page.locator(f"{panel} img").first.scroll_into_view_if_needed()  # it is loaded when it is near
@@ -329,7 +329,7 @@ def test_without_scripts_there_are_pictures_and_no_dead_buttons(browser: Any, se
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(server + PAGE)
-    for panel in (PAINT, ANY, DRAW, DUSK, NOISE):
+    for panel in (PAINT, CAMERA, ANY, DRAW, DUSK, NOISE):
         assert page.locator(f"{panel} button:visible").count() == 0
         assert page.locator(f"{panel} img:visible").count() >= 2
     context.close()

@@ -181,20 +181,29 @@ def test_nothing_is_made_twice_and_nothing_half(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made_here"]
 
 
-@pytest.mark.parametrize("runtime", [None, {"version": "1", "bytes": 5, "unpacked": 9}])
+@pytest.mark.parametrize("runtime", [None, {"version": "1", "bytes": 5, "unpacked": 9, "gpu": 11}])
 def test_the_panels_say_what_is_missing(tmp_path, monkeypatch, runtime):
     one = {"name": "a", "label": "The A", "title": "A <b>", "creator": "Ada Bee", "year": "1900", "licence": "CC0-1.0"}
-    made = {"painters": [one], "photos": [one], "scenes": ["s"], "street painter": "a", "runtime": runtime,
+    made = {"painters": [one], "photos": [one], "scenes": ["s"], "street painter": "a", "stable painter": "a",
+            "runtime": runtime,
             "models": {"a": 3}, "notes": ["Left out: why."], "paintings": [one], "stills": {}, "decoder": "",
             "any style": None, "any style left out": "", "streets": ["street"],
             "noise": {"numbers": 8, "sides": [4, 8, 8, 16, 16, 16], "from": 16}}  # fmt: skip
     (tmp_path / "pictures").mkdir()
     (tmp_path / "manifest.json").write_text(json.dumps(made))
-    stills = ("still_before", "still_after", "still_street", "still_painting", "still_dusk", "still_noise_first")
+    stills = (
+        "still_before",
+        "still_after",
+        "still_street",
+        "still_painting",
+        "still_dusk",
+        "still_noise_first",
+        "still_stable",
+    )
     for name in ("a", "a_small", "s", "street_clear", *stills):
         Image.new("RGB", (6, 4)).save(tmp_path / "pictures" / f"{name}.webp")
     monkeypatch.setattr(book_try_it, "MADE", tmp_path)
-    for which in ("paint", "draw", "dusk", "noise"):
+    for which in ("paint", "camera", "draw", "dusk", "noise"):
         text = book_try_it.panel(which)
         assert ("Left out: why." in text) == (runtime is None)
         assert ("data-sizes" in text) == (runtime is not None)

@@ -146,9 +146,10 @@ def test_making_a_release_turns_it_off():
 def test_the_panel_says_what_was_left_out(tmp_path, monkeypatch, left_out):
     one = {"name": "a", "label": "The A", "title": "A", "creator": "Ada Bee", "year": "1900", "licence": "CC0-1.0"}
     made = {"painters": [one], "photos": [one], "paintings": [one], "scenes": ["s"], "street painter": "a",
-            "runtime": {"version": "1", "bytes": 5, "unpacked": 9}, "models": {"a": 3}, "notes": [],
+            "runtime": {"version": "1", "bytes": 5, "unpacked": 9, "gpu": 11}, "stable painter": None,
+            "models": {"a": 3}, "notes": [],
             "stills": {"castle_wave": ["a", "a"]}, "decoder": "trained by <her>", "any style left out": left_out,
-            "any style": None if left_out else {"models": {"any_encoder": 7}, "gpu": 11},
+            "any style": None if left_out else {"models": {"any_encoder": 7}},
             "streets": ["street"], "noise": {"numbers": 8, "sides": [4, 4, 8], "from": 8}}  # fmt: skip
     (tmp_path / "pictures").mkdir()
     (tmp_path / "manifest.json").write_text(json.dumps(made))

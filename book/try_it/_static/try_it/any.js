@@ -1,22 +1,13 @@
-// The second panel: any photograph in the style of any painting, or of two.
+// The panel *Any painting*: any photograph in the style of any painting, or of two.
 import {Chooser, receive} from "./chooser.js";
 import {EngineError} from "./engine.js";
 import {mixture, restyled, statistics} from "./features.js";
 import {fitted, pixels, save, toNumbers, toPixels} from "./pictures.js";
 import {Stage} from "./stage.js";
-import {seconds} from "./studio.js";
+import {graphics, seconds} from "./studio.js";
 
 const [ENCODER, DECODER] = ["any_encoder", "any_decoder"];
 const LARGEST = 512;  // pixels of a painting's long side, as in the authors' code
-
-// Whether this browser can use a graphics processor.
-const gpu = async () => {
-  try {
-    return Boolean(await navigator.gpu?.requestAdapter());
-  } catch {
-    return false;
-  }
-};
 
 export function attachAny(panel) {
   const {root, form} = panel;
@@ -132,7 +123,7 @@ export function attachAny(panel) {
   }
 
   use(slow, "Runs on the processor of your machine.");
-  gpu().then((found) => {
+  graphics().then((found) => {
     if (!found || panel.busy || panel.started) return;
     use(slow.sibling("webgpu", Number(root.dataset.gpu)), "Runs on the graphics processor of your machine (WebGPU).");
   });

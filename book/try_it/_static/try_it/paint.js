@@ -1,6 +1,7 @@
 // The first panel: a photograph, a painter, and the line between before and after.
 import {Chooser, receive} from "./chooser.js";
-import {PictureError, drawn, fitted, pixels, save, toNumbers, toPixels} from "./pictures.js";
+import {askCamera} from "./moving.js";
+import {drawn, fitted, pixels, save, toNumbers, toPixels} from "./pictures.js";
 import {Stage} from "./stage.js";
 import {seconds} from "./studio.js";
 
@@ -87,13 +88,7 @@ export function attachPainting(panel) {
   };
   panel.get("camera-open").hidden = !navigator.mediaDevices?.getUserMedia;
   panel.get("camera-open").addEventListener("click", panel.guarded(async () => {
-    try {
-      camera.stream = await navigator.mediaDevices.getUserMedia({video: {width: {ideal: 1280}}});
-    } catch (error) {
-      throw new PictureError(error.name === "NotAllowedError"
-        ? "The camera was refused. Allow it for this page in the browser's settings, or use a file."
-        : "No camera was found. Use a file instead.");
-    }
+    camera.stream = await askCamera(1280);
     camera.video.srcObject = camera.stream;
     camera.stage.hidden = false;
     await camera.video.play();

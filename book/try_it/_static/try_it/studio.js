@@ -2,16 +2,29 @@
 import {Engine, EngineError, Stopped} from "./engine.js";
 import {PictureError} from "./pictures.js";
 import {attachPainting} from "./paint.js";
+import {attachCamera} from "./camera.js";
 import {attachAny} from "./any.js";
 import {attachPad} from "./pad.js";
 import {attachDusk} from "./dusk.js";
 import {attachNoise} from "./noise.js";
 
-const ATTACH = {paint: attachPainting, any: attachAny, draw: attachPad, dusk: attachDusk, noise: attachNoise};
+const ATTACH = {
+  paint: attachPainting, camera: attachCamera, any: attachAny, draw: attachPad, dusk: attachDusk, noise: attachNoise,
+};
 
 export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 export const seconds = (ms) => (ms < 950 ? `${Math.round(ms)}\u00a0ms` : `${(ms / 1000).toFixed(1)}\u00a0s`);
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+// Whether this browser can use a graphics processor; asked once.
+let found = null;
+export const graphics = () => (found ??= (async () => {
+  try {
+    return Boolean(await navigator.gpu?.requestAdapter());
+  } catch {
+    return false;
+  }
+})());
 
 export class Panel {
   constructor(root, engine) {
