@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from course_lib.cli import training
 
-_PREVIEW_SIZE = 512  # px, the long side of the enlarged preview
+_PREVIEW_SIZE = 512  # px, the longest side of a preview
 _TRAINING = ("factor", "loss", "steps", "size", "batch", "device", "seed")
 
 
@@ -89,10 +89,12 @@ def _small(word: str, config: Any) -> Tensor:
     Raises:
         ValueError: it is too small for the network after that.
     """
-    from course_lib.images import load_image
+    from course_lib.images import load_image, resize
     from course_lib.methods.super_resolution import SMALLEST, reduce
 
-    photo = load_image(picture_file(word), _PREVIEW_SIZE)
+    photo = load_image(picture_file(word))
+    if max(photo.shape[-2:]) > _PREVIEW_SIZE:
+        photo = resize(photo, _PREVIEW_SIZE)
     height, width = (side - side % config.factor for side in photo.shape[-2:])
     least = SMALLEST * config.factor
     if min(height, width) < least:
