@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,15 +40,16 @@ def add_command(
     return command
 
 
-def add_pictures(command: Any, name: str, text: str) -> None:
+def add_pictures(command: Any, name: str, text: str, *, least: int = 1) -> None:
     """Declare the pictures to work on, one or more, and ``--recursive``; `batch.plan` reads both.
 
     Args:
         name: what the usage line calls them, for example ``"IN"``.
         text: what they are; the help adds that each may be a file, a folder or a pattern.
+        least: 1, or 0 if the command can do without.
     """
     command.add_argument(
-        "pictures", nargs="+", metavar=name,
+        "pictures", nargs="+" if least else "*", metavar=name,
         help=f"{text}: files, folders of pictures, quoted patterns ('*.jpg'), or names of the project's own pictures",
     )  # fmt: skip
     command.add_argument("--recursive", action="store_true", help="also the pictures in subfolders")
@@ -82,6 +83,14 @@ def add_results(command: Any, what: str) -> None:
 def add_device(command: Any) -> None:
     """Declare ``--device``."""
     command.add_argument("--device", default="auto", help="auto, cuda, mps, xpu or cpu (default: auto)")
+
+
+def add_precision(command: Any) -> None:
+    """Declare ``--precision``."""
+    command.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16"),
+        help="number format of the convolutions; auto: the faster one on this device (default: auto)",
+    )  # fmt: skip
 
 
 def add_tile(command: Any, default: str) -> None:
@@ -128,6 +137,35 @@ def picture_file(word: str) -> Path:
         return path
     near = did_you_mean(word, names) or f" Its paintings are {', '.join(sample_names('style'))}." * bool(names)
     raise ImageError(f"there is no file {word}, and no picture of the project has that name.{near}")
+
+
+def weighted(word: str, names: Collection[str] = ()) -> tuple[str, float | None]:
+    """A style and its weight, from ``b.jpg:2``; None without one.
+
+    A file or a name that has the colon itself comes first, and so does a drive of Windows.
+
+    Args:
+        word: of the command line.
+        names: of the styles that a network has learned.
+
+    >>> weighted("b.jpg:2"), weighted("b.jpg"), weighted(r"C:\\b.jpg"), weighted("night:7", ["night:7"])
+    (('b.jpg', 2.0), ('b.jpg', None), ('C:\\\\b.jpg', None), ('night:7', None))
+    """
+    style, colon, text = word.rpartition(":")
+    known = not colon or not style or word in names or os.path.lexists(os.path.expanduser(word))
+    with suppress(ValueError):
+        if not known and not (len(style) == 1 and style not in names and not os.path.lexists(style)):
+            return style, float(text)
+    return word, None
+
+
+def model_stem(model: str) -> str:
+    """What the results of a model are called: its name, or that of its file without the suffix.
+
+    >>> model_stem("great_wave"), model_stem("mine/wave.safetensors")
+    ('great_wave', 'wave')
+    """
+    return Path(model).stem
 
 
 def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:

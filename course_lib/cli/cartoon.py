@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from course_lib import arguments
-from course_lib.cli.arguments import add_command, add_output, add_pictures, number, positive
+from course_lib.cli.arguments import add_command, add_pictures, add_results, number, positive
 
 _NUMBERS = ("colors", "smooth", "line", "ink")
 
@@ -17,7 +17,7 @@ def add(commands: Any) -> None:
     text = "draw photos as cartoons by a filter: flat colors and dark lines (Winnemöller et al., 2012)"
     command = add_command(commands, "cartoon", run, text, "--size")
     add_pictures(command, "IN", "the photos")
-    add_output(command, "where to save (.png, .jpg, .webp); for several pictures, a folder")
+    add_results(command, "cartoon")
     command.add_argument(
         "--colors", type=positive, default=10, metavar="N", help="colors of each cartoon (default: 10)"
     )
@@ -46,15 +46,17 @@ def run(options: argparse.Namespace) -> int:
     arguments.nonnegative("smooth", options.smooth)
     arguments.positive("line", options.line)
     arguments.fraction("ink", options.ink)
-    work = batch.plan(options.pictures, options.output, recursive=options.recursive)
+    work = batch.plan_for(options, options.pictures, "cartoon")
     numbers = {name: getattr(options, name) for name in _NUMBERS}
 
-    def draw(job: batch.Job) -> str:
-        began = time.perf_counter()
-        image, alpha = batch.load(job, options.size)
+    def draw(job: batch.Job, picture: batch.Picture) -> batch.Made:
+        image, alpha = picture
         height, width = image.shape[-2:]
         batch.check(job, height, width)
-        batch.save(job, cartoon(image, **numbers), alpha)
-        return f"{job.target}: {width} × {height} px in {time.perf_counter() - began:.1f} s"
+        began = time.perf_counter()
+        drawn = cartoon(image, **numbers)
+        seconds = time.perf_counter() - began
+        about = {"seconds": seconds, "settings": numbers}
+        return batch.Made(drawn, alpha, f"{width} × {height} px in {seconds:.1f} s", about)
 
-    return batch.run(work, draw, options)
+    return batch.run(work, draw, options, load=lambda job: batch.load(job, options.size))

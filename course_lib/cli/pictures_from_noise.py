@@ -71,7 +71,8 @@ def make_pictures(options: argparse.Namespace) -> int:
         batch.check(job, side, side)
         image = make(numbers[job])
         seconds = time.perf_counter() - began
-        return batch.Made(image, None, f"{side} × {side} px in {seconds:.1f} s", {"seconds": seconds, "model": options.model})
+        about = {"seconds": seconds, "model": options.model, "seed": options.seed}
+        return batch.Made(image, None, f"{side} × {side} px in {seconds:.1f} s", about)
 
     return batch.run(work, one, options)
 

@@ -9,136 +9,71 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from course_lib.cli.arguments import (
-    add_command,
-    add_device,
-    add_output,
-    add_pictures,
-    add_tile,
-    number,
-    picture_file,
-    positive,
-)
-from course_lib.cli.words import PATCH_WEIGHT, PHOTO_WEIGHT, STYLE_WEIGHT, TRANSFORMS
+from course_lib.cli.arguments import add_command, model_stem, picture_file, weighted
+from course_lib.cli.stylize_options import LONGEST, ORIGINAL, add_options
 from course_lib.picture_files import FORMATS
 
+if TYPE_CHECKING:
+    from course_lib.cli.batch import Job, Picture
+
+_EVERY = ("keep_colors", "photorealistic", "precision")
 _USED = {  # kind → its options that other kinds may not have
     "gatys": (
-        "style", "weights", "keep_colors", "mask", "style_mask", "fine_style", "patches", "photorealistic", "steps",
-        "style_weight", "start", "seed",
+        *_EVERY, "style", "weights", "mask", "style_mask", "fine_style", "patches", "steps", "scales", "style_weight",
+        "style_scale", "style_layers", "layer_weights", "content_layers", "start", "optimizer", "history", "seed",
+        "save_every", "preview",
     ),
-    "johnson": ("keep_colors", "photorealistic", "tile"),
-    "multi_style": ("style", "weights", "keep_colors", "photorealistic", "tile"),
-    "adain": ("transform", "alpha", "style", "weights", "keep_colors", "mask", "style_mask", "photorealistic", "tile"),
+    "johnson": (*_EVERY, "tile"),
+    "multi_style": (*_EVERY, "style", "weights", "tile"),
+    "adain": (*_EVERY, "transform", "alpha", "style", "weights", "mask", "style_mask", "tile"),
 }  # fmt: skip
-_KEPT = ("match", "luminance")
+_LONGEST_NAME = 60  # letters of the painting in the name of a result
 
 
 def add(commands: Any) -> None:
     """Declare the command and its arguments."""
     text = "paint photos in the style of paintings, by optimization (Gatys et al., 2016) or in one pass of a network"
-    stylize = add_command(commands, "stylize", run, text, "--size or --tile")
-    stylize.usage = (
-        "%(prog)s CONTENT... STYLE -o OUT [options]\n"
-        "       %(prog)s CONTENT... STYLE --method adain -o OUT [options]\n"
-        "       %(prog)s CONTENT... --model MODEL [--style NAME] -o OUT [options]"
-    )
-    add_pictures(stylize, "CONTENT... STYLE", "the photos, then the painting (none if --model has learned its own)")
-    add_output(stylize, "where to save (.png, .jpg, .webp); for several photos, a folder")
-    stylize.add_argument(
-        "--method", choices=("gatys", "adain"),
-        help="gatys: optimize each photo; adain: paint in the style of any painting in one pass of a network "
-        "(default: gatys; with --model, the one that trained it)",
-    )  # fmt: skip
-    stylize.add_argument("--model", help="a trained network: a file, or a name that `models` lists (default: none)")
-    stylize.add_argument(
-        "--style", action="append", metavar="STYLE",
-        help="another painting; with a --model of several paintings: the name of one; may be repeated",
-    )  # fmt: skip
-    stylize.add_argument(
-        "--weights", type=number, nargs="+", metavar="W", help="the share of each style, in order (default: equal)"
-    )
-    stylize.add_argument(
-        "--transform", choices=TRANSFORMS,
-        help="with adain, how the photo's features change: adain gives them the painting's means and variances, wct "
-        "its means and covariances, swap replaces every patch by the painting's most similar one, swap+adain swaps "
-        "patches and then does what adain does (default: adain)",
-    )  # fmt: skip
-    stylize.add_argument(
-        "--alpha", type=number, metavar="X", help="with adain: the strength of the style, from 0 to 1 (default: 1)"
-    )
-    stylize.add_argument(
-        "--keep-colors", type=_kept, choices=_KEPT, nargs="?", const="match",
-        help="keep the colors of the photo; match: the painting (with --model, the result) gets their mean and "
-        "covariance; luminance: only brightness is painted; without a word, match (default: off)",
-    )  # fmt: skip
-    stylize.add_argument(
-        "--mask", metavar="PICTURE",
-        help="a mask of the photo: each color is a region that takes its style from the same color in --style-mask",
-    )  # fmt: skip
-    stylize.add_argument(
-        "--style-mask", action="append", metavar="PICTURE",
-        help="the painting's mask, in the same colors, or the color of the region that takes the whole painting; once "
-        "for each painting, in order; with adain, colors only",
-    )  # fmt: skip
-    stylize.add_argument(
-        "--fine-style", metavar="PICTURE",
-        help="another painting, whose strokes and grain the painting gets first",
-    )  # fmt: skip
-    stylize.add_argument(
-        "--patches", type=number, nargs="?", const=True, metavar="W",
-        help="also match patches of the painting; with --style-weight 0, patches alone; W is their weight, "
-        f"{PATCH_WEIGHT:g} if left out (default: off)",
-    )  # fmt: skip
-    stylize.add_argument(
-        "--photorealistic", type=number, nargs="?", const=True, metavar="W",
-        help="keep the photo a photo, for the light and the colors of another photo; W, only when optimizing, is the "
-        f"weight of that, {PHOTO_WEIGHT:g} if left out (default: off)",
-    )  # fmt: skip
-    stylize.add_argument(
-        "--size", type=positive, metavar="N", help="long side in pixels (default: 256; in one pass, the photo's own)"
-    )
-    add_tile(stylize, "384, or 512 with adain, if one piece does not fit")
-    stylize.add_argument(
-        "--steps",
-        type=positive,
-        metavar="N",
-        help="loss evaluations at the final size; twice as many at each smaller one before it (default: 60)",
-    )
-    stylize.add_argument(
-        "--style-weight", type=float, metavar="X",
-        help="higher: closer to the painting; lower: closer to the photo "
-        f"(default: {STYLE_WEIGHT['gatys']:g}; with --patches, {STYLE_WEIGHT['patches']:g}; "
-        f"with --photorealistic, {STYLE_WEIGHT['photorealistic']:g})",
-    )  # fmt: skip
-    stylize.add_argument(
-        "--start", choices=("noise", "content", "style", "mixed"), help="the first picture (default: content)"
-    )
-    add_device(stylize)
-    stylize.add_argument("--seed", type=int, metavar="N", help="random seed of the noise (default: 0)")
+    add_options(add_command(commands, "stylize", run, text, "--size or --tile"))
 
 
 def run(options: argparse.Namespace) -> int:
     """Paint photos in the style of paintings, by optimization or in one pass of a network."""
     from course_lib import runtime
-    from course_lib.cli import batch, masks, stylize_by_optimization, stylize_in_one_pass
+    from course_lib.cli import batch, masks, recipe, stylize_by_optimization, stylize_in_one_pass
 
+    if options.like is not None:
+        recipe.apply(options, picture_file(options.like))
+    elif not options.pictures:
+        raise ValueError("no photo was given; give photos and a painting, or --like and a picture that was painted")
     kind = _kind(options)
     contents, style = _contents_and_style(options, kind)
     _refuse_what_has_no_effect(options, kind)
     runtime.pick_device(options.device)
+    _take_weights(options, kind)
+    if style is not None:
+        style = picture_file(options.pictures[-1])
     paintings = [] if style is None else [style, *map(picture_file, options.style or [])]
     fine = [] if options.fine_style is None else [picture_file(options.fine_style)]
     others = [*paintings, *masks.mask_files(options), *fine]
-    work = batch.plan(contents, options.output, recursive=options.recursive, others=others)
+    work = batch.plan_for(options, contents, _what(options, kind), others=others)
+    if options.preview is not None:
+        batch.keep_inputs([batch.Job(Path(options.preview), Path(options.preview))], [*others, *work.sources])
+    options.kept = recipe.Kept(options, paintings, fine)
     if kind in ("gatys", "adain"):
         way = stylize_by_optimization if kind == "gatys" else stylize_in_one_pass
-        return batch.run(work, way.any_painting(options, paintings, work), options)
-    named = kind == "multi_style"
-    paint = stylize_in_one_pass.named_paintings if named else stylize_in_one_pass.one_painting
-    return batch.run(work, paint(options), options)
+        paint = way.any_painting(options, paintings, work)
+    elif kind == "multi_style":
+        paint = stylize_in_one_pass.named_paintings(options)
+    else:
+        paint = stylize_in_one_pass.one_painting(options)
+
+    def load(job: Job) -> Picture:
+        most = LONGEST if kind == "gatys" and options.size is None else None
+        return batch.load(job, None if options.size == ORIGINAL else options.size, most=most)
+
+    return batch.run(work, paint, options, load=load)
 
 
 def _kind(options: argparse.Namespace) -> str:
@@ -162,11 +97,54 @@ def _contents_and_style(options: argparse.Namespace, kind: str) -> tuple[list[st
         if len(words) == 1:
             other = " or a trained network (--model)" if kind == "gatys" else " after the photos"
             raise ValueError(f"no style was given; give a painting (STYLE){other}")
-        return words[:-1], picture_file(words[-1])
-    if len(words) == 2 and Path(options.output).suffix.lower() in FORMATS and not os.path.isdir(options.output):
+        return words[:-1], Path(words[-1])
+    if (
+        len(words) == 2
+        and options.output is not None
+        and Path(options.output).suffix.lower() in FORMATS
+        and not os.path.isdir(options.output)
+    ):
         learned = "its painting" if kind == "johnson" else "its paintings, and --style names one"
         raise ValueError(f"give a painting (STYLE) or --model, not both: a trained network has learned {learned}")
     return words, None
+
+
+def _take_weights(options: argparse.Namespace, kind: str) -> None:
+    """Move the weights after a colon, as in ``--style b.jpg:2``, to the option ``--weights``.
+
+    Raises:
+        ValueError: weights in both places, or the weight of a single style.
+    """
+    if kind == "johnson":
+        return
+    names: list[str] = []
+    if kind == "multi_style":
+        from course_lib.cli.trained import load_for
+
+        names = list(load_for("stylize", options.model)[1].styles)
+    own = options.pictures[-1:] if kind in ("gatys", "adain") else []
+    found = [weighted(word, names) for word in (*own, *(options.style or []))]
+    if own:
+        options.pictures = [*options.pictures[:-1], found[0][0]]
+    if options.style:
+        options.style = [word for word, _ in found[len(own) :]]
+    having = [word for word, weight in found if weight is not None]
+    if not having:
+        return
+    if options.weights is not None:
+        raise ValueError(f"--weights and the weight after {having[0]}: say the same thing; leave one of the two out")
+    if len(found) == 1:
+        raise ValueError(f"the weight after {having[0]}: has no effect with a single style; leave it out")
+    options.weights = [1.0 if weight is None else weight for _, weight in found]
+
+
+def _what(options: argparse.Namespace, kind: str) -> str:
+    """What the photos are painted with, for the names of results."""
+    if kind in ("gatys", "adain"):
+        words = [Path(word).stem for word in (options.pictures[-1], *(options.style or []))]
+    else:
+        words = options.style or [model_stem(options.model)]
+    return "+".join(words)[:_LONGEST_NAME]
 
 
 def _refuse_what_has_no_effect(options: argparse.Namespace, kind: str) -> None:
@@ -179,10 +157,5 @@ def _refuse_what_has_no_effect(options: argparse.Namespace, kind: str) -> None:
             raise ValueError(f"--{name.replace('_', '-')} has no effect {where}; leave it out")
     if kind != "gatys" and isinstance(options.photorealistic, float):
         raise ValueError("the number after --photorealistic has no effect in one pass; leave it out")
-
-
-def _kept(word: str) -> str:
-    """Parse the word after ``--keep-colors``."""
-    if word not in _KEPT:
-        raise argparse.ArgumentTypeError(f"expected match or luminance, got {word!r}; put pictures before this option")
-    return word
+    if options.optimizer == "adam" and options.history is not None:
+        raise ValueError("--history has no effect with --optimizer adam, which remembers no steps; leave it out")

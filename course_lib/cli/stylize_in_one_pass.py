@@ -24,17 +24,20 @@ from course_lib.images import ImageError, load_image, resize
 from course_lib.methods import adain, screened_poisson
 from course_lib.optimize.start import check_memory
 from course_lib.picture_files import did_you_mean
+from course_lib.runtime import Callback
 
 LONGEST = 512  # px, long side of a painting, as in the authors' code; a larger one takes longer for a similar picture
 _SHORTEST = 17  # px, short side: a patch needs three positions at relu4_1
 
-Paint = Callable[[batch.Job], str]
+Paint = Callable[[batch.Job, batch.Picture], batch.Made]
+Stylize = Callable[[Tensor, Callback], Any]  # a photo, and who hears of its tiles
 
 
 def one_painting(options: argparse.Namespace) -> Paint:
     """With a network that has learned one painting."""
     method, model = load_for("stylize", options.model)
-    return _painter(options, lambda photo: method.stylize(photo, model, tile=options.tile, device=options.device))
+    chosen = given(options, "tile", "device", "precision")
+    return _painter(options, model, lambda photo, watch: method.stylize(photo, model, callback=watch, **chosen))
 
 
 def named_paintings(options: argparse.Namespace) -> Paint:
@@ -54,9 +57,8 @@ def named_paintings(options: argparse.Namespace) -> Paint:
         if name in names[:k]:
             raise ValueError(f"--style {name} was given twice; name each style once and set its share with --weights")
     shares = dict(zip(names, style_shares(options, names) or [1.0] * len(names), strict=True))
-    return _painter(
-        options, lambda photo: method.stylize(photo, model, shares, tile=options.tile, device=options.device)
-    )
+    chosen = given(options, "tile", "device", "precision")
+    return _painter(options, model, lambda photo, watch: method.stylize(photo, model, shares, callback=watch, **chosen))
 
 
 def any_painting(options: argparse.Namespace, paintings: Sequence[Path], work: batch.Plan) -> Paint:
@@ -79,17 +81,17 @@ def any_painting(options: argparse.Namespace, paintings: Sequence[Path], work: b
         )
     own = None if regions is None else masks.of_whole_paintings(regions, names)
     model = adain.published() if options.model is None else load_for("stylize", options.model)[1]
-    chosen = given(options, "transform", "alpha", "tile", "device")
+    chosen = given(options, "transform", "alpha", "tile", "device", "precision")
     matched = options.keep_colors == "match"
 
-    def stylize(photo: Tensor) -> adain.Result:
+    def stylize(photo: Tensor, watch: Callback) -> adain.Result:
         here = None
         if regions is not None:
             sizes = [(style.shape[-2], style.shape[-1]) for style in styles]
             here = regions.at((photo.shape[-2], photo.shape[-1]), sizes).content[own]
         return adain.stylize(photo, styles, model, weights=shares, keep_colors=matched, masks=here, **chosen)
 
-    return _painter(options, stylize, matched=matched)
+    return _painter(options, model, stylize, matched=matched)
 
 
 def check_photo(photo: Tensor) -> None:
@@ -107,22 +109,25 @@ def as_photo(painted: Tensor, photo: Tensor) -> Tensor:
     return screened_poisson.stylize(photo, painted, screened_poisson.Config.released()).image
 
 
-def _painter(options: argparse.Namespace, stylize: Callable[[Tensor], Any], *, matched: bool = False) -> Paint:
+def _painter(options: argparse.Namespace, model: Any, stylize: Stylize, *, matched: bool = False) -> Paint:
     """A function that paints one picture; `matched`: the paintings already have its colors."""
 
-    def paint(job: batch.Job) -> str:
-        content, opacity = batch.load(job, options.size)
+    def paint(job: batch.Job, picture: batch.Picture) -> batch.Made:
+        content, opacity = picture
         batch.check(job, *content.shape[-2:])
         if options.photorealistic is not None:
             check_photo(content)
-        result = stylize(content)
+        with batch.tiles_bar(job) as watch:
+            result = stylize(content, watch)
         image = result.image if options.photorealistic is None else as_photo(result.image, content)
         if options.keep_colors == "luminance":
             image = with_colors_of(image, content).clamp(0, 1)
         elif options.keep_colors == "match" and not matched:
             image = match_colors(image, content).clamp(0, 1)
-        batch.save(job, image, opacity)
-        return f"{job.target}: one pass in {result.history['seconds'][-1]:.1f} s"
+        seconds = result.history["seconds"][-1]
+        about = {"seconds": seconds, "model": options.model, "settings": model.config}
+        note = options.kept.note(job.source)
+        return batch.Made(image, opacity, f"one pass in {seconds:.1f} s", about, note)
 
     return paint
 

@@ -29,6 +29,8 @@ _FIELDS = {
     "num_epochs": "epochs",
     "image_size": "size",
     "batch_size": "batch",
+    "history_size": "history",
+    "style_layer_weights": "layer_weights",
 }  # with another word as an option
 _KEYWORD = re.compile(r"\b([a-z]\w*)=('?)([\w.-]+)\2")
 
@@ -203,6 +205,8 @@ def in_options(message: str, options: Any) -> str:
     '--size must be a whole number of at least 8, got 4'
     """
     known = vars(options)
+    if "history" in known:
+        message = message.replace("smaller history_size", "smaller --history")
     if (named := _BEGINS.match(message)) and (word := _FIELDS.get(named[1], named[1])) in known:
         message = f"--{word.replace('_', '-')}{message[named.end() :]}"
     first, *others = re.split(r"(?<=[.;]) ", message)

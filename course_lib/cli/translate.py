@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from course_lib.cli.arguments import add_command, add_device, add_output, add_pictures, positive
+from course_lib.cli.arguments import add_command, add_device, add_pictures, add_results, model_stem, positive
 from course_lib.cli.terminal import say
 from course_lib.cli.words import DIRECTIONS
 from course_lib.picture_files import did_you_mean
@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     text = "translate pictures with a trained generator, with or without pairs (Isola et al., 2017; Zhu et al., 2017)"
     translate = add_command(commands, "translate", run, text, "--size")
     add_pictures(translate, "IN", "the label maps, sketches or photos")
-    add_output(translate, "where to save (.png, .jpg, .webp); for several pictures, a folder")
+    add_results(translate, "the name of the model")
     translate.add_argument("--model", required=True, help="a trained generator: a file, or a name that `models` lists")
     translate.add_argument(
         "--direction", choices=DIRECTIONS,
@@ -72,11 +72,13 @@ def run(options: argparse.Namespace) -> int:
     _check(method, options)
     side, far = model.config.image_size, _FAR.get(method.KIND, 2)
     goals = _goals(model, options) if method.KIND == MANY else {"": ""}
-    work = batch.plan(options.pictures, options.output, recursive=options.recursive, endings=[*goals])
+    work = batch.plan_for(options, options.pictures, model_stem(options.model), endings=[*goals])
     large: list[Path] = []  # results much larger than what the generator learned
 
-    def paint(job: batch.Job) -> str:
-        given = load_image(job.source)  # on white: the paper of a sketch may be transparent
+    def load(job: batch.Job) -> Tensor:
+        return load_image(job.source)  # on white: the paper of a sketch may be transparent
+
+    def paint(job: batch.Job, given: Tensor) -> batch.Made:
         size = resized_shape(given, options.size) if options.size else (given.shape[-2], given.shape[-1])
         batch.check(job, *size)
         is_map = not options.pencil and _is_label_map(given)
@@ -96,12 +98,12 @@ def run(options: argparse.Namespace) -> int:
         else:
             made = method.translate(image, model, device=options.device, **more).image
         seconds = time.perf_counter() - began
-        batch.save(job, _resized(made, size), None)
         if options.size is None and min(size) > far * side:
             large.append(job.target)
-        return f"{job.target}: {size[1]} × {size[0]} px in {seconds:.1f} s"
+        about = {"seconds": seconds, "model": options.model}
+        return batch.Made(_resized(made, size), None, f"{size[1]} × {size[0]} px in {seconds:.1f} s", about)
 
-    code = batch.run(work, paint, options)
+    code = batch.run(work, paint, options, load=load)
     if large:
         others = f" and {len(large) - 1} others" * (len(large) > 1)
         say(

@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from course_lib.cli.arguments import add_command, add_device, add_output, add_pictures, add_tile
+from course_lib.cli.arguments import (
+    add_command,
+    add_device,
+    add_pictures,
+    add_precision,
+    add_results,
+    add_tile,
+    given,
+    model_stem,
+)
 
 
 def add(commands: Any) -> None:
@@ -13,9 +22,10 @@ def add(commands: Any) -> None:
     text = "enlarge pictures with a trained network (Johnson et al., 2016, super-resolution)"
     upscale = add_command(commands, "upscale", run, text, "--tile")
     add_pictures(upscale, "IN", "the pictures")
-    add_output(upscale, "where to save (.png, .jpg, .webp); for several pictures, a folder")
+    add_results(upscale, "the name of the model")
     upscale.add_argument("--model", required=True, help="a trained network: a file, or a name that `models` lists")
     add_tile(upscale, "192")
+    add_precision(upscale)
     add_device(upscale)
 
 
@@ -25,15 +35,20 @@ def run(options: argparse.Namespace) -> int:
     from course_lib.cli.trained import load_for
     from course_lib.images import resample
 
-    work = batch.plan(options.pictures, options.output, recursive=options.recursive)
+    work = batch.plan_for(options, options.pictures, model_stem(options.model))
     method, model = load_for("upscale", options.model)
 
-    def enlarge(job: batch.Job) -> str:
-        image, alpha = batch.load(job)
+    def enlarge(job: batch.Job, picture: batch.Picture) -> batch.Made:
+        image, alpha = picture
         batch.check(job, *(model.config.factor * side for side in image.shape[-2:]))
-        result = method.upscale(image, model, tile=options.tile, device=options.device)
+        with batch.tiles_bar(job) as watch:
+            result = method.upscale(
+                image, model, callback=watch, device=options.device, **given(options, "tile", "precision")
+            )
         height, width = result.image.shape[-2:]
-        batch.save(job, result.image, None if alpha is None else resample(alpha, height, width))
-        return f"{job.target}: {width} × {height} px in {result.history['seconds'][-1]:.1f} s"
+        opacity = None if alpha is None else resample(alpha, height, width)
+        seconds = result.history["seconds"][-1]
+        about = {"seconds": seconds, "model": options.model, "factor": model.config.factor}
+        return batch.Made(result.image, opacity, f"{width} × {height} px in {seconds:.1f} s", about)
 
-    return batch.run(work, enlarge, options)
+    return batch.run(work, enlarge, options, load=batch.load)

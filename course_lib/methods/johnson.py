@@ -255,8 +255,9 @@ def _showing(photo: Tensor, network: TransformerNet, config: Config, callback: r
 
 
 def stylize(
-    content: Tensor, model: Model, *, tile: int | None = None, device: str = "auto", precision: str = "auto"
-) -> Result:
+    content: Tensor, model: Model, *, tile: int | None = None, device: str = "auto", precision: str = "auto",
+    callback: runtime.Callback | None = None,
+) -> Result:  # fmt: skip
     """Paint photographs in one pass.
 
     Args:
@@ -266,6 +267,7 @@ def stylize(
             The painting is the same up to rounding, whatever the tile; small tiles take longer (see `networks.tiles`).
         device: "auto", or where to compute.
         precision: "auto", "float32" or "bfloat16", of the convolutions.
+        callback: hears after each tile how much is done (`networks.tile_work`); in one piece, nothing.
 
     Raises:
         ImageError: photographs that are not pictures in [0, 1] of at least 8 px.
@@ -275,7 +277,10 @@ def stylize(
     config_checks.check_kind("model", model, Model)
     check_pictures(content, "the photos", least=SMALLEST, why="the network")
     began = time.perf_counter()
-    image = one_pass(model.network, content, width=model.config.width, tile=tile, device=device, precision=precision)
+    image = one_pass(
+        model.network, content, width=model.config.width, tile=tile, device=device, precision=precision,
+        callback=callback,
+    )  # fmt: skip
     return Result(image.float(), {"seconds": [time.perf_counter() - began]})
 
 

@@ -356,6 +356,7 @@ def stylize(
     tile: int | None = None,
     device: str = "auto",
     precision: str = "auto",
+    callback: runtime.Callback | None = None,
 ) -> Result:
     """Paint photographs in one pass, in the style of one painting or of several at once.
 
@@ -367,6 +368,7 @@ def stylize(
             The result is the same for every tile size, up to rounding (see `networks.tiles`).
         device: "auto", or where to compute.
         precision: "auto", "float32" or "bfloat16", of the convolutions.
+        callback: hears after each tile how much is done (`networks.tile_work`); in one piece, nothing.
 
     Raises:
         ImageError: photographs that are not pictures in [0, 1] of at least 8 px.
@@ -377,7 +379,9 @@ def stylize(
     check_pictures(content, "the photos", least=SMALLEST, why="the network")
     network = model.network.blended(style_weights(style, model.styles))
     began = time.perf_counter()
-    image = one_pass(network, content, width=model.config.width, tile=tile, device=device, precision=precision)
+    image = one_pass(
+        network, content, width=model.config.width, tile=tile, device=device, precision=precision, callback=callback
+    )
     return Result(image.float(), {"seconds": [time.perf_counter() - began]})
 
 

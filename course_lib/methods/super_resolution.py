@@ -272,8 +272,9 @@ def train(
 
 
 def upscale(
-    image: Tensor, model: Model, *, tile: int | None = None, device: str = "auto", precision: str = "auto"
-) -> Result:
+    image: Tensor, model: Model, *, tile: int | None = None, device: str = "auto", precision: str = "auto",
+    callback: runtime.Callback | None = None,
+) -> Result:  # fmt: skip
     """Enlarge pictures by the model's factor.
 
     Args:
@@ -283,6 +284,7 @@ def upscale(
             up to rounding, whatever the tile (see `networks.tiles`).
         device: "auto", or where to compute.
         precision: "auto", "float32" or "bfloat16", of the convolutions.
+        callback: hears after each tile how much is done (`networks.tile_work`); in one piece, nothing.
 
     Raises:
         ImageError: not pictures in [0, 1] of at least 5 px.
@@ -298,7 +300,7 @@ def upscale(
             enlarged = run(image)
         else:
             dtype = runtime.pick_precision(precision, runtime.pick_device(device))
-            enlarged = tiles.by_tiles(model.network, image, tile=side, precision=dtype)
+            enlarged = tiles.by_tiles(model.network, image, tile=side, precision=dtype, callback=callback)
     return Result(enlarged.float().clamp_(0, 1), {"seconds": [time.perf_counter() - began]})
 
 

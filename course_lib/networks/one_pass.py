@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +22,7 @@ def one_pass(
     tile: int | None = None,
     device: str = "auto",
     precision: str = "auto",
+    callback: runtime.Callback | None = None,
 ) -> Tensor:
     """Compute ``network(content)`` in evaluation mode.
 
@@ -30,6 +33,7 @@ def one_pass(
         tile: side of the tiles in pixels; None: one piece if it fits, else `TILE`.
         device: "auto", or where to compute.
         precision: "auto", "float32" or "bfloat16", of the convolutions.
+        callback: hears after each tile how much is done; in one piece, nothing.
 
     Returns:
         (N, 3, H, W) in [0, 1], float32 (float64 for a network in float64), on the CPU.
@@ -50,7 +54,8 @@ def one_pass(
         if side is None or max(content.shape[-2:]) <= side:
             return run(content)
         dtype = runtime.pick_precision(precision, place)
-        return tiles.by_tiles(network, content, tile=side, precision=dtype)  # type: ignore[arg-type]
+        staged: Any = network
+        return tiles.by_tiles(staged, content, tile=side, precision=dtype, callback=callback)
 
 
 def _fits(content: Tensor, width: float, device: torch.device) -> bool:

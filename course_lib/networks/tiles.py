@@ -33,7 +33,9 @@ from course_lib import arguments
 from course_lib.image_checks import check_tensor
 from course_lib.networks import instance_norm, strips
 from course_lib.networks.layers import InstanceNorm
+from course_lib.networks.tile_work import Work, products
 from course_lib.optimize.start import check_memory
+from course_lib.runtime import Callback
 
 _ROOM = 2**28  # bytes for a second map of the blocks; those of the result, written afterwards, if it is larger
 
@@ -62,7 +64,10 @@ class Staged(Protocol):
     def modules(self) -> Iterable[nn.Module]: ...
 
 
-def by_tiles(network: Staged, pictures: Tensor, *, tile: int, precision: torch.dtype = torch.float32) -> Tensor:
+def by_tiles(
+    network: Staged, pictures: Tensor, *, tile: int, precision: torch.dtype = torch.float32,
+    callback: Callback | None = None,
+) -> Tensor:  # fmt: skip
     """Compute ``network(pictures)``, in evaluation mode, tile by tile.
 
     Args:
@@ -71,6 +76,7 @@ def by_tiles(network: Staged, pictures: Tensor, *, tile: int, precision: torch.d
         tile: side of the tiles in pixels, rounded up to a multiple of the network's strides. It sets the memory that
             is needed in addition to two feature maps of the blocks and the result.
         precision: of the convolutions.
+        callback: hears after each tile how much is done (`tile_work.Work`).
 
     Returns:
         (N, 3, scale·H, scale·W), on the CPU, equal to ``network(pictures)`` up to rounding.
@@ -93,17 +99,37 @@ def by_tiles(network: Staged, pictures: Tensor, *, tile: int, precision: torch.d
     result = torch.empty(count, 3, stages.scale * height, stages.scale * width, dtype=weight.dtype)
     side = -(-tile // stages.shrink)
     place, half = weight.device.type, precision != torch.float32
+    work = Work(count * _work_of(network, stages) * -(-height // stages.shrink) * -(-width // stages.shrink), callback)
     try:
         with torch.no_grad(), torch.autocast(place, precision, enabled=half):
             for picture, painted in zip(pictures.split(1), result.split(1), strict=True):
-                middle = _go_down(stages, picture, side, weight)
-                strips.through(stages.blocks, middle, max(painted.nbytes, _ROOM))
-                _go_up(stages, middle, picture, side, weight, painted)
+                middle = _go_down(stages, picture, side, weight, work)
+                blocks = work.watched(stages.blocks, middle[0, 0].numel())
+                strips.through(blocks, middle, max(painted.nbytes, _ROOM))
+                _go_up(stages, middle, picture, side, weight, painted, work, _last_work(network, stages))
     finally:
         for module in network.modules():
             if isinstance(module, InstanceNorm):
                 module.held = None
     return result
+
+
+def _work_of(network: Staged, stages: Stages) -> float:
+    """The products of all passes for each position of the blocks' feature maps."""
+    down = sum(products(stages.down[:end], stages.shrink)[0] for end in _ends(stages.down))
+    up = sum(products(stages.up[:k])[0] for k, _ in _norms(stages.up))
+    return down + sum(products(block)[0] for block in stages.blocks) + up + _last_work(network, stages)
+
+
+def _last_work(network: Staged, stages: Stages) -> float:
+    """The products of the last pass: those of `up`, and of `finish`, whose layers are in no other part."""
+    known = {id(part) for whole in (stages.down, stages.up, *stages.blocks) for part in whole.modules()}
+    count, scale = products(stages.up)
+    return count + sum(
+        layer.weight.numel() * scale**2
+        for layer in network.modules()
+        if isinstance(layer, nn.Conv2d) and id(layer) not in known
+    )
 
 
 def _memory_needed(stages: Stages, weight: Tensor, count: int, height: int, width: int) -> int:
@@ -125,6 +151,11 @@ class Tile:
     columns: tuple[int, int]
     rows_read: tuple[int, int]  # kept ones and their neighborhood
     columns_read: tuple[int, int]
+
+    @property
+    def size(self) -> int:
+        """The positions that it fills."""
+        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
 
     @property
     def width_read(self) -> int:
@@ -201,15 +232,20 @@ def _norms(layers: nn.Sequential) -> list[tuple[int, InstanceNorm]]:
     return [(k, layer) for k, layer in enumerate(layers) if isinstance(layer, InstanceNorm)]
 
 
-def _go_down(stages: Stages, picture: Tensor, side: int, weight: Tensor) -> Tensor:
+def _ends(layers: nn.Sequential) -> list[int]:
+    """Where each pass over the first layers ends: the map is held as the last normalization takes it."""
+    return [k for k, _ in _norms(layers)] or [len(layers)]
+
+
+def _go_down(stages: Stages, picture: Tensor, side: int, weight: Tensor, work: Work) -> Tensor:
     """The blocks' input, (1, C, H/shrink, W/shrink)."""
     height, width = (-(-length // stages.shrink) for length in picture.shape[-2:])
     tiles = cut(height, width, side=side, reach=stages.reach_down)
-    norms = dict(_norms(stages.down))
-    ends = list(norms) or [len(stages.down)]  # the map is held as the last normalization takes it
+    norms, ends = dict(_norms(stages.down)), _ends(stages.down)
     middle: Tensor | None = None
     for end in ends:
         layers, gathered = stages.down[:end], instance_norm.Gathered()
+        each = products(layers, stages.shrink)[0]
         for tile in tiles:
             y = layers(stages.prepare(_moved(tile.read(picture, stages.shrink), weight)))
             part = tile.inner(y, y.shape[-1] // tile.width_read)
@@ -218,6 +254,7 @@ def _go_down(stages: Stages, picture: Tensor, side: int, weight: Tensor) -> Tens
             if end == ends[-1]:
                 middle = _like(part, height, width) if middle is None else middle
                 tile.kept(middle).copy_(part)
+            work.add(each * tile.size)
         if end in norms:
             norms[end].held = gathered.joined()
     assert middle is not None
@@ -226,19 +263,24 @@ def _go_down(stages: Stages, picture: Tensor, side: int, weight: Tensor) -> Tens
     return middle
 
 
-def _go_up(stages: Stages, middle: Tensor, picture: Tensor, side: int, weight: Tensor, painted: Tensor) -> None:
-    """Write what follows the blocks' output `middle` into `painted`."""
+def _go_up(
+    stages: Stages, middle: Tensor, picture: Tensor, side: int, weight: Tensor, painted: Tensor, work: Work, last: float
+) -> None:
+    """Write what follows the blocks' output `middle` into `painted`; the last pass has `last` products a position."""
     tiles = cut(*middle.shape[-2:], side=side, reach=stages.reach_up)
     for k, norm in _norms(stages.up):
         layers, gathered = stages.up[:k], instance_norm.Gathered()
+        each = products(layers)[0]
         for tile in tiles:
             y = layers(tile.read(middle))
             gathered.add(tile.inner(y, y.shape[-1] // tile.width_read))
+            work.add(each * tile.size)
         norm.held = gathered.joined()
     for tile in tiles:
         seen = _moved(tile.read(picture, stages.shrink), weight)
         part = stages.finish(stages.up(tile.read(middle)), seen)
         tile.kept(painted, stages.shrink * stages.scale).copy_(tile.inner(part, stages.shrink * stages.scale))
+        work.add(last * tile.size)
 
 
 def _moved(part: Tensor, weight: Tensor) -> Tensor:

@@ -100,14 +100,33 @@ def check_memory(
     free = runtime.available_memory(device)
     if free is None or needed(height, width) <= free:
         return
-    longest = too_long = max(height, width)
-    side = 1
-    while too_long - side > 1:
-        half = (side + too_long) // 2
-        fits = needed(height * half // longest, width * half // longest) <= free
-        side, too_long = (half, too_long) if fits else (side, half)
+    side = largest_that_fits(needed, height, width, device, free=free)
     raise MemoryError(
         f"a picture of {height}×{width} px needs about {needed(height, width) / 1e9:.1f} GB of memory, and "
         f"{free / 1e9:.1f} GB are free: the largest that fits has a long side of {side} px"
         + (f"; {advice}" if advice else "")
     )
+
+
+def largest_that_fits(
+    needed: Callable[[int, int], int], height: int, width: int, device: torch.device, *, free: int | None = None
+) -> int:
+    """The long side of the largest picture of a shape that fits into memory, in pixels; at most that of the shape.
+
+    Args:
+        needed, height, width, device: as for `check_memory`.
+        free: bytes; None: what is free on the device now.
+
+    >>> largest_that_fits(lambda h, w: h * w, 30, 40, torch.device("cpu"), free=500)
+    25
+    """
+    longest = max(height, width)
+    free = runtime.available_memory(device) if free is None else free
+    if free is None or needed(height, width) <= free:
+        return longest
+    side, too_long = 1, longest
+    while too_long - side > 1:
+        half = (side + too_long) // 2
+        fits = needed(height * half // longest, width * half // longest) <= free
+        side, too_long = (half, too_long) if fits else (side, half)
+    return side

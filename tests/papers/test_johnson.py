@@ -522,7 +522,7 @@ def test_a_picture_no_larger_than_a_tile_is_painted_in_one_piece(picture, monkey
 def test_tiles_are_used_if_memory_is_short(picture, monkeypatch):
     asked = []
 
-    def by_tiles(network, content, *, tile, precision):
+    def by_tiles(network, content, *, tile, **_):
         asked.append(tile)
         return torch.zeros_like(content)
 

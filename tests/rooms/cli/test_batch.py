@@ -10,8 +10,8 @@ from PIL import Image
 
 from course_lib import runtime
 from course_lib.__main__ import main
-from course_lib.cli import batch
-from course_lib.cli.batch import Job, Plan, plan
+from course_lib.cli import batch, plans
+from course_lib.cli.batch import Job, Made, Plan, plan
 from course_lib.images import load_image, load_with_alpha, save_image
 from course_lib.methods import johnson, pix2pix, super_resolution
 
@@ -94,7 +94,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(here):
 def test_names_that_differ_in_upper_case_are_one_file_on_some_systems(here, monkeypatch, one_file):
     (here / "photos" / "sub" / "B.JPG").write_bytes((here / "a.jpg").read_bytes())
     (here / "b.jpg").write_bytes((here / "a.jpg").read_bytes())
-    monkeypatch.setattr(batch, "_CASE_IS_NO_DIFFERENCE", one_file)
+    monkeypatch.setattr(plans, "_CASE_IS_NO_DIFFERENCE", one_file)
     words = ["b.jpg", "photos/sub/B.JPG"]
     if one_file:
         with pytest.raises(ValueError, match="b.jpg and photos/sub/B.JPG would both become out/B.JPG"):
@@ -168,6 +168,8 @@ def test_a_word_that_is_neither_a_file_nor_a_picture_of_the_project(here):
 
 # --- one that fails ---
 
+MADE = Made(torch.zeros(1, 3, 4, 4), None, "made")
+
 
 def work_of(here, *names):
     return Plan([Job(here / f"{name}.png", here / "out" / f"{name}.png") for name in names], here / "out")
@@ -179,8 +181,7 @@ def test_the_others_are_made_the_one_is_reported_and_the_code_is_1(here, capsys)
             raise ValueError("it is bad")
         if job.source.stem == "big":
             raise RuntimeError("out of memory\nlong story")
-        job.target.write_text("made")
-        return "made"
+        return MADE
 
     assert batch.run(work_of(here, "one", "bad", "big", "two"), make) == 1
     said = capsys.readouterr()
@@ -205,8 +206,7 @@ def test_ctrl_c_says_what_is_there(here, capsys):
     def make(job):
         if job.source.stem == "two":
             raise KeyboardInterrupt
-        job.target.write_text("made")
-        return "made"
+        return MADE
 
     with pytest.raises(KeyboardInterrupt):
         batch.run(work_of(here, "one", "two", "three"), make)

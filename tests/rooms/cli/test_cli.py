@@ -88,7 +88,7 @@ def test_ctrl_c_before_the_first_picture_saves_nothing(files, monkeypatch, capsy
 
     monkeypatch.setattr(gatys, "stylize", interrupted)
     save_image(torch.ones(1, 3, 5, 5), files[2])
-    assert stylize(files) == 130
+    assert stylize(files, "--size", "48") == 130
     assert capsys.readouterr().err.strip() == "course_lib: stopped."
     assert load_image(files[2]).shape == (1, 3, 5, 5)  # the old picture stays
 
@@ -155,7 +155,7 @@ def test_too_little_memory_ends_in_one_sentence(files, monkeypatch, capsys):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore\nlines")
 
     monkeypatch.setattr(gatys, "stylize", full)
-    assert stylize(files) == 2
+    assert stylize(files, "--size", "48") == 2
     error = capsys.readouterr().err
     assert "out of memory" in error
     assert "--size" in error
@@ -232,7 +232,9 @@ def test_the_tile_reaches_the_network(files, wave, monkeypatch):
 
     monkeypatch.setattr(johnson, "stylize", stylize)
     assert main(["stylize", files[0], "-o", files[2], "--model", str(wave), "--tile", "32", "--device", "cpu"]) == 0
-    assert asked == [{"tile": 32, "device": "cpu"}]
+    ((told, *others),) = [(options.pop("callback"), options) for options in asked]
+    assert callable(told)
+    assert others == [{"tile": 32, "device": "cpu"}]
 
 
 def test_a_folder_of_photos(files, wave, tmp_path, picture, capsys):

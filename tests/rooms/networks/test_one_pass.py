@@ -33,7 +33,7 @@ def test_tiles_and_one_piece_give_the_same(network, tile):
 @pytest.mark.parametrize(("free", "expected"), [(None, []), (10**9, []), (10**6, []), (1000, [TILE])])
 def test_memory_decides(network, monkeypatch, free, expected):
     asked = []
-    monkeypatch.setattr(tiles, "by_tiles", lambda network, x, *, tile, precision: asked.append(tile) or x)
+    monkeypatch.setattr(tiles, "by_tiles", lambda network, x, *, tile, **_: asked.append(tile) or x)
     monkeypatch.setattr(runtime, "available_memory", lambda device: free)
     computed(network, torch.rand(1, 3, 8, TILE + 4))
     assert asked == expected
