@@ -19,8 +19,8 @@ from course_lib import __version__
 
 # Modules of course_lib.cli, in the order of --help and of the page about them.
 COMMANDS = (
-    "stylize", "train_style", "upscale", "train_upscale", "translate", "train_translation", "cartoon", "generate",
-    "models", "fetch", "ledger", "grade",
+    "stylize", "train_style", "upscale", "train_upscale", "translate", "train_translation", "cartoon", "video",
+    "generate", "models", "fetch", "ledger", "grade",
 )  # fmt: skip
 
 

@@ -19,3 +19,7 @@ FACTORS = (2, 4, 8)
 """`networks.super_resolution_net.FACTORS`"""
 LOSSES = ("feature", "pixel")
 """`methods.super_resolution.LOSSES`"""
+PRESETS = ("ultrafast", "fast", "medium")
+"""`flow.PRESETS`"""
+BLEND = 0.7
+"""`blend` of `methods.blended_video.Config()`"""

@@ -95,7 +95,7 @@ def _first_size(files: list[Path]) -> tuple[int, int]:
 
 
 class FrameFolder:
-    """A folder that frames are added to: 000001.png, 000002.png, ….
+    """A folder that frames are added to: 000001.png, 000002.png, …. `count` is the number of those that are there.
 
     Args:
         folder: it is made if necessary.
@@ -108,7 +108,7 @@ class FrameFolder:
     """
 
     def __init__(self, folder: Path, rate: Fraction, resume: bool, about: Mapping[str, Any]) -> None:
-        self.folder, self.count = folder, 0
+        self.folder = folder
         facts = {"rate": str(rate), **about}
         try:
             folder.mkdir(exist_ok=True)
@@ -125,6 +125,10 @@ class FrameFolder:
         except OSError as error:
             advice = "make room there" if is_full(error) else "give another folder"
             raise VideoError(f"{folder} cannot be written ({error.strerror}); {advice}.") from None
+
+        self.count = 0
+        while self.name(self.count).exists():
+            self.count += 1
 
     def name(self, number: int) -> Path:
         """The file of frame `number`, counted from 0."""

@@ -105,7 +105,7 @@ class FrameWriter:
 
     A file appears under its name when the ``with`` ends. If that is because of an error or of Ctrl-C, the file holds
     the frames until then, and can be played; a complete file that was there before stays, and the part gets a name of
-    its own, such as ``out_part.mp4``. `path` is where the clip is at last.
+    its own, such as ``out_part.mp4``. `path` is where the clip is at last, and `count` the number of its frames so far.
 
     Args:
         path: its suffix decides the kind: one of `SUFFIXES`; without a suffix, a folder with frames 000001.png, ….
@@ -113,7 +113,7 @@ class FrameWriter:
         quality: 1, the smallest file, to 100; of videos and .webp. None: 65 for videos, 80 for .webp.
         sound: a file whose sound is copied, without encoding it again; only into videos.
         start: the time in that file at which the clip begins, in seconds.
-        resume: continue a folder: frames that are there stay (`has`, `skip`).
+        resume: continue a folder after the frames that are there; `count` begins with their number.
         about: what a folder should remember of how its frames are made. If it differs, the folder is not continued.
 
     Raises:
@@ -158,6 +158,7 @@ class FrameWriter:
         self._file: VideoFile | AnimationFile | FrameFolder
         if not self.suffix:
             self._file = FrameFolder(self.path, self.rate, resume, about or {})
+            self.count = self._file.count
             return
         self._place = Place(self.path)
         if self.suffix in ENCODERS:
@@ -166,16 +167,6 @@ class FrameWriter:
             self._file = VideoFile(self._place, self.suffix, self.rate, chosen, source, begin)
         else:
             self._file = AnimationFile(self._place, self.suffix, chosen)
-
-    def has(self, number: int) -> bool:
-        """Whether a folder already holds frame `number`, counted from 0."""
-        return isinstance(self._file, FrameFolder) and self._file.name(number).exists()
-
-    def skip(self) -> None:
-        """Leave the next frame of a folder as it is."""
-        if isinstance(self._file, FrameFolder):
-            self._file.count += 1
-            self.count += 1
 
     def add(
         self, image: Tensor, time: float | Fraction | None = None, duration: float | Fraction | None = None

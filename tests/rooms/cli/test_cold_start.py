@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from course_lib import __main__ as program
+from course_lib import flow
 from course_lib.cli import completion, words
-from course_lib.methods import cyclegan, deep_photo, gatys, patches, super_resolution, ugatit
+from course_lib.methods import blended_video, cyclegan, deep_photo, gatys, patches, super_resolution, ugatit
 from course_lib.networks import feature_transforms, super_resolution_net
 from course_lib.samples import sample_names
 from course_lib.training import model_files
@@ -56,6 +57,8 @@ def test_the_words_and_numbers_of_options_are_those_of_the_methods():
     assert deep_photo.Config().photo_weight == words.PHOTO_WEIGHT
     assert words.FACTORS == super_resolution_net.FACTORS
     assert words.LOSSES == super_resolution.LOSSES
+    assert words.PRESETS == flow.PRESETS
+    assert blended_video.Config().blend == words.BLEND
 
 
 @pytest.mark.parametrize(
