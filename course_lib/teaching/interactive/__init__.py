@@ -31,9 +31,12 @@ from course_lib.teaching.interactive.component import (
     row_of,
     shape_of,
 )
+from course_lib.teaching.interactive.games import gan_laboratory
 from course_lib.teaching.interactive.moving_pictures import film
 
-__all__ = ["compare", "converter", "film", "frames", "grid", "lens", "origin", "receptive_field", "study"]
+__all__ = [
+    "compare", "converter", "film", "frames", "gan_laboratory", "grid", "lens", "origin", "receptive_field", "study",
+]  # fmt: skip
 
 
 def compare(
