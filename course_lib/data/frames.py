@@ -227,6 +227,7 @@ class FrameWriter:
 
     def _settle(self, complete: bool) -> None:
         if self._place is not None and self.count:
-            self.path = self._place.keep(complete)
+            final = self._place.keep(complete)
+            self.path = self.path if final == self._place.target else self.path.with_name(final.name)
         elif self._place is not None:
             self._place.discard()
