@@ -29,6 +29,7 @@ from course_lib.samples import sample_image
 
 PATHS = ("still", "pan", "zoom", "turn", "handheld")
 _POINTS = 3  # a pixel is the mean of at least so many points on each side
+_AT_ONCE = 2**20  # points; a few hundred megabytes
 _SPEED = 0.015  # widths of the frame that the camera of "pan" moves from frame to frame
 
 
@@ -150,11 +151,7 @@ class Clip:
     def frame(self, t: int) -> Tensor:
         """Frame t, (1, 3, H, W) float32 in [0, 1]."""
         t = self._number("t", t)
-        z, number = self._points, self._top(t)
-        color = self.layers[0].picture.new_zeros(1, 3, *number.shape)
-        for k, layer in enumerate(self.layers):
-            color = torch.where(number == k, _read(layer.picture, _apply(layer.places[t], z), "bicubic"), color)
-        frame = functional.avg_pool2d(color, self._density) * self.light[t]
+        frame = torch.cat([self._colors(t, points) for points in self._bands()], -2) * self.light[t]
         if self.noise > 0:
             frame = frame + self.noise * torch.randn(frame.shape, generator=item_generator(self.seed, t))
         return frame.clamp(0, 1)
@@ -184,24 +181,37 @@ class Clip:
         largest = max(abs(a) for layer in self.layers for a, _ in layer.places)
         return max(_POINTS, math.ceil(largest))
 
-    @cached_property
-    def _points(self) -> Tensor:
-        """The places at which a frame is read, complex (H·n, W·n)."""
-        n = self._density
-        return (_grid(self.size[0] * n, self.size[1] * n) + complex(0.5, 0.5)) / n - complex(0.5, 0.5)
+    def _bands(self) -> Iterator[Tensor]:
+        """The points at which a frame is read, complex (h·n, W·n), from above, so many rows of pixels at a time."""
+        n, (height, width) = self._density, self.size
+        rows = max(1, _AT_ONCE // (width * n * n))
+        for top in range(0, height, rows):
+            z = _grid(min(rows, height - top) * n, width * n) + complex(0.5, top * n + 0.5)
+            yield z / n - complex(0.5, 0.5)
 
-    def _top(self, t: int) -> Tensor:
-        """The nearest layer at each point, (H·n, W·n)."""
-        number = torch.zeros(self._points.shape, dtype=torch.int64)
+    def _colors(self, t: int, points: Tensor) -> Tensor:
+        """The pixels of a band, (1, 3, h, W)."""
+        number = self._top(t, points)
+        color = self.layers[0].picture.new_zeros(1, 3, *number.shape)
+        for k, layer in enumerate(self.layers):
+            color = torch.where(number == k, _read(layer.picture, _apply(layer.places[t], points), "bicubic"), color)
+        return functional.avg_pool2d(color, self._density)
+
+    def _top(self, t: int, points: Tensor) -> Tensor:
+        """The nearest layer at each point."""
+        number = torch.zeros(points.shape, dtype=torch.int64)
         for k, layer in enumerate(self.layers[1:], 1):
             assert layer.mask is not None
-            number[_covers(layer.mask, _apply(layer.places[t], self._points))] = k
+            number[_covers(layer.mask, _apply(layer.places[t], points))] = k
         return number
 
     def _shares(self, t: int) -> Tensor:
         """Which part of each pixel shows each layer, (L, H, W)."""
-        one_hot = functional.one_hot(self._top(t), len(self.layers)).movedim(-1, 0).float()
-        return functional.avg_pool2d(one_hot, self._density)
+        bands = []
+        for points in self._bands():
+            one_hot = functional.one_hot(self._top(t, points), len(self.layers)).movedim(-1, 0).float()
+            bands.append(functional.avg_pool2d(one_hot, self._density))
+        return torch.cat(bands, -2)
 
     def _number(self, name: str, value: int) -> int:
         return arguments.whole(name, value, 0, len(self) - 1)

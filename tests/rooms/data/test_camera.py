@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from course_lib import flow as flows
+from course_lib.data import camera
 from course_lib.data.camera import PATHS, Clip, Path, Sprite, clip, ellipse
 from course_lib.image_checks import ImageError
 
@@ -196,3 +197,11 @@ def test_other_bad_input_is_refused() -> None:
         Path(pan=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="t must be a whole number from 0 to 2"):
         on_gray().motion(3, 1)
+
+
+def test_large_frames_are_read_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = clip(sprites=2, length=3, size=(25, 32))
+    frame, motion = whole.frame(2), whole.motion(2, 0)
+    monkeypatch.setattr(camera, "_AT_ONCE", 32 * 9 * 4)  # four rows of pixels
+    torch.testing.assert_close(whole.frame(2), frame, rtol=0, atol=1e-6)
+    assert torch.equal(whole.motion(2, 0).visible, motion.visible)
