@@ -116,8 +116,8 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def opened(html: Path) -> Any:
-    """Open the page in a headless Chromium, from a server on this machine."""
+def opened(html: Path, *flags: str) -> Any:
+    """Open the page in a headless Chromium with these flags, too, from a server on this machine."""
     from playwright.sync_api import sync_playwright  # imported here: everything else works without a browser
 
     chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
@@ -130,7 +130,9 @@ def opened(html: Path) -> Any:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            browser = playwright.chromium.launch(
+                executable_path=chromium, args=["--no-sandbox", "--disable-gpu", *flags]
+            )
             page = browser.new_page(viewport={"width": 1300, "height": 900})
             page.set_default_timeout(120_000)
             page.goto(f"http://127.0.0.1:{server.server_port}/book/try_it/index.html")
