@@ -12,6 +12,7 @@ import torch
 
 from course_lib import __main__ as program
 from course_lib import sample_image, save_image
+from course_lib.data.frames import save_clip
 from scripts import command_page
 
 PAGE = (Path(__file__).resolve().parents[2] / "book" / "command_line.md").read_text(encoding="utf-8")
@@ -97,6 +98,7 @@ SMALL = {  # what makes an example small: words at its end, by a word in it or, 
     "train-translation": {"": ["--config", "quick", "--size", "64", "--batch", "1"]},
     "translate": {"": ["--size", "64"]},
     "cartoon": {"": ["--size", "64"]},
+    "video": {"": ["--size", "32"]},
     "generate": {"": ["--size", "32"], "--grid": ["--count", "2"], "--walk": ["--walk", "2", "--count", "2"]},
 }
 
@@ -111,6 +113,7 @@ def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / folder).mkdir()
         for k in range(2):
             save_image(torch.rand(1, 3, 64, 64), tmp_path / folder / f"{k}.png")
+    save_clip(sample_image("eilean_donan", 64).expand(10, -1, -1, -1), tmp_path / "clip.mp4")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
