@@ -73,8 +73,8 @@ def of_picture(name: Path, ending: str, suffix: str | None) -> Path:
     >>> of_picture(Path("a/b.bmp"), "", None).as_posix(), of_picture(Path("b.jpg"), "_dusk", ".webp").as_posix()
     ('a/b.bmp.png', 'b_dusk.webp')
     """
-    if name.suffix.lower() not in FORMATS:
-        name = name.with_name(f"{name.name}{suffix or '.png'}")
+    if suffix is None and name.suffix.lower() not in FORMATS:
+        name = name.with_name(f"{name.name}.png")
     return name.with_name(f"{name.stem}{ending}{suffix or name.suffix}")
 
 
