@@ -17,7 +17,7 @@ SCENES = 8000  # training pictures, drawn with seed 0
 UNSEEN = 1000  # pictures of the scores, drawn with seed 1
 SHOWN = 24
 CONFIG = replace(
-    stylegan.Config.fast(), image_size=64, num_steps=13000, batch_size=8, most=128, z_size=128, w_size=128, penalty=0.3
+    stylegan.Config.fast(), image_size=64, num_steps=16000, batch_size=8, most=128, z_size=128, w_size=128, penalty=0.3
 )
 
 
