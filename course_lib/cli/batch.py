@@ -107,7 +107,8 @@ def _run_several(
         try:
             overlapped(work.jobs, read, make, lambda job, made: _write(job, made, among=True), done)
         except (KeyboardInterrupt, SystemExit):
-            say(f"{len(finished)} of {len(work.jobs)} pictures were done before that; they are in {work.folder}")
+            count = f"{len(finished)} of {len(work.jobs)} pictures were done before that; they are in {work.folder}"
+            complain(count if finished else "no picture was done before that")
             raise
         finally:
             for empty in reversed(folders):

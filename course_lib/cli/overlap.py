@@ -40,6 +40,7 @@ def overlapped(
     [(1, None), (0, ZeroDivisionError('float division by zero'))]
     """
     loader, saver = ThreadPoolExecutor(1, "load"), ThreadPoolExecutor(1, "save")
+    saver.submit(int).result()  # its thread runs now: Ctrl-C while it starts would leave nobody to wait for
     coming: Future[Loaded] | None = loader.submit(load, items[0]) if items else None
     saving: tuple[Item, Future[None]] | None = None
 
@@ -47,8 +48,10 @@ def overlapped(
         """Wait for the picture that is being saved."""
         nonlocal saving
         if saving is not None:
-            (item, future), saving = saving, None
-            done(item, _error_of(future))
+            item, future = saving
+            error = _error_of(future)  # after Ctrl-C here, `saving` is still there, and the end waits for it
+            saving = None
+            done(item, error)
 
     try:
         for k, item in enumerate(items):
