@@ -535,8 +535,8 @@ def test_hidden_tests_find_what_the_checks_leave_open():
 # --- usual mistakes, as a student writes them, through the grader
 MISTAKES = {
     "the wrong direction": ("warped", "+ flow[:, 0]", "- flow[:, 0]", "y grows downward|wrong direction"),
-    "x and y": ("warped", "stack(((2 * across + 1) / width - 1, (2 * down + 1) / height - 1)",
-                "stack(((2 * down + 1) / height - 1, (2 * across + 1) / width - 1)", "mirrored at its diagonal"),
+    "x and y": ("warped", "torch.stack((x, y), -1)",
+                "torch.stack((y, x), -1)", "mirrored at its diagonal"),
     "half a pixel": ("warped", "align_corners=False", "align_corners=True", "up to half a pixel"),
     "whole pixels": ("warped", "F.grid_sample(earlier, grid,", 'F.grid_sample(earlier, grid, mode="nearest",',
                      "rounded to whole pixels"),
