@@ -295,6 +295,23 @@ def test_flicker_by_hand(visit: Any) -> None:
     assert found == [1, [0, 0, 1, 0, 0, 1], pytest.approx(1 / 3), pytest.approx(0.04), pytest.approx(0.04), 2, 2.5]
 
 
+@pytest.mark.slow
+def test_a_graphics_processor_paints_the_same(visit: Any) -> None:
+    """An emulated one: right results, no speed."""
+    page = visit(*FAKE, "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+    page.set_default_timeout(3 * WAIT)
+    page.wait_for_timeout(3000)
+    if page.get_attribute(CAMERA, "data-runs") != "webgpu":
+        pytest.skip("this Chromium emulates no graphics processor")
+    page.click(GO)
+    frames(page, 1)
+    page.click(PAUSE)
+    wait_for(page, CAMERA, "the camera is off")
+    assert page.get_attribute(CAMERA, "data-runs") == "webgpu"
+    seen, made = (pixels(page, f"{CAMERA} [data-is={which}] canvas") for which in ("seen", "painted"))
+    assert (made - painted(page, "great_wave", seen)).abs().max() <= LEVELS
+
+
 def test_two_panels_with_one_camera(visit: Any) -> None:
     """The panel above takes one picture, with the same words where that is refused."""
     page = visit(*FAKE)

@@ -161,6 +161,7 @@ export function attachCamera(panel) {
     before = null;
     buttons();
     panel.get("pause").focus({preventScroll: true});
+    panel.say("The first frame is being painted …");
     try {
       await video.play();
       while (token === running) {
