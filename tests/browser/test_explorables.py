@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from course_lib.methods import gan
+from course_lib.runtime import seeded_generator
 from course_lib.teaching import interactive
-from course_lib.teaching.interactive import games
+from course_lib.teaching.interactive import feature_maps, games
 
 WORDS = {"caption": "What to notice.", "alt": "Squares"}
 
@@ -18,6 +19,18 @@ def plain(value=0.5, side=96):
 
 def laboratory():
     return interactive.gan_laboratory([plain(k / 3) for k in range(3)], titles=["1", "100", "1600"], **WORDS)
+
+
+def some_map(side=16):
+    return torch.randn(1, 3, side, side, generator=seeded_generator(0)).clamp(-3, 3)
+
+
+def four():
+    return interactive.normalizations(some_map(), **WORDS)
+
+
+def copies():
+    return interactive.overlaps(**WORDS)
 
 
 @pytest.fixture
@@ -228,7 +241,7 @@ def test_with_less_motion_the_picture_changes_twice_a_second(opened):
     assert page.evaluate(drawn) != before
 
 
-@pytest.mark.parametrize("make", [laboratory])
+@pytest.mark.parametrize("make", [laboratory, four, copies])
 def test_it_fits_a_phone_and_keeps_its_keys(opened, make):
     page = opened(make(), viewport={"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -238,3 +251,70 @@ def test_it_fits_a_phone_and_keeps_its_keys(opened, make):
              in controls.all()]  # fmt: skip
     assert all(names)
     assert json.loads(page.locator(".play").get_attribute("data-settings"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"mean": -3, "deviation": 4, "channel": 2},
+        {"spike": 200, "rho": 0.3},
+        {"deviation": 0, "style": 7, "rho": 0},
+    ],
+    ids=str,
+)
+def test_the_normalizations_are_those_of_the_library(opened, change):
+    """All 4 × 3 × 16 × 16 values, to 1e-5 of the largest."""
+    at = {**feature_maps.AT, **change}
+    rounded = (some_map().double() / feature_maps.STEP).round().clamp(-128, 127) * feature_maps.STEP
+    expected = torch.cat(feature_maps.normalized(rounded, at)).flatten(2)
+    page = opened(four())
+    script = "(at) => document.querySelector('.play').normalizations.compute(at).map(y => y.map(map => [...map]))"
+    found = torch.tensor(page.evaluate(script, at), dtype=torch.float64)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_spike_fades_what_it_should(opened):
+    """With handles: instance normalization fades channel 1 alone, layer normalization all three."""
+    page = opened(four())
+
+    def deviations():
+        said = page.locator(".tile .said").all()
+        return [[float(v) for v in one.inner_text().split("deviation ")[1].split(";")[0].split(", ")] for one in said]
+
+    before = deviations()
+    page.get_by_label("spike in it").press("End")
+    after = deviations()
+    ratios = [[b / a for a, b in zip(old, new, strict=True)] for old, new in zip(before, after, strict=True)]
+    given, instance, layer, _, demodulated = ratios
+    assert given == demodulated == pytest.approx([1, 1, 1], abs=0.05)
+    assert instance[0] < 0.4
+    assert instance[1:] == pytest.approx([1, 1])
+    assert max(layer) < 0.5
+    page.get_by_label("scale s of the weights").press("End")
+    assert "weight 3.50, divided by its length: 1" in page.locator(".tile .said").last.inner_text()
+
+
+def test_the_overlaps_are_those_of_a_transposed_convolution(opened):
+    page = opened(copies())
+    script = "([k, s]) => Object.values(document.querySelector('.play').overlaps).map(count => count(k, s))"
+    for kernel in feature_maps.KERNELS:
+        for stride in feature_maps.STRIDES:
+            counted = page.evaluate(script, [kernel, stride])
+            for along, plane in zip(counted, feature_maps.products(kernel, stride), strict=True):
+                side = torch.tensor(along, dtype=torch.float32)
+                torch.testing.assert_close(torch.outer(side, side), plane[0, 0])
+    assert (
+        "adds 1 or 2 products along a side, 1, 2, 4 in the plane: a checkerboard" in page.locator(".said").inner_text()
+    )
+    page.get_by_label("side of the kernel").press("ArrowRight")
+    assert "Kernel 4, stride 2" in page.locator(".said").inner_text()
+    assert "adds 2 products along a side, 4 in the plane: no pattern" in page.locator(".said").inner_text()
+    assert page.locator(".tile canvas").first.get_attribute("aria-label") == "transposed convolution: even"
+
+
+def test_maps_without_scripts_are_still_pictures(opened):
+    for make, count in ((four, 5), (copies, 2)):
+        page = opened(make(), java_script_enabled=False)
+        assert [image.is_visible() for image in page.locator("img").all()] == count * [True]
+        assert page.locator("input").count() == 0

@@ -49,6 +49,8 @@ EVERY = {
     ),
     "film": lambda **w: two_films(**w),
     "study": lambda **w: study(**w),
+    "normalizations": lambda **w: interactive.normalizations(torch.rand(1, 3, 8, 8), **{**WORDS, **w}),
+    "overlaps": lambda **w: interactive.overlaps(**{**WORDS, **w}),
     "gan_laboratory": lambda **w: interactive.gan_laboratory(
         [plain(), plain(0.2)], titles=["1", "2"], **{**WORDS, **w}
     ),
@@ -233,6 +235,17 @@ def test_the_converter_knows_the_library_s_conventions_and_default():
     default = gatys.Config()
     assert (float(ours["content"]), float(ours["style"])) == (default.content_weight, default.style_weight)
     assert losses.CONVENTIONS[ours["from"]] is losses.SIZE_INDEPENDENT
+
+
+def test_a_map_that_cannot_be_shown_is_refused():
+    with pytest.raises(ValueError, match=r"feature map \(1, 3, S, S\) of floats, S at most 64, got .* \(1, 2, 8, 8\)"):
+        interactive.normalizations(torch.rand(1, 2, 8, 8), **WORDS)
+    with pytest.raises(ValueError, match="got torch.int64 of shape"):
+        interactive.normalizations(torch.ones(1, 3, 8, 8, dtype=torch.long), **WORDS)
+    with pytest.raises(ValueError, match="not finite"):
+        interactive.normalizations(torch.full((1, 3, 8, 8), torch.nan), **WORDS)
+    with pytest.raises(ValueError, match=r"kernel must be one of 2, 3, 4, 5, 6, got 7"):
+        interactive.overlaps(kernel=7, **WORDS)
 
 
 def test_text_is_escaped(tmp_path):
