@@ -100,10 +100,10 @@ def claim(run: records.Record, names: Iterable[str], numbers: Mapping[str, Seque
         run.claim(name, {key: numbers[key] for key in registry.Expression(registry.find(name).holds).names})
 
 
-def main(benchmark: Benchmark, about: str | None) -> int:
+def main(benchmark: Benchmark, about: str | None, seeds: int = 3) -> int:
     """The command line of a benchmark: make what is missing, then, if asked, the record."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--share", default="1/1", help="K/N: only every N-th run, from the K-th on")
     parser.add_argument("--only", nargs="+", choices=benchmark.runs, metavar="RUN", help="no others")
     parser.add_argument(
