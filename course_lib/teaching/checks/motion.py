@@ -51,7 +51,7 @@ def check_warp(function: Callable[[Tensor, Tensor], Tensor]) -> None:
     Args:
         function: ``function(earlier, flow)``, with a frame (1, C, H, W) and a flow (1, 2, H, W) in pixels, channel 0 to
             the right and 1 down, from the later frame back to the earlier one → (1, C, H, W): at (y, x) the bilinear
-            value of the earlier frame at (y + flow₁, x + flow₀); a place outside takes the nearest border pixel.
+            value of the earlier frame at (y + flow₁, x + flow₀); a position outside takes the nearest border pixel.
 
     Raises:
         CheckFailed: a property does not hold.
@@ -63,7 +63,7 @@ def check_warp(function: Callable[[Tensor, Tensor], Tensor]) -> None:
         flow = _everywhere(x, y)
         found, way = _frame(function, frame, flow), f"with a flow of {x:g} px to the right and {y:g} px down everywhere"
         right = moved(frame, flow)
-        _need_same(found, right, shift_mistakes(frame, flow), f"{way}, pixels come from the wrong places", inner)
+        _need_same(found, right, shift_mistakes(frame, flow), f"{way}, pixels come from the wrong positions", inner)
         _need_same(found, right, border_mistakes(frame, flow), f"{way}, the border is wrong", ...)
     flow = _everywhere(1.3, -0.6)
     found, right = _frame(function, frame, flow), moved(frame, flow)
@@ -109,14 +109,14 @@ def check_visible_mask(function: Callable[[Tensor, Tensor], Tensor]) -> None:
         value = bool(_mask(function, there, again)[0, 0, 5, 30])
         need(value == seen, f"{message}. You say {'visible' if value else 'hidden'}")
     uncovered = _SPRITE.earlier() * (1 - _SPRITE.later())
-    places = {
+    regions = {
         "which the sprite has just uncovered, were hidden": uncovered,
-        "of the sprite were visible at its former place": _SPRITE.later(),
+        "of the sprite were visible at its former position": _SPRITE.later(),
         "of the still ground were visible": 1 - uncovered - _SPRITE.later(),
     }
-    for name, place in places.items():
-        count = int(((found != right) * place).sum())
-        need(count == 0, f"a sprite moves over a still ground: the {int(place.sum())} pixels {name}; for {count} of "
+    for name, region in regions.items():
+        count = int(((found != right) * region).sum())
+        need(count == 0, f"a sprite moves over a still ground: the {int(region.sum())} pixels {name}; for {count} of "
              "them, your mask says the opposite")  # fmt: skip
     print("✓ visible is what the way there and back finds again")
 

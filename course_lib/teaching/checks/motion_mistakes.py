@@ -25,14 +25,14 @@ _HALF = (
 
 
 # --- the equations
-def places(flow: Tensor) -> tuple[Tensor, Tensor]:
+def positions(flow: Tensor) -> tuple[Tensor, Tensor]:
     """x and y that a flow (1, 2, H, W) points to, (H, W)."""
     height, width = flow.shape[-2:]
     return torch.arange(width) + flow[0, 0], torch.arange(height)[:, None] + flow[0, 1]
 
 
 def read(frame: Tensor, x: Tensor, y: Tensor, outside: Outside = "border") -> Tensor:
-    """Bilinear values of (1, C, H, W) at the places x and y, (H, W)."""
+    """Bilinear values of (1, C, H, W) at the positions x and y, (H, W)."""
     left, top = x.floor(), y.floor()
     value = torch.zeros(1, frame.shape[1], *x.shape)
     for column in (left, left + 1):
@@ -47,18 +47,18 @@ def _pixel(frame: Tensor, x: Tensor, y: Tensor, outside: Outside) -> Tensor:
     if outside == "wrapped":
         x, y = x.remainder(width), y.remainder(height)
     elif outside == "reflected":
-        x, y = (side - 1 - (side - 1 - place.abs()).abs() for place, side in ((x, width), (y, height)))
+        x, y = (side - 1 - (side - 1 - position.abs()).abs() for position, side in ((x, width), (y, height)))
     value = frame[..., y.clamp(0, height - 1).long(), x.clamp(0, width - 1).long()]
     return value * inside if outside == "zeros" else value
 
 
 def moved(earlier: Tensor, flow: Tensor, outside: Outside = "border") -> Tensor:
     """The earlier frame, brought into the position of the later one."""
-    return read(earlier, *places(flow), outside)
+    return read(earlier, *positions(flow), outside)
 
 
 def points_inside(flow: Tensor) -> Tensor:
-    x, y = places(flow)
+    x, y = positions(flow)
     height, width = flow.shape[-2:]
     return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))[None, None].float()
 
@@ -78,9 +78,9 @@ def still_mistakes(frame: Tensor) -> list[Mistake]:
     """What a flow of 0 makes of a frame whose sides differ."""
     height, width = frame.shape[-2:]
     x, y = torch.arange(width).expand(height, -1), torch.arange(height)[:, None].expand(-1, width)
-    turned = "x and y of the places are exchanged: with a flow of 0, the frame is mirrored at its diagonal"
-    sides = "width and height are exchanged in the scale of the places: with a flow of 0, the frame is stretched"
-    pixels = "places in pixels were taken for places between −1 and 1; with a flow of 0, nearly all lie outside"
+    turned = "x and y of the positions are exchanged: with a flow of 0, the frame is mirrored at its diagonal"
+    sides = "width and height are exchanged in the scale of the positions: with a flow of 0, the frame is stretched"
+    pixels = "positions in pixels were taken for positions between −1 and 1; with a flow of 0, nearly all lie outside"
     wrong: list[tuple[str, Tensor, Tensor]] = [
         *((_HALF, *at) for at in (
             (x * width / (width - 1) - 0.5, y * height / (height - 1) - 0.5),
@@ -106,8 +106,8 @@ def shift_mistakes(frame: Tensor, flow: Tensor) -> list[Mistake]:
     """For one flow of whole pixels everywhere, x and y different; true inside the frame, whatever the border does."""
     height, width = frame.shape[-2:]
     direction = (
-        "the flow is followed in the wrong direction: it leads from a pixel of the later frame to the place where the "
-        "earlier frame showed the same thing"
+        "the flow is followed in the wrong direction: it leads from a pixel of the later frame to the position where "
+        "the earlier frame showed the same thing"
     )
     exchanged = "the two channels of the flow are exchanged: channel 0 points to the right, channel 1 down"
     scale = "the flow is in pixels, but it was taken for a fraction of the frame"
@@ -131,7 +131,7 @@ def shift_mistakes(frame: Tensor, flow: Tensor) -> list[Mistake]:
 def fraction_mistakes(frame: Tensor, flow: Tensor) -> list[Mistake]:
     """For one flow everywhere that is not whole, inside the frame."""
     rounded = "a flow of a part of a pixel is rounded to whole pixels; between pixels, values are interpolated"
-    x, y = places(flow)
+    x, y = positions(flow)
     height, width = frame.shape[-2:]
     grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), -1)[None]
     cubic = F.grid_sample(frame, grid, mode="bicubic", padding_mode="border", align_corners=False)
@@ -150,14 +150,14 @@ def border_mistakes(frame: Tensor, flow: Tensor) -> list[Mistake]:
     inside = points_inside(flow)
     right = moved(frame, flow)
     return [
-        ("outside of the frame you read zeros; a place outside takes the nearest border pixel",
+        ("outside of the frame you read zeros; a position outside takes the nearest border pixel",
          moved(frame, flow, "zeros")),
-        ("outside of the frame you read zeros; a place outside takes the nearest border pixel", inside * right),
+        ("outside of the frame you read zeros; a position outside takes the nearest border pixel", inside * right),
         ("the frame is wrapped around: what leaves it on one side comes back on the other",
          moved(frame, flow, "wrapped")),
-        ("outside of the frame you read its mirror image; a place outside takes the nearest border pixel",
+        ("outside of the frame you read its mirror image; a position outside takes the nearest border pixel",
          moved(frame, flow, "reflected")),
-        ("where the flow leaves the frame, the frame is as it was; a place outside takes the nearest border pixel",
+        ("where the flow leaves the frame, the frame is as it was; a position outside takes the nearest border pixel",
          inside * right + (1 - inside) * frame),
     ]  # fmt: skip
 
@@ -198,13 +198,13 @@ class Sprite:
         return -way * self.later(), way * self.earlier()
 
     def _at(self, top: int, left: int) -> Tensor:
-        place = torch.zeros(1, 1, self.height, self.width)
-        place[..., top : top + self.size[0], left : left + self.size[1]] = 1
-        return place
+        covered = torch.zeros(1, 1, self.height, self.width)
+        covered[..., top : top + self.size[0], left : left + self.size[1]] = 1
+        return covered
 
 
 def wrong_masks(sprite: Sprite) -> list[Mistake]:
-    """For a sprite that overlaps with its former place."""
+    """For a sprite that overlaps with its former position."""
     flow, back = sprite.flows()
     right = mask(flow, back)
     return [

@@ -113,7 +113,7 @@ def whole_places(earlier, flow, kind=torch.round):
 
 
 def wrapped_around(earlier, flow):
-    x, y = motion_mistakes.places(flow)
+    x, y = motion_mistakes.positions(flow)
     return motion_mistakes.read(earlier, x, y, "wrapped")
 
 
@@ -165,7 +165,7 @@ WARPS = [
     (CHECK, "that, black outside", partial(sampled, scaled=True, padding_mode="zeros"), "up to half a pixel"),
     (CHECK, "not divided", unscaled_flow, "taken for a fraction of the frame"),
     (CHECK, "places in pixels", lambda a, w: F.grid_sample(a, torch.stack(at(w), -1), padding_mode="border",
-                                                         align_corners=False), "places in pixels were taken"),
+                                                         align_corners=False), "positions in pixels were taken"),
     (CHECK, "half the way", divided_by_sides, "half as far"),
     (CHECK, "twice the way", lambda a, w: sampled(a, 2 * w), "twice as far"),
     (CHECK, "nearest", partial(sampled, mode="nearest"), "is rounded to whole pixels"),
