@@ -36,14 +36,16 @@ class Motion:
     visible: Tensor  # (N, 1, H, W) in [0, 1]: 1 where the earlier frame showed the same thing
 
 
-def warp(earlier: Tensor, flow: Tensor) -> Tensor:
-    """Bring an earlier frame into the position of a later one, with bilinear interpolation.
+def warp(earlier: Tensor, flow: Tensor, *, cubic: bool = False) -> Tensor:
+    """Bring an earlier frame into the position of a later one, with bilinear or bicubic interpolation.
 
     result(y, x) = earlier(y + w₁(y, x), x + w₀(y, x)); places outside of the frame take the nearest border pixel.
 
     Args:
         earlier: (N, C, H, W), any values.
         flow: (N, 2, H, W) in pixels, or (1, 2, H, W) for all.
+        cubic: bicubic interpolation, which blurs less where a picture is warped again and again. It may leave the
+            range of the values: clamp what must stay in [0, 1].
 
     Returns:
         (N, C, H, W); it can be differentiated with respect to both.
@@ -67,8 +69,9 @@ def warp(earlier: Tensor, flow: Tensor) -> Tensor:
     # with align_corners=False, -1 and 1 are the outer edges of the border pixels
     grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), -1)
     return functional.grid_sample(
-        earlier, grid.to(earlier.dtype).expand(len(earlier), -1, -1, -1), padding_mode="border", align_corners=False
-    )
+        earlier, grid.to(earlier.dtype).expand(len(earlier), -1, -1, -1), mode="bicubic" if cubic else "bilinear",
+        padding_mode="border", align_corners=False,
+    )  # fmt: skip
 
 
 def inside(flow: Tensor) -> Tensor:

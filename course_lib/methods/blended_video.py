@@ -7,8 +7,8 @@ flow from frame t back to frame t − 1, and m the pixels that frame t − 1 sho
 
 A flicker that is independent from frame to frame keeps the part (1 − b)/(1 + b) of its variance. Nothing is learned and
 nothing is known of f: it may be a painter, AdaIN, or a cartoon. New and uncovered pixels come from f alone, so nothing
-is dragged along. The price is blur: y_t is a mean of frames that were resampled again and again. `evaluation.temporal`
-measures both. Symbols: b = blend.
+is dragged along. The price is blur: y_t is a mean of frames that were resampled again and again, which is why `warp` is
+bicubic here. `evaluation.temporal` measures both. Symbols: b = blend.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def _blended(
         if earlier is not None and before is not None and config.blend > 0:
             way = flow.between(frame, earlier, config.preset) if motion is None else motion(t, t - 1)
             share = config.blend * way.visible.to(picture)
-            picture = (1 - share) * picture + share * flow.warp(before, way.flow.to(picture))
+            moved = flow.warp(before, way.flow.to(picture), cubic=True).clamp(0, 1)
+            picture = (1 - share) * picture + share * moved
             visible = float(way.visible.mean())
         earlier, before = frame, picture
         yield picture, visible

@@ -5,12 +5,12 @@ Each frame is painted by optimization, as by Gatys et al. (2016), with one more 
     L(x_t) = content + style + γ Σ_j 1/D Σ_k c_long(t − j)_k (x_t − warp(x_{t−j}))²_k
 
 It asks for the earlier paintings, moved along with the optical flow, wherever the earlier frame showed the same thing
-(`losses.temporal`). The picture starts there as well; only what was hidden starts anew. One earlier frame gives
-short-term consistency. Several of them remember what something looked like before it was hidden. Symbols: γ =
-temporal_weight, J = past.
+(`losses.temporal`). The picture starts there as well. One earlier frame gives short-term consistency. Several of them
+remember what something looked like before it was hidden. Symbols: γ = temporal_weight, J = past.
 
 *Differs from the paper:* it runs once over the clip, from the first frame to the last. The paper's second algorithm,
-several passes in both directions, is not here, and there is no early stop. What was hidden starts as `start` says.
+several passes in both directions, is not here, and there is no early stop. What was hidden starts as the frame in the
+colors of the painting. After a cut, a frame is painted as the first one is.
 """
 
 from __future__ import annotations
@@ -30,10 +30,13 @@ from course_lib.losses.temporal import long_term_masks, temporal_term
 from course_lib.optimize.objective import Part
 from course_lib.optimize.start import checked_images
 from course_lib.painting.run import Result as Painting
-from course_lib.painting.run import first_image, paint
+from course_lib.painting.run import paint
 from course_lib.painting.settings import Settings
 from course_lib.painting.terms import Scene
 from course_lib.pretrained.vgg import VGGFeatures
+
+_CUT = 0.05  # of a frame's pixels: if fewer were visible before, another shot has begun
+_RIDGE = 1e-4  # keeps the colors of a gray frame solvable
 
 
 @dataclass(frozen=True)
@@ -121,13 +124,21 @@ class Earlier:
         """Any picture has pixels."""
         return 1
 
-    def onto(self, start: Tensor) -> Tensor:
-        """The earlier paintings where they are known, and `start`, (1, 3, H, W), elsewhere."""
-        known = sum(self.masks, start=start.new_zeros(1, 1, *start.shape[2:])).clamp(max=1)
-        picture = (1 - known) * start
+    def start(self, frame: Tensor) -> Tensor:
+        """The picture to start from: the earlier paintings where they are known, elsewhere the frame in their colors.
+
+        These colors are the affine function of the frame's that comes nearest to the paintings.
+        """
+        known = sum(self.masks, start=frame.new_zeros(1, 1, *frame.shape[2:])).clamp(max=1)
+        painted = torch.zeros_like(frame)
         for warped, mask in zip(self.warped, self.masks, strict=True):
-            picture = picture + mask * warped
-        return picture.clamp(0, 1)
+            painted = painted + mask * warped
+        colors = torch.cat((frame, torch.ones_like(known)), 1)[0].flatten(1).T.double()  # (H*W, 4)
+        weights = known.flatten()[:, None].double()
+        matrix = (weights * colors).T @ colors + _RIDGE * len(colors) * torch.eye(4, dtype=torch.float64)
+        fitted = colors @ torch.linalg.solve(matrix, colors.T @ painted[0].flatten(1).T.double())  # (H*W, 3)
+        fill = fitted.T.view_as(frame[0])[None].to(frame)
+        return (painted + (1 - known) * fill).clamp(0, 1)
 
 
 def stylize(
@@ -215,8 +226,7 @@ def _paintings(
     for t, frame in enumerate(checked_frames(frames)):
         frame = frame.detach().float().cpu()
         earlier = _earlier(frame, before, t, config, motion)
-        settings = later if before else first
-        start = earlier.onto(first_image(frame, styles, settings).cpu()) if before else None
+        settings, start = (later, earlier.start(frame)) if earlier.warped else (first, None)
         rest = max(0, count - t - 1) * config.num_steps
         watch = None if callback is None else _shifted(callback, steps, rest, passed)
         done = paint(frame, styles, settings, additions=[earlier], initial=start, callback=watch)
@@ -233,15 +243,17 @@ def _earlier(
     config: Config,
     motion: Callable[[int, int], Motion] | None,
 ) -> Earlier:
-    """The earlier paintings, in the position of this frame."""
+    """The earlier paintings, in the position of this frame; none in the first frame and after a cut."""
     warped, visible = [], []
     for back in config.past:
         if back > t:
             break
         there, painted = before[-back]
         known = flow.between(frame, there, config.flow_preset) if motion is None else motion(t, t - back)
-        warped.append(flow.warp(painted, known.flow.to(painted)))
+        warped.append(flow.warp(painted, known.flow.to(painted), cubic=True).clamp(0, 1))
         visible.append(known.visible.to(painted))
+        if back == 1 and visible[0].mean() < _CUT:
+            return Earlier(config.temporal_weight, [], [])
     return Earlier(config.temporal_weight, warped, long_term_masks(visible))
 
 

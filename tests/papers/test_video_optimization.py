@@ -74,15 +74,43 @@ def test_the_temporal_term_lowers_the_error() -> None:
     assert errors[0] < 0.5 * errors[1]
 
 
-def test_a_frame_starts_from_the_one_before_and_hidden_pixels_anew() -> None:
-    earlier, start = rand(1, 3, 8, 8, seed=1), rand(1, 3, 8, 8, seed=2)
+def test_a_frame_starts_from_the_one_before_and_hidden_pixels_in_its_colors() -> None:
+    """The painting is the frame with red and blue exchanged and darker: so are the pixels that it does not have."""
+    frame = rand(1, 3, 8, 8)
+    painting = 0.1 + 0.5 * frame.flip(1)
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., :4] = 1
     mask[..., 4] = 0.25
-    begun = Earlier(1.0, [earlier], [mask]).onto(start)
-    assert torch.equal(begun[..., :4], earlier[..., :4])
-    torch.testing.assert_close(begun[..., 4], 0.25 * earlier[..., 4] + 0.75 * start[..., 4])
-    assert torch.equal(begun[..., 5:], start[..., 5:])
+    begun = Earlier(1.0, [torch.where(mask > 0, painting, 0.9)], [mask]).start(frame)
+    torch.testing.assert_close(begun, painting, rtol=0, atol=0.01)
+    assert torch.equal(begun[..., :4], painting[..., :4])
+    flat = torch.full((1, 3, 8, 8), 0.5)  # many maps would do
+    fill = Earlier(1.0, [painting], [mask]).start(flat)[..., 5:]
+    assert (fill.amax((-2, -1)) - fill.amin((-2, -1))).max() < 1e-6
+
+
+def test_what_is_uncovered_gets_the_colors_of_the_painting_also_in_few_steps() -> None:
+    """The photo is white where something was hidden, and its painting dark."""
+    frames = torch.full((2, 3, 32, 40), 0.5)
+    frames[..., ::2, :] = 0.9
+    frames[0, ..., 20:] = 0.1  # something else, in front
+    seen = torch.ones(1, 1, 32, 40)
+    seen[..., 20:] = 0
+    config = replace(SMALL, num_steps=1, temporal_weight=0.0)
+    result = stylize(frames, STYLE, config, motion=lambda t, s: Motion(torch.zeros(1, 2, 32, 40), seen)).image
+    left, right = result[1, ..., 2:18].mean(), result[1, ..., 22:38].mean()
+    assert (left - right).abs() < 0.1 * (left - 0.7).abs() + 0.02
+
+
+def test_after_a_cut_a_frame_is_painted_as_the_first_one() -> None:
+    frames = torch.cat((made(2).frames, 1 - made(1).frames))
+
+    def motion(t: int, s: int) -> Motion:
+        return Motion(torch.zeros(1, 2, 32, 40), torch.full((1, 1, 32, 40), float(t != 2)))
+
+    result = stylize(frames, STYLE, SMALL, motion=motion)
+    assert result.history["frame"] == [0] * 8 + [1] * 6 + [2] * 8
+    torch.testing.assert_close(result.image[2:], stylize(frames[2:], STYLE, SMALL).image)
 
 
 def test_the_objective_has_the_term_of_the_paper() -> None:
