@@ -89,7 +89,9 @@ def any_painting(options: argparse.Namespace, paintings: Sequence[Path], work: b
         if regions is not None:
             sizes = [(style.shape[-2], style.shape[-1]) for style in styles]
             here = regions.at((photo.shape[-2], photo.shape[-1]), sizes).content[own]
-        return adain.stylize(photo, styles, model, weights=shares, keep_colors=matched, masks=here, **chosen)
+        return adain.stylize(
+            photo, styles, model, weights=shares, keep_colors=matched, masks=here, callback=watch, **chosen
+        )
 
     return _painter(options, model, stylize, matched=matched)
 

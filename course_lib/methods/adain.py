@@ -34,6 +34,7 @@ from course_lib.networks import feature_transforms, regions, tiles
 from course_lib.networks.adain_decoder import LAYERS, REACH, SMALLEST, AdaINDecoder
 from course_lib.networks.feature_transforms import PATCH
 from course_lib.networks.inputs import at_least_float32
+from course_lib.networks.tile_work import Work
 from course_lib.optimize.start import check_memory
 from course_lib.pretrained import weights as weights_room
 from course_lib.pretrained.vgg import VGGFeatures, cached_network
@@ -259,6 +260,7 @@ def stylize(
     tile: int | None = None,
     device: str = "auto",
     precision: str = "auto",
+    callback: runtime.Callback | None = None,
 ) -> Result:
     """Paint photos in the style of any paintings: g(c + α Σ_k w_k (T(c, s_k) − c)) for features c, s_k (Eqs. 14, 15).
 
@@ -278,6 +280,7 @@ def stylize(
             Statistics and patches are those of the whole picture, so the result is the same up to rounding.
         device: "auto", or where to compute.
         precision: "auto", "float32" or "bfloat16", of the convolutions; the rest is in float32 at least.
+        callback: hears after each tile of a photo how much is done (`networks.tile_work`); in one piece, nothing.
 
     Raises:
         ImageError: photos or paintings that are not pictures in [0, 1], or too small.
@@ -301,18 +304,19 @@ def stylize(
     parts = regions.parts_of(content, len(paintings), masks=masks, weights=weights, shrink=shrink, device=place)
     _check_memory(content, model.network, place)
     began, painted = time.perf_counter(), []
+    work = Work(2.0 * len(content), callback)  # the decoder mirrors the encoder, so each is half of the work
     plain = torch.autocast(place.type, enabled=False)  # whatever the caller has set: only convolutions are rounded
     with plain, runtime.inference(model.network, device=device, precision=precision) as decode:
         known = [] if keep_colors else [encode(painting, encoder, side) for painting in paintings]
         for photo in content.detach().float().split(1):
             if keep_colors:
                 known = [encode(match_colors(each, photo).clamp(0, 1), encoder, side) for each in paintings]
-            features = encode(photo, encoder, side)
+            features = encode(photo, encoder, side, told=work.add)
             change = torch.zeros_like(features)
             for style, part in zip(known, parts, strict=True):
                 moved = feature_transforms.transform(transform, features, style, part.region)
                 change += part.share * moved.sub_(features)
-            image = _piecewise(decode, features.add_(change, alpha=alpha), side, place, scale=shrink)
+            image = _piecewise(decode, features.add_(change, alpha=alpha), side, place, scale=shrink, told=work.add)
             painted.append(image[..., : photo.shape[2], : photo.shape[3]].float().clamp(0, 1))
     return Result(torch.cat(painted), {"seconds": [time.perf_counter() - began]})
 
@@ -322,7 +326,9 @@ def encoder_of(config: Config, device: torch.device, precision: torch.dtype) -> 
     return cached_network("vgg19", (config.layer,), "max", config.weights, precision, device, "reflect")
 
 
-def encode(picture: Tensor, encoder: VGGFeatures, tile: int | None = None) -> Tensor:
+def encode(
+    picture: Tensor, encoder: VGGFeatures, tile: int | None = None, *, told: Callable[[float], None] | None = None
+) -> Tensor:
     """The features f of one picture, (1, 3, H, W) in [0, 1] → (1, C, ⌈H/8⌉, ⌈W/8⌉) at relu4_1, in float32 at least.
 
     Reflection first pads the sides to multiples of 8.
@@ -330,6 +336,7 @@ def encode(picture: Tensor, encoder: VGGFeatures, tile: int | None = None) -> Te
     Args:
         encoder: from `encoder_of`.
         tile: as in `stylize`; tiles move to the encoder's device one at a time.
+        told: hears after each tile the share of the picture that it fills.
     """
     (layer,) = encoder.layers
     shrink = encoder.min_size(layer) // SMALLEST
@@ -338,7 +345,7 @@ def encode(picture: Tensor, encoder: VGGFeatures, tile: int | None = None) -> Te
     def features(part: Tensor) -> Tensor:
         return at_least_float32(encoder.targets(part.to(encoder.mean))[layer])
 
-    return _piecewise(features, picture, tile, encoder.mean.device, shrink=shrink)
+    return _piecewise(features, picture, tile, encoder.mean.device, shrink=shrink, told=told)
 
 
 def _piecewise(
@@ -349,6 +356,7 @@ def _piecewise(
     *,
     shrink: int = 1,
     scale: int = 1,
+    told: Callable[[float], None] | None = None,
 ) -> Tensor:
     """Run the encoder or the decoder in one piece or in tiles; `shrink` and `scale` as for `tiles.piecewise`."""
     height, width = (scale * length for length in whole.shape[-2:])
@@ -358,7 +366,7 @@ def _piecewise(
     if tile is None or max(height, width) <= tile:
         return function(whole)
     side = -(-tile // max(shrink, scale))
-    return tiles.piecewise(function, whole, side=side, reach=REACH, shrink=shrink, scale=scale)
+    return tiles.piecewise(function, whole, side=side, reach=REACH, shrink=shrink, scale=scale, told=told)
 
 
 def _checked(content: Tensor, styles: Tensor | Iterable[Tensor], least: int) -> list[Tensor]:

@@ -199,8 +199,9 @@ def cut(height: int, width: int, *, side: int, reach: int) -> list[Tile]:
 
 
 def piecewise(
-    function: Callable[[Tensor], Tensor], whole: Tensor, *, side: int, reach: int, shrink: int = 1, scale: int = 1
-) -> Tensor:
+    function: Callable[[Tensor], Tensor], whole: Tensor, *, side: int, reach: int, shrink: int = 1, scale: int = 1,
+    told: Callable[[float], None] | None = None,
+) -> Tensor:  # fmt: skip
     """Compute ``function(whole)`` tile by tile, if every output depends only on its neighborhood.
 
     Args:
@@ -209,6 +210,7 @@ def piecewise(
         side: of the tiles, in blocks of `shrink` × `shrink` inputs.
         reach: how many blocks beyond its own an output depends on.
         shrink, scale: inputs and outputs on the side of a block.
+        told: hears after each tile the share of the map that it fills.
 
     Returns:
         What ``function(whole)`` returns, up to rounding.
@@ -224,6 +226,8 @@ def piecewise(
         if result is None:
             result = torch.empty(*part.shape[:2], scale * height, scale * width, dtype=part.dtype, device=part.device)
         tile.kept(result, scale).copy_(part)
+        if told is not None:
+            told(tile.size / (height * width))
     assert result is not None
     return result
 

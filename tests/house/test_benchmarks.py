@@ -10,6 +10,7 @@ from benchmarks import (
     any_style,
     engine,
     fast_style,
+    folder,
     matting,
     measure,
     participants,
@@ -187,6 +188,14 @@ def test_tiles_are_timed_and_their_memory_is_measured():
     memory, seconds = tiles.peak(options)
     assert math.isnan(memory) or memory > 0.1
     assert seconds > 0
+
+
+def test_a_folder_is_painted_beside_its_passes(capsys):
+    options = argparse.Namespace(count=2, pixels=1500, model="great_wave", rounds=1, device="cpu")
+    loop, passes = folder.compare(options)
+    assert loop.ours == passes.ours > 0
+    assert loop.row.startswith("2 photos of 48 × 32 px")
+    assert capsys.readouterr().out == ""  # the command is quiet
 
 
 @pytest.mark.real_weights

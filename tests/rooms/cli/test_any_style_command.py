@@ -17,7 +17,8 @@ def calls(decoder, monkeypatch):
 
     def stylize(content, styles, given, **options):
         assert given is model
-        seen.append({"sizes": [tuple(style.shape[-2:]) for style in styles], **options})
+        told = {name: value for name, value in options.items() if name != "callback"}
+        seen.append({"sizes": [tuple(style.shape[-2:]) for style in styles], **told})
         return original(content, styles, given, **options)
 
     monkeypatch.setattr(adain, "published", lambda: model)
