@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from course_lib.atomic import is_full
 from course_lib.cli.overlap import overlapped
 from course_lib.cli.plans import Job as Job
 from course_lib.cli.plans import Plan as Plan
@@ -84,9 +85,10 @@ def run(
 def _run_several(
     work: Plan, compute: Callable[[Job, Any], Made], read: Callable[[Job], Any], options: Namespace
 ) -> dict[Job, str]:
-    """Make the pictures of a folder; those that were skipped, with the reasons."""
+    """Make the pictures of a folder; those that were skipped, with the reasons. A full disk ends the run."""
     finished: list[Job] = []
     skipped: dict[Job, str] = {}
+    untried: dict[Job, str] = {}
     folders: list[Path] = []  # that were made for the results
 
     def make(job: Job, loaded: Any) -> Made:
@@ -103,6 +105,9 @@ def _run_several(
                 raise error
             else:
                 skipped[job] = in_options(reason, options)
+                cause = error.__cause__ or error
+                if isinstance(cause, OSError) and is_full(cause):
+                    raise _FullError
 
         try:
             overlapped(work.jobs, read, make, lambda job, made: _write(job, made, among=True), done)
@@ -110,6 +115,11 @@ def _run_several(
             count = f"{len(finished)} of {len(work.jobs)} pictures were done before that; they are in {work.folder}"
             complain(count if finished else "no picture was done before that")
             raise
+        except _FullError:
+            others = [*dict.fromkeys(work.jobs).keys() - {*finished, *skipped}]
+            again = "; after you made room, --skip-existing goes on with them" * hasattr(options, "skip_existing")
+            complain(f"the disk is full, so {len(others)} more pictures were not tried{again}")
+            untried = dict.fromkeys(others, "not tried")
         finally:
             for empty in reversed(folders):
                 with suppress(OSError):  # it holds a picture
@@ -117,7 +127,11 @@ def _run_several(
             for job, reason in skipped.items():
                 named = str(job.source) in reason or str(job.target) in reason
                 complain(f"skipped: {'' if named else f'{job.source}: '}{reason}", source=job.source)
-    return skipped
+    return skipped | untried
+
+
+class _FullError(Exception):
+    """The disk is full: the pictures that are left would be computed in vain."""
 
 
 def _why_skipped(error: Exception) -> str | None:
