@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import cold_start
 from course_lib import __main__ as program
 from course_lib import flow
 from course_lib.cli import completion, words
@@ -138,3 +139,14 @@ def test_a_mistake_in_an_option_is_json_if_that_was_asked_for(capsys):
     said = json.loads(capsys.readouterr().out)
     assert said["exit"] == 2
     assert "expected a whole number of at least 1, got 'much'" in said["error"]
+
+
+def test_the_time_to_help_is_measured_beside_another_program(monkeypatch, capsys):
+    monkeypatch.setattr(cold_start, "ROUNDS", 1)
+    monkeypatch.setattr(cold_start, "PLAIN", "sum(range(3_000_000)); ")  # in place of importing PyTorch
+    monkeypatch.setattr(sys, "argv", ["cold_start"])
+    cold_start.main()
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("paint --help: ")
+    assert second.startswith("paint stylize --help: ")
+    assert float(second.split()[3].rstrip("×")) > 1
