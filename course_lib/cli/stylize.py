@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from course_lib.cli.arguments import add_command, model_stem, picture_file, weighted
-from course_lib.cli.stylize_options import LONGEST, ORIGINAL, add_options
+from course_lib.cli.stylize_options import LONGEST, ONLY_OPTIMIZED, ORIGINAL, add_options
 from course_lib.picture_files import FORMATS
 
 if TYPE_CHECKING:
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 _EVERY = ("keep_colors", "photorealistic", "precision")
 _USED = {  # kind → its options that other kinds may not have
-    "gatys": (
-        *_EVERY, "style", "weights", "mask", "style_mask", "fine_style", "patches", "steps", "scales", "style_weight",
-        "style_scale", "style_layers", "layer_weights", "content_layers", "start", "optimizer", "history", "seed",
-        "save_every", "preview",
-    ),
+    "gatys": (*_EVERY, *ONLY_OPTIMIZED, "style", "weights", "mask", "style_mask"),
     "johnson": (*_EVERY, "tile"),
     "multi_style": (*_EVERY, "style", "weights", "tile"),
     "adain": (*_EVERY, "transform", "alpha", "style", "weights", "mask", "style_mask", "tile"),

@@ -20,7 +20,7 @@ from course_lib.cli import batch, masks
 from course_lib.cli.arguments import given, picture_file, style_shares
 from course_lib.cli.painting_watch import Watch
 from course_lib.cli.stylize_in_one_pass import as_photo, check_photo
-from course_lib.cli.stylize_options import LONGEST, OFF, ORIGINAL
+from course_lib.cli.stylize_options import LONGEST, OFF, ONLY_OPTIMIZED, ORIGINAL
 from course_lib.cli.terminal import bar, in_options, say
 from course_lib.colors import with_colors_of
 from course_lib.images import load_image, resize
@@ -119,11 +119,13 @@ def any_painting(
     if shares is not None:
         _check_shares(shares, regions, config, names)
     ready: list[Tensor] = []
+    told: list[batch.Job] = []  # the first one says what a photo takes
 
     def paint(job: batch.Job, picture: batch.Picture) -> batch.Made:
         content, opacity = picture
         if options.size in (None, ORIGINAL):
-            content, opacity = _announced(job, picture, options, regions)
+            content, opacity = _announced(job, picture, options, regions, silent=bool(told))
+            told.append(job)
         long = max(content.shape[-2:])
         config = replace(configuration(options, long), style_blend=blend)
         batch.check(job, *content.shape[-2:])
@@ -175,9 +177,12 @@ def _told(result: Result, model: str | None) -> tuple[str, dict[str, Any]]:
 
 
 def _announced(
-    job: batch.Job, picture: batch.Picture, options: argparse.Namespace, regions: Regions | None
+    job: batch.Job, picture: batch.Picture, options: argparse.Namespace, regions: Regions | None, *, silent: bool
 ) -> batch.Picture:
     """A photo whose size the user did not give in pixels: as large as memory allows, with a word about what it takes.
+
+    Args:
+        silent: leave that word out.
 
     Raises:
         MemoryError: its own size was asked for, and is too large; it names the largest that fits.
@@ -199,16 +204,18 @@ def _announced(
         content, opacity = batch.load(job, side)
         height, width = content.shape[-2:]
         config = configuration(options, side)
+    if silent:
+        return content, opacity
     sizes = scales.sizes(height, width, config.scales)
     steps = sum(scales.steps(config.num_steps, len(sizes)))
     way = "from coarse to fine, " * (len(sizes) > 1)
-    advice = ["--size 512 is faster"] * (max(height, width) > 512) + ["--method adain takes seconds"]
+    advice = ["--size 512 is faster"] * (max(height, width) > 512)
     if options.size is None and max(height, width) == LONGEST:
-        advice.insert(-1, "--size original is larger")
-    say(
-        f"{job.source.name}: {width} × {height} px, {way}{steps} steps, about "
-        f"{needed(height, width) / 1e9:.1f} GB of memory; {', '.join(advice)}"
-    )
+        advice.append("--size original takes the photo's own size")
+    if all(getattr(options, name) in (None, False) for name in ONLY_OPTIMIZED):
+        advice.append("--method adain takes seconds")
+    memory = f"about {needed(height, width) / 1e9:.1f} GB of memory"
+    say("; ".join([f"{job.source.name}: {width} × {height} px, {way}{steps} steps, {memory}", *advice]))
     return content, opacity
 
 

@@ -19,6 +19,10 @@ from course_lib.cli.words import PATCH_WEIGHT, PHOTO_WEIGHT, STYLE_WEIGHT, TRANS
 ORIGINAL, OFF = "original", "off"  # words in place of numbers: for a photo's own size, and for no smaller sizes
 LONGEST = 1024  # px: a larger photo is reduced to it before it is optimized, unless --size says something else
 KEPT = ("match", "luminance")
+ONLY_OPTIMIZED = (
+    "fine_style", "patches", "steps", "scales", "style_weight", "style_scale", "style_layers", "layer_weights",
+    "content_layers", "start", "optimizer", "history", "seed", "save_every", "preview",
+)  # options that no network has  # fmt: skip
 
 
 def add_options(stylize: Any) -> None:
