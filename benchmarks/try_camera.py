@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -61,6 +62,7 @@ def measured(page: Any, size: str, both: bool, frames: int) -> dict[str, str]:
 
 def run(html: Path, frames: int, sigma: float) -> dict[str, Any]:
     values: dict[str, Any] = {"fps": {}, "flicker": {}}
+    values |= {"load": os.getloadavg()[0], "cores": os.cpu_count()}  # what else the machine was doing
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.y4m"
         film(path, sigma)

@@ -15,6 +15,7 @@ DUSK = ROOT / "data" / "results" / "try_it_dusk" / "record.json"  # the panel of
 TRAINED = ROOT / "data" / "results" / "model_clear_dusk" / "record.json"  # how its network was made, and its errors
 NOISE = ROOT / "data" / "results" / "try_it_noise" / "record.json"  # the panel of streets from noise
 STREETS = ROOT / "data" / "results" / "model_streets" / "record.json"  # how the network of streets from noise was made
+CAMERA = ROOT / "data" / "results" / "try_camera" / "record.json"  # the panel that paints live
 UNMEASURED = "(not measured yet)"
 SKETCH_SIDE = 128  # pixels of what the sketcher sees
 
@@ -59,7 +60,7 @@ def facts() -> dict[str, str]:
         found |= {f"ms {size}": milliseconds(ms), f"ratio {size}": f"{values['ratio'][size]:.2g}"}
         found[f"torch {size}"] = milliseconds(values["ms of PyTorch"][size])
     found |= {f"dB {name}": f"{number:.0f} dB" for name, number in values["dB"].items()}
-    found |= any_facts(values) | dusk_facts() | noise_facts()
+    found |= any_facts(values) | dusk_facts() | noise_facts() | camera_facts()
     return {name: str(value) for name, value in found.items()}
 
 
@@ -123,11 +124,30 @@ def noise_facts() -> dict[str, str]:
     }
 
 
+def camera_facts() -> dict[str, str]:
+    """Those of the panel that paints live; nothing while its run is missing."""
+    stored = record(CAMERA)
+    if not stored:
+        return {}
+    values, found = stored["values"], {}
+    for size, fps in values["fps"].items():
+        found |= {f"fps {which} {size}": f"{number:.1f}" for which, number in fps.items()}
+        found |= {
+            f"flicker {which} {size}": f"{1e4 * one:.1f} · 10⁻⁴" for which, one in values["flicker"][size].items()
+        }
+    return found | {
+        "camera device": stored["device"],
+        "camera noise": f"{stored['config']['sigma']:g}",
+        "camera load": f"{values['load']:.0f}",
+        "camera cores": str(values["cores"]),
+    }
+
+
 def tried(
     name: str, raw: str, text: str, line: int, inliner: Any, options: Any = None, content: Any = None
 ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
     """`` {tried}`ms 512` ``: a number of the stored run."""
-    for file in (RECORD, DUSK, TRAINED, NOISE, STREETS):
+    for file in (RECORD, DUSK, TRAINED, NOISE, STREETS, CAMERA):
         inliner.document.settings.env.note_dependency(str(file))
     known, text = facts(), " ".join(text.split())
     if known and text not in known:

@@ -19,6 +19,7 @@ from book.try_it import export, onnx_graph
 
 Visitor = Callable[..., Any]
 FAKE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+FILM = "--use-file-for-fake-video-capture="  # the last one counts
 WIDTH, HEIGHT, NOISE = 160, 120, 2.0  # of the film that stands for the camera; standard deviation in levels
 GO, PAUSE = f"{CAMERA} [data-do=go]", f"{CAMERA} [data-is=pause]"
 # Notes every stream that the page gets, every frame that it has painted, and the numbers beside it.
@@ -61,15 +62,15 @@ RECORD = """async () => {
 }"""
 
 
-def camera_file(path: Path) -> None:
+def camera_file(path: Path, width: int = WIDTH, height: int = HEIGHT) -> None:
     """A film in Y4M, which Chromium takes for a camera: one gray picture, lighter on its right, under fresh noise."""
     generator = np.random.default_rng(0)
-    still = np.linspace(60, 180, WIDTH)[None] + 30 * np.sin(np.arange(HEIGHT) / 7)[:, None]
+    still = np.linspace(60, 180, width)[None] + 30 * np.sin(np.arange(height) / 7)[:, None]
     with path.open("wb") as file:
-        file.write(f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F20:1 Ip A1:1 C420jpeg\n".encode())
+        file.write(f"YUV4MPEG2 W{width} H{height} F20:1 Ip A1:1 C420jpeg\n".encode())
         for _ in range(32):
             noisy = (still + generator.normal(0, NOISE, still.shape)).round().astype(np.uint8)
-            file.write(b"FRAME\n" + noisy.tobytes() + bytes([128]) * (WIDTH * HEIGHT // 2))
+            file.write(b"FRAME\n" + noisy.tobytes() + bytes([128]) * (width * height // 2))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def visit(launched: Any, server: str, watch: Any, film: Path) -> Iterator[Callab
     watched = []
 
     def open_page(*flags: str, **options: Any) -> Any:
-        browser = launched(*flags, f"--use-file-for-fake-video-capture={film}")
+        browser = launched(f"{FILM}{film}", *flags)
         page = browser.new_page(viewport={"width": 1300, "height": 900}, **options)
         page.set_default_timeout(WAIT)
         watched.append(watch(page))
@@ -296,9 +297,11 @@ def test_flicker_by_hand(visit: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_graphics_processor_paints_the_same(visit: Any) -> None:
+def test_a_graphics_processor_paints_the_same(visit: Any, tmp_path: Path) -> None:
     """An emulated one: right results, no speed."""
-    page = visit(*FAKE, "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+    camera_file(tmp_path / "tiny.y4m", 32, 24)
+    flags = "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", f"{FILM}{tmp_path / 'tiny.y4m'}"
+    page = visit(*FAKE, *flags)
     page.set_default_timeout(3 * WAIT)
     page.wait_for_timeout(3000)
     if page.get_attribute(CAMERA, "data-runs") != "webgpu":
