@@ -50,21 +50,21 @@ def add_options(stylize: Any) -> None:
         "(default: gatys; with --model, the one that trained it)",
     )  # fmt: skip
     stylize.add_argument("--model", help="a trained network: a file, or a name that `models` lists (default: none)")
-    _add_style(stylize)
+    _add_style(stylize.add_argument_group("what is taken from which painting"))
     stylize.add_argument(
         "--size", type=_size, metavar="N",
         help="long side in pixels, or the word original for that of the photo (default: that of the photo, but at most "
         f"{LONGEST:,}; in one pass, that of the photo)",
     )  # fmt: skip
     add_tile(stylize, "384, or 512 with adain, if one piece does not fit")
-    _add_optimization(stylize)
+    _add_optimization(stylize.add_argument_group("only when a photo is optimized"))
     add_precision(stylize)
     add_device(stylize)
     stylize.add_argument("--seed", type=int, metavar="N", help="random seed of the noise (default: 0)")
 
 
 def _add_style(stylize: Any) -> None:
-    """What is taken from which painting, for which part of the photo."""
+    """Declare which paintings give what to which part of the photo."""
     stylize.add_argument(
         "--style", action="append", metavar="STYLE",
         help="another painting; with a --model of several paintings: the name of one; may be repeated. A number after "
@@ -113,7 +113,7 @@ def _add_style(stylize: Any) -> None:
 
 
 def _add_optimization(stylize: Any) -> None:
-    """What only a photo that is optimized has."""
+    """Declare how a photo is optimized."""
     stylize.add_argument(
         "--steps", type=positive, metavar="N",
         help="loss evaluations at the final size; twice as many at each smaller one before it (default: 60; above 256 "
