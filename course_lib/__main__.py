@@ -118,6 +118,11 @@ def _run(options: argparse.Namespace) -> int:
         except (ValueError, MemoryError, OSError) as error:
             complain(in_options(what_happened(error), options), code=2)
             return 2
+        except ModuleNotFoundError as error:
+            if (error.name or "course_lib").startswith("course_lib"):
+                raise
+            complain(f"the package {error.name} is not installed; install it, or course_lib again", code=2)
+            return 2
         except RuntimeError as error:
             from course_lib.pretrained.weights import WeightsError  # here: it imports PyTorch
 

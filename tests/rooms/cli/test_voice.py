@@ -88,6 +88,16 @@ def test_ctrl_c_is_an_object(folder, larger, capsys, monkeypatch):
     assert not Path("out.png").exists()
 
 
+def test_a_package_that_is_missing_is_a_sentence(capsys, monkeypatch):
+    def needs_it(options):
+        import no_such_package  # noqa: F401
+
+    monkeypatch.setattr("course_lib.cli.models.run", needs_it)
+    assert main(["models", "--json"]) == 2
+    (told,) = objects(capsys.readouterr().out)
+    assert told["error"] == "the package no_such_package is not installed; install it, or course_lib again"
+
+
 @pytest.mark.parametrize(("words", "name"), [(["models"], "great_wave"), (["fetch", "--list"], "vgg19_normalized")])
 def test_lists_survive_quiet_and_have_an_object_a_row(words, name, capsys):
     assert main(words) == 0
