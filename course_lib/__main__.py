@@ -85,7 +85,9 @@ def parser() -> argparse.ArgumentParser:
         epilog="COMMAND --help lists the options of a command. Exit codes: 0 done, 1 some of several pictures failed, "
         "2 an error, 130 stopped by Ctrl-C.",
     )
-    whole.add_argument("--version", action="version", version=f"course_lib {__version__}")
+    whole.add_argument(
+        "--version", action="version", version=f"course_lib {__version__}", help="print the version and end"
+    )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         import_module(f"course_lib.cli.{command}").add(commands)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from course_lib import arguments
+from course_lib import __version__, arguments
 from course_lib.image_checks import ImageError
 from course_lib.picture_files import as_path, did_you_mean
 from course_lib.samples import sample_names, sample_path
@@ -36,6 +36,9 @@ def add_command(
     common.add_argument("--quiet", action="store_true", help="print errors only, and the lists that were asked for")
     common.add_argument(
         "--json", action="store_true", help="print results and errors as JSON for programs, one object a line"
+    )
+    common.add_argument(
+        "--version", action="version", version=f"course_lib {__version__}", help="print the version and end"
     )
     return command
 

@@ -125,9 +125,10 @@ def test_names_are_completed_without_pictures_and_networks(tmp_path, monkeypatch
     assert completion.picture_names() == completion.model_names() == []
 
 
-def test_version(capsys):
+@pytest.mark.parametrize("words", [["--version"], ["stylize", "--version"]])
+def test_version(words, capsys):
     with pytest.raises(SystemExit) as end:
-        program.main(["--version"])
+        program.main(words)
     assert end.value.code == 0
     assert capsys.readouterr().out == f"course_lib {program.__version__}\n"
 
