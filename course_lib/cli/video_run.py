@@ -20,10 +20,11 @@ from torch import Tensor
 from course_lib import arguments, runtime
 from course_lib.cli.frame_painters import FramePainter
 from course_lib.cli.terminal import bar, report, say
+from course_lib.data.animations import is_picture_file
 from course_lib.data.frames import Frame, Frames, FrameWriter, read_frames
 from course_lib.data.video_writer import ENCODERS
 from course_lib.images import load_image
-from course_lib.methods import blended_video
+from course_lib.methods import blended_video, stable_painter
 
 
 def run(options: argparse.Namespace, painter: FramePainter, output: Path) -> int:
@@ -43,14 +44,15 @@ def run(options: argparse.Namespace, painter: FramePainter, output: Path) -> int
     if options.stable is not None:
         arguments.fraction("stable", options.stable)
         _check_flow()
+        if isinstance(painter.settings, stable_painter.Config):
+            say(f"{options.model} was trained to paint the same stroke in the next frame; --stable only adds blur")
     device = runtime.pick_device(options.device)
     clip = read_frames(source, options.size, start=options.start or 0, stop=options.stop, rate=options.rate)
-    videos = output.suffix.lower() in ENCODERS and not output.is_dir()
-    sound = source if videos and not options.no_sound and not source.is_dir() and _may_have_sound(source) else None
-    about = {name: getattr(options, name) for name in ("model", "style", "weights", "alpha", "stable", "size", "start")}
+    to_video = output.suffix.lower() in ENCODERS and not output.is_dir()
+    has_sound = not (options.no_sound or source.is_dir() or is_picture_file(source))
     writer = FrameWriter(
-        output, rate=clip.rate, quality=options.quality, sound=sound, start=options.start or 0,
-        resume=options.resume, about={"source": source.name, **about},
+        output, rate=clip.rate, quality=options.quality, sound=source if to_video and has_sound else None,
+        start=options.start or 0, resume=options.resume, about=_about(options),
     )  # fmt: skip
     began, there = time.perf_counter(), writer.count
     try:
@@ -123,8 +125,11 @@ def _first_from(file: Path, painter: FramePainter) -> Any:
     return lambda frame: known.pop() if known else painter.paint(frame)
 
 
-def _may_have_sound(source: Path) -> bool:
-    return source.suffix.lower() not in (".gif", ".webp", ".apng", ".png")
+def _about(options: argparse.Namespace) -> dict[str, Any]:
+    """What decides how a frame looks; of files the names, without their folders."""
+    named = {"source": Path(options.video).name, "model": options.model and Path(options.model).name}
+    numbers = {name: getattr(options, name) for name in ("weights", "alpha", "stable", "flow", "size", "start")}
+    return {**named, "style": [Path(word).name for word in options.style or []], **numbers}
 
 
 def _check_flow() -> None:

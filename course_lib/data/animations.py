@@ -278,7 +278,7 @@ class AnimationFile:
         except OSError as error:
             raise self.place.could_not_write(error) from None
 
-    def close(self, end: Fraction | None) -> None:
+    def close(self, end: Fraction) -> None:
         """Make the file complete; an animation has no sound that `end` could cut off.
 
         Raises:

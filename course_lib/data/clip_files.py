@@ -22,6 +22,7 @@ from course_lib.atomic import is_full, obstacle, room_for
 from course_lib.image_checks import ImageError
 from course_lib.images import Size, resized_shape
 
+_LONGEST_NAME = 255  # bytes
 _STEP = Fraction(1, 1000)  # seconds between two frames whose times are equal, or in the wrong order
 
 
@@ -132,7 +133,7 @@ class Place:
         self.target = Path(os.path.realpath(path))  # a link stays, and the file it points to is replaced
         if problem := obstacle(self.target):
             raise VideoError(f"{path} {problem}.")
-        self.temporary = self.target.with_name(f".{self.target.stem[:100]}.{secrets.token_hex(4)}.tmp")
+        self.temporary = self.target.with_name(f".{self.target.stem[:40]}.{secrets.token_hex(4)}.tmp")
 
     def keep(self, complete: bool) -> Path:
         """Give the file its name.
@@ -143,14 +144,19 @@ class Place:
         Returns:
             Where it is now.
         """
-        final = self.target
-        number = 1
+        final, number = self.target, 1
         while not complete and final.exists():
-            ending = "_part" if number == 1 else f"_part{number}"
-            final = self.target.with_name(f"{self.target.stem}{ending}{self.target.suffix}")
+            final = self._part(f"_part{number if number > 1 else ''}{self.target.suffix}")
             number += 1
         os.replace(self.temporary, final)
         return final
+
+    def _part(self, ending: str) -> Path:
+        """The target with another ending; if that is too long a name, with fewer letters."""
+        stem = self.target.stem
+        while len(os.fsencode(stem + ending)) > _LONGEST_NAME:
+            stem = stem[:-1]
+        return self.target.with_name(stem + ending)
 
     def discard(self) -> None:
         """Remove what was written; the target is not touched."""

@@ -143,7 +143,7 @@ class FrameFolder:
         save_image(image, self.name(self.count))
         self.count += 1
 
-    def close(self, end: Fraction | None) -> None:
+    def close(self, end: Fraction) -> None:
         """Nothing is left to do."""
 
 

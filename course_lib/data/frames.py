@@ -111,7 +111,7 @@ class FrameWriter:
         path: its suffix decides the kind: one of `SUFFIXES`; without a suffix, a folder with frames 000001.png, ….
         rate: frames a second, where frames have no times of their own.
         quality: 1, the smallest file, to 100; of videos and .webp. None: 65 for videos, 80 for .webp.
-        sound: a file whose sound is copied, without encoding it again; only into videos.
+        sound: a file whose sound is copied until the last frame ends, without encoding it again; only into videos.
         start: the time in that file at which the clip begins, in seconds.
         resume: continue a folder after the frames that are there; `count` begins with their number.
         about: what a folder should remember of how its frames are made. If it differs, the folder is not continued.
@@ -198,14 +198,13 @@ class FrameWriter:
         """Finish the clip; the ``with`` does this.
 
         Args:
-            complete: whether all frames were added. If not, the sound is cut off after the last one, and no complete
-                file is replaced.
+            complete: whether all frames were added. If not, no file is replaced.
 
         Raises:
             VideoError: no frame was added, or the file cannot be written.
         """
         try:
-            self._file.close(None if complete else self._end)
+            self._file.close(self._end)
         except VideoError:
             self._settle(complete=False)
             raise

@@ -22,7 +22,7 @@ from course_lib.pixels import levels_of
 ENCODERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
 _CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # FFmpeg's names
 _OPTIONS = {
-    "libx264": {"preset": "medium"},
+    "libx264": {"preset": "medium", "rc-lookahead": "20"},  # frames that the encoder holds
     "libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},  # b=0: the size follows from crf
 }
 _WORST = {"libx264": 51, "libvpx-vp9": 63}  # crf, of which 0 is the best
@@ -100,11 +100,11 @@ class VideoFile:
         except (OSError, self.av.error.FFmpegError) as error:
             raise self.place.could_not_write(_as_os_error(error)) from None
 
-    def close(self, end: Fraction | None) -> None:
+    def close(self, end: Fraction) -> None:
         """Make the file complete.
 
         Args:
-            end: where the sound is cut off, in seconds; None: nowhere.
+            end: of the last frame, in seconds; the sound that begins later is left out.
 
         Raises:
             VideoError: it cannot be written; it can be played up to the last part that was.
@@ -148,8 +148,8 @@ class VideoFile:
             packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, self.copy
             yield packet
 
-    def _copy_sound(self, until: Fraction | None) -> None:
-        """Copy the sound that begins before a time; None: all of it."""
+    def _copy_sound(self, until: Fraction) -> None:
+        """Copy the sound that begins before a time."""
         while True:
             if self.waiting is None:
                 try:
@@ -157,7 +157,7 @@ class VideoFile:
                 except self.av.error.FFmpegError as error:
                     warnings.warn(f"the sound is damaged ({error}); the part before that is kept", stacklevel=3)
                     self.packets = iter(())
-            if self.waiting is None or (until is not None and self.waiting.pts * self.waiting.time_base >= until):
+            if self.waiting is None or self.waiting.pts * self.waiting.time_base >= until:
                 return
             self.out.mux(self.waiting)
             self.waiting = None

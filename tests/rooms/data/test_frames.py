@@ -238,6 +238,14 @@ def test_a_part_does_not_replace_a_complete_file(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.gif", "a_part.gif", "a_part2.gif"]
 
 
+def test_a_part_of_a_clip_with_a_very_long_name(tmp_path):
+    name = "é" * 125 + ".gif"  # 254 bytes
+    save_clip(torch.cat([flat(0.1), flat(0.2)]), tmp_path / name)
+    writer = interrupted(tmp_path / name, [0.5, 0.6])
+    assert writer.path.name == "é" * 123 + "_part.gif"
+    assert len(load_clip(writer.path)) == 2
+
+
 def test_a_complete_clip_replaces_a_file(tmp_path):
     (tmp_path / "a.gif").write_text("something else")
     save_clip(torch.cat([flat(0.1), flat(0.9)]), tmp_path / "a.gif")

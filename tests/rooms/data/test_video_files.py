@@ -222,6 +222,7 @@ def test_the_sound_of_a_span_begins_with_it(tmp_path, with_sound):
     before, after = packets(with_sound), packets(tmp_path / "a.mkv")
     (same,) = (moment for moment, data in before if data == after[0][1])
     assert same - after[0][0] == pytest.approx(0.5, abs=0.01)
+    assert 0.25 < after[-1][0] < 0.3  # and ends with it
 
 
 def test_the_sound_ends_with_an_interrupted_video(tmp_path, with_sound):
