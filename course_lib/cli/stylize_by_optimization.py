@@ -41,12 +41,12 @@ _OF_PATCHES = ("style_weight", "content_layers", "pooling", "tv_weight")
 WISHES = ("keep_colors", "mask", "patches", "photorealistic", "fine_style")  # beyond Gatys et al. 2016
 
 
-def configuration(options: argparse.Namespace, long: int) -> Settings:
+def configuration(options: argparse.Namespace, long: int = LONGEST) -> Settings:
     """The method's settings for these options; what was not given is our best engine's, from the photo.
 
     Args:
         options: of ``stylize``.
-        long: side of the picture in pixels.
+        long: side of the picture in pixels, if ``--size`` does not say it.
 
     Raises:
         ValueError: a number out of range, or numbers that do not fit together.
@@ -71,21 +71,22 @@ def configuration(options: argparse.Namespace, long: int) -> Settings:
         chosen["scales"] = None if options.scales == [OFF] else tuple(options.scales)
     if isinstance(options.photorealistic, float):  # else without a number
         chosen["photo_weight"] = arguments.positive("photorealistic", options.photorealistic)
-    return replace(config, num_steps=options.steps or steps_for(long), **{"start": "content", **chosen})
+    steps = options.steps or steps_for(long if options.size in (None, ORIGINAL) else 0)
+    return replace(config, num_steps=steps, **{"start": "content", **chosen})
 
 
 def steps_for(long: int) -> int:
     """Steps at the final size without ``--steps``.
 
-    Coarse sizes come first and do most of the work, so the cost of a large picture buys little in further steps.
+    Coarse sizes come first and do most of the work, so that a large picture is good after fewer steps of its own.
 
     Args:
-        long: side of the picture in pixels.
+        long: side of the picture in pixels; 0: the user chose it, and waits for it.
 
-    >>> [steps_for(long) for long in (128, 256, 512, 1024, 4000)]
-    [60, 60, 30, 15, 15]
+    >>> [steps_for(long) for long in (0, 128, 256, 512, 1024, 4000)]
+    [60, 60, 60, 30, 15, 15]
     """
-    return max(FEWEST, min(STEPS, STEPS * 256 // long))
+    return max(FEWEST, min(STEPS, STEPS * 256 // max(1, long)))
 
 
 def any_painting(
@@ -100,7 +101,7 @@ def any_painting(
     names = [options.pictures[-1], *(options.style or [])]
     shares = style_shares(options, names)
     blend = None if shares is None else tuple(shares)
-    config = configuration(options, LONGEST)  # raises an error before anything is read
+    config = configuration(options)  # raises an error before anything is read
     if isinstance(options.patches, float):  # else without a number
         arguments.positive("patches", options.patches)
     if (
@@ -209,7 +210,7 @@ def _announced(
     sizes = scales.sizes(height, width, config.scales)
     steps = sum(scales.steps(config.num_steps, len(sizes)))
     way = "from coarse to fine, " * (len(sizes) > 1)
-    advice = ["--size 512 is faster"] * (max(height, width) > 512)
+    advice = [f"--size 512 --steps {steps_for(512)} is faster"] * (max(height, width) > 512)
     if options.size is None and max(height, width) == LONGEST:
         advice.append("--size original takes the photo's own size")
     if all(getattr(options, name) in (None, False) for name in ONLY_OPTIMIZED):
@@ -274,7 +275,7 @@ def _for_patches(options: argparse.Namespace) -> patches.Config:
 def _with_strokes(styles: Sequence[Tensor], fine: Tensor, long: int, options: argparse.Namespace) -> list[Tensor]:
     """The paintings, at the size of the photos, with the strokes of another one."""
     chosen = given(options, "device", "seed", "optimizer", "precision")
-    config = replace(control.Config.fast(), num_steps=options.steps or steps_for(long), **chosen)
+    config = replace(control.Config.fast(), num_steps=configuration(options, long).num_steps, **chosen)
     with bar(total=config.num_steps, desc="strokes", unit="step", leave=None) as shown:
         done = []
         for style in styles:
