@@ -14,6 +14,7 @@ import torch
 from course_lib import load_image, sample_image, save_image
 from course_lib.__main__ import main
 from course_lib.cli import training
+from course_lib.losses import one_painting
 from course_lib.methods import johnson
 from course_lib.training import loop, run
 from course_lib.training.locks import only_run
@@ -51,7 +52,7 @@ def train(files, school, *more, output="mine.safetensors"):
 
 def interrupted(step, monkeypatch, files, school, *more, times=1):
     """Runs the command, with Ctrl-C in the middle of a step."""
-    original, calls = johnson.losses.total_variation_loss, []
+    original, calls = one_painting.total_variation_loss, []
 
     def counted(image):
         calls.append(1)
@@ -62,7 +63,7 @@ def interrupted(step, monkeypatch, files, school, *more, times=1):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(johnson.losses, "total_variation_loss", counted)
+            patch.setattr(one_painting, "total_variation_loss", counted)
             found = train(files, school, *more)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         return found
@@ -277,13 +278,13 @@ def test_a_training_that_breaks_at_once_saves_nothing(files, school, capsys):
 
 
 def test_a_training_that_breaks_later_saves_the_last_good_network(files, school, monkeypatch, capsys):
-    original, calls = johnson.losses.total_variation_loss, []
+    original, calls = one_painting.total_variation_loss, []
 
     def breaks(image):
         calls.append(1)
         return original(image) * (float("nan") if len(calls) == 3 else 1)
 
-    monkeypatch.setattr(johnson.losses, "total_variation_loss", breaks)
+    monkeypatch.setattr(one_painting, "total_variation_loss", breaks)
     path, code = train(files, school)
     assert code == 0
     said = capsys.readouterr()
