@@ -10,6 +10,7 @@ Flows of clips that `data.camera` makes are exact. Those of other videos are est
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -161,6 +162,34 @@ def between(frame: Tensor, earlier: Tensor, preset: str = "medium") -> Motion:
     """
     flow = estimate(frame, earlier, preset)
     return Motion(flow, consistent(flow, estimate(earlier, frame, preset)))
+
+
+def motion_of(motion: Callable[[int, int], Motion], t: int, s: int, frame: Tensor) -> Motion:
+    """What a caller's function says about the motion from frame t back to frame s, checked.
+
+    Args:
+        motion: such as ``data.camera.Clip.motion``.
+        t, s: numbers of frames, from 0.
+        frame: (1, 3, H, W), whose size, device and precision the motion gets.
+
+    Raises:
+        TypeError: not a function, or one that returns something else than a `Motion`.
+        ValueError: a flow or a mask of another size than the frame.
+    """
+    if not callable(motion):
+        raise TypeError(f"motion must be a function (t, s) that returns a flow.Motion, or None, got {motion!r:.60}")
+    known = motion(t, s)
+    if not isinstance(known, Motion):
+        raise TypeError(f"motion({t}, {s}) must return a flow.Motion(flow, visible), got {type(known).__name__}")
+    _check(known.flow, "the flow")
+    height, width = frame.shape[-2:]
+    shapes = tuple(known.flow.shape), tuple(known.visible.shape)
+    if shapes != ((1, 2, height, width), (1, 1, height, width)):
+        raise ValueError(
+            f"motion({t}, {s}) has a flow {shapes[0]} and a mask {shapes[1]}; for this frame, expected "
+            f"(1, 2, {height}, {width}) and (1, 1, {height}, {width})"
+        )
+    return Motion(known.flow.to(frame), known.visible.to(frame))
 
 
 def _positions(flow: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,7 @@ from course_lib.samples import sample_image
 
 PATHS = ("still", "pan", "zoom", "turn", "handheld")
 _POINTS = 3  # a pixel is the mean of at least so many points on each side
+_LONGEST = 100_000  # frames
 _AT_ONCE = 2**20  # points; a few hundred megabytes
 _SPEED = 0.015  # widths of the frame that the camera of "pan" moves from frame to frame
 
@@ -251,14 +252,14 @@ def clip(
     >>> motion.flow[0, :, 0, 0].tolist(), tuple(made.frames.shape)
     ([4.0, 2.0], (3, 3, 24, 32))
     """
-    length, (height, width) = arguments.whole("length", length, 1), _checked_size(size)
+    length, (height, width) = arguments.whole("length", length, 1, _LONGEST), _checked_size(size)
     if arguments.fraction("view", view) == 0:
         raise ValueError(f"view must be above 0 and at most 1, got {view!r}")
-    arguments.nonnegative("flicker", flicker), arguments.nonnegative("noise", noise)
+    flicker, noise = arguments.fraction("flicker", flicker), arguments.fraction("noise", noise)
     picture = sample_image(photo) if isinstance(photo, str) else photo
     check_pictures(picture, "the photo", single=True)
     camera = path if isinstance(path, Path) else _preset(path, length, width, view)
-    cast = _samples(sprites, height, width) if isinstance(sprites, int) else tuple(sprites)
+    cast = _cast(sprites, height, width)
     times = [t - (length - 1) / 2 for t in range(length)]
     nearest = max(camera.zoom**time for time in times)  # how much larger than in the middle it is seen at most
 
@@ -313,9 +314,16 @@ def _preset(name: str, length: int, width: int, view: float) -> Path:
     return ways[arguments.choice("path", name, PATHS)]
 
 
+def _cast(sprites: int | Sequence[Sprite], height: int, width: int) -> tuple[Sprite, ...]:
+    if isinstance(sprites, list | tuple):
+        if strange := [each for each in sprites if not isinstance(each, Sprite)]:
+            raise ValueError(f"sprites must be a number or a list of camera.Sprite(…), got {strange[0]!r:.60} in it")
+        return tuple(sprites)
+    return _samples(arguments.whole("sprites", sprites, 0, 3), height, width)
+
+
 def _samples(count: int, height: int, width: int) -> tuple[Sprite, ...]:
     """Pictures of the project, cut out: a person by her mask, others as ellipses."""
-    count = arguments.whole("sprites", count, 0, 3)
     person = sample_image("astronaut", 384)
     painted = sample_image("astronaut_mask", 384)  # orange where she is, gray elsewhere
     orange = (painted[:, :1] - painted[:, 2:] > 0.3).float()

@@ -23,7 +23,7 @@ from torch import Tensor
 from course_lib import arguments, runtime
 from course_lib.evaluation.inputs import FAR, check
 from course_lib.evaluation.metrics import luma
-from course_lib.flow import Motion, warp
+from course_lib.flow import Motion, motion_of, warp
 from course_lib.image_checks import ImageError, checked_frames
 
 NOISE = 5e-5  # variance: a standard deviation of 1.8 of 255 levels, as of a camera in good light
@@ -47,8 +47,7 @@ def masked_error(a: Tensor, b: Tensor, mask: Tensor) -> float:
     0.25
     """
     check(a, b)
-    if tuple(mask.shape) != (len(a), 1, *a.shape[2:]):
-        raise ValueError(f"expected a mask {(len(a), 1, *a.shape[2:])} for these pictures, got {tuple(mask.shape)}")
+    _check_mask(mask, a)
     squares = (a.double() - b.double()).square().mean(1, keepdim=True) * mask
     return float(squares.sum() / mask.double().sum())
 
@@ -71,14 +70,14 @@ def temporal_errors(
         ImageError: not pictures in [0, 1].
         ValueError: fewer than `lag` + 1 frames, frames of several sizes, or a motion of another size.
     """
-    lag = arguments.whole("lag", lag, 1)
+    lag = arguments.whole("lag", lag, 1, 100_000)
     errors: list[float] = []
     before: deque[Tensor] = deque(maxlen=lag)
     count = 0
     for t, frame in enumerate(checked_frames(frames, overshoot=FAR)):
         if len(before) == lag:
-            known = motion(t, t - lag)
-            errors.append(masked_error(frame, warp(before[0], known.flow.to(frame)), known.visible.to(frame)))
+            known = motion_of(motion, t, t - lag, frame)
+            errors.append(masked_error(frame, warp(before[0], known.flow), known.visible))
         before.append(frame)
         count = t + 1
     if not errors:
@@ -196,11 +195,17 @@ def drift(frames: Tensor | Iterable[Tensor], region: Tensor | None = None) -> li
     """
     means: list[float] = []
     for frame in checked_frames(frames, overshoot=FAR):
-        part = frame.new_ones(1, 1, *frame.shape[2:]) if region is None else region.to(frame)
-        if tuple(part.shape) != (1, 1, *frame.shape[2:]) or not part.any():
-            raise ValueError(
-                f"expected a mask {(1, 1, *frame.shape[2:])} with something in it, got {tuple(part.shape)}"
-                + (", all zeros" if not part.any() else "")
-            )
+        part = frame.new_ones(1, 1, *frame.shape[2:]) if region is None else region
+        _check_mask(part, frame)
+        if not part.any():
+            raise ValueError("the mask of the region is empty; give one with values above 0")
+        part = part.to(frame)
         means.append(float((frame.double() * part).sum() / (3 * part.double().sum())))
     return [mean - means[0] for mean in means]
+
+
+def _check_mask(mask: Tensor, picture: Tensor) -> None:
+    expected = (len(picture), 1, *picture.shape[2:])
+    if not isinstance(mask, Tensor) or tuple(mask.shape) != expected:
+        got = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(f"expected a mask {expected} in [0, 1] for this picture, got {got}")

@@ -40,6 +40,8 @@ def long_term_masks(masks: Sequence[Tensor]) -> list[Tensor]:
     >>> [mask.flatten().tolist() for mask in long_term_masks([near.view(1, 1, 1, 3), far.view(1, 1, 1, 3)])]
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
+    if not isinstance(masks, list | tuple) or not all(isinstance(mask, Tensor) for mask in masks):
+        raise ValueError(f"expected a list of masks, one for each earlier frame, got {type(masks).__name__}")
     shapes = {tuple(mask.shape) for mask in masks}
     if len(shapes) > 1 or any(len(shape) != 4 or shape[1] != 1 for shape in shapes):
         raise ValueError(f"expected masks (N, 1, H, W) of one shape, got {', '.join(map(str, sorted(shapes)))}")

@@ -78,6 +78,7 @@ def stylize(
 
     Raises:
         ImageError: not frames of one size in [0, 1], no frame, or a painting of another size.
+        TypeError: `paint` or `motion` is not a function, or returns something else.
         FlowError: OpenCV is not installed, which estimates the flow.
 
     >>> import torch
@@ -131,14 +132,22 @@ def _blended(
     motion: Callable[[int, int], Motion] | None,
 ) -> Iterator[tuple[Tensor, float]]:
     """Each painting, and which part of its frame was visible before."""
+    if not callable(paint):
+        raise TypeError(
+            "paint must be a function of one frame, such as lambda frame: johnson.stylize(frame, model).image, "
+            f"got {type(paint).__name__}"
+        )
     earlier: Tensor | None = None
     before: Tensor | None = None
     for t, frame in enumerate(checked_frames(frames)):
         picture, visible = _painted(paint, frame), 0.0
         if earlier is not None and before is not None and config.blend > 0:
-            way = flow.between(frame, earlier, config.preset) if motion is None else motion(t, t - 1)
-            share = config.blend * way.visible.to(picture)
-            moved = flow.warp(before, way.flow.to(picture), cubic=True).clamp(0, 1)
+            if motion is None:
+                way = flow.between(frame, earlier, config.preset)
+            else:
+                way = flow.motion_of(motion, t, t - 1, picture)
+            share = config.blend * way.visible
+            moved = flow.warp(before, way.flow, cubic=True).clamp(0, 1)
             picture = (1 - share) * picture + share * moved
             visible = float(way.visible.mean())
         earlier, before = frame, picture

@@ -164,3 +164,7 @@ def test_bad_input_is_refused() -> None:
         stylize(gray(0, 1), lambda frame: frame)
     with pytest.raises(TypeError, match="config must be a blended_video.Config"):
         stylize(gray(0), lambda frame: frame, {"blend": 1})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="paint must be a function of one frame, such as lambda frame: .* got str"):
+        stylize(gray(0), "great_wave")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="motion must be a function"):
+        stylize(gray(0, 1), lambda frame: frame, motion=still()(1, 0))  # type: ignore[arg-type]

@@ -103,3 +103,18 @@ def test_without_opencv_the_message_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     with pytest.raises(flows.FlowError, match=r"course_lib\[video\]"):
         flows.estimate(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32))
+
+
+def test_a_motion_is_checked_when_it_is_asked() -> None:
+    frame, good = (
+        torch.rand(1, 3, 4, 5, dtype=torch.float64),
+        flows.Motion(constant(1, 0, 4, 5), torch.ones(1, 1, 4, 5)),
+    )
+    known = flows.motion_of(lambda t, s: good, 1, 0, frame)
+    assert (known.flow.dtype, known.visible.dtype) == (torch.float64, torch.float64)
+    with pytest.raises(TypeError, match=r"motion must be a function \(t, s\) that returns a flow.Motion"):
+        flows.motion_of(good, 1, 0, frame)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"motion\(1, 0\) must return a flow.Motion\(flow, visible\), got Tensor"):
+        flows.motion_of(lambda t, s: good.flow, 1, 0, frame)  # type: ignore[arg-type, return-value]
+    with pytest.raises(ValueError, match=r"motion\(1, 0\) has a flow \(1, 2, 4, 5\) .* expected \(1, 2, 4, 6\)"):
+        flows.motion_of(lambda t, s: good, 1, 0, torch.rand(1, 3, 4, 6))

@@ -178,9 +178,10 @@ def test_the_seed_decides_and_the_order_does_not() -> None:
         ({"size": 96}, r"size must be \(H, W\)"),
         ({"view": 0.0}, "view must be above 0"),
         ({"view": 1.5}, "view must be in"),
-        ({"noise": -1}, "noise must be a finite number"),
-        ({"flicker": -1}, "flicker must be a finite number"),
+        ({"noise": -1}, r"noise must be in \[0, 1\]"),
+        ({"flicker": -1}, r"flicker must be in \[0, 1\]"),
         ({"sprites": 9}, "sprites must be a whole number"),
+        ({"sprites": ["cat"]}, r"a list of camera.Sprite\(…\), got 'cat' in it"),
     ],
 )
 def test_impossible_clips_are_refused(options: dict[str, object], words: str) -> None:
