@@ -287,6 +287,32 @@ def test_a_result_too_large_for_the_memory_is_refused_before_it_is_computed(here
     assert "the largest that fits has a long side of 16 px" in said
 
 
+class Bar:
+    """What a progress bar was told."""
+
+    def __init__(self, **about):
+        self.about, self.n, self.closed = about, 0, False
+
+    def update(self, count):
+        self.n += count
+
+    def close(self):
+        self.closed = True
+
+
+def test_tiles_have_a_bar_and_a_picture_in_one_piece_has_none(here, models, monkeypatch):
+    shown = []
+    monkeypatch.setattr(batch, "bar", lambda **about: shown.append(Bar(**about)) or shown[-1])
+    words = ["upscale", "a.jpg", "-o", "new.png", "--model", str(models["super_resolution"]), "--device", "cpu"]
+    assert main(words) == 0
+    assert shown == []
+    assert main([*words, "--tile", "8"]) == 0
+    (told,) = shown
+    assert told.n == told.about["total"]
+    assert told.about["desc"] == "a.jpg"
+    assert told.closed
+
+
 # --- opacity ---
 
 

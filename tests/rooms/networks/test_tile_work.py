@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from course_lib.methods import adain
 from course_lib.networks.super_resolution_net import SuperResolutionNet
 from course_lib.networks.tile_work import UNITS, Work, products
 from course_lib.networks.tiles import by_tiles
@@ -49,6 +50,19 @@ def test_most_of_an_enlargement_is_at_the_large_size():
     by_hand = (243 * 64 + 8 * 9 * 64**2) / (243 * 64 + 8 * 9 * 64**2 + 9 * 64**2 * (1 + 4 + 16) + 64 * 243 * 64)
     assert abs(before / UNITS - by_hand) < 0.002
     assert last.step == UNITS
+
+
+def test_encoder_and_decoder_of_any_style_are_half_of_the_work_each():
+    config = adain.Config(width=0.1, weights=None, device="cpu", precision="float32")
+    model, said = adain.Model(adain.build(config), config, {}), []
+    photos, painting = torch.rand(2, 3, 40, 50), torch.rand(1, 3, 40, 40)
+    adain.stylize(photos, painting, model, tile=16, device="cpu", callback=said.append)
+    steps = [progress.step for progress in said]
+    assert steps == sorted(steps)
+    assert {UNITS // 4, UNITS // 2, 3 * UNITS // 4, UNITS} <= {*steps}  # after each of the four passes
+    said.clear()
+    adain.stylize(photos, painting, model, device="cpu", callback=said.append)
+    assert said == []  # in one piece
 
 
 def test_nothing_to_report_to():
