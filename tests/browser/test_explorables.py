@@ -1,6 +1,7 @@
 """Components that compute in the page: what they compute is what the library computes, and hands and keys work them."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -318,3 +319,21 @@ def test_maps_without_scripts_are_still_pictures(opened):
         page = opened(make(), java_script_enabled=False)
         assert [image.is_visible() for image in page.locator("img").all()] == count * [True]
         assert page.locator("input").count() == 0
+
+
+@pytest.mark.parametrize("kind", ["gan-laboratory", "normalizations", "overlaps"])
+def test_an_explorable_has_a_page_of_its_own_that_needs_nothing(browser, book, kind):
+    """Opened as a file: it asks for nothing else."""
+    listed = (book / "book" / "play.html").read_text(encoding="utf-8")
+    assert f"../_static/play/{kind}.html" in listed
+    assert f"/_static/play/{kind}.html&quot;" in re.sub("<[^>]+>", "", listed).replace('"', "&quot;")
+    page = browser.new_page(viewport={"width": 1000, "height": 1100})
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    path = (book / "_static" / "play" / f"{kind}.html").as_uri()
+    page.goto(path)
+    assert page.locator("h1").count() == 1
+    page.locator("canvas").first.wait_for()
+    assert page.locator("figcaption").is_visible()
+    assert [url for url in asked if not url.startswith(("data:", path))] == []
+    page.close()

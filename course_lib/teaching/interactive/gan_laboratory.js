@@ -1,7 +1,7 @@
 // Two players in the plane, trained while one looks: methods/gan.py with points, written out as sums.
 start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
   const SHOWN = 150, ARROWS = 60, GRID = 36, LAST = 600;  // points, arrows, cells of the heat map, steps of the curves
-  const PIXELS = 480, BUDGET = 7;  // sides of the board; milliseconds of a frame for steps
+  const PIXELS = 420, BUDGET = 7;  // sides of the board; milliseconds of a frame for steps
   const SIDE = 16, CELL = 2 * reach / SIDE;  // of a drawn target
   const OBJECTIVES = ["non-saturating", "minimax", "least-squares"];
   const RATES = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2], STEPS = [1, 2, 5, 10], PENALTIES = [0, 0.01, 0.1, 0.3, 1];
@@ -40,8 +40,12 @@ start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
       const x = all[k], y = new Float64Array(count * units);
       for (let n = 0; n < count; n++) {
         for (let i = 0; i < units; i++) {
-          let sum = bias[i];
-          for (let j = 0, w = i * inputs, r = n * inputs; j < inputs; j++) sum += weight[w + j] * x[r + j];
+          let sum = bias[i], more = 0;  // two sums do not wait for each other
+          for (let w = i * inputs, r = n * inputs, end = w + inputs; w < end; w += 2, r += 2) {
+            sum += weight[w] * x[r];
+            more += weight[w + 1] * x[r + 1];
+          }
+          sum += more;
           y[n * units + i] = sum > 0 || k === 2 ? sum : slope * sum;
         }
       }
@@ -263,12 +267,13 @@ start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
   };
   const dots = (paper, points, color) => {
     paper.fillStyle = color;
+    paper.beginPath();
     for (let n = 0; n < 2 * SHOWN; n += 2) {
       const [x, y] = spot(points[n], points[n + 1]);
-      paper.beginPath();
+      paper.moveTo(x, y);
       paper.arc(x, y, 3.4, 0, 7);
-      paper.fill();
     }
+    paper.fill();
   };
   const arrows = (paper, points) => {  // down G's loss, times the number of points: what each is told by itself
     const gradient = pull(game, points)[1];
@@ -276,22 +281,22 @@ start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
     let mean = 0;
     paper.strokeStyle = "#222";
     paper.lineWidth = 1.5;
+    paper.beginPath();
     for (let n = 0; n < count; n++) {
       const [u, v] = [-gradient[2 * n] * count, -gradient[2 * n + 1] * count];
       const length = Math.hypot(u, v);
       mean += length / count;
       const long = 0.35 * Math.tanh(length);
-      if (n >= ARROWS || long < 0.02) continue;
+      if (long < 0.02) continue;
       const [x, y] = spot(points[2 * n], points[2 * n + 1]);
       const [dx, dy] = [u / length, -v / length].map((one) => one * long / (2 * reach) * PIXELS);
-      paper.beginPath();
       paper.moveTo(x, y);
       paper.lineTo(x + dx, y + dy);
       paper.moveTo(x + 0.75 * dx - 0.2 * dy, y + 0.75 * dy + 0.2 * dx);
       paper.lineTo(x + dx, y + dy);
       paper.lineTo(x + 0.75 * dx + 0.2 * dy, y + 0.75 * dy - 0.2 * dx);
-      paper.stroke();
     }
+    paper.stroke();
     return mean;
   };
   const drawBoard = () => {
@@ -300,7 +305,7 @@ start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
     paper.drawImage(heat, 0, 0, PIXELS, PIXELS);
     const made = output(game.G, game.z.subarray(0, 2 * SHOWN));
     dots(paper, game.real, "rgb(8 59 92 / .8)");
-    game.pulled = arrows(paper, made);
+    game.pulled = arrows(paper, made.subarray(0, 2 * ARROWS));
     dots(paper, made, "rgb(178 70 20 / .85)");
   };
   const rest = () => ({"minimax": [Math.log(4), -Math.log(2)], "least-squares": [0.5, 0.25]})[game.rules.objective]
@@ -438,14 +443,12 @@ start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
     const began = performance.now();
     do game.play(); while (playing === "fast" && performance.now() - began < BUDGET);
     frames++;
-    if (!calm.matches || now - drawn > 500) {  // one expensive thing a frame
-      drawn = now;
-      if (calm.matches) show();
-      else if (frames % 20 === 1) tell();
-      else if (frames % 4 === 0) drawHeat();
-      drawBoard();
-      if (frames % 4 === 2) drawChart();
-    }
+    if (calm.matches) {
+      if (now - drawn > 500) { drawn = now; show(); }
+    } else if (frames % 2 === 0) drawBoard();
+    else if (frames % 24 === 1) tell();
+    else if (frames % 8 === 3) drawChart();
+    else drawHeat();
     requestAnimationFrame(frame);
   };
   const single = (act) => () => { run(""); game[act](); show(); };
