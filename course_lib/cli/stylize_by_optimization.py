@@ -21,7 +21,7 @@ from course_lib.cli.arguments import given, picture_file, style_shares
 from course_lib.cli.painting_watch import Watch
 from course_lib.cli.stylize_in_one_pass import as_photo, check_photo
 from course_lib.cli.stylize_options import LONGEST, OFF, ONLY_OPTIMIZED, ORIGINAL
-from course_lib.cli.terminal import bar, in_options, say
+from course_lib.cli.terminal import bar, complain, in_options, say
 from course_lib.colors import with_colors_of
 from course_lib.images import load_image, resize
 from course_lib.masks import Regions
@@ -155,7 +155,8 @@ def any_painting(
                     raise
                 shown.close()
                 batch.save(job, finished(watch.latest.image()), opacity, options.kept.note(job.source))
-                say(f"stopped after step {watch.latest.step}; saved {job.target}")
+                step = watch.latest.step
+                complain(f"stopped after step {step}; saved {job.target}", code=130, file=job.target, steps=step)
                 raise SystemExit(130) from None
         for note in (result.stopped, result.advice):
             if note:
