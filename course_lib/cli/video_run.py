@@ -19,7 +19,7 @@ from torch import Tensor
 
 from course_lib import arguments, runtime
 from course_lib.cli.frame_painters import FramePainter
-from course_lib.cli.terminal import bar, report, say
+from course_lib.cli.terminal import bar, complain, report, say
 from course_lib.data.animations import is_picture_file
 from course_lib.data.frames import Frame, Frames, FrameWriter, read_frames
 from course_lib.data.video_writer import ENCODERS
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace, painter: FramePainter, output: Path) -> int
     except BaseException:
         if writer.count:
             done = f"{writer.count} of {clip.count} frames were done before that"
-            say(f"{done}; they are in {writer.path}" + ("; --resume goes on" if writer.path.is_dir() else ""))
+            complain(f"{done}; they are in {writer.path}" + ("; --resume goes on" if writer.path.is_dir() else ""))
         raise
     seconds, made = time.perf_counter() - began, writer.count - there
     shape = f"{clip.width} × {clip.height} px"
