@@ -1,8 +1,9 @@
 """Things of course_lib on the book's own pages: `{converter}` with its caption; for the gallery, `{painting}` and
-`{translator}`, a network that was trained without pairs.
+`{translator}`, a network that was trained without pairs; for the page Play, `{explorable}`, also on a page of its own.
 """
 
 import html
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,23 @@ from course_lib.teaching import figures, interactive, records
 
 LIGHT = 640  # pixels: the width of the picture that the page shows before it is clicked
 GALLERY = "../_static/gallery"
+EXPLORABLES = {  # its kind → its chapter, its title, and how high it is at a width of 780 pixels
+    "gan-laboratory": ("08_two_players", "The GAN laboratory", 1000),
+    "normalizations": ("12_any_style", "Four normalizations", 720),
+    "overlaps": ("11_when_it_goes_wrong", "Overlaps of a transposed convolution", 840),
+}
+ALONE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title} – {book}</title>
+<style>:root{{color-scheme:light dark}}
+body{{margin:.8em auto;padding:0 .8em;max-width:50em;font:16px/1.45 sans-serif}}
+h1{{font-size:1.2em;margin:0 0 .6em}}
+main>p{{font-size:.9em}}
+</style></head><body><main><h1>{title}</h1>
+{figure}
+<p><a href="../../notebooks/{chapter}.html" target="_top">From chapter {number} of {book}</a></p>
+</main></body></html>
+"""
 SHOWN = 2  # streets or photos of a translator
 KINDS = {  # its pictures → their names in stored runs
     "given": ("given", "photo"), "translated": ("translated", "drawn"), "truth": ("truth", "by the filter"),
@@ -34,6 +52,28 @@ class Converter(Directive):
     def run(self) -> list[nodes.Node]:
         figure = interactive.converter(caption=" ".join(self.arguments[0].split()))
         return [nodes.raw("", figure._repr_html_(), format="html")]
+
+
+class Explorable(Directive):
+    """`{explorable} KIND`: a component as its chapter shows it, its own page, and a line to put it into other pages."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        kind, env = self.arguments[0], self.state.document.settings.env
+        if kind not in EXPLORABLES:
+            raise self.error(f"There is no explorable {kind}; there are {', '.join(EXPLORABLES)}.")
+        chapter, title, height = EXPLORABLES[kind]
+        notebook = Path(env.srcdir) / "notebooks" / f"{chapter}.ipynb"
+        env.note_dependency(str(notebook))
+        page = f"_static/play/{kind}.html"
+        address = f"{env.config.html_baseurl}{page}"
+        snippet = f'<iframe src="{address}" title="{title}" width="780" height="{height}" style="border:0"></iframe>'
+        before = (
+            f'{in_chapter(kind, notebook)}<p><a href="../{page}">{html.escape(title)} on a page of its own</a>, '
+            "to show or to link; in your own page or slides:</p>"
+        )
+        return [nodes.raw("", before, format="html"), nodes.literal_block(snippet, snippet, language="html")]
 
 
 class Painting(Directive):
@@ -190,6 +230,31 @@ def made(record: records.Record, photo: dict[str, str], chapter: str) -> str:
     )
 
 
+def in_chapter(kind: str, notebook: Path) -> str:
+    """The HTML of a component, as the last run of its chapter left it."""
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            page = "".join(output.get("data", {}).get("text/html", []))
+            if f'class="play" data-kind="{kind}"' in page:
+                return page
+    raise ValueError(
+        f"{notebook.name} shows no {kind}: execute it, python -m scripts.execute --in-place {notebook.stem}"
+    )
+
+
+def set_apart(app: Sphinx, problem: Exception | None) -> None:
+    """A page for each explorable, which holds all that it needs."""
+    if problem is not None or app.builder.format != "html":
+        return
+    folder = Path(app.outdir) / "_static" / "play"
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, (chapter, title, _) in EXPLORABLES.items():
+        figure = in_chapter(kind, Path(app.srcdir) / "notebooks" / f"{chapter}.ipynb")
+        names = {"title": title, "book": html.escape(app.config.html_title), "number": int(chapter[:2])}
+        page = ALONE.format(figure=figure, chapter=chapter, **names)
+        (folder / f"{kind}.html").write_text(page, encoding="utf-8")
+
+
 def hang(app: Sphinx, problem: Exception | None) -> None:
     """The gallery's pictures beside the pages: as they were stored, and lighter."""
     if problem is not None or app.builder.format != "html":
@@ -213,8 +278,10 @@ def add_script(app: Sphinx, page: str, template: str, context: dict[str, Any], t
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("converter", Converter)
+    app.add_directive("explorable", Explorable)
     app.add_directive("translator", Translator)
     app.add_directive("painting", Painting)
     app.connect("html-page-context", add_script)
     app.connect("build-finished", hang)
+    app.connect("build-finished", set_apart, priority=900)  # after book_light, which would make files of its pictures
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
