@@ -23,7 +23,7 @@ from torch.nn import functional
 from course_lib import arguments, flow, runtime
 from course_lib.data.augment import item_generator
 from course_lib.flow import Motion
-from course_lib.image_checks import check_pictures
+from course_lib.image_checks import check_pictures, check_tensor
 from course_lib.images import resample
 from course_lib.samples import sample_image
 
@@ -295,6 +295,7 @@ def ellipse(picture: Tensor) -> Tensor:
     >>> ellipse(torch.zeros(1, 3, 4, 4))[0, 0].int().tolist()
     [[0, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 0]]
     """
+    check_tensor(picture, "the sprite")
     height, width = picture.shape[-2:]
     y = (torch.arange(height) + 0.5) / height - 0.5
     x = (torch.arange(width) + 0.5) / width - 0.5

@@ -111,6 +111,9 @@ def temporal_term(weight: float, warped: Sequence[Tensor], masks: Sequence[Tenso
 
 def _check(image: Tensor, warped: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
     check_tensor(image, "the picture")
+    for each, what in ((warped, "warped pictures"), (masks, "masks")):
+        if not isinstance(each, list | tuple) or not all(isinstance(one, Tensor) for one in each):
+            raise ValueError(f"expected a list of {what}, one for each earlier frame, got {type(each).__name__}")
     if len(warped) != len(masks):
         raise ValueError(f"expected a mask for each warped picture, got {len(masks)} for {len(warped)}")
     one_channel = (len(image), 1, *image.shape[2:])

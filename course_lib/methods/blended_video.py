@@ -14,8 +14,9 @@ bicubic here. `evaluation.temporal` measures both. Symbols: b = blend.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import length_hint
 
 from torch import Tensor, cat
 
@@ -88,7 +89,7 @@ def stylize(
     [0.0, 0.5, 0.75]
     """
     config = config_checks.given(config, Config, callback=callback)
-    total = len(frames) if isinstance(frames, Sized) else 0
+    total = length_hint(frames)
     began, painted = time.perf_counter(), []
     history: dict[str, list[float]] = {"seconds": [], "visible": []}
     for picture, visible in _blended(frames, paint, config, motion):

@@ -16,8 +16,9 @@ colors of the painting. After a cut, a frame is painted as the first one is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import length_hint
 
 import torch
 from torch import Tensor, cat
@@ -222,7 +223,7 @@ def _paintings(
     """The run of each frame."""
     _, styles = checked_images(None, style)
     before: deque[tuple[Tensor, Tensor]] = deque(maxlen=max(config.past))  # frames and paintings, the latest last
-    count = len(frames) if isinstance(frames, Sized) else 0
+    count = length_hint(frames)
     steps, passed = 0, 0.0
     first, later = replace(config, num_steps=config.first_steps), replace(config, scales=None)
     for t, frame in enumerate(checked_frames(frames)):

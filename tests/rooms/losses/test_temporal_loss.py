@@ -79,6 +79,7 @@ def test_what_a_sprite_hid_comes_from_before_it() -> None:
 @pytest.mark.parametrize(
     ("warped", "masks", "words"),
     [
+        (BEFORE, [MASK], "expected a list of warped pictures, one for each earlier frame, got Tensor"),
         ([BEFORE], [], "a mask for each warped picture, got 0 for 1"),
         ([BEFORE[..., 1:]], [MASK], r"got \(1, 3, 1, 5\)"),
         ([BEFORE], [MASK.expand(1, 3, 1, 6)], r"masks \(1, 1, 1, 6\), got .* and \(1, 3, 1, 6\)"),
