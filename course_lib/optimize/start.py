@@ -117,8 +117,8 @@ def largest_that_fits(
         needed, height, width, device: as for `check_memory`.
         free: bytes; None: what is free on the device now.
 
-    >>> largest_that_fits(lambda h, w: h * w, 30, 40, torch.device("cpu"), free=500)
-    25
+    >>> largest_that_fits(lambda h, w: h * w, 30, 40, torch.device("cpu"), free=500)  # 19 × 26
+    26
     """
     longest = max(height, width)
     free = runtime.available_memory(device) if free is None else free
