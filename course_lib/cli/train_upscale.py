@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     train.add_argument(
         "--config", choices=("fast", "quick", "paper", "released"), default="fast",
-        help="settings to begin with: fast (the default; about half an hour on two CPU cores), quick (a minute), paper "
+        help="settings to begin with: fast (the default; ten minutes or so on two CPU cores), quick (a minute), paper "
         "(as printed) or released (the authors' code), both hours on a GPU",
     )  # fmt: skip
     train_options.add_lengths(
