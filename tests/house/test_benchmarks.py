@@ -194,7 +194,7 @@ def test_a_folder_is_painted_beside_its_passes(capsys):
     options = argparse.Namespace(count=2, pixels=1500, model="great_wave", rounds=1, device="cpu")
     loop, passes = folder.compare(options)
     assert loop.ours == passes.ours > 0
-    assert loop.row.startswith("2 photos of 48 × 32 px")
+    assert loop.row.startswith("2 photos of 47 × 32 px")
     assert capsys.readouterr().out == ""  # the command is quiet
 
 
