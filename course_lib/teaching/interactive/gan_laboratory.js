@@ -377,7 +377,9 @@ start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
       seed: number("seed", 99, 0),
     };
   };
-  let game = begin(read(games[0].rules));
+  let shared = null;
+  try { shared = read(decodeURIComponent(/^#game=(.+)/.exec(location.hash)[1])); } catch { /* none, or a damaged one */ }
+  let game = begin(shared ?? read(games[0].rules));
   const code = make("code");
   const changed = (name, value) => {
     if (squares) leave();
@@ -562,15 +564,12 @@ start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
   sheet.hidden = true;
   sheet.after(stage, controls, handed);
   root.laboratory = {begin, stepD, stepG, gaps, get game() { return game; }};  // for tests and the console
-  let rules = read(games[0].rules), more = warm;
-  try {
-    const shared = /^#game=(.+)/.exec(location.hash);
-    if (shared) [rules, more] = [read(decodeURIComponent(shared[1])), 0];
-  } catch { /* a damaged address: the first game */ }
+  settle();
+  show();
   new IntersectionObserver((seen, watch) => {
     if (!seen.some((one) => one.isIntersecting)) return;
     watch.disconnect();
-    restart(rules, more);
+    if (!game.D.steps) restart(game.rules, shared ? 0 : warm);
   }, {rootMargin: "300px"}).observe(stage);
   document.addEventListener("visibilitychange", () => { if (document.hidden) run(""); });
 });
