@@ -79,7 +79,7 @@ def run(html: Path, frames: int, sigma: float) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=20, help="frames of each size; the panel keeps the last 20")
+    parser.add_argument("--frames", type=int, default=6, help="frames of each size; the panel uses the last 20 at most")
     parser.add_argument("--sigma", type=float, default=4.0, help="standard deviation of the film's noise, in levels")
     parser.add_argument("--html", type=Path, default=HTML, help="the built book")
     parser.add_argument("--record", action="store_true", help="store the result for the page")
