@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_try_it import CAMERA, LEVELS, PAGE, PAINT, WAIT, choose, painted, pixels, wait_for
+from test_try_it import CAMERA, PAGE, PAINT, WAIT, choose, painted, pixels, wait_for
 
 from book.try_it import export, onnx_graph
 
 Visitor = Callable[..., Any]
 FAKE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+LEVELS = 0.6  # of 255, a little more than for photographs: normalizing a flat picture enlarges what rounding leaves
 FILM = "--use-file-for-fake-video-capture="  # the last one counts
 WIDTH, HEIGHT, NOISE = 160, 120, 2.0  # of the film that stands for the camera; standard deviation in levels
 GO, PAUSE = f"{CAMERA} [data-do=go]", f"{CAMERA} [data-is=pause]"
