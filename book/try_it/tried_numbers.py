@@ -133,7 +133,7 @@ def camera_facts() -> dict[str, str]:
     for size, fps in values["fps"].items():
         found |= {f"fps {which} {size}": f"{number:.1f}" for which, number in fps.items()}
         found |= {
-            f"flicker {which} {size}": f"{1e4 * one:.1f} · 10⁻⁴" for which, one in values["flicker"][size].items()
+            f"flicker {which} {size}": f"{1e4 * one:.2f} · 10⁻⁴" for which, one in values["flicker"][size].items()
         }
     return found | {
         "camera device": stored["device"],
