@@ -73,7 +73,7 @@ class Explorable(Directive):
             f'{in_chapter(kind, notebook)}<p><a href="../{page}">{html.escape(title)} on a page of its own</a>, '
             "to show or to link; in your own page or slides:</p>"
         )
-        return [nodes.raw("", before, format="html"), nodes.literal_block(snippet, snippet, language="html")]
+        return [nodes.raw("", before, format="html"), nodes.literal_block(snippet, snippet, language="text")]
 
 
 class Painting(Directive):
