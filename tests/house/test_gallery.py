@@ -111,11 +111,8 @@ def test_a_painting_hangs_with_what_it_was_made_from(stored: Path) -> None:
         '<a class="full" href="../_static/gallery/pagoda_wave.webp"><img loading="lazy" width="640" height="427"'
         in text
     )
-    assert (
-        'alt="Summer Palace, Beijing, after The Great Wave off Kanagawa. The castle keeps its towers &amp; walls."'
-        in text
-    )
-    assert "Beijing, after <cite>The Great Wave off Kanagawa</cite> (Katsushika Hokusai, c. 1831)" in text
+    assert 'alt="Summer Palace, after The Great Wave off Kanagawa. The castle keeps its towers &amp; walls."' in text
+    assert "Palace, after <cite>The Great Wave off Kanagawa</cite> (Katsushika Hokusai, c. 1831)" in text
     for thumbnail in ("content/pagoda_jpg.webp", "style/great_wave_jpg.webp"):
         assert f'loading="lazy" src="../_static/credits/{thumbnail}"' in text
     assert command.astext() == "python -m x 'a b'"
