@@ -83,7 +83,7 @@ def test_every_network_computes_what_pytorch_computes(page: Any) -> None:
       await engine.ready(name);
       return Array.from((await engine.run(name, {data: Float32Array.from(data), width, height})).data);
     }"""
-    for name in (*export.PAINTERS, export.SKETCHER, *export.TRANSLATORS):
+    for name in (*export.PAINTERS, *export.stable(), export.SKETCHER, *export.TRANSLATORS):
         height, width = (128, 128) if name == export.SKETCHER else (45, 62)
         image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
         found = torch.tensor(page.evaluate(run, [name, image.flatten().tolist(), width, height])).view_as(image)
