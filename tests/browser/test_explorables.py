@@ -230,7 +230,7 @@ def test_with_less_motion_the_picture_changes_twice_a_second(opened):
     drawn = "document.querySelector('.plane canvas').toDataURL()"
     page.evaluate(
         "window.changes = 0; const paper = CanvasRenderingContext2D.prototype, old = paper.drawImage;"
-        "paper.drawImage = function (...all) { window.changes++; return old.apply(this, all); }"
+        "paper.drawImage = function (...all) { window.changes++; return old.apply(this, all); }; 0"
     )
     before = page.evaluate(drawn)
     page.get_by_role("button", name="Play").click()
