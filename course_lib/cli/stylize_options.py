@@ -117,7 +117,7 @@ def _add_optimization(stylize: Any) -> None:
     stylize.add_argument(
         "--steps", type=positive, metavar="N",
         help="loss evaluations at the final size; twice as many at each smaller one before it (default: 60; unless "
-        "--size is a number, fewer above 256 px, down to 15 at 1,024)",
+        "--size is a number, fewer above 512 px, down to 30 at 1,024)",
     )  # fmt: skip
     stylize.add_argument(
         "--scales", type=_scale, nargs="+", metavar="N",
