@@ -144,3 +144,11 @@ def test_every_chapter_and_page_is_in_the_table_of_contents() -> None:
         path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "book").glob("**/*.md")
     }
     assert listed == written
+
+
+def test_the_sidebar_shows_titles_without_papers() -> None:
+    contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    for path in NOTEBOOKS:
+        heading = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]).splitlines()[0]
+        title = re.sub(r"\s*\(.*\)$", "", heading.lstrip("# "))
+        assert f'- file: notebooks/{path.stem}\n        title: "{title}"\n' in contents
