@@ -159,6 +159,7 @@ def train(
         The trained network, on the CPU.
 
     Raises:
+        TypeError: a `start` that is no model of this method or of `johnson`.
         ValueError: wrong shapes, a `start` of another shape, layers that the loss network does not have.
         CheckpointError: the checkpoint is damaged, in use, or of another run.
         WeightsError: the loss network's weights can be neither found nor downloaded.
@@ -183,8 +184,9 @@ def train(
     loss, network = painting_objective(style, config), build(config)
     if start is not None:
         if not isinstance(getattr(start, "network", None), TransformerNet):
-            raise ValueError(
-                f"start must be a model of stable_painter or johnson, which have the same network, got {start!r:.60}"
+            raise TypeError(
+                f"start must be what {KIND}.train or {KIND}.load returns, or a model of johnson, which has the same "
+                f"network, got {type(start).__name__}"
             )
         config_checks.check_same(start.config, config, _SHAPE)
         network.load_state_dict(start.network.state_dict())

@@ -113,7 +113,7 @@ def test_a_painter_of_johnson_can_be_the_start(style: Tensor, photos: list[Tenso
     )
     with pytest.raises(ValueError, match="the model to start from has width"):
         stable_painter.train(style, photos, tiny(width=0.5), start=painter)
-    with pytest.raises(ValueError, match="stable_painter or johnson"):
+    with pytest.raises(TypeError, match="or a model of johnson"):
         stable_painter.train(style, photos, tiny(), start=painter.config)
 
 
