@@ -92,7 +92,7 @@ def test_it_has_the_template(path: Path) -> None:
 
 
 def at_full_width(path: Path) -> nbformat.NotebookNode:
-    """The notebook with its code broken at 120 characters, as in a module: narrower lines are more lines, not more code."""
+    """The notebook with its code broken at 120 characters, as in a module: narrower lines are not more code."""
     form = ["format", "--isolated", "--line-length", "120", "--config", "format.skip-magic-trailing-comma=true"]
     command = [sys.executable, "-m", "ruff", *form, "--stdin-filename", path.name, "-"]
     return nbformat.reads(
