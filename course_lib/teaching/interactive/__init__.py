@@ -33,11 +33,12 @@ from course_lib.teaching.interactive.component import (
 )
 from course_lib.teaching.interactive.feature_maps import normalizations, overlaps
 from course_lib.teaching.interactive.games import gan_laboratory
+from course_lib.teaching.interactive.gram_matrices import gram_explorer
 from course_lib.teaching.interactive.moving_pictures import film
 
 __all__ = [
-    "compare", "converter", "film", "frames", "gan_laboratory", "grid", "lens", "normalizations", "origin", "overlaps",
-    "receptive_field", "study",
+    "compare", "converter", "film", "frames", "gan_laboratory", "gram_explorer", "grid", "lens", "normalizations",
+    "origin", "overlaps", "receptive_field", "study",
 ]  # fmt: skip
 
 
