@@ -54,13 +54,19 @@ class Chapter:
 
 
 def reading_minutes(cells: list[dict[str, Any]]) -> int:
-    """Words at a calm pace, and a few seconds for every line of code; to the next five minutes."""
-    words = lines = 0
+    """What stands open: words at a calm pace, a few seconds for every line of code; to the next five minutes.
+
+    Solutions, asides and folded code are not counted. An aside begins in one cell and ends in a later one.
+    """
+    words, lines, depth = 0, 0, 0
     for cell in cells:
-        source = "".join(cell["source"])
+        source, tags = "".join(cell["source"]), cell["metadata"].get("tags", [])
         if cell["cell_type"] == "markdown":
-            words += len(re.sub(r"<[^>]*>|\$[^$]*\$|\]\([^)]*\)", " ", source).split())
-        elif "bootstrap" not in cell["metadata"].get("tags", []):
+            for part in re.split(r"(</?details\b[^>]*>)", source):
+                depth += part.startswith("<details") - part.startswith("</details")
+                if not depth:
+                    words += len(re.sub(r"<[^>]*>|\$[^$]*\$|\]\([^)]*\)", " ", part).split())
+        elif not depth and not {"bootstrap", "hide-input"} & set(tags):
             lines += sum(bool(line.strip()) for line in source.splitlines())
     return max(5, 5 * round((words / WORDS_A_MINUTE + lines * LINE_OF_CODE / 60) / 5))
 
@@ -145,7 +151,7 @@ def head(chapter: Chapter, everything: dict[str, Chapter]) -> str:
     runs = f"its stored runs: {spell(chapter.laptop)}; " if chapter.laptop else ""
     needs = ", ".join(link(everything[need], chapter.page, everything[need].name) for need in chapter.needs)
     rows = [
-        ("Time", f"about {spell(chapter.read)} to read, {spell(chapter.learn)} with its exercises"),
+        ("Time", f"about {spell(chapter.read)} to read what is not folded, {spell(chapter.learn)} with its exercises"),
         ("Running it", f"as it stands: {quick}; {runs}on a GPU: {on_a_gpu(chapter)}"),
         ("Builds on", needs or "no other chapter"),
     ]

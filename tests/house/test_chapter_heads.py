@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import book_heads as heads
 import pytest
@@ -26,6 +27,23 @@ def test_every_chapter_has_a_row_and_builds_on_earlier_ones_only() -> None:
         assert all(order.index(need) < order.index(number) for need in chapter.needs)
         assert chapter.summary.endswith(".")
         assert 5 <= chapter.read <= chapter.learn, f"chapter {number}: to learn takes longer than to read"
+
+
+def test_reading_counts_what_stands_open() -> None:
+    """A thousand words are five minutes; solutions, asides over several cells and folded code cost nothing."""
+
+    def cell(kind: str, source: str, *tags: str) -> dict[str, Any]:
+        return {"cell_type": kind, "source": [source], "metadata": {"tags": list(tags)}}
+
+    words, code = "word " * 1000, "x = 1\n" * 75
+    solution = f"Why?\n\n<details><summary>Solution</summary>\n\n{words}\n\n</details>\n"
+    assert heads.reading_minutes([cell("markdown", words)]) == 5
+    assert heads.reading_minutes([cell("markdown", 3 * words), cell("markdown", solution)]) == 15
+    assert heads.reading_minutes([cell("markdown", words), cell("code", code)]) == 10
+    assert heads.reading_minutes([cell("markdown", words), cell("code", code, "hide-input")]) == 5
+    begin, end = '<details class="aside"><summary>Aside</summary>\n\nOne.', f"</details>\n\n{2 * words}"
+    aside = [cell("markdown", begin), cell("code", code), cell("markdown", words), cell("markdown", end)]
+    assert heads.reading_minutes(aside) == 10
 
 
 @pytest.fixture

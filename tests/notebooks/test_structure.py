@@ -193,3 +193,20 @@ def test_its_pictures_are_light(path: Path) -> None:
     assert sum(map(len, pictures)) <= 1_000_000
     tags = re.findall(r"<img [^>]+>", html)
     assert all('src="data:image/webp;' in tag and 'loading="lazy"' in tag and 'width="' in tag for tag in tags)
+
+
+def test_an_aside_ends_before_the_next_heading(path: Path) -> None:
+    """It begins in one markdown cell and may end in a later one, so what it holds stays between two headings."""
+    open_since = ""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type != "markdown":
+            continue
+        for line in cell.source.splitlines():
+            if open_since:
+                assert not re.match(r"#+ |\*\*Exercise", line), f"not closed: {open_since}"
+            if "<details class=" in line:
+                assert not open_since, f"an aside in an aside: {line}"
+                open_since = line
+            elif "</details>" in line:
+                open_since = ""
+    assert not open_since, f"not closed: {open_since}"
