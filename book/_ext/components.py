@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import chapter_diagrams
 from book_credits import LICENSES, ledger, thumbnail
 from book_local import IMAGES, ROOT
 from docutils import nodes
@@ -281,6 +282,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("explorable", Explorable)
     app.add_directive("translator", Translator)
     app.add_directive("painting", Painting)
+    app.connect("doctree-read", chapter_diagrams.put_in)
     app.connect("html-page-context", add_script)
     app.connect("build-finished", hang)
     app.connect("build-finished", set_apart, priority=900)  # after book_light, which would make files of its pictures
