@@ -181,6 +181,30 @@ def visitor(browser: Any, server: str, book: Path) -> Iterator[Callable[..., Ope
         context.close()
 
 
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """``opened(figure)`` opens a figure as a file and returns the page; nothing may be said or asked for."""
+    said: list[str] = []
+    contexts: list[Any] = []
+
+    def open_page(figure: Any, mark: str = "", **options: Any) -> Any:
+        path = tmp_path / "page.html"
+        page_of = '<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title>'
+        path.write_text(page_of + figure._repr_html_(), encoding="utf-8")
+        contexts.append(browser.new_context(**{"viewport": {"width": 800, "height": 900}, **options}))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
+        page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
+        page.goto(path.as_uri() + mark)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
 @pytest.fixture(scope="session")
 def axe() -> str:
     """axe-core's script, of exactly the version that package-lock.json names."""

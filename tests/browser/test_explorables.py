@@ -34,27 +34,10 @@ def copies():
     return interactive.overlaps(**WORDS)
 
 
-@pytest.fixture
-def opened(browser, tmp_path):
-    """A function that opens a figure as a file and returns the page; nothing may be said or asked for."""
-    said, contexts = [], []
-
-    def open_page(figure, mark="", **options):
-        path = tmp_path / "page.html"
-        page_of = '<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title>'
-        path.write_text(page_of + figure._repr_html_(), encoding="utf-8")
-        contexts.append(browser.new_context(**{"viewport": {"width": 800, "height": 900}, **options}))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
-        page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
-        page.goto(path.as_uri() + mark)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert said == []
+def explorer():
+    halves = [torch.rand(1, 8, 8, 8, generator=seeded_generator(seed)) for seed in (0, 1)]
+    words = {"titles": ["a", "b"], "layer": "relu2_1", "channels": 6, **WORDS}
+    return interactive.gram_explorer([plain(), plain()], halves, **words)
 
 
 def ready(page, steps=games.WARM):
@@ -242,7 +225,7 @@ def test_with_less_motion_the_picture_changes_twice_a_second(opened):
     assert page.evaluate(drawn) != before
 
 
-@pytest.mark.parametrize("make", [laboratory, four, copies])
+@pytest.mark.parametrize("make", [laboratory, four, copies, explorer])
 def test_it_fits_a_phone_and_keeps_its_keys(opened, make):
     page = opened(make(), viewport={"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -321,7 +304,7 @@ def test_maps_without_scripts_are_still_pictures(opened):
         assert page.locator("input").count() == 0
 
 
-@pytest.mark.parametrize("kind", ["gan-laboratory", "normalizations", "overlaps"])
+@pytest.mark.parametrize("kind", ["gan-laboratory", "gram-explorer", "normalizations", "overlaps"])
 def test_an_explorable_has_a_page_of_its_own_that_needs_nothing(browser, book, kind):
     """Opened as a file: it asks for nothing else."""
     listed = (book / "book" / "play.html").read_text(encoding="utf-8")

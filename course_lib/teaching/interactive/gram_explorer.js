@@ -31,13 +31,12 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
   const moved = (row, order) => row.map((_, k) => row[order[k]]);
   // The fewest positions whose products make half of the entry.
   const half = (products) => {
-    const order = [...products.keys()].sort((a, b) => products[b] - products[a]);
-    const inside = new Uint8Array(products.length);
-    let rest = products.reduce((sum, one) => sum + one, 0) / 2, count = 0;
-    while (rest > 0 && count < order.length) {
-      rest -= products[order[count]];
-      inside[order[count++]] = 1;
-    }
+    const sorted = Float64Array.from(products).sort().reverse(), inside = new Uint8Array(sorted.length);
+    let rest = sorted.reduce((sum, one) => sum + one, 0) / 2, count = 0;
+    while (rest > 0 && count < sorted.length) rest -= sorted[count++];
+    const least = count ? sorted[count - 1] : Infinity;
+    let ties = count - sorted.findLastIndex((one) => one > least) - 1;  // of those that equal the last one
+    products.forEach((one, k) => { inside[k] = one > least || (one === least && ties-- > 0); });
     return {inside, count};
   };
   const given = unpack(), exact = given.map((rows) => gram(rows, steps));
@@ -65,14 +64,11 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     one.addEventListener("click", pressed);
     return one;
   };
-  const paint = (paper, value, width = side) => {  // value(k) in 0…255, or three of them
-    const pixels = new ImageData(width, width);
-    for (let k = 0; k < width * width; k++) {
-      const color = value(k);
-      pixels.data.set(color.length ? color : [color, color, color], 4 * k);
-      pixels.data[4 * k + 3] = 255;
-    }
-    paper.putImageData(pixels, 0, 0);
+  const GRAYS = Uint32Array.from({length: 256}, (_, k) => 0xff000000 | Math.round(Math.sqrt(255 * k)) * 0x10101);
+  const paint = (one, color) => {  // color(k): red in the lowest byte, opacity in the highest
+    const pixels = new ImageData(one.width, one.height), words = new Uint32Array(pixels.data.buffer);
+    for (let k = 0; k < words.length; k++) words[k] = color(k);
+    one.getContext("2d").putImageData(pixels, 0, 0);
   };
 
   const board = canvas(CHANNELS), field = make("div", {className: "field"});
@@ -81,9 +77,10 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
   area.setAttribute("role", "application");
   const entry = make("div", {className: "said entry"}), status = make("div", {className: "said"});
   status.setAttribute("role", "status");
-  const worst = make("ul", {className: "worst"}), looks = make("div", {className: "looks"});
+  const looks = make("div", {className: "looks"});
   const picture = [0, 2].map((k) => root.querySelectorAll(".sheet img")[k]);
   const squares = titles.map(() => make("canvas", {width: SIZE, height: SIZE}));  // the pictures as they are now
+  const shade = make("canvas", {width: side, height: side});
   const tiles = titles.map((title) => ["picture", "row", "column", "product"].map((kind) => {
     const one = {canvas: canvas(kind === "picture" ? SIZE : side), name: make("div", {className: "name"})};
     one.tile = make("div", {className: "tile"}, one.canvas, one.name);
@@ -102,17 +99,25 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     const most = Math.max(...now.flat(2));
     const [a, b] = now.map((one) => one.flat());
     const widest = Math.max(...a.map((value, k) => Math.abs(value - b[k])), 1e-12);
-    paint(board.getContext("2d"), (k) => {
-      if (view < 2) return 255 * Math.sqrt([a, b][view][k] / most);
+    paint(board, (k) => {
+      if (view < 2) return GRAYS[Math.round(255 * [a, b][view][k] / most)];
       const bright = Math.sqrt(Math.abs(a[k] - b[k]) / widest);
-      return COLORS[a[k] > b[k] ? 0 : 1].map((one) => one * bright);
-    }, CHANNELS);
+      const [red, green, blue] = COLORS[a[k] > b[k] ? 0 : 1].map((one) => Math.round(one * bright));
+      return 0xff000000 | blue << 16 | green << 8 | red;
+    });
     legend.textContent = view < 2 ? `G/M of ${titles[view]}, ${CHANNELS} of the ${of} channels of ${layer}`
       : `Blue: more in ${titles[0]}. Orange: more in ${titles[1]}.`;
+    board.setAttribute("aria-label", legend.textContent);
   };
   const put = (box, i, j) => {
     const part = (count) => `${100 * count / CHANNELS}%`;
     Object.assign(box.style, {left: part(j), top: part(i), width: part(1), height: part(1)});
+  };
+  const times = (i, j) => {  // an entry of both pictures in words
+    const [a, b] = now.map((G) => G[i][j]), ratio = Math.max(a, b) / Math.min(a, b);
+    if (!(ratio >= 1.05)) return "nearly the same in both";
+    const more = titles[a > b ? 0 : 1];
+    return `${ratio < 100 ? Number(ratio.toPrecision(2)) : "more than 100"} times as large in ${more}`;
   };
   const tell = () => {
     const [i, j] = look, [a, b] = now.map((one) => one[i][j]);
@@ -121,32 +126,30 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
       const G = now[view], cosine = G[i][j] / Math.sqrt(G[i][i] * G[j][j]);
       return `${pair}: G/M = ${digits(G[i][j])}${i === j || !(cosine >= 0) ? "" : `, cosine ${cosine.toFixed(2)}`}. `;
     }
-    const [more, less] = a > b ? [0, 1] : [1, 0], ratio = Math.max(a, b) / Math.min(a, b);
-    const times = ratio < 1.05 ? "nearly the same"
-      : `${ratio < 100 ? ratio.toFixed(1) : "more than 100"} times as large in ${titles[more]} as in ${titles[less]}`;
     const part = (i === j ? 1 : 2) * (a - b) ** 2 / total;
-    return `${pair}: ${digits(a)} in ${titles[0]}, ${digits(b)} in ${titles[1]}, ${times}. `
-      + `${i === j ? "This entry makes" : "The entry and its mirror image make"} ${percent(part)} of the squared distance. `;
+    const which = i === j ? "This entry makes" : "The entry and its mirror image make";
+    return `${pair}: ${digits(a)} in ${titles[0]}, ${digits(b)} in ${titles[1]}, ${times(i, j)}. `
+      + `${which} ${percent(part)} of the squared distance. `;
   };
   const drawLook = () => {
     const [i, j] = look, shown = view < 2 ? [view] : [0, 1];
     put(field, i, j);
     put(mirror, j, i);
     mirror.hidden = i === j;
-    const shares = [];
+    const shares = [], products = maps.map((all) => Float64Array.from(all[i], (value, k) => value * all[j][k]));
+    const largest = Math.max(1, ...products.map((all) => all.reduce((most, one) => Math.max(most, one))));
     for (const p of shown) {
-      const [a, b] = [maps[p][i], maps[p][j]], products = Array.from(a, (value, k) => value * b[k]);
-      const {inside, count} = half(products), [whole, row, column, product] = tiles[p];
+      const [a, b] = [maps[p][i], maps[p][j]];
+      const {inside, count} = half(products[p]), [whole, row, column, product] = tiles[p];
       shares.push(count / COUNT);
-      paint(row.canvas.getContext("2d"), (k) => Math.sqrt(255 * a[k]));
-      paint(column.canvas.getContext("2d"), (k) => Math.sqrt(255 * b[k]));
-      paint(product.canvas.getContext("2d"), (k) => Math.sqrt(products[k]));
-      const paper = whole.canvas.getContext("2d"), unit = SIZE / side;
+      paint(row.canvas, (k) => GRAYS[a[k]]);
+      paint(column.canvas, (k) => GRAYS[b[k]]);
+      paint(product.canvas, (k) => GRAYS[Math.round(255 * products[p][k] / largest)]);
+      const paper = whole.canvas.getContext("2d");
+      paint(shade, (k) => (inside[k] ? 0 : 0xb8000000));
+      paper.imageSmoothingEnabled = false;
       paper.drawImage(squares[p], 0, 0);
-      paper.fillStyle = "rgb(0 0 0 / .78)";
-      inside.forEach((on, k) => {
-        if (!on) paper.fillRect(k % side * unit, Math.floor(k / side) * unit, unit, unit);
-      });
+      paper.drawImage(shade, 0, 0, SIZE, SIZE);
       [titles[p], `map ${names[i]}`, `map ${names[j]}`, i === j ? "its square" : "their product"].forEach((name, k) => {
         const {canvas: one, name: words} = tiles[p][k];
         words.textContent = name;
@@ -173,9 +176,9 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
   };
   const show = () => {
     views.forEach((one, k) => one.setAttribute("aria-pressed", String(k === view)));
-    looks.classList.toggle("both", view === 2);
+    for (const one of [looks, entry]) one.classList.toggle("both", view === 2);
     tiles.forEach((row, p) => row.forEach(({tile}) => { tile.hidden = view < 2 && view !== p; }));
-    worst.parentNode.hidden = view < 2;
+    list.hidden = view < 2;
     back.disabled = !orders && alone < 0;
     drawBoard();
     drawLook();
@@ -210,7 +213,7 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     drawSquares();
     show();
   };
-  const views = [...titles, "difference"].map((name, k) => button(name, () => { view = k; show(); }));
+  const views = [...titles, "Difference"].map((name, k) => button(name, () => { view = k; show(); }));
   const group = make("div", {className: "row"}, ...views);
   group.setAttribute("role", "group");
   group.setAttribute("aria-label", "matrix that is shown");
@@ -233,16 +236,19 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     event.stopPropagation();
     turn(...look.map((one, axis) => Math.min(CHANNELS - 1, Math.max(0, one + step[axis]))));
   });
-  worst.append(...parts.slice(0, 4).map(({i, j, part}) => {
-    const [a, b] = exact.map((G) => G[i][j]), more = a > b ? 0 : 1;
-    const what = i === j ? `map ${names[i]}` : `maps ${names[i]} and ${names[j]} together`;
-    const words = `${what}: ${digits(a)} and ${digits(b)}, more in ${titles[more]}; ${percent(part / total)}`;
-    return make("li", {}, button(words, () => turn(i, j)));
-  }));
   const apart = length(exact[0].map((row, i) => row.map((value, j) => value - exact[1][i][j]))) / length(exact[1]);
-  const list = make("div", {}, make("div", {className: "said", textContent:
-    `‖A − B‖ / ‖B‖ = ${apart.toFixed(2)}, with A for ${titles[0]} and B for ${titles[1]}. The entries that differ most, `
-    + "and their part of the squared distance:"}), worst);
+  // The three maps and the three pairs of maps that differ most.
+  const listed = (words, wanted) => {
+    const list = parts.filter(({i, j}) => (i === j) === wanted).slice(0, 3).map(({i, j, part}) => {
+      const name = i === j ? `Map ${names[i]}` : `Maps ${names[i]} and ${names[j]}`;
+      return make("li", {}, button(`${name}: ${times(i, j)}; ${percent(part / total)}`, () => turn(i, j)));
+    });
+    return [make("div", {className: "said", textContent: words}), make("ul", {className: "worst"}, ...list)];
+  };
+  const list = make("div", {},
+    make("div", {className: "said", textContent: `‖A − B‖ / ‖B‖ = ${apart.toFixed(2)}, with A for ${titles[0]} and B `
+      + `for ${titles[1]}. What differs most, with its part of the squared distance:`}),
+    ...listed("One map, on the diagonal", true), ...listed("Two maps together", false));
 
   // ---- two maps by hand
   const cells = (tag, properties) => Array.from({length: 4}, () => make(tag, properties));
@@ -270,7 +276,8 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     const [a, b, c] = [G[0][0], G[0][1], G[1][1]].map((value) => digits(value / 4));
     sums.textContent = `G₁₂ = ${terms} = ${digits(G[0][1])}. `
       + `Divided by the M = 4 positions: G₁₁/M = ${a}, G₁₂/M = ${b}, G₂₂/M = ${c}. `
-      + (Number.isFinite(cosine) ? `Cosine of the angle between the maps: ${cosine.toFixed(2)}.` : "A map of zeros has no angle.");
+      + (Number.isFinite(cosine) ? `Cosine of the angle between the maps: ${cosine.toFixed(2)}.`
+        : "A map of zeros has no angle.");
   };
   const fill = (values) => {
     numbers.forEach((row, r) => row.forEach((one, k) => { one.value = values[r][k]; }));
@@ -296,7 +303,8 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     make("div", {className: "desk"},
       make("div", {className: "gram"}, area, legend, controls),
       make("div", {className: "beside"}, group, entry,
-        make("div", {className: "row"}, button("Shuffle all maps alike", () => shuffle(-1)), only, back), status, list)),
+        make("div", {className: "row"}, button("Shuffle all maps alike", () => shuffle(-1)), only, back),
+        status, list)),
     looks, hand,
     make("p", {className: "note", textContent: "Brightness is the square root of the value, from 0 to the largest. "
       + `The maps are rounded to 256 levels, which moves the matrices by up to ${digits(100 * error)} % `

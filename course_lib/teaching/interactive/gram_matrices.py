@@ -44,8 +44,8 @@ def varied(features: Tensor, count: int) -> list[int]:
         k = int(rest.diagonal().argmax())
         if not rest[k, k] > least:
             raise ValueError(
-                f"only {len(chosen)} of {len(rest)} channels differ from combinations of the others, got a wish for "
-                f"{count}; ask for fewer, or use larger pictures"
+                f"only {len(chosen)} of {len(rest)} channels differ from combinations of the others, and {count} "
+                f"were asked for; ask for fewer, or use larger pictures"
             )
         chosen.append(k)
         rest = rest - torch.outer(rest[:, k], rest[k]) / rest[k, k]

@@ -10,6 +10,7 @@ import torch
 
 from course_lib import losses, save_image
 from course_lib.methods import gatys
+from course_lib.runtime import seeded_generator
 from course_lib.teaching import interactive, microscope
 
 WORDS = {"caption": "What to notice.", "alt": "Two gray squares"}
@@ -54,6 +55,11 @@ EVERY = {
     "gan_laboratory": lambda **w: interactive.gan_laboratory(
         [plain(), plain(0.2)], titles=["1", "2"], **{**WORDS, **w}
     ),
+    "gram_explorer": lambda **w: interactive.gram_explorer(
+        [plain(0.2, 32, 32), plain(0.8, 32, 32)],
+        [torch.rand(1, 6, 8, 8, generator=seeded_generator(seed)) for seed in (0, 1)],
+        **{"titles": ["street", "wave"], "layer": "relu2_1", "channels": 4, **WORDS, **w},
+    ),
     "converter": lambda caption="Weights in other units.": interactive.converter(caption=caption),
 }
 
@@ -97,7 +103,8 @@ def test_a_component_is_a_figure_and_loads_nothing(name):
     assert f"{figure.caption}</figcaption>" in html
     assert not re.search(r"https?:|src=\"(?!data:)|@import|url\(", html), "it would load something from elsewhere"
     assert html.count("<script") == html.count("</script>") == 1
-    larger = {"study": 28_000, "gan_laboratory": 40_000}  # they compute: scores; two networks and their training
+    # They compute: scores; two networks and their training; Gram matrices.
+    larger = {"study": 28_000, "gan_laboratory": 40_000, "gram_explorer": 36_000}
     most = larger.get(name, 20_000)
     assert len(re.sub(r"data:image/[^\"]+", "", html)) < most, "script and style must stay small"
     assert all(tag.count('alt="') == 1 and 'alt=""' not in tag for tag in re.findall("<img [^>]+>", html))
@@ -246,6 +253,37 @@ def test_a_map_that_cannot_be_shown_is_refused():
         interactive.normalizations(torch.full((1, 3, 8, 8), torch.nan), **WORDS)
     with pytest.raises(ValueError, match=r"kernel must be one of 2, 3, 4, 5, 6, got 7"):
         interactive.overlaps(kernel=7, **WORDS)
+
+
+def test_the_explorer_s_still_picture_shows_one_matrix_twice():
+    figure = EVERY["gram_explorer"]()
+    names = ["street", "its positions shuffled", "wave", "its Gram matrix", "the same matrix", "another matrix"]
+    assert Still(html_of(figure)).shown == names
+    sources = re.findall(r'src="(data:image/[^"]+)"', html_of(figure))
+    assert sources[3] == sources[4] != sources[5]
+    settings = settings_of(figure)
+    assert (settings["side"], settings["of"], len(settings["names"])) == (8, 6, 4)
+    assert 0 < settings["error"] < 0.01
+
+
+def test_matrices_that_cannot_be_explored_are_refused():
+    maps, ones = [torch.rand(1, 6, 8, 8, generator=seeded_generator(k)) for k in (0, 1)], torch.ones(1, 6, 8, 8)
+    words = {"titles": ["a", "b"], "layer": "relu2_1", "channels": 4, **WORDS}
+    squares = [plain(0.5, 32, 32)] * 2
+    for pictures, features in (
+        (squares, maps[:1]), ([plain()] * 2, maps), ([plain(0.5, 30, 30)] * 2, maps), (squares, [maps[0], ones[:, :5]]),
+        (squares, [torch.rand(1, 6, 8, 4)] * 2), ([plain(0.5, 130, 130)] * 2, [torch.rand(1, 6, 65, 65)] * 2),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"two pictures \(1, 3, S, S\) and the features of each.* got the shapes"):
+            interactive.gram_explorer(pictures, features, **words)
+    with pytest.raises(ValueError, match="use those of a rectified layer"):
+        interactive.gram_explorer(squares, [maps[0], maps[1] - 1], **words)
+    with pytest.raises(ValueError, match="negative or not finite"):
+        interactive.gram_explorer(squares, [maps[0], maps[1] * torch.inf], **words)
+    with pytest.raises(ValueError, match="only 1 of 6 channels differ from combinations of the others"):
+        interactive.gram_explorer(squares, [ones, ones], **words)
+    with pytest.raises(ValueError, match="channels must be .* 2 .* 6, got 7"):
+        interactive.gram_explorer(squares, maps, **{**words, "channels": 7})
 
 
 def test_text_is_escaped(tmp_path):
