@@ -14,7 +14,7 @@ from torch import Tensor
 from course_lib import arguments
 from course_lib.optimize.image import Adam
 from course_lib.optimize.lbfgs import LBFGS
-from course_lib.teaching.figures import Figure, drawing
+from course_lib.teaching.figures import Figure, picture
 from course_lib.teaching.interactive.component import cell, component, part
 
 Loss = Callable[[Tensor], Tensor]  # (2,) → a scalar, differentiable
@@ -24,10 +24,10 @@ OPTIMIZERS = ("gradient descent", "Adam", "L-BFGS")
 FIRST_STEP, MAX_STEP, GROWTH = 0.02, 0.2, 3.0  # of L-BFGS, root mean square; wider than for the pixels of a picture
 LAST = 200  # evaluations
 LANDSCAPES: dict[str, dict[str, Any]] = {
-    "valley": {"title": "A stretched valley", "start": [0.1, 0.85]},
-    "outside": {"title": "A valley that ends outside", "start": [0.9, 0.8]},
-    "curved": {"title": "A curved valley", "start": [0.1, 0.75]},
-    "grays": {"title": "Two gray levels, real loss", "start": [0.1, 0.05]},
+    "valley": {"title": "A stretched valley", "start": [0.1, 0.85], "shown": 7},
+    "outside": {"title": "A valley that ends outside", "start": [0.9, 0.8], "shown": 9},
+    "curved": {"title": "A curved valley", "start": [0.1, 0.75], "shown": 36},
+    "grays": {"title": "Two gray levels, real loss", "start": [0.05, 0.1], "shown": 9},
 }
 CENTERS = {"valley": (0.75, 0.4), "outside": (0.2, -0.15)}
 CHOICES: dict[str, list[float]] = {
@@ -41,7 +41,7 @@ CHOICES: dict[str, list[float]] = {
     "history": [1, 2, 3, 5, 10, 20],
 }
 AT: dict[str, float] = {
-    "conditioning": 100, "angle": 30, "power": 0, "step": 1.8, "rate": 0.03, "beta1": 0.9, "beta2": 0.999, "history": 5,
+    "conditioning": 30, "angle": 30, "power": 0, "step": 1.8, "rate": 0.03, "beta1": 0.9, "beta2": 0.999, "history": 5,
 }  # fmt: skip
 
 
@@ -221,7 +221,7 @@ def optimizers_road(nodes: Tensor, mask: Tensor, *, caption: str, alt: str) -> F
         raise ValueError(f"the mask must be (h, w) bool, got {tuple(mask.shape)} of {mask.dtype}")
     cells = [cell(_still(name), name) for name in OPTIMIZERS]
     body = f'<div class="sheet"><div class="strip">{"".join(cells)}</div></div>{part("optimizers_road.html")}'
-    levels = nodes.detach().float().cpu().contiguous().numpy().astype("<f4")
+    levels = rounded(nodes).contiguous().numpy().astype("<f2")
     settings = {
         "nodes": base64.b64encode(levels.tobytes()).decode(), "count": len(nodes), "low": LOW, "high": HIGH,
         "mask": base64.b64encode(np.packbits(mask.cpu().numpy()).tobytes()).decode(), "shape": list(mask.shape),
@@ -231,15 +231,31 @@ def optimizers_road(nodes: Tensor, mask: Tensor, *, caption: str, alt: str) -> F
     return component("optimizers-road", body, caption, alt, settings)
 
 
+def rounded(nodes: Tensor) -> Tensor:
+    """The nodes as the page gets them: with 11 significant bits, float64.
+
+    Raises:
+        ValueError: a number too large for 16 bits.
+
+    >>> rounded(torch.tensor([1.0, 1.0004]))
+    tensor([1., 1.], dtype=torch.float64)
+    """
+    halves = nodes.detach().cpu().half()
+    if not halves.isfinite().all():
+        raise ValueError(f"the surface must stay below 65504, got {nodes.abs().max().item():g}; divide it by a number")
+    return halves.double()
+
+
 def _still(optimizer: str) -> str:
     """The road of one optimizer on the first landscape as an image."""
-    from matplotlib.figure import Figure as Canvas  # slow to import, and only needed here
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and only needed here
+    from matplotlib.figure import Figure as Canvas
 
     loss, start = landscape("valley"), LANDSCAPES["valley"]["start"]
-    road = walk(loss, optimizer, tuple(start), steps=40)
+    road = walk(loss, optimizer, tuple(start), steps=16)
     line = torch.linspace(LOW, HIGH, 141, dtype=torch.float64)
     plane = loss(torch.stack(torch.meshgrid(line, line, indexing="xy"), -1))  # [y, x]
-    canvas = Canvas(figsize=(2.4, 2.4), facecolor="white")
+    canvas = Canvas(figsize=(2.4, 2.4), dpi=110, facecolor="white")
     axes = canvas.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     levels = [plane.max().item() / 2 ** (k / 1.5) for k in range(16, -1, -1)]
@@ -248,4 +264,7 @@ def _still(optimizer: str) -> str:
     axes.plot(*road.T, color="#08598c", linewidth=1.4, marker="o", markersize=2.6)
     axes.plot(*road[0], marker="o", markersize=7, color="#b24a14")
     axes.plot(*CENTERS["valley"], marker="+", markersize=10, color="black")
-    return drawing(canvas, f"{optimizer}: {len(road) - 1} steps in a stretched valley")
+    FigureCanvasAgg(canvas).draw()
+    pixels = torch.from_numpy(np.asarray(canvas.canvas.buffer_rgba()).copy())  # (H, W, 4) bytes
+    alt = f"{optimizer}: {len(road) - 1} steps in a stretched valley"
+    return picture(pixels[..., :3].permute(2, 0, 1) / 255, alt, quality=60)
