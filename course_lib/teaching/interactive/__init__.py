@@ -32,13 +32,15 @@ from course_lib.teaching.interactive.component import (
     shape_of,
 )
 from course_lib.teaching.interactive.feature_maps import normalizations, overlaps
+from course_lib.teaching.interactive.features import feature_explorer
 from course_lib.teaching.interactive.games import gan_laboratory
 from course_lib.teaching.interactive.gram_matrices import gram_explorer
 from course_lib.teaching.interactive.moving_pictures import film
+from course_lib.teaching.interactive.roads import optimizers_road
 
 __all__ = [
-    "compare", "converter", "film", "frames", "gan_laboratory", "gram_explorer", "grid", "lens", "normalizations",
-    "origin", "overlaps", "receptive_field", "study",
+    "compare", "converter", "feature_explorer", "film", "frames", "gan_laboratory", "gram_explorer", "grid", "lens",
+    "normalizations", "optimizers_road", "origin", "overlaps", "receptive_field", "study",
 ]  # fmt: skip
 
 

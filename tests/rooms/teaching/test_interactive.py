@@ -3,6 +3,7 @@
 import html as markup
 import json
 import re
+from functools import lru_cache
 from html.parser import HTMLParser
 
 import pytest
@@ -10,8 +11,9 @@ import torch
 
 from course_lib import losses, save_image
 from course_lib.methods import gatys
+from course_lib.pretrained.vgg import VGGFeatures
 from course_lib.runtime import seeded_generator
-from course_lib.teaching import interactive, microscope
+from course_lib.teaching import feature_atlas, interactive, microscope
 
 WORDS = {"caption": "What to notice.", "alt": "Two gray squares"}
 
@@ -33,6 +35,17 @@ def two_films(**options):
 def study(methods=("soft", "sharp"), scenes=2, **options):
     pictures = {name: torch.full((scenes, 3, 72, 96), k / 9) for k, name in enumerate(methods)}
     return interactive.study(pictures, **{"question": "Which is better?", "name": "trial", **WORDS, **options})
+
+
+@lru_cache
+def small_atlas():
+    """Of a random network with few channels: three layers, three photographs."""
+    config = feature_atlas.Config(
+        ("dahlia", "cat"), size=96, layers=("relu1_1", "relu2_1", "relu3_1"), channels=6, patches=2
+    )
+    return feature_atlas.make(
+        config, ["cat", "dahlia", "owl"], VGGFeatures("vgg19", config.layers, weights=None, seed=1)
+    )
 
 
 EVERY = {
@@ -60,6 +73,7 @@ EVERY = {
         [torch.rand(1, 6, 8, 8, generator=seeded_generator(seed)) for seed in (0, 1)],
         **{"titles": ["street", "wave"], "layer": "relu2_1", "channels": 4, **WORDS, **w},
     ),
+    "feature_explorer": lambda **w: interactive.feature_explorer(small_atlas(), **{**WORDS, **w}),
     "converter": lambda caption="Weights in other units.": interactive.converter(caption=caption),
 }
 
@@ -103,10 +117,11 @@ def test_a_component_is_a_figure_and_loads_nothing(name):
     assert f"{figure.caption}</figcaption>" in html
     assert not re.search(r"https?:|src=\"(?!data:)|@import|url\(", html), "it would load something from elsewhere"
     assert html.count("<script") == html.count("</script>") == 1
-    # They compute: scores; two networks and their training; Gram matrices.
-    larger = {"study": 28_000, "gan_laboratory": 40_000, "gram_explorer": 36_000}
+    # They compute: scores; two networks and their training; Gram matrices; what a place sees.
+    larger = {"study": 28_000, "gan_laboratory": 40_000, "gram_explorer": 36_000, "feature_explorer": 40_000}
     most = larger.get(name, 20_000)
-    assert len(re.sub(r"data:image/[^\"]+", "", html)) < most, "script and style must stay small"
+    bare = re.sub(r"<template.*?</template>", "", html, flags=re.DOTALL)  # pages fetch it on a click
+    assert len(re.sub(r"data:image/[^\"]+", "", bare)) < most, "script and style must stay small"
     assert all(tag.count('alt="') == 1 and 'alt=""' not in tag for tag in re.findall("<img [^>]+>", html))
 
 
