@@ -264,7 +264,8 @@ def _still(optimizer: str) -> str:
     axes.plot(*road.T, color="#08598c", linewidth=1.4, marker="o", markersize=2.6)
     axes.plot(*road[0], marker="o", markersize=7, color="#b24a14")
     axes.plot(*CENTERS["valley"], marker="+", markersize=10, color="black")
-    FigureCanvasAgg(canvas).draw()
-    pixels = torch.from_numpy(np.asarray(canvas.canvas.buffer_rgba()).copy())  # (H, W, 4) bytes
+    drawn = FigureCanvasAgg(canvas)
+    drawn.draw()
+    pixels = torch.from_numpy(np.asarray(drawn.buffer_rgba()).copy())  # (H, W, 4) bytes
     alt = f"{optimizer}: {len(road) - 1} steps in a stretched valley"
     return picture(pixels[..., :3].permute(2, 0, 1) / 255, alt, quality=60)
