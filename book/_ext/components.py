@@ -22,6 +22,7 @@ LIGHT = 640  # pixels: the width of the picture that the page shows before it is
 GALLERY = "../_static/gallery"
 EXPLORABLES = {  # its kind → its chapter, its title, and how high it is at a width of 780 pixels
     "gan-laboratory": ("08_two_players", "The GAN laboratory", 1000),
+    "gram-explorer": ("02_style_is_statistics", "The Gram explorer", 1240),
     "normalizations": ("12_any_style", "Four normalizations", 720),
     "overlaps": ("11_when_it_goes_wrong", "Overlaps of a transposed convolution", 840),
 }
