@@ -8,7 +8,7 @@ sides, two between facing sides, and goes around between equal sides.
 
 import itertools
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scripts.diagrams.shapes import Node, Placed
 
@@ -92,7 +92,10 @@ def place(diagram: Diagram, width: float, *, wide: bool) -> dict[str, Placed]:
     if unknown := set(spans) ^ set(diagram.nodes):
         raise LayoutError(f"grid and nodes differ in {sorted(unknown)}")
     gap_x, gap_y = diagram.gap if wide else diagram.gap_narrow
-    sizes = {name: diagram.nodes[name].size() for name in spans}
+    nodes = dict(diagram.nodes)
+    if not wide:
+        nodes = {name: replace(n, notes=n.narrow) if n.narrow is not None else n for name, n in nodes.items()}
+    sizes = {name: nodes[name].size() for name in spans}
     across, down = [0.0] * columns, [0.0] * len(rows)
     for spanned in (
         False,
@@ -113,7 +116,7 @@ def place(diagram: Diagram, width: float, *, wide: bool) -> dict[str, Placed]:
     tops = [sum(down[:r]) + gap_y * r for r in range(len(rows))]
     placed = {}
     for name, (r1, c1, r2, c2) in spans.items():
-        node, (w, h) = diagram.nodes[name], sizes[name]
+        node, (w, h) = nodes[name], sizes[name]
         x, y, right, bottom = lefts[c1], tops[r1], lefts[c2] + across[c2], tops[r2] + down[r2]
         w = w if node.picture or node.shape in ("sum", "words") else right - x
         h = bottom - y if r2 > r1 and not node.picture else h

@@ -7,14 +7,12 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from PIL import Image, ImageOps
-from torch import Tensor
 
-from course_lib import sample_image
-from course_lib.data.facades import Facades
+from course_lib import center_crop, sample_image
+from course_lib.data.facades import Facades, draw_facade
 from course_lib.images import to_pil
-from course_lib.methods import pix2pix
+from course_lib.methods import adain, cyclegan, pix2pix, stargan, stylegan, super_resolution
 from course_lib.teaching import records
 from scripts.diagrams.shapes import THUMBS
 
@@ -41,18 +39,69 @@ def _street(which: int) -> Callable[[], Image.Image]:
     return draw
 
 
-def _noise() -> Image.Image:
-    noise: Tensor = torch.rand(1, 3, 33, 44, generator=torch.Generator().manual_seed(0))
-    return to_pil(noise).resize(SIZE, Image.Resampling.NEAREST)
+def _weathers(*to: str) -> Callable[[], Image.Image]:
+    """A clear street, translated by the trained StarGAN to each of these weathers in turn."""
+
+    def draw() -> Image.Image:
+        street, model = draw_facade(3, size=64, seed=1, weather="clear").photo[None], stargan.load("weathers")
+        for weather in to:
+            street = stargan.translate(street, model, to=weather).image
+        return to_pil(street)
+
+    return draw
+
+
+def _day(*directions: str) -> Callable[[], Image.Image]:
+    """A clear street, sent through the trained CycleGAN in these directions, one after the other."""
+
+    def draw() -> Image.Image:
+        street, model = draw_facade(3, size=64, seed=1, weather="clear").photo[None], cyclegan.load("clear_dusk")
+        for direction in directions:
+            street = cyclegan.translate(street, model, direction=direction).image
+        return to_pil(street)
+
+    return draw
+
+
+def _macaw(which: str) -> Callable[[], Image.Image]:
+    """A detail, made small, and enlarged again by the network that learned from features."""
+
+    def draw() -> Image.Image:
+        large = center_crop(sample_image("scarlet_macaw", 288), (144, 144))
+        small = super_resolution.reduce(large, 4, 1.0)
+        made = {"large": lambda: large, "small": lambda: small}.get(
+            which, lambda: super_resolution.upscale(small, super_resolution.load("photo_x4_feature")).image
+        )()
+        return to_pil(made).resize(SQUARE, Image.Resampling.NEAREST if which == "small" else Image.Resampling.LANCZOS)
+
+    return draw
 
 
 PICTURES: dict[str, tuple[Callable[[], Image.Image], tuple[int, int]]] = {
     "photo": (_sample("eilean_donan"), SIZE),
     "painting": (_sample("great_wave"), SIZE),
     "painted": (_stored("gallery_eilean_donan_great_wave", "painted"), SIZE),
+    "painted_any": (
+        lambda: to_pil(adain.stylize(sample_image("eilean_donan", 288), sample_image("great_wave", 288)).image),
+        SIZE,
+    ),
     "labels": (_street(0), SQUARE),
     "street": (_street(1), SQUARE),
     "street_made": (_street(2), SQUARE),
+    "day": (_day(), SQUARE),
+    "dusk": (lambda: to_pil(draw_facade(5, size=64, seed=1, weather="dusk").photo[None]), SQUARE),
+    "dusk_made": (_day("AB"), SQUARE),
+    "day_again": (_day("AB", "BA"), SQUARE),
+    "snow_made": (_weathers("snow"), SQUARE),
+    "clear_again": (_weathers("snow", "clear"), SQUARE),
+    "rain": (lambda: to_pil(draw_facade(8, size=64, seed=1, weather="rain").photo[None]), SQUARE),
+    "plaster": (_stored("model_plaster_brick", "street 0, given"), SQUARE),
+    "brick_made": (_stored("model_plaster_brick", "street 0, translated"), SQUARE),
+    "attention": (_stored("model_plaster_brick", "street 0, attention"), SQUARE),
+    "large": (_macaw("large"), SQUARE),
+    "small": (_macaw("small"), SQUARE),
+    "enlarged": (_macaw("enlarged"), SQUARE),
+    "generated": (lambda: to_pil(stylegan.generate(3, stylegan.load("streets"), seed=1).image[2:]), SQUARE),
 }
 
 

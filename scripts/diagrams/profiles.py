@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from course_lib.networks.convolutions import ResizeConv
 from course_lib.pretrained import vgg
 
 Bars = tuple[tuple[int, int], ...]
@@ -39,7 +40,7 @@ def of(network: nn.Module, *inputs: Any, most: int = 40) -> Bars:
         if output.ndim == 4:
             found.append((output.shape[1], output.shape[2]))
 
-    convs = (nn.Conv2d, nn.ConvTranspose2d)
+    convs = (nn.Conv2d, nn.ConvTranspose2d, ResizeConv)
     hooks = [m.register_forward_hook(note) for m in network.modules() if isinstance(m, convs)]
     with torch.no_grad():
         network.eval()(*inputs)

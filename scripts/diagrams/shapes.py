@@ -86,6 +86,7 @@ class Node:
         arcs: pairs of bars that a skip connection joins.
         lit: bars that something reads, in the color of a loss.
         scale: of the bars.
+        narrow: the notes in the narrow drawing, where they differ.
     """
 
     title: str = ""
@@ -97,6 +98,7 @@ class Node:
     arcs: tuple[tuple[int, int], ...] = ()
     lit: tuple[int, ...] = ()
     scale: float = 1.0
+    narrow: tuple[str, ...] | None = None
 
     @property
     def lines(self) -> list[tuple[str, float, bool]]:

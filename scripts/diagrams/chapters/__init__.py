@@ -10,5 +10,12 @@ DIAGRAMS: dict[str, Callable[[], Diagram]] = {**optimized.DIAGRAMS, **one_pass.D
 AFTER = {  # notebook → the cell after which its diagram stands
     "03_gatys": "cell-08",
     "06_fast_style": "cell-08",
+    "07_super_resolution": "cell-10",
+    "08_two_players": "cell-15",
     "09_pix2pix": "cell-09",
+    "12_any_style": "cell-new-style-claim",
+    "15_without_pairs": "cell-013",
+    "17_style_in_the_generator": "cell-008",
+    "18_one_generator_every_domain": "cell-009",
+    "19_where_to_look": "cell-027",
 }

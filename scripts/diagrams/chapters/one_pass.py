@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.methods import johnson
+from course_lib.methods import adain, johnson, super_resolution
 from scripts.diagrams import profiles
 from scripts.diagrams.layout import Arrow, Diagram
 from scripts.diagrams.shapes import Node
@@ -63,17 +63,148 @@ def chapter_06() -> Diagram:
         """,
         gap_narrow=(12, 30),
         caption=(
-            f"Training a painter. The weights W of the network are optimized, once for each painting, over "
+            "Training a painter. The weights W of the network are optimized, once for each painting, over "
             f"{config.num_steps:,} steps with {config.batch_size} photos each; {arch} only measures. A new photo then "
             "takes the upper row alone, from left to right: one pass, and no loss."
         ),
         alt=(
             f"A photo enters a network with {profiles.parameters(network)}, which returns a painted picture. Three "
-            "losses judge that picture: total variation, directly; the feature loss, against the photo, and the style "
-            f"loss, against the painting, through the frozen {arch}. The gradient of all three goes back through the "
-            "painted picture into the weights of the network, the only thing that is trained."
+            "losses judge that picture: total variation, directly; the feature loss, against the photo, and the "
+            f"style loss, against the painting, through the frozen {arch}. The gradient of all three goes back "
+            "through the painted picture into the weights of the network, the only thing that is trained."
         ),
     )
 
 
-DIAGRAMS = {"06_fast_style": chapter_06}
+def chapter_12() -> Diagram:
+    config = adain.Config()
+    arch, decoder = "VGG-19", adain.build(config)
+    deep = profiles.of_vgg("vgg19", (config.layer,))
+    back = profiles.of(decoder, torch.rand(1, deep[-1][0], 16, 16))
+    lit = profiles.read_at("vgg19", config.style_layers)
+    return Diagram(
+        nodes={
+            "photo": Node("photo c", picture="photo", kind="given"),
+            "painting": Node("painting s", picture="painting", kind="given"),
+            "encoder": Node("encoder f", (arch, f"to {config.layer}"), "frozen", bars=deep),
+            "t": Node("AdaIN", ("f(c) with the", "means and deviations", "of f(s)"), shape="stack"),
+            "decoder": Node("decoder g", (profiles.parameters(decoder),), "trained", bars=back),
+            "painted": Node("g(t)", picture="painted_any"),
+            "again": Node("encoder f", ("the same",), "frozen", bars=deep, lit=lit),
+            "content": Node("content loss", ("f(g(t)) and t",), "loss", "loss"),
+            "style": Node("style loss", ("means, deviations", f"at {len(config.style_layers)} layers"), "loss", "loss"),
+        },
+        arrows=(
+            Arrow("photo", "encoder", wide="r>l", narrow="b>t"),
+            Arrow("painting", "encoder", wide="r>l", narrow="b>t"),
+            Arrow("encoder", "t", wide="r>l", narrow="b>t"),
+            Arrow("t", "decoder", label="t", wide="r@0.5>l", narrow="b>t"),
+            Arrow("decoder", "painted", wide="r@0.35>l", narrow="b@0.4>t"),
+            Arrow("painted", "decoder", kind="gradient", wide="l@0.65>r", narrow="t@0.6>b"),
+            Arrow("painted", "again", wide="b@0.35>t", narrow="b@0.4>t"),
+            Arrow("again", "painted", kind="gradient", wide="t>b@0.65", narrow="t>b@0.6"),
+            Arrow("t", "content", wide="b>t", narrow="l>l 12"),
+            Arrow("again", "content", wide="l>r@0.35", narrow="b>t@0.4"),
+            Arrow("content", "again", kind="gradient", wide="r@0.7>l", narrow="t@0.65>b"),
+            Arrow("again", "style", wide="b@0.4>t@0.4", narrow="b>t@0.4"),
+            Arrow("style", "again", kind="gradient", wide="t@0.6>b@0.6", narrow="t@0.65>b"),
+            Arrow("encoder", "style", wide="b>l", narrow="r>r 12"),
+        ),
+        wide="""
+            photo    encoder t       decoder painted
+            painting encoder content again   again
+            .        .       .       style   style
+        """,
+        narrow="""
+            photo   painting
+            encoder encoder
+            t       t
+            decoder decoder
+            painted painted
+            again   again
+            content style
+        """,
+        gap=(30, 30),
+        caption=(
+            "Only the decoder learns. AdaIN has no weights: it gives each feature map of the photo the mean and the "
+            "deviation of the painting’s map. So a painting that no training used is painted by the upper row, in "
+            "one pass. The losses below are for the training."
+        ),
+        alt=(
+            f"A photo c and a painting s enter the frozen encoder f, {arch} up to {config.layer}. AdaIN gives the "
+            "feature maps of c the means and deviations of those of s; the result is t. A trained decoder g turns t "
+            "into a picture. For training, the picture enters the encoder again: the content loss compares its "
+            f"features with t, the style loss its means and deviations with those of s at {len(config.style_layers)} "
+            "layers. The gradient goes back into the decoder alone."
+        ),
+    )
+
+
+def chapter_07() -> Diagram:
+    config = super_resolution.Config()
+    network, arch = super_resolution.build(config), f"VGG-{config.arch.removeprefix('vgg')}"
+    bars = profiles.of(network, torch.rand(1, 3, 32, 32))
+    read = (config.layer,)
+    return Diagram(
+        nodes={
+            "large": Node("photo", picture="large", kind="given"),
+            "reduce": Node("reduce", ("blur, then", f"{config.factor} × smaller")),
+            "small": Node("small", picture="small"),
+            "net": Node("network", (profiles.parameters(network),), "trained", bars=bars),
+            "made": Node("enlarged", picture="enlarged"),
+            "pixel": Node("either ℓ<pixel>", ("squared error", "of the pixels"), "loss", "loss"),
+            "vgg": Node(
+                arch,
+                (),
+                "frozen",
+                bars=profiles.of_vgg(config.arch, read),
+                lit=profiles.read_at(config.arch, read),
+                scale=1.2,
+            ),
+            "feature": Node("or ℓ<feat>", ("squared error of features", f"at {config.layer}"), "loss", "loss"),
+        },
+        arrows=(
+            Arrow("large", "reduce", wide="r>l", narrow="r>l"),
+            Arrow("reduce", "small", wide="r>l", narrow="r>l"),
+            Arrow("small", "net", wide="r>l", narrow="b>t"),
+            Arrow("net", "made", wide="r@0.35>l", narrow="b@0.4>t"),
+            Arrow("made", "net", kind="gradient", wide="l@0.65>r", narrow="t@0.65>b"),
+            Arrow("large", "pixel", wide="t>l", narrow="b>l"),
+            Arrow("made", "pixel", wide="t@0.65>r@0.35", narrow="l@0.35>r"),
+            Arrow("pixel", "made", kind="gradient", wide="r@0.7>t@0.35", narrow="r>l@0.65"),
+            Arrow("large", "vgg", wide="b>l", narrow="b@0.2>t"),
+            Arrow("made", "vgg", wide="b@0.65>r@0.65", narrow="b@0.35>t"),
+            Arrow("vgg", "made", kind="gradient", wide="r@0.35>b@0.35", narrow="t>b@0.65"),
+            Arrow("vgg", "feature", wide="b@0.45>t", narrow="b@0.45>t"),
+            Arrow("feature", "vgg", kind="gradient", wide="t@0.55>b", narrow="t@0.55>b"),
+        ),
+        wide="""
+            .     pixel   pixel   pixel   .
+            large reduce  small   net     made
+            .     vgg     vgg     vgg     .
+            .     feature feature feature .
+        """,
+        narrow="""
+            large reduce  small
+            .     net     net
+            .     pixel   made
+            vgg   vgg     vgg
+            feature feature feature
+        """,
+        gap=(30, 26),
+        gap_narrow=(18, 28),
+        caption=(
+            "One network, two ways to train it. The photo is made small, and the network has to enlarge it again. "
+            f"Either the pixels are compared with those of the photo, or {arch}’s features are. Nothing else differs "
+            "between the two networks of this chapter."
+        ),
+        alt=(
+            f"A photo is blurred and reduced by a factor of {config.factor}. A network with "
+            f"{profiles.parameters(network)} enlarges the small picture again. Either the pixel loss compares it with "
+            f"the photo, or both enter the frozen {arch} and the feature loss compares them at {config.layer}. The "
+            "gradient of the chosen loss goes back through the enlarged picture into the network."
+        ),
+    )
+
+
+DIAGRAMS = {"06_fast_style": chapter_06, "07_super_resolution": chapter_07, "12_any_style": chapter_12}

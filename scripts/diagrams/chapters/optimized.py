@@ -51,15 +51,15 @@ def chapter_03() -> Diagram:
         """,
         gap_narrow=(6, 30),
         caption=(
-            f"What is optimized is the picture x itself. {arch} stays as it is; the gradient of both losses flows back "
-            f"through it into the pixels, and {config.optimizer.replace('lbfgs', 'L-BFGS')} changes them, "
+            f"What is optimized is the picture x itself. {arch} stays as it is; the gradient of both losses flows "
+            f"back through it into the pixels, and {config.optimizer.replace('lbfgs', 'L-BFGS')} changes them, "
             f"{config.num_steps} times. Colored slabs are the layers that the losses read."
         ),
         alt=(
             f"Photograph p, picture x and painting a enter the same frozen network, {arch}. The content loss compares "
-            f"features of x and p at {content}, the style loss Gram matrices of x and a at {len(styles)} layers. Their "
-            "weighted sum is the total loss. Its gradient goes back through the network into the pixels of x, the only "
-            "thing that changes."
+            f"features of x and p at {content}, the style loss Gram matrices of x and a at {len(styles)} layers. "
+            "Their weighted sum is the total loss. Its gradient goes back through the network into the pixels of x, "
+            "the only thing that changes."
         ),
     )
 
