@@ -74,6 +74,9 @@ EVERY = {
         **{"titles": ["street", "wave"], "layer": "relu2_1", "channels": 4, **WORDS, **w},
     ),
     "feature_explorer": lambda **w: interactive.feature_explorer(small_atlas(), **{**WORDS, **w}),
+    "optimizers_road": lambda **w: interactive.optimizers_road(
+        torch.rand(21, 21, 3, generator=seeded_generator(0)), torch.ones(43, 64, dtype=torch.bool), **{**WORDS, **w}
+    ),
     "converter": lambda caption="Weights in other units.": interactive.converter(caption=caption),
 }
 
@@ -117,8 +120,9 @@ def test_a_component_is_a_figure_and_loads_nothing(name):
     assert f"{figure.caption}</figcaption>" in html
     assert not re.search(r"https?:|src=\"(?!data:)|@import|url\(", html), "it would load something from elsewhere"
     assert html.count("<script") == html.count("</script>") == 1
-    # They compute: scores; two networks and their training; Gram matrices; what a place sees.
-    larger = {"study": 28_000, "gan_laboratory": 40_000, "gram_explorer": 36_000, "feature_explorer": 40_000}
+    # They compute: scores; Gram matrices; two networks and their training; what a place sees; three optimizers.
+    larger = {"study": 28_000, "gram_explorer": 36_000}
+    larger |= dict.fromkeys(("gan_laboratory", "feature_explorer", "optimizers_road"), 40_000)
     most = larger.get(name, 20_000)
     bare = re.sub(r"<template.*?</template>", "", html, flags=re.DOTALL)  # pages fetch it on a click
     assert len(re.sub(r"data:image/[^\"]+", "", bare)) < most, "script and style must stay small"
