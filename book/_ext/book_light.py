@@ -1,6 +1,6 @@
 """Light pages: pictures become files of their own, every picture says its size, icon fonts hold only what is shown.
 
-All of it happens to the finished pages, tag by tag: what is not an `<img>` is left as it was written.
+All of it happens to the finished pages, tag by tag: what is neither an `<img>` nor kept for later is left as it was.
 """
 
 import base64
@@ -19,6 +19,7 @@ from sphinx.application import Sphinx
 
 LEAST = 2000  # characters of a data URI that is worth a file of its own
 DATA = re.compile(r"data:image/(jpeg|png|webp|gif);base64,(.+)", re.DOTALL)
+LATER = re.compile(r'<template class="later">(.+?)</template>', re.DOTALL)  # what a component fetches on a click
 PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')  # an error on the console of a page opened as a file
 ICON_SCRIPT = re.compile(r'<script[^>]* src="[^"]*fontawesome[^"]*"></script>\s*')  # 1.5 MB; its style sheet suffices
 ICON = re.compile(r"\bfa-[a-z0-9-]+")
@@ -130,6 +131,26 @@ def lighten(text: str, page: Path, out: Path) -> str:
     return "".join([*parts, text[done:]])
 
 
+def set_aside(text: str, page: Path, out: Path) -> str:
+    """One page: what its components need only after a click, as scripts in `_static/later` that files may load, too.
+
+    Args:
+        text: the page's HTML.
+        page: its file, below `out`.
+        out: the folder of the whole book.
+    """
+
+    def file_of(found: re.Match[str]) -> str:
+        name = f"{hashlib.sha256(found[1].encode()).hexdigest()[:20]}.js"
+        file = out / "_static" / "later" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f'(globalThis.playLater ??= {{}})["{name}"] = {found[1]};\n', encoding="utf-8")
+        up = "../" * (len(page.relative_to(out).parts) - 1)
+        return f'<template class="later" data-src="{up}_static/later/{name}" data-bytes="{len(found[1])}"></template>'
+
+    return LATER.sub(file_of, text)
+
+
 def cut_icons(out: Path, words: set[str]) -> None:
     """Keeps the icons whose names are in `words` or whose signs a style sheet of the theme uses; drops the rest."""
     for folder in (out / "_static" / "vendor" / "fontawesome").glob("*"):
@@ -172,7 +193,7 @@ def lighten_all(app: Sphinx, problem: Exception | None) -> None:
     words: set[str] = set()
     for page in sorted(out.rglob("*.html")):
         text = page.read_text(encoding="utf-8")
-        text = lighten(ICON_SCRIPT.sub("", PRELOAD.sub("", text)), page, out)
+        text = lighten(set_aside(ICON_SCRIPT.sub("", PRELOAD.sub("", text)), page, out), page, out)
         words |= set(ICON.findall(text))
         page.write_text(text, encoding="utf-8")
     for script in (out / "_static" / "scripts").glob("*.js"):

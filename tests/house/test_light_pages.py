@@ -94,3 +94,18 @@ def test_icons_that_no_page_shows_are_cut(tmp_path: Path) -> None:
     assert {0xF135, 0xF08E} <= set(TTFont(target / "webfonts" / "fa-solid-900.ttf").getBestCmap())
     assert (target / "webfonts" / "fa-solid-900.ttf").stat().st_size < 5000
     assert not list((target / "js").iterdir())
+
+
+def test_what_is_kept_for_later_becomes_a_script_that_the_page_finds(page: Path) -> None:
+    """Once: a second pass leaves the page as it is. Pages with the same content share the file."""
+    text = '<article><template class="later">{"sheets":["data:image/webp;base64,AAAA"]}</template></article>'
+    new = light.set_aside(text, page, page.parents[2])
+    source = new.split('data-src="')[1].split('"')[0]
+    script = (page.parent / source).resolve()
+    name = script.name
+    assert script.read_text() == (
+        f'(globalThis.playLater ??= {{}})["{name}"] = {{"sheets":["data:image/webp;base64,AAAA"]}};\n'
+    )
+    assert new.endswith(' data-bytes="42"></template></article>')
+    assert light.set_aside(new, page, page.parents[2]) == new
+    assert light.set_aside(text, page.with_name("other.html"), page.parents[2]) == new
