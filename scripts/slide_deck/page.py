@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from scripts.slide_deck import prose
-from scripts.slide_deck.outline import Slide
+from scripts.slide_deck.parts import Slide
 
 HERE = Path(__file__).resolve().parent
 FONT = HERE.parents[1] / "book" / "_static" / "fonts" / "book-math.woff2"

@@ -1,8 +1,10 @@
 """An output of a notebook → what of it stands on a slide: pictures in a grid that fits, a table, a caption."""
 
+import base64
 import re
 from dataclasses import dataclass
 from html import escape
+from math import ceil
 
 from bs4 import BeautifulSoup
 from bs4.element import Tag
@@ -13,7 +15,9 @@ GAP, TITLE = 14, 26  # pixels of a slide 1280 wide: between pictures, and for a 
 LARGEST = 2.6  # times its own size: how far a picture may be enlarged
 UNEVEN = 0.8  # what an arrangement is worth whose last row is not full
 MOST_ROWS = 9  # of a table
+WRAPPED = 34  # characters after which a cell takes another line
 MOST_TILES = 6  # of a component
+_SVG = "data:image/svg+xml;base64,"
 _RUN = re.compile(r"\s*\((stored run[^()]*(?:\([^()]*\)[^()]*)*)\)\.?\s*$")
 
 
@@ -27,6 +31,7 @@ class Picture:
     width: int
     height: int
     pixelated: bool = False
+    drawing: str = ""  # the SVG itself, which can follow the colors of the page
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Figure:
     run: str  # the line of a stored run, which the caption ends with
     alt: str
     columns: int = 0
-    rows: int = 0  # of a table, and the longest line in characters
+    rows: int = 0  # lines of a table, and the longest one in characters
     characters: int = 0
 
     @property
@@ -83,6 +88,8 @@ def read(html: str) -> Figure | None:
 
 def _picture(tag: Tag) -> Picture | None:
     source, width, height = (str(tag.get(name) or "") for name in ("src", "width", "height"))
+    if source.startswith(_SVG):
+        return _drawing(base64.b64decode(source[len(_SVG) :]).decode(), str(tag.get("alt") or ""))
     if not source.startswith("data:image/") or not (width.isdigit() and height.isdigit()):
         return None
     holder = tag.find_parent(class_=["cell", "tile"])
@@ -92,8 +99,18 @@ def _picture(tag: Tag) -> Picture | None:
     return Picture(source, str(tag.get("alt") or ""), title, int(width), int(height), square)
 
 
+def _drawing(svg: str, alt: str) -> Picture | None:
+    found = re.search(r'<svg[^>]*? viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    if not found:
+        return None
+    width, height = (round(float(number)) for number in found.groups())
+    label = escape(alt, quote=True)
+    head = f'<svg viewBox="0 0 {found[1]} {found[2]}" role="img" aria-label="{label}">'
+    return Picture("", alt, "", width, height, drawing=re.sub(r"^.*?<svg[^>]*>", head, svg, count=1, flags=re.DOTALL))
+
+
 def _cut(table: Tag, page: BeautifulSoup) -> tuple[int, int]:
-    """Leave the first rows of a long table and say how many are missing; the rows and characters that are left."""
+    """Leave the first rows of a long table and say how many are missing; the lines and characters of what is left."""
     body = table.find("tbody")
     rows = body.find_all("tr") if isinstance(body, Tag) else []
     for row in rows[MOST_ROWS:]:
@@ -104,11 +121,13 @@ def _cut(table: Tag, page: BeautifulSoup) -> tuple[int, int]:
         cell.string = f"and {len(rows) - MOST_ROWS} more rows in the chapter"
         more.append(cell)
         body.append(more)
-    columns = [[cell.get_text().strip() for cell in row.find_all(["td", "th"])] for row in table.find_all("tr")]
-    lines = [row for row in columns if len(row) > 1]
-    width = max((len(row) for row in lines), default=0)
-    longest = [max((len(row[k]) for row in lines if k < len(row)), default=0) for k in range(width)]
-    return min(len(rows), MOST_ROWS + 1), sum(min(length, 60) + 3 for length in longest)
+    cells = [[len(cell.get_text().strip()) for cell in row.find_all(["td", "th"])] for row in table.find_all("tr")]
+    cells = [row for row in cells if len(row) > 1]
+    longest = [
+        max((row[k] for row in cells if k < len(row)), default=0) for k in range(max(map(len, cells), default=0))
+    ]
+    lines = sum(max(ceil(length / WRAPPED) for length in [1, *row]) for row in cells)
+    return lines, sum(min(length, WRAPPED) + 3 for length in longest)
 
 
 def _extent(pictures: tuple[Picture, ...], columns: int, scale: float) -> tuple[float, float]:
@@ -150,18 +169,24 @@ def grid(figure: Figure, width: float, height: float) -> str:
     for picture in figure.pictures:
         name = f'<span class="name">{escape(picture.title)}</span>' if picture.title else ""
         square = ' class="square"' if picture.pixelated else ""
-        cells.append(
-            f'<span class="cell"><img{square} src="{picture.source}" alt="{escape(picture.alt, quote=True)}" '
-            f'width="{picture.width}" height="{picture.height}">{name}</span>'
+        image = picture.drawing or (
+            f'<img{square} src="{picture.source}" alt="{escape(picture.alt, quote=True)}" '
+            f'width="{picture.width}" height="{picture.height}">'
         )
-    chart = " chart" if "curves" in figure.kind else ""
+        cells.append(f'<span class="cell">{image}{name}</span>')
+    kind = " chart" if "curves" in figure.kind else " diagram" if "diagram" in figure.kind else ""
     style = f"grid-template-columns:repeat({columns},{cell / 20:.3f}rem)"
-    return f'<div class="grid{chart}" style="{style}">{"".join(cells)}</div>'
+    return f'<div class="grid{kind}" style="{style}">{"".join(cells)}</div>'
+
+
+def letters(figure: Figure, width: float, height: float) -> float:
+    """The size of a table's letters in pixels with which it fits into a box."""
+    return min(24.0, width / max(1, figure.characters) / 0.52, height / (figure.rows + 0.6) / 2.05)
 
 
 def table(figure: Figure, width: float, height: float) -> str:
     """The table of a figure as HTML, in letters that fit."""
-    size = min(24.0, width / max(1, figure.characters) / 0.52, height / (figure.rows + 1) / 2.05)
+    size = letters(figure, width, height)
     return f'<div class="table" style="font-size:{max(11.0, size) / 20:.3f}rem">{figure.table}</div>'
 
 

@@ -15,13 +15,15 @@ SHORT = 70  # a sentence below that brings the next one with it
 _SHIELDED = re.compile(r"\$[^$]+\$|`[^`]+`|\[[^\]]*\]\([^)]*\)")
 _ABBREVIATION = re.compile(r"\b(?:Figs?|Eqs?|Secs?|al|etc|vs|ca|no|approx|e\.g|i\.e)\.$", re.IGNORECASE)
 _END = re.compile(r"""(?<=[.!?])(["”’)*_]*)\s+(?=["“(*_]*[A-Z0-9\x00])""")
+_OPENS = {"```": "```", "<details": "</details>", "<figure": "</figure>"}
+_CLOSED = {"```": "code", "</details>": "fold", "</figure>": "figure"}
 _ITEM = re.compile(r"^(?:[-*]|\d+\.) +")
 _LABEL = re.compile(r"^\*\*[^*]+\*\*:?\s*")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of Markdown: kind is text, list, formula, heading, code, table or fold."""
+    """A piece of Markdown: kind is text, list, formula, heading, code, table, fold or figure (of HTML)."""
 
     kind: str
     text: str
@@ -47,10 +49,10 @@ def blocks(source: str) -> Iterator[Block]:
         if closing:
             gathered.append(line)
             if line.strip().endswith(closing):
-                yield Block("code" if closing == "```" else "fold", "\n".join(gathered))
+                yield Block(_CLOSED[closing], "\n".join(gathered))
                 gathered, closing = [], ""
             continue
-        opens = "```" if line.startswith("```") else "</details>" if line.startswith("<details") else ""
+        opens = next((end for begin, end in _OPENS.items() if line.startswith(begin)), "")
         heading = re.match(r"(#+) +(.*)", line)
         new_list = bool(_ITEM.match(line)) and bool(gathered) and not _ITEM.match(gathered[0])
         if gathered and (opens or heading or new_list or not line.strip()):

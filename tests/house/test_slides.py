@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts import slides
-from scripts.slide_deck import outline, page, pictures, prose
+from scripts.slide_deck import outline, page, parts, pictures, prose
 from scripts.slide_deck.pictures import Figure, Picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +16,7 @@ CHAPTER = ROOT / "notebooks" / "08_two_players.ipynb"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[outline.Slide], str]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[parts.Slide], str]:
     file, _, _ = slides.write(CHAPTER, tmp_path_factory.mktemp("slides"))
     return outline.deck(CHAPTER), file.read_text(encoding="utf-8")
 
