@@ -1,4 +1,4 @@
-"""What the style guide rewrites as *before* stands nowhere else, and neither do the worst of the old turns of phrase."""
+"""What the style guide rewrites as *before* stands nowhere else, nor do the worst of the old turns of phrase."""
 
 import re
 from functools import cache
