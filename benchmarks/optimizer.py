@@ -62,6 +62,7 @@ Optimizer = Callable[[Tensor, gatys.Config], Any]
 VARIANTS: dict[str, tuple[gatys.Config, Optimizer]] = {
     "Config()": (gatys.Config(), gatys.optimizer),
     "Config.fast()": (gatys.Config.fast(), gatys.optimizer),
+    "Config.fast(), 60 pairs": (replace(gatys.Config.fast(), history_size=60), gatys.optimizer),
     "Config(), float32": (gatys.Config(precision="float32"), gatys.optimizer),
     "Config.fast(), float32": (replace(gatys.Config.fast(), precision="float32"), gatys.optimizer),
 }
