@@ -176,7 +176,7 @@ start("optimizers-road", (root, given) => {
     const plane = make("div", {className: "plane"}, board, handle);
     return {board, grays, said, plane, handle, tile: make("div", {className: "lane"}, title, plane, grays, said)};
   });
-  const chart = make("canvas", {className: "chart"}), told = make("div", {className: "said"});
+  const chart = make("canvas", {className: "chart"}), told = make("div", {className: "said told"});
   chart.setAttribute("role", "img");
   const sized = (canvas, height) => {  // drawing is in CSS pixels
     const width = canvas.clientWidth || 240, dense = Math.min(3, window.devicePixelRatio || 1);
@@ -385,7 +385,7 @@ start("optimizers-road", (root, given) => {
     handle.addEventListener("pointermove", (event) => { if (event.buttons) told(event); });
     plane.addEventListener("click", (event) => { if (event.target !== handle) told(event); });
   }
-  const [places, knobs, time] = Array.from({length: 3}, () => make("div", {className: "controls"}));
+  const [places, knobs, time] = ["", "", "time"].map((one) => make("div", {className: `controls ${one}`}));
   const knob = (into, name, key) => slider(into, name, {
     max: choices[key].length - 1, value: choices[key].indexOf(rules[key]), words: (k) => String(choices[key][k]),
     moved: (k) => { rules[key] = choices[key][k]; if (!quiet) changed(); },

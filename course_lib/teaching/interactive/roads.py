@@ -24,9 +24,9 @@ OPTIMIZERS = ("gradient descent", "Adam", "L-BFGS")
 FIRST_STEP, MAX_STEP, GROWTH = 0.02, 0.2, 3.0  # of L-BFGS, root mean square; wider than for the pixels of a picture
 LAST = 200  # evaluations
 LANDSCAPES: dict[str, dict[str, Any]] = {
-    "valley": {"title": "A stretched valley", "start": [0.1, 0.85], "shown": 7},
-    "outside": {"title": "A valley that ends outside", "start": [0.9, 0.8], "shown": 9},
-    "curved": {"title": "A curved valley", "start": [0.1, 0.75], "shown": 36},
+    "valley": {"title": "A stretched valley", "start": [0.1, 0.85], "shown": 6},
+    "outside": {"title": "A valley that ends outside", "start": [0.9, 0.8], "shown": 6},
+    "curved": {"title": "A curved valley", "start": [0.1, 0.75], "shown": 30},
     "grays": {"title": "Two gray levels, real loss", "start": [0.05, 0.1], "shown": 9},
 }
 CENTERS = {"valley": (0.75, 0.4), "outside": (0.2, -0.15)}
