@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from course_lib import center_crop, sample_image
+from course_lib import VGGFeatures, center_crop, figures, gram_matrix, sample_image
 from course_lib.data.facades import Facades, draw_facade
 from course_lib.images import to_pil
 from course_lib.methods import adain, cyclegan, pix2pix, stargan, stylegan, super_resolution
@@ -77,10 +77,40 @@ def _macaw(which: str) -> Callable[[], Image.Image]:
     return draw
 
 
+def _maps(layer: str, count: int) -> Callable[[], Image.Image]:
+    """The channels of a layer whose values differ most from position to position, of the macaw or of the painting."""
+
+    def draw() -> Image.Image:
+        picture = sample_image("scarlet_macaw" if count == 1 else "great_wave", 256)
+        found = VGGFeatures("vgg19", [layer], pooling="max")(picture)[layer][0]
+        best = found.flatten(1).std(1).topk(count).indices.tolist()
+        tiles = [to_pil(figures.heatmap(found[k].clamp_max(found[k].quantile(0.995)), colors="magma")) for k in best]
+        side = SIZE if count == 1 else (SQUARE[0] // 2 - 1, SQUARE[1] // 2 - 1)
+        tiles = [ImageOps.fit(tile, side, Image.Resampling.NEAREST) for tile in tiles]
+        sheet = Image.new("RGB", SIZE if count == 1 else SQUARE, "white")
+        for k, tile in enumerate(tiles):
+            sheet.paste(tile, ((k % 2) * (side[0] + 2), (k // 2) * (side[1] + 2)))
+        return sheet
+
+    return draw
+
+
+def _gram() -> Image.Image:
+    """The painting's Gram matrix at relu2_1, on a logarithmic scale."""
+    found = VGGFeatures("vgg19", ["relu2_1"], pooling="max")(sample_image("great_wave", 256))["relu2_1"]
+    entries = gram_matrix(found)[0].clamp_min(1e-6).log()
+    entries = entries.clamp_min(entries.quantile(0.05))
+    return to_pil(figures.heatmap(entries - entries.min(), colors="magma"))
+
+
 PICTURES: dict[str, tuple[Callable[[], Image.Image], tuple[int, int]]] = {
     "photo": (_sample("eilean_donan"), SIZE),
     "painting": (_sample("great_wave"), SIZE),
     "painted": (_stored("gallery_eilean_donan_great_wave", "painted"), SIZE),
+    "macaw": (_sample("scarlet_macaw"), SIZE),
+    **{f"map_{k}": (_maps(f"relu{k}_1", 1), SIZE) for k in (1, 2, 3, 4, 5)},
+    "maps": (_maps("relu2_1", 4), SQUARE),
+    "gram": (_gram, SQUARE),
     "painted_any": (
         lambda: to_pil(adain.stylize(sample_image("eilean_donan", 288), sample_image("great_wave", 288)).image),
         SIZE,

@@ -32,6 +32,39 @@ def read_at(arch: str, layers: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(convs.index(layer[4:]) for layer in layers)
 
 
+def receptive_fields(arch: str) -> tuple[int, ...]:
+    """Side in pixels of what one position of each convolution's output depends on.
+
+    >>> receptive_fields("vgg19")[:3]
+    (3, 5, 10)
+    """
+    field, step, found = 1, 1, []
+    for name in vgg.layer_names(arch):
+        if name.startswith("conv"):
+            field += 2 * step
+            found.append(field)
+        elif name.startswith("pool"):
+            field, step = field + step, 2 * step
+    return tuple(found)
+
+
+def operations(arch: str, layers: tuple[str, ...], height: int, width: int) -> int:
+    """Multiplications and additions of the convolutions up to the deepest layer, for a picture of this size."""
+    total, before = 0, 3
+    for channels, shrunk in of_vgg(arch, layers, 1024):
+        scale = 1024 // shrunk
+        total += 2 * 9 * before * channels * (height // scale) * (width // scale)
+        before = channels
+    return total
+
+
+def gram_operations(arch: str, layers: tuple[str, ...], height: int, width: int) -> int:
+    """The same for the Gram matrices of these layers, each entry computed."""
+    bars = of_vgg(arch, layers, 1024)
+    read = [bars[k] for k in read_at(arch, layers)]
+    return sum(2 * channels**2 * (height * shrunk // 1024) * (width * shrunk // 1024) for channels, shrunk in read)
+
+
 def of(network: nn.Module, *inputs: Any, most: int = 40) -> Bars:
     """Channels and side of the output of each convolution, in the order in which they are computed."""
     found: list[tuple[int, int]] = []

@@ -204,7 +204,7 @@ class Placed:
         if node.bars:
             parts.append(_bars(node, x + w / 2, top + 6))
         if node.shape == "box":
-            parts.append(mark(node.kind, x + w - 10, y + (h - 12 if node.picture else 10)))
+            parts.append(mark(node.kind, x + w - 10, y + (picture_size(node.picture)[1] + 17 if node.picture else 10)))
         return "".join([*parts, "</g>"])
 
 
