@@ -208,7 +208,7 @@ def test_bounds_and_metric_are_shown_in_words_and_pictures(opened):
     assert page.evaluate(drawn) == before
     page.get_by_label("preconditioner: power p").press("End")
     plain = page.evaluate(drawn)
-    page.get_by_label("show the plane in the metric of the preconditioner").check()
+    page.get_by_label("show the metric of the preconditioner").check()
     assert all(one != other for one, other in zip(plain, page.evaluate(drawn), strict=True))
 
 

@@ -107,11 +107,12 @@ start("optimizers-road", (root, given) => {
     };
   };
   const lbfgs = ({B, history, bounds, inside}) => {
-    let pairs = [], recent = limits.most, before = null;
+    let pairs = [], recent = limits.most, before = null, made = {metric: B, used: []};
     return (x, full) => {
       const moved = inside(plus(x, full, -limits.first / rms(full)));  // a value that this does not move is held
       const free = x.map((one, i) => (bounds && moved[i] === one ? 0 : 1)), only = (v) => v.map((one, i) => one * free[i]);
       const g = only(full), b = only(times(B, g));
+      if (!dot(g, g)) return {...made, to: x};  // at rest
       let direction = b.map((one) => -one * limits.first / rms(b)), used = [];
       if (before) {
         const s = plus(x, before.x, -1), y = only(plus(full, before.full, -1)), sy = dot(s, y);
@@ -128,7 +129,7 @@ start("optimizers-road", (root, given) => {
       const cut = Math.min(1, Math.min(limits.growth * recent, limits.most) / rms(direction)), to = plus(x, direction, cut);
       recent *= Math.max(0.1, rms(plus(inside(to), x, -1)) / recent) ** 0.2;
       const [[p, q], [, r]] = [[1, 0], [0, 1]].map((one) => twoLoops(one, used, B));
-      return {to, metric: [p, q, r], used, free, cut};
+      return made = {to, metric: [p, q, r], used, free, cut};
     };
   };
   const road = (move, loss, inside, start, steps) => {
@@ -191,8 +192,7 @@ start("optimizers-road", (root, given) => {
   const survey = () => {  // the map in the chosen metric, with contours at factors of 2^(2/3)
     const turn = rules.metric ? floor.back : ROUND, unturn = rules.metric ? floor.root : ROUND;
     const reach = 1.4 * Math.max(...[[0.5, 0.5], [0.5, -0.5]].flatMap((one) => times(turn, one).map(Math.abs)));
-    view = {reach, turn, vector: (v) => times(turn, v), point: (x) => times(turn, plus(x, [0.5, 0.5], -1))};
-    view.back = (u) => plus(times(unturn, u), [0.5, 0.5]);
+    view = {reach, turn, point: (x) => times(turn, plus(x, [0.5, 0.5], -1)), back: (u) => plus(times(unturn, u), [0.5, 0.5])};
     const values = new Float64Array(CELLS * CELLS), at = (k) => (2 * (k + 0.5) / CELLS - 1) * reach;
     for (let k = 0; k < values.length; k++) {
       values[k] = floor.loss(...view.back([at(k % CELLS), -at(Math.floor(k / CELLS))]))[0];
@@ -215,15 +215,13 @@ start("optimizers-road", (root, given) => {
   };
   const arrow = (paper, [x, y], [dx, dy]) => {
     const turn = Math.atan2(dy, dx), tip = [x + dx, y + dy];
-    trace(paper, [[x, y], tip]);
-    paper.stroke();
-    trace(paper, [-0.4, 0, 0.4].map((one) => (one ? [tip[0] - 7 * Math.cos(turn + one), tip[1] - 7 * Math.sin(turn + one)] : tip)));
+    const barb = (by) => [tip[0] - 7 * Math.cos(turn + by), tip[1] - 7 * Math.sin(turn + by)];
+    trace(paper, [[x, y], tip, barb(0.4), tip, barb(-0.4)]);
     paper.stroke();
   };
   const drawBoard = (k) => {
     const {points, moves} = roads[k], [paper, side] = sized(tiles[k].board), count = Math.min(shown, moves.length);
     const at = (x) => view.point(x).map((one, i) => side * (i ? 1 - one / view.reach : 1 + one / view.reach) / 2);
-    const arm = (v) => view.vector(v).map((one, i) => (i ? -1 : 1) * side * one / view.reach / 2);
     const square = [[0, 0], [1, 0], [1, 1], [0, 1]].map(at);
     Object.assign(paper, {lineJoin: "round", lineWidth: 1, strokeStyle: "#46525c"});
     paper.imageSmoothingQuality = "high";
@@ -261,10 +259,10 @@ start("optimizers-road", (root, given) => {
       paper.fill();
     });
     if (!count) return;
-    const {metric, used = []} = moves[count - 1], here = at(points[count - 1]);
+    const {metric, used = []} = moves[count - 1], here = at(points[count]);
     for (const {from, s, y} of used) {  // y, so long that it covers s in the steepest direction
-      const change = rules.metric ? times(floor.root, y).map((one) => one / floor.steep) : y.map((one) => one / floor.plain);
-      const drawn = change.map((one, i) => (i ? -1 : 1) * side * one / view.reach / 2), size = Math.hypot(...drawn) || 1;
+      const [change, steep] = rules.metric ? [times(floor.root, y), floor.steep] : [y, floor.plain];
+      const drawn = change.map((one, i) => (i ? -1 : 1) * side * one / steep / view.reach / 2), size = Math.hypot(...drawn) || 1;
       const scale = Math.min(60, Math.max(16, size)) / size;
       Object.assign(paper, {strokeStyle: "#111", lineWidth: 1.3});
       arrow(paper, at(plus(from, s)), drawn.map((one) => one * scale));
@@ -281,7 +279,7 @@ start("optimizers-road", (root, given) => {
   const height = (losses, n) => (losses[Math.min(n, losses.length - 1)] - floor.floor) / Math.max(TINY, losses[0] - floor.floor);
   const drawChart = () => {
     const [paper, width, tall] = sized(chart, 190), ink = getComputedStyle(root).color, most = Math.max(20, shown);
-    const [left, right, top, foot] = [38, width - 12, 12, tall - 36];
+    const [left, right, top, foot] = [38, width - 58, 12, tall - 36];
     const x = (n) => left + (right - left) * n / most, y = (d) => top + (foot - top) * d / DECADES;
     Object.assign(paper, {font: "12px sans-serif", fillStyle: ink, strokeStyle: ink, lineWidth: 1, textAlign: "right"});
     for (let d = 0; d <= DECADES; d += 2) {
@@ -292,24 +290,27 @@ start("optimizers-road", (root, given) => {
       paper.fillText(d ? `10⁻${"⁰¹²³⁴⁵⁶⁷⁸"[d]}` : "1", left - 6, y(d) + 4);
     }
     paper.textAlign = "center";
-    const stride = [5, 10, 20, 50].find((one) => most / one < Math.max(4, width / 90)) ?? 50;
+    const stride = [5, 10, 20].find((one) => most / one < width / 80) ?? 50;
     for (let n = 0; n <= most; n += stride) paper.fillText(n, x(n), foot + 16);
     paper.fillText("evaluations", (left + right) / 2, tall - 4);
-    roads.forEach(({losses}, k) => {
-      const count = Math.min(shown, losses.length - 1);
-      const line = losses.slice(0, count + 1).map((_, n) => {
-        const share = height(losses, n);
-        return [x(n), y(Math.min(DECADES, Math.max(-0.5, -Math.log10(Math.max(share, TINY)))))];
-      });
+    const lines = roads.map(({losses}) => losses.slice(0, shown + 1).map((_, n) =>
+      [x(n), y(Math.min(DECADES, Math.max(-0.5, -Math.log10(Math.max(height(losses, n), TINY)))))]));
+    lines.forEach((line, k) => {
       Object.assign(paper, {strokeStyle: BRIGHT[k], fillStyle: BRIGHT[k], lineWidth: 2});
       paper.setLineDash([[7, 3], [2, 3], []][k]);
       trace(paper, line);
       paper.stroke();
-      paper.setLineDash([]);
       paper.beginPath();
       paper.arc(...line.at(-1), 3.5, 0, 7);
       paper.fill();
     });
+    Object.assign(paper, {textAlign: "left", fillStyle: ink});
+    let free = tall;
+    for (const k of [0, 1, 2].sort((i, j) => lines[j].at(-1)[1] - lines[i].at(-1)[1])) {
+      const [end, at] = lines[k].at(-1);
+      free = Math.min(at + 4, free - 13);
+      paper.fillText(["descent", "Adam", "L-BFGS"][k], end + 8, free);
+    }
   };
   const number = (value) => (Math.abs(value) < 0.001 && value ? value.toExponential(0) : String(Number(value.toPrecision(3)))).replace(/-/g, "−");
   const tell = () => {
@@ -398,7 +399,7 @@ start("optimizers-road", (root, given) => {
   knob(places, "preconditioner: power p", "power");
   for (const [name, key] of [["descent: step × λ", "step"], ["Adam: rate", "rate"], ["Adam: β₁", "beta1"],
     ["Adam: β₂", "beta2"], ["L-BFGS: pairs kept", "history"]]) knob(knobs, name, key);
-  const ticks = [["bounds", "bounds from 0 to 1"], ["metric", "show the plane in the metric of the preconditioner"]].map(([key, words]) => {
+  const ticks = [["bounds", "bounds from 0 to 1"], ["metric", "show the metric of the preconditioner"]].map(([key, words]) => {
     const tick = make("input", {type: "checkbox", checked: rules[key]});
     tick.addEventListener("change", () => { rules[key] = tick.checked; changed(); });
     return make("label", {className: "tick"}, tick, ` ${words}`);
