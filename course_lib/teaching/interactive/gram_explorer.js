@@ -15,11 +15,15 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     return [0, 1].map((p) => names.map((_, c) => map(p * CHANNELS + c)));
   };
   // Whole numbers are added first, which is exact in any order; then the steps make them the network's numbers.
-  const gram = (rows, scales) => rows.map((a, i) => rows.map((b, j) => {
-    let sum = 0;
-    for (let k = 0; k < a.length; k++) sum += a[k] * b[k];
-    return scales[i] * scales[j] * sum / a.length;
-  }));
+  const gram = (rows, scales) => {
+    const G = rows.map(() => Array(rows.length));
+    rows.forEach((a, i) => rows.slice(0, i + 1).forEach((b, j) => {
+      let sum = 0;
+      for (let k = 0; k < a.length; k++) sum += a[k] * b[k];
+      G[i][j] = G[j][i] = scales[i] * scales[j] * sum / a.length;
+    }));
+    return G;
+  };
   const permutation = (length) => {
     const order = Array.from({length}, (_, k) => k);
     for (let k = length - 1; k > 0; k--) {
@@ -58,7 +62,7 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     return one;
   };
   const digits = (value) => Number(value.toPrecision(3)).toString();
-  const percent = (value) => (value < 0.01 ? "less than 1 %" : `${Math.round(100 * value)} %`);
+  const percent = (value) => (value < 0.01 ? "less than 1\u00a0%" : `${Math.round(100 * value)}\u00a0%`);
   const button = (words, pressed) => {
     const one = make("button", {type: "button", textContent: words});
     one.addEventListener("click", pressed);
@@ -75,6 +79,7 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
   const mirror = make("div", {className: "field mirror"}), legend = make("div", {className: "name"});
   const area = make("div", {className: "seen", tabIndex: 0}, board, mirror, field);
   area.setAttribute("role", "application");
+  area.dataset.lmSuppressShortcuts = "true";  // as core.js does for buttons
   const entry = make("div", {className: "said entry"}), status = make("div", {className: "said"});
   status.setAttribute("role", "status");
   const looks = make("div", {className: "looks"});
@@ -241,7 +246,9 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
   const listed = (words, wanted) => {
     const list = parts.filter(({i, j}) => (i === j) === wanted).slice(0, 3).map(({i, j, part}) => {
       const name = i === j ? `Map ${names[i]}` : `Maps ${names[i]} and ${names[j]}`;
-      return make("li", {}, button(`${name}: ${times(i, j)}; ${percent(part / total)}`, () => turn(i, j)));
+      const one = button(`${name}: ${times(i, j)}`, () => turn(i, j));
+      one.append(" ", make("span", {textContent: percent(part / total)}));
+      return make("li", {}, one);
     });
     return [make("div", {className: "said", textContent: words}), make("ul", {className: "worst"}, ...list)];
   };
@@ -260,7 +267,8 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     return one;
   }));
   const read = (one) => Math.min(9, Math.max(0, Number(one.value) || 0));
-  const products = cells("span", {}), entries = cells("span", {}), sums = make("div", {className: "said"});
+  const products = cells("span", {}), entries = cells("span", {className: "sum"});
+  const sums = make("div", {className: "said"});
   const add = () => {
     const F = numbers.map((all) => all.map(read)), G = gram(F, [1, 1]).map((row) => row.map((value) => 4 * value));
     F[0].forEach((value, k) => { products[k].textContent = digits(value * F[1][k]); });
@@ -290,7 +298,7 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
   const block = (inside, name) => make("div", {}, make("div", {className: "cells"}, ...inside), name);
   const hand = make("fieldset", {className: "toy"},
     make("legend", {textContent: "By hand: two maps with 2 × 2 positions"}),
-    make("div", {className: "toys"}, block(numbers[0], "F₁"), block(numbers[1], "F₂"), block(products, "F₁ times F₂"),
+    make("div", {className: "toys"}, block(numbers[0], "F₁"), block(numbers[1], "F₂"), block(products, "products"),
       block(entries, "G")),
     sums,
     make("div", {className: "row"}, button("Shuffle both alike", () => mixed(true)),
