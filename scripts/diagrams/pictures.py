@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from course_lib import VGGFeatures, center_crop, figures, gram_matrix, sample_image
+from course_lib import VGGFeatures, center_crop, figures, gram_matrix, resize, sample_image
 from course_lib.data.facades import Facades, draw_facade
 from course_lib.images import to_pil
-from course_lib.methods import adain, cyclegan, pix2pix, stargan, stylegan, super_resolution
+from course_lib.methods import adain, cyclegan, johnson, pix2pix, stargan, stylegan, super_resolution
 from course_lib.teaching import records
 from scripts.diagrams.shapes import THUMBS
 
@@ -35,6 +35,20 @@ def _street(which: int) -> Callable[[], Image.Image]:
         labels, photo = Facades("labels", size=128, length=2, seed=1)[1]
         made = pix2pix.translate(labels[None], pix2pix.load("facade_labels")).image[0]
         return to_pil((labels, photo, made)[which][None])
+
+    return draw
+
+
+def _sketch(steps: int) -> Callable[[], Image.Image]:
+    """A drawn street; its translation; and that in the manner of the Great Wave."""
+
+    def draw() -> Image.Image:
+        picture = Facades("sketch", size=128, length=4, seed=1)[3][:1]
+        if steps > 0:
+            picture = pix2pix.translate(picture, pix2pix.load("facade_sketch")).image
+        if steps > 1:
+            picture = johnson.stylize(resize(picture, (256, 256)), johnson.load("great_wave")).image
+        return to_pil(picture)
 
     return draw
 
@@ -111,6 +125,19 @@ PICTURES: dict[str, tuple[Callable[[], Image.Image], tuple[int, int]]] = {
     **{f"map_{k}": (_maps(f"relu{k}_1", 1), SIZE) for k in (1, 2, 3, 4, 5)},
     "maps": (_maps("relu2_1", 4), SQUARE),
     "gram": (_gram, SQUARE),
+    "guided": (_stored("13_castle", "guided"), SIZE),
+    "night": (_sample("cafe_terrace"), SIZE),
+    "regions": (_sample("eilean_donan_mask"), SIZE),
+    "castle": (_stored("14_dusk", "photograph"), SIZE),
+    "light": (_stored("14_dusk", "its light"), SIZE),
+    "dusk_photo": (_stored("14_dusk", "after both"), SIZE),
+    "frame_1": (_stored("20_clip", "content 8"), SIZE),
+    "frame_2": (_stored("20_clip", "content 10"), SIZE),
+    "frame_1_painted": (_stored("20_clip", "stable painter 8"), SIZE),
+    "frame_2_painted": (_stored("20_clip", "stable painter 10"), SIZE),
+    "sketch": (_sketch(0), SQUARE),
+    "sketch_photo": (_sketch(1), SQUARE),
+    "sketch_painted": (_sketch(2), SQUARE),
     "painted_any": (
         lambda: to_pil(adain.stylize(sample_image("eilean_donan", 288), sample_image("great_wave", 288)).image),
         SIZE,

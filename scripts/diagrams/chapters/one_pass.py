@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.methods import adain, johnson, super_resolution
+from course_lib.methods import adain, johnson, stable_painter, super_resolution
 from scripts.diagrams import profiles
 from scripts.diagrams.layout import Arrow, Diagram
 from scripts.diagrams.shapes import Node
@@ -207,4 +207,71 @@ def chapter_07() -> Diagram:
     )
 
 
-DIAGRAMS = {"06_fast_style": chapter_06, "07_super_resolution": chapter_07, "12_any_style": chapter_12}
+def chapter_20() -> Diagram:
+    network = profiles.parameters(stable_painter.build(stable_painter.Config()))
+    lines = tuple(network.rsplit(" ", 1))
+    return Diagram(
+        nodes={
+            "early": Node("frame t − 1", picture="frame_1", kind="given"),
+            "f1": Node("painter f", lines, "trained"),
+            "p1": Node("painted", picture="frame_1_painted"),
+            "warp": Node("warp", ("to frame t",)),
+            "motion": Node("motion", ("and what", "is hidden"), "given"),
+            "late": Node("frame t", picture="frame_2", kind="given"),
+            "f2": Node("painter f", ("the same",), "trained"),
+            "p2": Node("painted", picture="frame_2_painted"),
+            "temporal": Node("temporal", ("loss, of what", "is visible"), "loss", "loss"),
+            "others": Node("3 losses", ("of chapter 6",), "loss", "loss"),
+        },
+        arrows=(
+            Arrow("early", "f1", wide="r>l", narrow="b>t"),
+            Arrow("f1", "p1", wide="r@0.35>l", narrow="b@0.35>t"),
+            Arrow("p1", "f1", kind="gradient", wide="l>r@0.7", narrow="t>b@0.65"),
+            Arrow("p1", "warp", wide="r>l@0.35", narrow="b@0.35>t"),
+            Arrow("warp", "p1", kind="gradient", wide="l@0.7>r", narrow="t>b@0.65"),
+            Arrow("motion", "warp", wide="l>r", narrow="b@0.2>t@0.85"),
+            Arrow("motion", "temporal", wide="b>r", narrow="b>t"),
+            Arrow("warp", "temporal", wide="b@0.35>t", narrow="r>l@0.35"),
+            Arrow("temporal", "warp", kind="gradient", wide="t>b@0.65", narrow="l@0.7>r"),
+            Arrow("late", "f2", wide="r>l", narrow="b>t"),
+            Arrow("f2", "p2", wide="r@0.35>l", narrow="b@0.35>t"),
+            Arrow("p2", "f2", kind="gradient", wide="l>r@0.7", narrow="t>b@0.65"),
+            Arrow("p2", "temporal", wide="t@0.35>l@0.35", narrow="l>r@0.35"),
+            Arrow("temporal", "p2", kind="gradient", wide="l@0.75>t@0.7", narrow="r@0.7>l"),
+            Arrow("p2", "others", wide="r>l@0.35", narrow="b@0.35>t"),
+            Arrow("others", "p2", kind="gradient", wide="l@0.7>r", narrow="t>b@0.65"),
+        ),
+        wide="""
+            early f1 p1 warp     motion
+            .     .  .  temporal .
+            late  f2 p2 others   .
+        """,
+        narrow="""
+            early .      late
+            f1    .      f2
+            p1    motion   .
+            warp  temporal p2
+            .     .        others
+        """,
+        gap=(30, 26),
+        gap_narrow=(12, 28),
+        caption=(
+            "Training a painter for video (20.11). Two frames that follow each other go through the same network. "
+            "The first painting is moved along with the picture, and what is visible in both must agree. The motion "
+            "is needed for training only; a video is then painted by f alone, frame by frame."
+        ),
+        alt=(
+            f"Two consecutive frames pass the same painter f, with {network}. The first painted frame is warped to "
+            "the time of the second, by a known motion, and the temporal loss compares the two where both show the "
+            "same thing. The three losses of chapter 6 judge the second painted frame. Gradients go back from all "
+            "losses, also through the warp, into the one network."
+        ),
+    )
+
+
+DIAGRAMS = {
+    "06_fast_style": chapter_06,
+    "07_super_resolution": chapter_07,
+    "12_any_style": chapter_12,
+    "20_video": chapter_20,
+}
