@@ -21,6 +21,7 @@ from course_lib.teaching import figures, interactive, records
 LIGHT = 640  # pixels: the width of the picture that the page shows before it is clicked
 GALLERY = "../_static/gallery"
 EXPLORABLES = {  # its kind → its chapter, its title, and how high it is at a width of 780 pixels
+    "feature-explorer": ("01_what_a_network_sees", "The feature explorer", 1260),
     "gan-laboratory": ("08_two_players", "The GAN laboratory", 1000),
     "gram-explorer": ("02_style_is_statistics", "The Gram explorer", 1240),
     "normalizations": ("12_any_style", "Four normalizations", 720),
@@ -273,9 +274,9 @@ def hang(app: Sphinx, problem: Exception | None) -> None:
 
 
 def add_script(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None) -> None:
-    """The gallery's script, where there is one."""
-    if '<figure class="painting"' in context.get("body", ""):
-        app.add_js_file("gallery.js", loading_method="defer")
+    """The script that shows a picture on its own, where there are pictures."""
+    if "<figure" in context.get("body", ""):
+        app.add_js_file("pictures.js", loading_method="defer")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

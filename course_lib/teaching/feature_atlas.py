@@ -246,7 +246,8 @@ def pack(image: Tensor) -> dict[str, Any]:
     leaf = green - middle
     luma = middle + (leaf >> 1)
     planes = [luma] + [
-        (c.float().view(height // 2, 2, width // 2, 2).mean((1, 3)) / 2).round().int() for c in (orange, leaf)
+        (c.float().view(height // 2, 2, width // 2, 2).mean((1, 3)) / 2).round().int().clamp(-127, 127)
+        for c in (orange, leaf)
     ]
     text = _text(torch.cat([_steps(plane).flatten() for plane in planes]).remainder(256).to(torch.uint8))
     return {"height": height, "width": width, "pixels": text}

@@ -20,8 +20,8 @@ from course_lib.teaching.figures import Figure, picture
 from course_lib.teaching.interactive.component import cell, component, part
 
 TILE = 64  # pixels: a patch as it is drawn
-LARGEST = 56  # pixels: a patch as it is stored; smaller fields are stored as they are
-QUALITY = 40  # of stored patches; those of at most 10 pixels are stored exactly
+LARGEST = 48  # pixels: a patch as it is stored; smaller fields are stored as they are
+QUALITY = 36  # of stored patches; those of at most 10 pixels are stored exactly
 GRAY = 119 / 255  # beyond the border of a photograph
 SHOWN = 3  # channels in the picture without scripts
 
