@@ -292,7 +292,7 @@ def train(
             D.load_state_dict(start.discriminators.state_dict())
     for network in (G, D):
         if network is not None:
-            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(device, memory_format=_layout(config, device))  # type: ignore[call-overload]
     learner = Players(config, G, D, runtime.pick_precision(config.precision, device))
     if callback is not None and preview is not None:
         unfinished = Model(G, config, {})
@@ -344,6 +344,13 @@ def translate(
 def _memory_needed(height: int, width: int, channels: float) -> int:
     """Bytes for a pass over one picture, measured in float32: the layers at full size count."""
     return round(height * width * (_BYTES_PER_PIXEL + _BYTES_PER_PIXEL_AND_WIDTH * channels))
+
+
+def _layout(config: Config, device: torch.device) -> torch.memory_format:
+    """Of the networks' memory: in float32 a CPU convolves maps of 16×16 and fewer positions faster in contiguous."""
+    small = config.image_size <= 64 and device.type == "cpu"
+    in_float32 = runtime.pick_precision(config.precision, device) == torch.float32
+    return torch.contiguous_format if small and in_float32 else torch.channels_last
 
 
 def save(model: Model, path: str | Path, *, half: bool = False) -> None:

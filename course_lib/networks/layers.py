@@ -48,10 +48,8 @@ class InstanceNorm(nn.InstanceNorm2d):
             return instance_norm.normalized(x, self.weight, self.bias, self.eps)
         if x.device.type == "cuda" and x.ndim == 4 and len(x) == 1:  # the same in one kernel, in any layout
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
-        y: Tensor = super().forward(x)
-        if len(x) == 1 and y.requires_grad:  # on a CPU, torch's backward is wrong for one channels-last gradient
-            y.register_hook(lambda gradient: gradient.contiguous())
-        return y
+        self._check_input_dim(x)
+        return instance_norm.by_torch(x, self.weight, self.bias, self.eps)
 
 
 class Dropout(nn.Dropout):

@@ -109,12 +109,22 @@ def test_without_offsets_it_is_the_convolution_with_offsets_of_zero(build):
 # --- instance normalization ---
 
 
+@pytest.mark.parametrize("fewest", [0, instance_norm.FEWEST])
 @pytest.mark.parametrize("shape", [(1, 5, 6, 7), (3, 4, 5, 2), (2, 4, 1, 9), (1, 3, 8, 1)])
-def test_instance_norm_and_its_gradient_in_channels_last(shape):
+def test_instance_norm_and_its_gradient_in_channels_last(shape, fewest, monkeypatch):
+    """By rows, and by torch where maps are small."""
+    monkeypatch.setattr(instance_norm, "FEWEST", fewest)
     layer = InstanceNorm(shape[1])
     nn.init.normal_(layer.weight)
     nn.init.normal_(layer.bias)
     same(layer, lambda x, layer: F.instance_norm(x.contiguous(), weight=layer.weight, bias=layer.bias), random(*shape))
+
+
+def test_only_large_channels_last_maps_leave_torchs_normalization():
+    large, small = torch.rand(2, 32, 32, 32), torch.rand(16, 32, 8, 8)  # as many numbers, in fewer and in more maps
+    assert instance_norm.suits(large.contiguous(memory_format=LAST))
+    assert not instance_norm.suits(large)
+    assert not instance_norm.suits(small.contiguous(memory_format=LAST))
 
 
 def test_the_gradient_of_instance_norm_can_be_differentiated():
