@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import inf, isfinite
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -122,7 +123,8 @@ def plain(case: Case, device: torch.device) -> list[float]:
     def watch(x: Tensor) -> None:  # before evaluation count + 1
         nonlocal count
         if count in case.marks:
-            found.append(score(x.detach(), scorer(case, device)))
+            value = score(x.detach(), scorer(case, device))
+            found.append(value if isfinite(value) else inf)  # it has diverged: any picture scores less
         count += 1
 
     runner.watch = watch
