@@ -75,7 +75,7 @@ def _place(index: int, axes: Sequence[tuple[str, Sequence[str]]]) -> str:
 def component(kind: str, body: str, caption: str, alt: str, settings: Mapping[str, Any]) -> Figure:
     data = escape(json.dumps(settings, ensure_ascii=False), quote=True)
     script = f"(() => {{\n{part('core.js')}\n{part(kind.replace('-', '_') + '.js')}\n}})();"
-    script = re.sub(r"(?m)^ *//.*\n|^ +", "", script)  # the page needs neither comment lines nor indentation
+    script = re.sub(r"(?m)^ *//.*\n|  // .*$|^ +", "", script)  # the page needs neither comments nor indentation
     own = f'<style class="play-part">{part(f"{kind}.css")}</style>' if (_FOLDER / f"{kind}.css").exists() else ""
     html = (
         f'<style class="play-part">{part("play.css")}</style>{own}'

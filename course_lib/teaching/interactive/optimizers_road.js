@@ -166,21 +166,20 @@ start("optimizers-road", (root, given) => {
   // ---- what is seen
   const rules = {landscape: "valley", start: [0, 0], bounds: true, metric: false, ...given.at};
   let shown = 0, floor, roads, view, known = "";
-  const heat = make("canvas", {width: CELLS, height: CELLS});
   const mask = bytes(given.mask);
   const tiles = NAMES.map((name, k) => {
-    const board = make("canvas"), handle = make("div", {className: "handle"}), said = make("div", {className: "said"});
+    const map = make("canvas", {width: CELLS, height: CELLS}), board = make("canvas", {className: "board"}), handle = make("div", {className: "handle"}), said = make("div", {className: "said"});
     const grays = make("canvas", {className: "grays", width: shape[1], height: shape[0]});
     for (const canvas of [board, grays]) canvas.setAttribute("role", "img");
     const title = make("div", {className: "name"}, make("i"), name);
     title.firstChild.style.background = BRIGHT[k];
-    const plane = make("div", {className: "plane"}, board, handle);
-    return {board, grays, said, plane, handle, tile: make("div", {className: "lane"}, title, plane, grays, said)};
+    const plane = make("div", {className: "plane"}, map, board, handle);
+    return {map, board, grays, said, plane, handle, tile: make("div", {className: "lane"}, title, plane, grays, said)};
   });
   const chart = make("canvas", {className: "chart"}), told = make("div", {className: "said told"});
   chart.setAttribute("role", "img");
   const sized = (canvas, height) => {  // drawing is in CSS pixels
-    const width = canvas.clientWidth || 240, dense = Math.min(3, window.devicePixelRatio || 1);
+    const width = canvas.clientWidth || 240, dense = Math.min(2, window.devicePixelRatio || 1);
     height ??= width;
     const [w, h] = [Math.round(width * dense), Math.round(height * dense)];
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
@@ -193,9 +192,11 @@ start("optimizers-road", (root, given) => {
     const turn = rules.metric ? floor.back : ROUND, unturn = rules.metric ? floor.root : ROUND;
     const reach = 1.4 * Math.max(...[[0.5, 0.5], [0.5, -0.5]].flatMap((one) => times(turn, one).map(Math.abs)));
     view = {reach, turn, point: (x) => times(turn, plus(x, [0.5, 0.5], -1)), back: (u) => plus(times(unturn, u), [0.5, 0.5])};
-    const values = new Float64Array(CELLS * CELLS), at = (k) => (2 * (k + 0.5) / CELLS - 1) * reach;
+    const values = new Float64Array(CELLS * CELLS), outer = [], at = (k) => (2 * (k + 0.5) / CELLS - 1) * reach;
     for (let k = 0; k < values.length; k++) {
-      values[k] = floor.loss(...view.back([at(k % CELLS), -at(Math.floor(k / CELLS))]))[0];
+      const x = view.back([at(k % CELLS), -at(Math.floor(k / CELLS))]);
+      values[k] = floor.loss(...x)[0];
+      outer[k] = x.some((one) => one < 0 || one > 1);
     }
     const [least, most] = values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [floor.floor, -Infinity]);
     const levels = values.map((v) => 1.5 * Math.log2((v - least) / (most - least) + 2e-4));
@@ -204,14 +205,13 @@ start("optimizers-road", (root, given) => {
       const slope = Math.hypot(levels[k + 1] - level || 0, levels[k + CELLS] - level || 0) + 1e-9;
       const ink = 0.24 * box(1.1 - Math.abs(level - Math.round(level)) / slope), t = box(1 + level / 17);
       const color = [253, 243, 226].map((one, c) => (one + t * ([176, 194, 209][c] - one)) * (1 - ink));
-      pixels.data.set([...color, 255], 4 * k);
+      pixels.data.set([...(rules.bounds && outer[k] ? color.map((one) => 0.45 * one + 140) : color), 255], 4 * k);
     });
-    heat.getContext("2d").putImageData(pixels, 0, 0);
+    for (const {map} of tiles) map.getContext("2d").putImageData(pixels, 0, 0);
   };
-  const trace = (paper, points, close = false) => {
+  const trace = (paper, ...lines) => {
     paper.beginPath();
-    points.forEach((one) => paper.lineTo(...one));
-    if (close) paper.closePath();
+    for (const line of lines) line.forEach((one, k) => (k ? paper.lineTo(...one) : paper.moveTo(...one)));
   };
   const arrow = (paper, [x, y], [dx, dy]) => {
     const turn = Math.atan2(dy, dx), tip = [x + dx, y + dy];
@@ -222,42 +222,38 @@ start("optimizers-road", (root, given) => {
   const drawBoard = (k) => {
     const {points, moves} = roads[k], [paper, side] = sized(tiles[k].board), count = Math.min(shown, moves.length);
     const at = (x) => view.point(x).map((one, i) => side * (i ? 1 - one / view.reach : 1 + one / view.reach) / 2);
-    const square = [[0, 0], [1, 0], [1, 1], [0, 1]].map(at);
+    const square = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]].map(at);
     Object.assign(paper, {lineJoin: "round", lineWidth: 1, strokeStyle: "#46525c"});
-    paper.imageSmoothingQuality = "high";
-    paper.drawImage(heat, 0, 0, side, side);
     if (rules.bounds) {
-      trace(paper, square, true);
+      trace(paper, square);
       paper.setLineDash([4, 3]);
       paper.stroke();
       paper.setLineDash([]);
-      paper.rect(0, 0, side, side);
-      paper.fillStyle = "rgb(255 255 255 / .55)";
-      paper.fill("evenodd");
     }
     const [bx, by] = at(floor.bottom);
     paper.strokeStyle = "#111";
-    for (const d of [5, -5]) { trace(paper, [[bx - 5, by - d], [bx + 5, by + d]]); paper.stroke(); }
+    trace(paper, ...[5, -5].map((d) => [[bx - 5, by - d], [bx + 5, by + d]]));
+    paper.stroke();
     paper.strokeStyle = paper.fillStyle = DARK[k];
     if (rules.bounds) {  // what the projection cut off
       paper.globalAlpha = 0.6;
       paper.setLineDash([2, 3]);
-      moves.slice(0, count).forEach(({to}, n) => {
-        if (rms(plus(to, points[n + 1], -1)) < 1e-6) return;
-        trace(paper, [points[n], to, points[n + 1]].map(at));
-        paper.stroke();
-      });
+      trace(paper, ...moves.slice(0, count).map(({to}, n) =>
+        (rms(plus(to, points[n + 1], -1)) < 1e-6 ? [] : [points[n], to, points[n + 1]].map(at))));
+      paper.stroke();
       paper.setLineDash([]);
       paper.globalAlpha = 1;
     }
     paper.lineWidth = 1.6;
     trace(paper, points.slice(0, count + 1).map(at));
     paper.stroke();
+    paper.beginPath();
     points.slice(0, count + 1).forEach((one, n) => {
-      paper.beginPath();
+      paper.closePath();
+      paper.moveTo(...at(one));
       paper.arc(...at(one), n === count ? 4 : 2, 0, 7);
-      paper.fill();
     });
+    paper.fill();
     if (!count) return;
     const {metric, used = []} = moves[count - 1], here = at(points[count]);
     for (const {from, s, y} of used) {  // y, so long that it covers s in the steepest direction
@@ -282,13 +278,11 @@ start("optimizers-road", (root, given) => {
     const [left, right, top, foot] = [38, width - 58, 12, tall - 36];
     const x = (n) => left + (right - left) * n / most, y = (d) => top + (foot - top) * d / DECADES;
     Object.assign(paper, {font: "12px sans-serif", fillStyle: ink, strokeStyle: ink, lineWidth: 1, textAlign: "right"});
-    for (let d = 0; d <= DECADES; d += 2) {
-      paper.globalAlpha = 0.22;
-      trace(paper, [[left, y(d)], [right, y(d)]]);
-      paper.stroke();
-      paper.globalAlpha = 1;
-      paper.fillText(d ? `10⁻${"⁰¹²³⁴⁵⁶⁷⁸"[d]}` : "1", left - 6, y(d) + 4);
-    }
+    [1, "10⁻²", "10⁻⁴", "10⁻⁶", "10⁻⁸"].forEach((words, k) => paper.fillText(words, left - 6, y(2 * k) + 4));
+    paper.globalAlpha = 0.22;
+    trace(paper, ...[0, 2, 4, 6, 8].map((d) => [[left, y(d)], [right, y(d)]]));
+    paper.stroke();
+    paper.globalAlpha = 1;
     paper.textAlign = "center";
     const stride = [5, 10, 20].find((one) => most / one < width / 80) ?? 50;
     for (let n = 0; n <= most; n += stride) paper.fillText(n, x(n), foot + 16);
@@ -344,11 +338,13 @@ start("optimizers-road", (root, given) => {
     tiles[k].grays.getContext("2d").putImageData(pixels, 0, 0);
     tiles[k].grays.setAttribute("aria-label", `the picture of ${NAMES[k]}: gray levels ${levels.map(number).join(" and ")}`);
   });
-  const show = () => {
-    for (const k of NAMES.keys()) drawBoard(k);
+  const parts = [0, 1, 2].map((k) => () => drawBoard(k));
+  parts.push(() => {
     drawChart();
+    tell();
     if (rules.landscape === "grays") drawGrays();
-  };
+  });
+  const show = () => parts.forEach((draw) => draw());
   const changed = () => {
     const {landscape, conditioning, angle, power, bounds, metric} = rules;
     const key = JSON.stringify([landscape, conditioning, angle, power, bounds, metric]);
@@ -364,7 +360,6 @@ start("optimizers-road", (root, given) => {
       handle.style.top = `${50 * (1 - y / view.reach)}%`;
     }
     show();
-    tell();
   };
 
   // ---- hands: the start under a finger, everything else in rows
@@ -406,7 +401,7 @@ start("optimizers-road", (root, given) => {
   });
   const evaluations = slider(time, "evaluations", {
     max: last, value: shown, words: String,
-    moved: (n) => { shown = n; if (!quiet) { show(); tell(); } },
+    moved: (n) => { shown = n; if (!quiet) show(); },
   });
   const button = (words, pressed) => {
     const one = make("button", {type: "button", textContent: words});
@@ -421,17 +416,20 @@ start("optimizers-road", (root, given) => {
     running = on;
     play.textContent = on ? "Pause" : "Run";
     if (on) requestAnimationFrame(frame);
-    else tell();
+    else show();
   };
   const frame = (now) => {
     if (!running || !root.isConnected) return;
-    frames++;
-    if (calm.matches ? now - drawn > 500 : frames % 4 === 0) {
+    const part = frames++ % parts.length, slow = calm.matches;
+    if (slow ? now - drawn > 500 : !part) {
       drawn = now;
-      evaluations.value = Math.min(last, shown + (calm.matches ? 8 : 1));
-      if (shown === last) run(false);
+      quiet = !slow;
+      evaluations.value = Math.min(last, shown + (slow ? 8 : 1));
+      quiet = false;
     }
-    if (running) requestAnimationFrame(frame);
+    if (!slow) parts[part]();  // a quarter of the drawing in each frame
+    if (shown === last) run(false);
+    else requestAnimationFrame(frame);
   };
   const play = button("Run", () => {
     if (!running && shown === last) evaluations.value = 0;
