@@ -1,4 +1,4 @@
-"""The box at the top of every chapter, and the overview of all chapters: `{chapters}`.
+"""The card at the top of every chapter, and the overview of all chapters: `{chapters}`.
 
 Both are made from data/chapters.yml, the notebooks, the stored runs, the claims and data/chapter_costs.json; no number
 in them is typed by hand but `learn`, which is an estimate and says so.
@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import chapter_opening
 import paper_runs
 import yaml
 from book_local import ROOT
@@ -144,7 +145,7 @@ def on_a_gpu(chapter: Chapter) -> str:
 
 
 def head(chapter: Chapter, everything: dict[str, Chapter]) -> str:
-    """The box at the top of a chapter."""
+    """The card at the top of a chapter."""
     quick = "not measured yet"
     if chapter.quick:
         quick = f"{spell(chapter.quick['seconds'] / 60)} ({html.escape(chapter.quick['device'])})"
@@ -171,7 +172,8 @@ def head(chapter: Chapter, everything: dict[str, Chapter]) -> str:
 
 
 def add_heads(app: Sphinx, tree: nodes.document) -> None:
-    """Puts the box below a chapter's title and its first paragraph."""
+    """Puts a picture and the card below a chapter's title, and names the folds of every page."""
+    chapter_opening.name_folds(tree)
     page = app.env.docname
     try:
         everything = chapters()
@@ -182,8 +184,7 @@ def add_heads(app: Sphinx, tree: nodes.document) -> None:
     section = next(tree.findall(nodes.section), None)
     if chapter is None or section is None:
         return
-    place = next((n for n, node in enumerate(section.children) if isinstance(node, nodes.paragraph)), 0) + 1
-    section.insert(place, nodes.raw("", head(chapter, everything), format="html"))
+    chapter_opening.open_with_picture(section, head(chapter, everything))
 
 
 def entry(chapter: Chapter, page: str) -> str:
@@ -226,5 +227,5 @@ class Chapters(Directive):
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("chapters", Chapters)
-    app.connect("doctree-read", add_heads)
+    app.connect("doctree-read", add_heads, priority=600)  # book_ledger has put its cards beside the cells
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,5 @@
-"""The ledger page, and what notebooks get from records and claims: cost boxes, runs at the paper's scale, anchors."""
+"""The ledger page, and what notebooks get from records and claims: cards of runs, larger runs, anchors."""
 
-import html
 import re
 from itertools import groupby
 from operator import attrgetter
@@ -10,6 +9,7 @@ from typing import Any
 import ledger_rows
 import paper_list
 import paper_runs
+import run_cards
 from book_local import ROOT
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -23,32 +23,13 @@ LEDGER = "book/ledger"
 
 
 def cost(name: str) -> str:
-    """What the stored run `name` cost, here and at the paper's scale, as a box for the margin; empty where it is in
-    no record and in no queue."""
+    """How the stored run `name` was computed, here and at the paper's scale, as a card for the margin; empty where it
+    is in no record and in no queue."""
     larger = records.at_paper_scale(name)
     runs = [paper_runs.stored(name), vars(larger) if larger else {}]
-    told = [f"<p>{''.join(f'<span>{word}</span>' for word in spent(run))}</p>" for run in runs if run]
+    told = [run_cards.spent(run) for run in runs if run]
     left = paper_runs.not_run_yet([name])
-    return box(name, told, left) if told or left else ""
-
-
-def spent(run: dict[str, Any]) -> list[str]:
-    """Minutes and memory, device, profile."""
-    minutes = run["minutes"]
-    time = f"{minutes:.1f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
-    memory = f", {run['peak_memory_gb']:.1f} GB" if run["peak_memory_gb"] else ""
-    dirty = ["from code with changes that no commit has"] if (run.get("commit") or "").endswith("-dirty") else []
-    return [f"<b>{time}{memory}</b>", html.escape(run["device"]), f"{run['profile']} profile, measured", *dirty]
-
-
-def box(name: str, told: list[str], left: str) -> str:
-    """A box for the margin: what was spent, and how to make what is not there."""
-    title = f'<p class="cost-title">Cost of <code>{html.escape(name)}</code></p>' if told else ""
-    said = f"What {name} cost" if told else f"How to make {name}"
-    left = f'<p class="left">At the paper\'s scale: {left}</p>' if left else ""
-    return (
-        f'<aside class="margin cost" aria-label="{html.escape(said, quote=True)}">{title}{"".join(told)}{left}</aside>'
-    )
+    return run_cards.card(name, told, left) if told or left else ""
 
 
 def cells(tree: nodes.document) -> list[tuple[nodes.container, str]]:
@@ -71,7 +52,7 @@ def last_of(cell: nodes.container, others: list[nodes.container]) -> nodes.conta
     """The last of the cells that follow one another without a word between them; it stops before one of `others`."""
     assert cell.parent is not None
     for after in cell.parent.children[cell.parent.index(cell) + 1 :]:
-        if isinstance(after, nodes.raw):  # a cost box, an anchor
+        if isinstance(after, nodes.raw):  # a card, an anchor
             continue
         if not isinstance(after, nodes.container) or after.get("nb_element") != "cell_code" or after in others:
             break
@@ -80,11 +61,37 @@ def last_of(cell: nodes.container, others: list[nodes.container]) -> nodes.conta
 
 
 def add_costs(app: Sphinx, tree: nodes.document) -> None:
-    """Beside every cell that makes a stored run: its minutes, memory and device, from the record itself."""
-    for cell, source in cells(tree):
-        boxes = [cost(name) for name in re.findall(r"records\.run\(\s*[\"']([^\"']+)", source)]
-        if any(boxes):
+    """Beside every cell that makes or shows a stored run: where it comes from, once in full and then in a line."""
+    found = cells(tree)
+    on_page = {name for _, source in found for name in run_cards.NAMES.findall(source)}
+    told: set[str] = set()
+    near: set[str] = set()  # those whose card stands in the same row of cells
+    before: nodes.Node | None = None
+    for cell, source in found:
+        near = near if follows(cell, before) else set()
+        before, boxes = cell, []
+        for name in re.findall(r"records\.run\(\s*[\"']([^\"']+)", source):
+            if name not in told and (text := cost(name)):
+                boxes.append(text)
+                told.add(name)
+                near.add(name)
+        for origin in run_cards.taken_from(cell, run_cards.NAMES.findall(source), on_page):
+            if origin.key not in near:
+                full = cost(origin.name) if origin.name else run_cards.card("", [run_cards.quoted(origin.line)])
+                boxes.append(run_cards.pointer(origin.name) if origin.name in told else full)
+                told |= {origin.name} - {""}
+                near.add(origin.key)
+        if boxes:
             insert(cell, "".join(boxes))
+
+
+def follows(cell: nodes.container, before: nodes.Node | None) -> bool:
+    """Whether nothing but cards and anchors stands between two cells."""
+    assert cell.parent is not None
+    for other in reversed(cell.parent.children[: cell.parent.index(cell)]):
+        if not isinstance(other, nodes.raw):
+            return other is before
+    return False
 
 
 def add_paper_runs(app: Sphinx, tree: nodes.document) -> None:
@@ -98,9 +105,9 @@ def add_paper_runs(app: Sphinx, tree: nodes.document) -> None:
     spoken = [found[place][0] for one in told for place in (one.at, one.made) if place is not None]
     for place, own in groupby(told, key=PLACE):
         here, cell = list(own), found[place][0]
-        unmade = [one.name for one in here if one.made is None and one.own]  # the others have a cost box
+        unmade = [one.name for one in here if one.made is None and one.own]  # the others have a card
         if left := paper_runs.not_run_yet(unmade):
-            insert(cell, box(", ".join(unmade), [], left))
+            insert(cell, run_cards.card(", ".join(unmade), [], left))
         larger = [(run, one.call) for one in here if (run := records.at_paper_scale(one.name)) is not None]
         texts = [
             paper_runs.section(run, call, opened=count == 0, named=len(larger) > 1)

@@ -113,13 +113,13 @@ def test_the_box_shows_all_claims_with_their_verdicts_and_every_chapter_it_needs
     assert shown == sum(bool(claim.chapter) for claim in claims.load().values())
 
 
-def test_the_box_stands_below_the_title_and_the_claim() -> None:
+def test_the_card_stands_below_the_title_and_the_picture_if_there_is_one() -> None:
     chapter = heads.chapters()["03"]
     tree = nodes.document(None, None)
     section = nodes.section("", nodes.title("", "3."), nodes.paragraph("", "The claim."), nodes.paragraph("", "More."))
     tree += section
     heads.add_heads(SimpleNamespace(env=SimpleNamespace(docname=chapter.page)), tree)
-    assert [type(node).__name__ for node in section.children] == ["title", "paragraph", "raw", "paragraph"]
+    assert [type(node).__name__ for node in section.children] == ["title", "raw", "paragraph", "paragraph"]
     other = nodes.document(None, None)
     other += nodes.section("", nodes.title("", "Glossary"))
     heads.add_heads(SimpleNamespace(env=SimpleNamespace(docname="book/glossary")), other)

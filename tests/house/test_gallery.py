@@ -156,13 +156,13 @@ def test_the_pictures_are_written_in_full_and_light(stored: Path, tmp_path: Path
         assert light.size == (640, 427)
 
 
-def test_only_a_page_with_paintings_loads_the_script() -> None:
+def test_only_a_page_with_figures_loads_the_script() -> None:
     added: list[str] = []
     app: Any = SimpleNamespace(add_js_file=lambda name, **_: added.append(name))
-    components.add_script(app, "book/map", "page.html", {"body": "<p>the word painting</p>"}, None)
+    components.add_script(app, "book/map", "page.html", {"body": "<p>the word figure</p>"}, None)
     assert added == []
     components.add_script(app, "book/gallery", "page.html", {"body": '<figure class="painting" id="x">'}, None)
-    assert added == ["gallery.js"]
+    assert added == ["pictures.js"]
 
 
 # --- a network without pairs
