@@ -12,7 +12,7 @@ export PYTHON
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install weights book html test outputs record verify models paper paper-pack paper-import assignments slides script repository release mirror links clean
+.PHONY: help install weights book html test outputs record verify models paper paper-pack paper-import assignments answers slides script repository release mirror links clean
 
 help:  ## this text
 	@echo "Painting with Networks: a book that re-runs the papers, and course_lib, the package it stands on."
@@ -66,6 +66,9 @@ paper-import: install  ## take in what such runs made on another machine (ARCHIV
 
 assignments: install  ## generate the students' copies of the assignments from their masters
 	@$(PY) -m scripts.assignments
+
+answers: install weights  ## write the answers to the assignments for teachers, with the message of each wrong one (_build/answers; ONLY="03")
+	@$(PY) -m scripts.answer_key $(ONLY)
 
 slides: install  ## write each chapter as slides for a lecture, one file that needs no network (_build/slides; CHAPTERS="03 06": these alone)
 	@$(PY) -m scripts.slides $(CHAPTERS)
