@@ -219,7 +219,7 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     show();
   };
   const views = [...titles, "Difference"].map((name, k) => button(name, () => { view = k; show(); }));
-  const group = make("div", {className: "row"}, ...views);
+  const group = make("div", {className: "acts"}, ...views);
   group.setAttribute("role", "group");
   group.setAttribute("aria-label", "matrix that is shown");
   const only = button(`Shuffle map ${names[at[0]]} alone`, () => shuffle(look[0]));
@@ -301,7 +301,7 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     make("div", {className: "toys"}, block(numbers[0], "F₁"), block(numbers[1], "F₂"), block(products, "products"),
       block(entries, "G")),
     sums,
-    make("div", {className: "row"}, button("Shuffle both alike", () => mixed(true)),
+    make("div", {className: "acts"}, button("Shuffle both alike", () => mixed(true)),
       button("Shuffle F₁ alone", () => mixed(false)), button("Numbers of the chapter", () => fill(toy))));
 
   // ---- everything together
@@ -311,7 +311,7 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     make("div", {className: "desk"},
       make("div", {className: "gram"}, area, legend, controls),
       make("div", {className: "beside"}, group, entry,
-        make("div", {className: "row"}, button("Shuffle all maps alike", () => shuffle(-1)), only, back),
+        make("div", {className: "acts"}, button("Shuffle all maps alike", () => shuffle(-1)), only, back),
         status, list)),
     looks, hand,
     make("p", {className: "note", textContent: "Brightness is the square root of the value, from 0 to the largest. "
