@@ -304,7 +304,9 @@ def test_maps_without_scripts_are_still_pictures(opened):
         assert page.locator("input").count() == 0
 
 
-@pytest.mark.parametrize("kind", ["feature-explorer", "gan-laboratory", "gram-explorer", "normalizations", "overlaps"])
+@pytest.mark.parametrize(
+    "kind", ["feature-explorer", "gan-laboratory", "gram-explorer", "normalizations", "optimizers-road", "overlaps"]
+)
 def test_an_explorable_has_a_page_of_its_own_that_needs_nothing(browser, book, kind):
     """Opened as a file: it asks for nothing else."""
     listed = (book / "book" / "play.html").read_text(encoding="utf-8")

@@ -176,8 +176,8 @@ def test_live_panels_are_run_and_not_compared(path: Path) -> None:
 
 
 def bare(script: str) -> str:
-    """Without comment lines and indentation, which an output may leave out."""
-    return re.sub(r"(?m)^ *//.*\n|^ +", "", script)
+    """Without comments and indentation, which an output may leave out."""
+    return re.sub(r"(?m)^ *//.*\n|  // .*$|^ +", "", script)
 
 
 def test_it_can_be_played_with_on_the_page(path: Path) -> None:
