@@ -58,6 +58,22 @@ def test_there_are_enough_and_each_gives_ten_points():
 
 
 @pytest.mark.parametrize("path", MASTERS, ids=lambda path: path.stem)
+def test_a_copy_says_what_a_class_took_or_that_none_was_timed(path):
+    first = assignments.source(assignments.read(FOLDER / path.name)["cells"][0])
+    assert re.search(rf" minutes \({re.escape(generator().measured(path.stem))}\) · after chapters? ", first)
+
+
+def test_the_minutes_of_classes_come_from_the_table(tmp_path):
+    table = tmp_path / "times.csv"
+    table.write_text("assignment,students,minutes\n01_gram,24,45\n02_more,x,9\n01_gram,30,52\n", encoding="utf-8")
+    words = "an estimate; a class of 24 took 45, a class of 30 took 52"
+    assert generator().measured("01_gram", table) == words
+    assert "not measured" in generator().measured("03_other", table)
+    with pytest.raises(assignments.NotebookError, match="whole and positive"):
+        generator().measured("02_more", table)
+
+
+@pytest.mark.parametrize("path", MASTERS, ids=lambda path: path.stem)
 def test_a_master_is_made_as_it_should_be(path):
     master = assignments.read(path)
     assert not list(assignments.problems(master))
