@@ -35,7 +35,7 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
   const moved = (row, order) => row.map((_, k) => row[order[k]]);
   // The fewest positions whose products make half of the entry.
   const half = (products) => {
-    const sorted = Float64Array.from(products).sort().reverse(), inside = new Uint8Array(sorted.length);
+    const sorted = new Uint16Array(products).sort().reverse(), inside = new Uint8Array(sorted.length);
     let rest = sorted.reduce((sum, one) => sum + one, 0) / 2, count = 0;
     while (rest > 0 && count < sorted.length) rest -= sorted[count++];
     const least = count ? sorted[count - 1] : Infinity;
@@ -141,7 +141,7 @@ start("gram-explorer", (root, {maps: packed, steps, names, side, titles, layer, 
     put(field, i, j);
     put(mirror, j, i);
     mirror.hidden = i === j;
-    const shares = [], products = maps.map((all) => Float64Array.from(all[i], (value, k) => value * all[j][k]));
+    const shares = [], products = maps.map((all) => new Uint16Array(all[i]).map((value, k) => value * all[j][k]));
     const largest = Math.max(1, ...products.map((all) => all.reduce((most, one) => Math.max(most, one))));
     for (const p of shown) {
       const [a, b] = [maps[p][i], maps[p][j]];
