@@ -80,6 +80,11 @@ class Drawing:
 
 
 def place(diagram: Diagram, width: float, *, wide: bool) -> dict[str, Placed]:
+    """Where every box stands: columns and rows as large as what is in them.
+
+    Raises:
+        LayoutError: the grid names a node that is not there, or leaves one out.
+    """
     rows = [line.split() for line in (diagram.wide if wide else diagram.narrow).strip().splitlines()]
     columns = max(map(len, rows))
     rows = [row + ["."] * (columns - len(row)) for row in rows]
@@ -87,8 +92,8 @@ def place(diagram: Diagram, width: float, *, wide: bool) -> dict[str, Placed]:
     for r, row in enumerate(rows):
         for c, name in enumerate(row):
             if name != ".":
-                a, b, x, y = spans.get(name, (r, c, r, c))
-                spans[name] = (min(a, r), min(b, c), max(x, r), max(y, c))
+                r1, c1, r2, c2 = spans.get(name, (r, c, r, c))
+                spans[name] = (min(r1, r), min(c1, c), max(r2, r), max(c2, c))
     if unknown := set(spans) ^ set(diagram.nodes):
         raise LayoutError(f"grid and nodes differ in {sorted(unknown)}")
     gap_x, gap_y = diagram.gap if wide else diagram.gap_narrow
@@ -111,7 +116,7 @@ def place(diagram: Diagram, width: float, *, wide: bool) -> dict[str, Placed]:
     if diagram.even and not wide:
         across = [max(across)] * columns
     if columns > 1 and wide:  # room that is left goes between the columns
-        gap_x += min(40, max(0, (width - 50 - sum(across) - gap_x * (columns - 1)) / (columns - 1)))
+        gap_x += min(40.0, max(0.0, (width - 50 - sum(across) - gap_x * (columns - 1)) / (columns - 1)))
     lefts = [sum(across[:c]) + gap_x * c for c in range(columns)]
     tops = [sum(down[:r]) + gap_y * r for r in range(len(rows))]
     placed = {}
@@ -134,6 +139,11 @@ def sides(a: Placed, b: Placed) -> str:
 
 
 def route(a: Placed, b: Placed, ports: str) -> list[Point]:
+    """The corners of an arrow's line.
+
+    Raises:
+        LayoutError: sides that are not written like ``"r>l"``.
+    """
     found = PORT.fullmatch(ports)
     if not found:
         raise LayoutError(f"an arrow's sides are written like r>l or r@0.3>t 20, not {ports!r}")

@@ -25,7 +25,7 @@ def _sample(name: str) -> Callable[[], Image.Image]:
 
 
 def _stored(run: str, image: str) -> Callable[[], Image.Image]:
-    return lambda: Image.open(records.load(run).images[image]).convert("RGB")
+    return lambda: Image.open(str(records.load(run).images[image])).convert("RGB")
 
 
 def _street(which: int) -> Callable[[], Image.Image]:

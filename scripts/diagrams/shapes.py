@@ -39,7 +39,7 @@ WORDS = {
     "loss": "loss",
     "step": "computed",
 }
-TITLE, NOTE, LABEL = 14, 12, 12  # px
+TITLE, NOTE, LABEL = 14.0, 12.0, 12.0  # px
 PAD, LINE = 9, 16
 
 
@@ -67,9 +67,8 @@ def words(text: str, x: float, y: float, size: float, *, anchor: str = "middle",
     marked = re.sub(
         r"&lt;(.+?)&gt;", r'<tspan class="d-index" dy="3">\1</tspan><tspan dy="-3">&#8203;</tspan>', escape(text)
     )
-    return (
-        f'<text class="d-text {kind}" x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}">{marked}</text>'
-    )
+    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}"'
+    return f'<text class="d-text {kind}" {place}>{marked}</text>'
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,9 @@ class Node:
 
     @property
     def lines(self) -> list[tuple[str, float, bool]]:
-        return [(line, TITLE, True) for line in self.title.split("\n") if line] + [(n, NOTE, False) for n in self.notes]
+        """Every line of text with its size, and whether it is bold."""
+        titles: list[tuple[str, float, bool]] = [(line, TITLE, True) for line in self.title.split("\n") if line]
+        return [*titles, *((note, NOTE, False) for note in self.notes)]
 
     def text_size(self) -> tuple[float, float]:
         widths = [text_width(text, size, bold) for text, size, bold in self.lines]

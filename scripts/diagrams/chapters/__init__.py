@@ -1,22 +1,15 @@
 """What is connected with what, a chapter's diagram each. Numbers come from networks and configurations."""
 
 from collections.abc import Callable
+from functools import cache
 
 from scripts.diagrams.chapters import features, one_pass, optimized, overview, styled, translated
 from scripts.diagrams.layout import Diagram
 
-DIAGRAMS: dict[str, Callable[[], Diagram]] = dict(
-    sorted(
-        (
-            features.DIAGRAMS
-            | optimized.DIAGRAMS
-            | one_pass.DIAGRAMS
-            | translated.DIAGRAMS
-            | styled.DIAGRAMS
-            | overview.DIAGRAMS
-        ).items()
-    )
-)
+_MODULES = (features, optimized, one_pass, translated, styled, overview)
+DIAGRAMS: dict[str, Callable[[], Diagram]] = {  # notebook → its diagram; a network that it reads is built once
+    name: cache(make) for name, make in sorted(item for module in _MODULES for item in module.DIAGRAMS.items())
+}
 
 AFTER = {  # notebook → the cell after which its diagram stands
     "01_what_a_network_sees": "b2fe6497",

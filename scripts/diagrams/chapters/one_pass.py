@@ -64,8 +64,8 @@ def chapter_06() -> Diagram:
         gap_narrow=(12, 30),
         caption=(
             "Training a painter. The weights W of the network are optimized, once for each painting, over "
-            f"{config.num_steps:,} steps with {config.batch_size} photos each; {arch} only measures. A new photo then "
-            "takes the upper row alone, from left to right: one pass, and no loss."
+            f"{config.num_steps:,} steps with {config.batch_size} photos each; {arch} only measures. Afterwards a new "
+            "photo goes through the network alone: one pass, and no loss."
         ),
         alt=(
             f"A photo enters a network with {profiles.parameters(network)}, which returns a painted picture. Three "
@@ -127,8 +127,8 @@ def chapter_12() -> Diagram:
         gap=(30, 30),
         caption=(
             "Only the decoder learns. AdaIN has no weights: it gives each feature map of the photo the mean and the "
-            "deviation of the painting’s map. So a painting that no training used is painted by the upper row, in "
-            "one pass. The losses below are for the training."
+            "deviation of the painting’s map. So encoder, AdaIN and decoder paint in one pass, also after a painting "
+            "that no training used. The losses and the second encoder are for the training."
         ),
         alt=(
             f"A photo c and a painting s enter the frozen encoder f, {arch} up to {config.layer}. AdaIN gives the "

@@ -92,7 +92,7 @@ def chapter_17() -> Diagram:
             f"Noise z, {config.z_size} numbers, passes a mapping network of {config.num_mapping} layers and becomes "
             "the style w. A learned constant of 4 by 4 positions passes blocks of convolutions, each at twice the "
             f"size of the one before, up to {config.image_size} by {config.image_size}, and becomes a picture of a "
-            "street. From above, the style w enters every block; from below, fresh noise for each pixel."
+            "street. The style w enters every block, and so does noise, one number for each pixel."
         ),
     )
 
