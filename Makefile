@@ -44,6 +44,7 @@ outputs: install weights  ## execute every notebook in place at its defaults: ho
 	@$(PY) -m scripts.execute --in-place
 	@$(PY) -m scripts.hero
 	@$(PY) -m scripts.cards
+	@$(PY) -m scripts.diagrams
 
 record: install weights  ## make the stored runs of notebook NOTEBOOK=04 anew (PROFILE=paper; laptop without a GPU)
 	@$(PY) -m scripts.execute --again $(or $(NOTEBOOK),NOTEBOOK) -p PROFILE $(or $(PROFILE),paper)
