@@ -133,6 +133,14 @@ def test_what_the_questions_say_is_so(opened):
     torch.testing.assert_close(pairs[:, 0], pairs[:, 1], atol=1e-8, rtol=1e-6)
 
 
+def test_clamping_in_another_metric_stops_beside_the_lowest_point(opened):
+    page, outside = opened(figure()), {"landscape": "outside", "start": START["outside"]}
+    plain, turned = (reached(page, power=power, **outside) for power in (0, 1))
+    assert None not in plain
+    assert turned[:2] == [None, None]
+    assert turned[2] < 20
+
+
 def said(page):
     return [one.inner_text() for one in page.locator(".lane .said").all()]
 

@@ -3,7 +3,7 @@ start("optimizers-road", (root, given) => {
   const {count, low, high, shape, limits, last, landscapes, centers, choices} = given;
   const NAMES = ["gradient descent", "Adam", "L-BFGS"], TINY = 1e-30, ROUND = [1, 0, 1];
   const DARK = ["#b24a14", "#7b45a8", "#08598c"], BRIGHT = ["#d9743c", "#a06cc8", "#2b8cc4"];  // on the map, in the chart
-  const CELLS = 240, DECADES = 8, SHARE = 1e-6;  // of the map and of the chart
+  const CELLS = 180, DECADES = 8, SHARE = 1e-6;  // of the map and of the chart
 
   const LEGEND = "λ: the steepest curvature. Ring: the start. Ellipse: the shape that the optimizer takes the contours to have. "
     + "Dotted: what the bounds cut off. Thick: the moves s that L-BFGS remembers, each with an arrow, the change y of the gradient.";
@@ -93,7 +93,7 @@ start("optimizers-road", (root, given) => {
     const newest = pairs.at(-1), gamma = newest ? newest.sy / Math.max(TINY, dot(newest.y, times(B, newest.y))) : 1;
     return pairs.reduce((r, {s, y, sy}, k) => plus(r, s, alphas[k] - dot(y, r) / sy), times(B, q).map((one) => gamma * one));
   };
-  const descent = ({B, length}) => (x, g) => ({to: plus(x, times(B, g), -length), metric: B});
+  const descent = ({B, length}) => (x, g) => ({to: plus(x, times(B, g), -length), metric: () => B});
   const adam = ({root: half, rate, beta1, beta2}) => {
     let m = [0, 0], v = [0, 0], k = 0;
     return (x, gradient) => {
@@ -103,11 +103,11 @@ start("optimizers-road", (root, given) => {
       v = v.map((one, i) => beta2 * one + (1 - beta2) * g[i] * g[i]);
       const size = v.map((one) => Math.sqrt(one) / Math.sqrt(1 - beta2 ** k) + 1e-8);
       const move = m.map((one, i) => -rate / (1 - beta1 ** k) * one / size[i]);
-      return {to: plus(x, times(half, move)), metric: around(half, [1 / size[0], 0, 1 / size[1]])};
+      return {to: plus(x, times(half, move)), metric: () => around(half, [1 / size[0], 0, 1 / size[1]])};
     };
   };
   const lbfgs = ({B, history, bounds, inside}) => {
-    let pairs = [], recent = limits.most, before = null, made = {metric: B, used: []};
+    let pairs = [], recent = limits.most, before = null, made = {metric: () => B, used: []};
     return (x, full) => {
       const moved = inside(plus(x, full, -limits.first / rms(full)));  // a value that this does not move is held
       const free = x.map((one, i) => (bounds && moved[i] === one ? 0 : 1)), only = (v) => v.map((one, i) => one * free[i]);
@@ -128,8 +128,8 @@ start("optimizers-road", (root, given) => {
       before = {x, full};
       const cut = Math.min(1, Math.min(limits.growth * recent, limits.most) / rms(direction)), to = plus(x, direction, cut);
       recent *= Math.max(0.1, rms(plus(inside(to), x, -1)) / recent) ** 0.2;
-      const [[p, q], [, r]] = [[1, 0], [0, 1]].map((one) => twoLoops(one, used, B));
-      return made = {to, metric: [p, q, r], used, free, cut};
+      const metric = () => [...twoLoops([1, 0], used, B), twoLoops([0, 1], used, B)[1]];
+      return made = {to, metric, used, free, cut};
     };
   };
   const road = (move, loss, inside, start, steps) => {
@@ -148,7 +148,7 @@ start("optimizers-road", (root, given) => {
     return road(make({...rules, ...floor, inside, length: rules.step / floor.steep}), floor.loss, inside, rules.start, steps);
   });
   const lowest = (loss, bounds) => {  // the lowest node of a grid, and L-BFGS from there
-    const inside = clamp(bounds), nodes = bounds ? grid(61, 0, 1) : grid(71, low, high);
+    const inside = clamp(bounds), nodes = grid(61, ...(bounds ? [0, 1] : [low, high]));
     return least(loss, road(lbfgs({B: ROUND, history: 10, bounds, inside}), loss, inside, least(loss, nodes), 200).points);
   };
   // B = (A/λ)^−p, with A the curvature at the lowest point: 1 in the steepest direction, more in flatter ones.
@@ -266,7 +266,7 @@ start("optimizers-road", (root, given) => {
       trace(paper, [at(from), at(plus(from, s))]);
       paper.stroke();
     }
-    const {values, turn} = eigen(around(view.turn, metric)), [a, b] = values.map((e) => Math.sqrt(Math.max(e, 0)));
+    const {values, turn} = eigen(around(view.turn, metric())), [a, b] = values.map((e) => Math.sqrt(Math.max(e, 0)));
     Object.assign(paper, {lineWidth: 1.4, strokeStyle: DARK[k]});
     paper.beginPath();
     paper.ellipse(...here, side * 0.11, side * 0.11 * Math.max(0.03, b / a), -turn, 0, 7);
