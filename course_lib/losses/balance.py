@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from course_lib import config_checks
 from course_lib.images import load_image
 from course_lib.pretrained.vgg import cached_network
 from course_lib.samples import sample_path
@@ -87,3 +89,18 @@ def layer_weights(
         raise ValueError(f"the weights of the style layers are one of {BALANCES} or numbers, got {balance!r}")
     means = mean_activations(tuple(layers), arch, pooling, weights)
     return tuple(float(f"{(means[0] / mean) ** _POWER:.2g}") for mean in means)
+
+
+def check_balance(config: Any) -> None:
+    """Refuse `style_layer_weights` of a configuration that are neither a known word nor a number for each style layer.
+
+    Args:
+        config: the frozen dataclass, with `style_layers` and `style_layer_weights`; a list becomes a tuple.
+
+    Raises:
+        ValueError: an unknown word, or other numbers than one for each style layer.
+    """
+    if isinstance(config.style_layer_weights, str):
+        config_checks.check(config, choices={"style_layer_weights": BALANCES})
+    else:
+        config_checks.check_shares(config, "style_layer_weights", len(config.style_layers), "style layers")

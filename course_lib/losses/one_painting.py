@@ -14,6 +14,7 @@ from torch import Tensor
 
 from course_lib import runtime
 from course_lib.images import check_pictures, resize
+from course_lib.losses.balance import layer_weights
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.losses.style import JOHNSON, total_variation_loss
 from course_lib.pretrained.vgg import VGGFeatures
@@ -25,7 +26,7 @@ def painting_objective(style: Tensor, config: Any) -> PerceptualLoss:
     Args:
         style: (1, 3, h, w) in [0, 1]; resized to a long side of ``config.style_size``.
         config: of a method; its `content_layers`, `style_layers`, `content_weight`, `style_weight`, `arch`,
-            `weights`, `precision` and `device` are used.
+            `weights`, `precision` and `device` are used, and `style_layer_weights`: what each style term counts.
 
     Raises:
         ImageError: not one picture in [0, 1].
@@ -35,10 +36,13 @@ def painting_objective(style: Tensor, config: Any) -> PerceptualLoss:
     names = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
     precision = runtime.pick_precision(config.precision, device)
     network = VGGFeatures(config.arch, names, pooling="max", weights=config.weights, precision=precision).to(device)
+    shares = layer_weights(
+        config.style_layer_weights, config.style_layers, arch=config.arch, pooling="max", weights=config.weights
+    )
     loss = PerceptualLoss(
         network,
         content=JOHNSON.join(config.content_weight, config.content_layers),
-        style=JOHNSON.join(config.style_weight, config.style_layers),
+        style=JOHNSON.join(config.style_weight, config.style_layers, shares),
         convention=JOHNSON,
     )
     loss.set_style([resize(style.detach().float(), config.style_size).to(device)])

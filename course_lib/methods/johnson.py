@@ -24,6 +24,7 @@ from torch.utils.data import Dataset
 from course_lib import config_checks, runtime
 from course_lib.data.crops import training_photos
 from course_lib.images import check_pictures
+from course_lib.losses.balance import check_balance
 from course_lib.losses.one_painting import painting_names, painting_objective, painting_terms
 from course_lib.losses.perceptual import PerceptualLoss
 from course_lib.networks import layers
@@ -52,6 +53,7 @@ class Config:
     tv_weight: float = 4.0  # λ_TV: about the smallest of "1e-6 to 1e-4" (Section 4.1), see `tv_weight_of_paper`
     content_layers: tuple[str, ...] = ("relu2_2",)  # Section 4.1
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # Section 4.1
+    style_layer_weights: str | tuple[float, ...] = "equal"  # a plain sum, Eq. 4; "balanced": ours, `losses.balance`
     style_size: int = 256  # long side of the painting; the paper gives no size
     width: float = 1.0  # factor on 32, 64, 128 channels (supplement, Table 1)
     num_blocks: int = 5  # supplement, Table 1
@@ -76,6 +78,7 @@ class Config:
             some_layers=("content_layers", "style_layers"),
             choices={"norm": layers.NORMS, "upsampling": layers.UPSAMPLINGS, "arch": ("vgg16", "vgg19")},
         )  # fmt: skip
+        check_balance(self)
 
     @classmethod
     def released(cls) -> Config:

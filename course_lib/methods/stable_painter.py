@@ -32,6 +32,7 @@ from course_lib.data.crops import training_photos
 from course_lib.data.moving import Item, MovingPairs
 from course_lib.flow import warp
 from course_lib.images import check_pictures
+from course_lib.losses.balance import check_balance
 from course_lib.losses.one_painting import painting_names, painting_objective, painting_terms
 from course_lib.networks import layers
 from course_lib.networks.one_pass import one_pass
@@ -61,6 +62,7 @@ class Config:
     temporal_weight: float = 200.0  # λ_t; Huang et al. print 1e4, on another scale; chosen in chapter 20
     content_layers: tuple[str, ...] = ("relu2_2",)  # Johnson et al., Section 4.1
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # Johnson et al., Section 4.1
+    style_layer_weights: str | tuple[float, ...] = "equal"  # Johnson et al., Eq. 4; "balanced": see `losses.balance`
     style_size: int = 256  # long side of the painting
     shift: float = 8.0  # the largest motion between the two frames, pixels; ours, as the next three
     zoom: float = 0.05  # the largest change of scale
@@ -92,6 +94,7 @@ class Config:
             some_layers=("content_layers", "style_layers"),
             choices={"norm": layers.NORMS, "upsampling": layers.UPSAMPLINGS, "arch": ("vgg16", "vgg19")},
         )  # fmt: skip
+        check_balance(self)
 
     @classmethod
     def fast(cls) -> Config:

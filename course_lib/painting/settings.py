@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_lib import config_checks
-from course_lib.losses.balance import BALANCES
+from course_lib.losses.balance import check_balance
 from course_lib.optimize.start import STARTS
 from course_lib.pretrained.vgg import CONTENT_LAYER, STYLE_LAYERS
 
@@ -64,10 +64,7 @@ class Settings:
             config_checks.check_scales(self, "style_scale", len(self.style_layers), "style layers")
         else:
             config_checks.check(self, positive=("style_scale",))
-        if isinstance(self.style_layer_weights, str):
-            config_checks.check(self, choices={"style_layer_weights": BALANCES})
-        else:
-            config_checks.check_shares(self, "style_layer_weights", len(self.style_layers), "style layers")
+        check_balance(self)
         if self.style_blend is not None:
             config_checks.check_shares(self, "style_blend", None, "styles")
         if self.scales is not None:

@@ -16,6 +16,7 @@ from torch.utils.data import IterableDataset
 from course_lib import VGGFeatures, losses, sample_image
 from course_lib.data.crops import Crops
 from course_lib.images import resize
+from course_lib.losses.balance import layer_weights
 from course_lib.methods import johnson
 from course_lib.methods.johnson import Config, Model, load, save, train
 from course_lib.networks import tiles
@@ -146,6 +147,8 @@ def test_the_first_weights_depend_on_the_seed_alone(seed):
         ("norm", "btach"),
         ("upsampling", "nearest"),
         ("arch", "vgg11"),
+        ("style_layer_weights", "even"),
+        ("style_layer_weights", (1.0, 2.0)),  # of four layers
         ("seed", 0.5),
         ("seed", -1),
     ],
@@ -257,6 +260,21 @@ def test_the_gradient_is_that_of_autograd(style, photos):
         total = total + sum(terms.values())
     (theirs,) = torch.autograd.grad(total, painted)
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5 * theirs.abs().max().item())
+
+
+@pytest.mark.parametrize("shares", [(1.0, 0.5, 2.0, 0.0), "balanced"])
+def test_the_weights_of_style_layers_are_factors(style, photos, shares):
+    config = tiny(style_layer_weights=shares)
+    factors = layer_weights(shares, config.style_layers, arch="vgg16", pooling="max", weights=None)
+    assert len(set(factors)) > 1
+    terms = {}
+    for each in (tiny(), config):
+        loss = johnson.objective(style, each)
+        loss.set_content(photos[0])
+        terms[each] = dict(zip(loss.names, loss(photos[1]).tolist(), strict=True))
+    for layer, factor in zip(config.style_layers, factors, strict=True):
+        assert terms[config][f"style/{layer}"] == pytest.approx(factor * terms[tiny()][f"style/{layer}"], rel=1e-5)
+    assert terms[config]["content/relu2_2"] == terms[tiny()]["content/relu2_2"]
 
 
 def test_evaluate_returns_the_objective_of_each_photograph(style, photos):
