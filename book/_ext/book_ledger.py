@@ -81,8 +81,13 @@ def add_costs(app: Sphinx, tree: nodes.document) -> None:
                 boxes.append(run_cards.pointer(origin.name) if origin.name in told else full)
                 told |= {origin.name} - {""}
                 near.add(origin.key)
+        run_cards.with_full_pictures(cell, input_of(cell))
         if boxes:
             insert(cell, "".join(boxes))
+
+
+def input_of(cell: nodes.container) -> str:
+    return next((block.astext() for block in cell.findall(nodes.literal_block)), "")
 
 
 def follows(cell: nodes.container, before: nodes.Node | None) -> bool:
@@ -100,7 +105,7 @@ def add_paper_runs(app: Sphinx, tree: nodes.document) -> None:
     if page is None:
         return
     found = cells(tree)
-    inputs = [next((block.astext() for block in cell.findall(nodes.literal_block)), "") for cell, _ in found]
+    inputs = [input_of(cell) for cell, _ in found]
     told = sorted(paper_runs.mentions(inputs, page[1]).values(), key=PLACE)
     spoken = [found[place][0] for one in told for place in (one.at, one.made) if place is not None]
     for place, own in groupby(told, key=PLACE):
@@ -155,8 +160,10 @@ def add_script(app: Sphinx, page: str, template: str, context: dict[str, Any], t
 
 
 def write_json(app: Sphinx, error: Exception | None) -> None:
-    """The ledger for machines, beside the page."""
+    """The ledger for machines, beside the page, and stored pictures that a page shows in full."""
     folder = Path(app.outdir) / "book"
+    if error is None:
+        run_cards.write_full_pictures(Path(app.outdir))
     if error is None and folder.is_dir():
         (folder / "ledger.json").write_text(claims.machine_readable() + "\n", encoding="utf-8")
 

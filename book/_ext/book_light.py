@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import style_cuts
 from fontTools import subset
 from PIL import Image
 from sphinx.application import Sphinx
@@ -20,6 +21,7 @@ from sphinx.application import Sphinx
 LEAST = 2000  # characters of a data URI that is worth a file of its own
 DATA = re.compile(r"data:image/(jpeg|png|webp|gif);base64,(.+)", re.DOTALL)
 LATER = re.compile(r'<template class="later">(.+?)</template>', re.DOTALL)  # what a component fetches on a click
+STYLE = re.compile(r'<style class="play-part">.*?</style>', re.DOTALL)  # of a component
 PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')  # an error on the console of a page opened as a file
 ICON_SCRIPT = re.compile(r'<script[^>]* src="[^"]*fontawesome[^"]*"></script>\s*')  # 1.5 MB; its style sheet suffices
 ICON = re.compile(r"\bfa-[a-z0-9-]+")
@@ -131,6 +133,18 @@ def lighten(text: str, page: Path, out: Path) -> str:
     return "".join([*parts, text[done:]])
 
 
+def once(text: str) -> str:
+    """One page: the style of its components where the first of them stands, for all of the same kind."""
+    seen: set[str] = set()
+
+    def first(found: re.Match[str]) -> str:
+        kept = "" if found[0] in seen else found[0]
+        seen.add(found[0])
+        return kept
+
+    return STYLE.sub(first, text)
+
+
 def set_aside(text: str, page: Path, out: Path) -> str:
     """One page: what its components need only after a click, as scripts in `_static/later` that files may load, too.
 
@@ -193,12 +207,13 @@ def lighten_all(app: Sphinx, problem: Exception | None) -> None:
     words: set[str] = set()
     for page in sorted(out.rglob("*.html")):
         text = page.read_text(encoding="utf-8")
-        text = lighten(set_aside(ICON_SCRIPT.sub("", PRELOAD.sub("", text)), page, out), page, out)
+        text = lighten(set_aside(once(ICON_SCRIPT.sub("", PRELOAD.sub("", text))), page, out), page, out)
         words |= set(ICON.findall(text))
         page.write_text(text, encoding="utf-8")
     for script in (out / "_static" / "scripts").glob("*.js"):
         words |= set(ICON.findall(script.read_text(encoding="utf-8")))
     cut_icons(out, words)
+    style_cuts.cut_all(out)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -4,6 +4,7 @@ The caption says what the picture shows. A card names the stored run with its ti
 date and command; where there is no margin it folds. No setup(): book_ledger uses it.
 """
 
+import ast
 import html
 import re
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 from book_local import ROOT
 from docutils import nodes
+from PIL import Image
 
 from course_lib.teaching import records
 
@@ -27,6 +29,9 @@ LINE = (
 LABEL = r"(?:[\w'’ ]+: )?"
 BRACKETS = re.compile(rf"\s*\({LABEL}{LINE}(?:; {LABEL}{LINE})*\)", re.IGNORECASE)
 ALONE = re.compile(rf"\s*{LABEL}{LINE}\.?", re.IGNORECASE)
+RUNS = "_static/runs"
+IMAGE = re.compile(r"<img [^>]*>")
+FULL = re.compile(rf'data-full="\.\./{RUNS}/([^/"]+)/([^/"]+)"')
 NAMES = re.compile(r"records\.(?:run|show|load)\(\s*[\"']([^\"']+)[\"']")
 FACTS = re.compile(
     r"stored run · (?P<profile>[a-z]+) profile(?:, reduced: (?P<reduced>[^·]+))? · (?P<device>[^·]+) · "
@@ -103,6 +108,56 @@ def taken_from(cell: nodes.container, here: Iterable[str], page: Iterable[str]) 
             raw.rawsource = text
             found += [origin(line, here, page) for line in lines]
     return list(dict.fromkeys(found))
+
+
+# --- the stored pictures, for the window that shows one in full
+def with_full_pictures(cell: nodes.container, source: str) -> None:
+    """Names, for every picture of a sheet that `records.show` made smaller, the file as it was stored."""
+    pictures = stored_pictures(source)
+    for raw in cell.findall(nodes.raw):
+        text = raw.astext()
+        if pictures and text.count("<figure") == 1 and len(tags := IMAGE.findall(text)) == len(pictures):
+            larger = dict(zip(tags, (named(tag, file) for tag, file in zip(tags, pictures, strict=True)), strict=True))
+            raw.children = [nodes.Text(IMAGE.sub(lambda found, by=larger: by[found[0]], text))]
+            raw.rawsource = raw.astext()
+
+
+def stored_pictures(source: str) -> list[Path]:
+    """The pictures that the one `records.show` of a cell shows, in order; none where that cannot be read off."""
+    try:
+        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    except SyntaxError:  # the cell with magics
+        return []
+    shown = [call for call in calls if ast.unparse(call.func) == "records.show"]
+    if len(shown) != 1 or len(shown[0].args) != 1:
+        return []
+    written = {word.arg: word.value for word in shown[0].keywords}
+    try:
+        name = ast.literal_eval(shown[0].args[0])
+        only = ast.literal_eval(written["only"]) if "only" in written else None
+        images = records.load(name, profile="laptop").images
+        return [Path(str(images[title])) for title in only or images] if "profile" not in written else []
+    except (ValueError, LookupError):  # put together by code; not stored
+        return []
+
+
+def named(tag: str, file: Path) -> str:
+    """The tag of a picture with its stored file, where that is larger."""
+    width = re.search(r' width="(\d+)"', tag)
+    with Image.open(file) as stored:
+        if width is None or stored.width <= int(width[1]):
+            return tag
+    address = html.escape(f"../{RUNS}/{file.parent.name}/{file.name}", quote=True)
+    return f'<img data-full="{address}"{tag.removeprefix("<img")}'
+
+
+def write_full_pictures(out: Path) -> None:
+    """The stored pictures that the pages in `out` name, beside them."""
+    for page in (out / "notebooks").glob("*.html"):
+        for name, file in FULL.findall(page.read_text(encoding="utf-8")):
+            target = out / RUNS / name / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((records.results_folder() / name / file).read_bytes())
 
 
 # --- the card

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import book_access
 import book_ledger
+import book_light
 import chapter_opening as opening
 import pytest
 import run_cards
+import style_cuts
 import torch
 import wide_figures
 from docutils import nodes
@@ -278,3 +280,58 @@ def test_a_chart_knows_how_wide_its_words_must_be() -> None:
     least = int(re.search(r'<div class="sideways chart" style="--least:(\d+)px"><img', fitted)[1])  # type: ignore[index]
     smallest = 0.833 * 10 / 72 * figures._DPI  # matplotlib's "small", in the chart's own pixels
     assert smallest * least / width == pytest.approx(11, abs=0.1)
+
+
+# --- the stored pictures
+def test_a_picture_that_was_made_smaller_names_its_stored_file(ledger, tmp_path) -> None:
+    pictures = {"large one": torch.rand(1, 3, 200, 300), "small": torch.rand(1, 3, 70, 90)}
+    ledger.store((1, 2, 3), (4, 4, 4), images=pictures)
+    source = 'records.show("04_x", only=["small", "large one"], caption="A.", alt="B.", size=120)'
+    shown = cell(source, eval(source)._repr_html_())
+    run_cards.with_full_pictures(shown, source)
+    tags = run_cards.IMAGE.findall(opening.shown_by(shown))
+    assert [run_cards.FULL.findall(tag) for tag in tags] == [[], [("04_x", "large_one.webp")]]
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "04.html").write_text("".join(tags), encoding="utf-8")
+    run_cards.write_full_pictures(tmp_path)
+    stored = (ledger.folder / "04_x" / "large_one.webp").read_bytes()
+    assert (tmp_path / run_cards.RUNS / "04_x" / "large_one.webp").read_bytes() == stored
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["%magic !", "records.show(name)", 'records.show("04_gone")', 'records.show("04_x", only=NAMES)', "1 + 1",
+     'records.show("04_x", only=["other"])', 'records.show("04_x", profile="paper")'],
+)  # fmt: skip
+def test_where_the_pictures_cannot_be_read_off_none_is_named(ledger, source: str) -> None:
+    ledger.store((1, 2, 3), (4, 4, 4), images={"x": torch.rand(1, 3, 80, 80)})
+    assert run_cards.stored_pictures(source) == []
+
+
+# --- style sheets
+def test_only_rules_for_classes_that_nothing_names_are_cut() -> None:
+    sheet = (
+        '@charset "utf-8";/* .gone{} */.gone{a:b}.seen,.gone p{a:b}.seen .gone{a:b}p.seen:not(.gone){a:b}html{a:b}'
+        '@media print{.gone{a:b}}@media print{.gone{a:b}.seen{c:"}.x{"}}@font-face{src:url(a)}:is(.gone,.other){a:b}'
+        ".made-of-two{a:b}[x='.y']{a:b}@keyframes k{from{a:b}to{a:b}}"
+    )
+    assert style_cuts.cut(sheet, {"seen", "made-"}) == (
+        '@charset "utf-8";.seen{a:b}p.seen:not(.gone){a:b}html{a:b}@media print{.seen{c:"}.x{"}}@font-face{src:url(a)}'
+        ":is(.gone,.other){a:b}.made-of-two{a:b}[x='.y']{a:b}@keyframes k{from{a:b}to{a:b}}"
+    )
+
+
+def test_words_of_pages_and_scripts_are_names_that_a_class_could_have(tmp_path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.html").write_text('<p class="one two-three">', encoding="utf-8")
+    (tmp_path / "y.js").write_text("n.className = `four-${x}`", encoding="utf-8")
+    (tmp_path / "z.css").write_text(".five{}", encoding="utf-8")
+    words = style_cuts.words_of(tmp_path)
+    assert {"one", "two-three", "four-"} <= words
+    assert "five" not in words
+
+
+def test_components_of_a_page_share_their_style() -> None:
+    style = '<style class="play-part">.play{}</style>'
+    text = f"<figure>{style}a</figure>{style}<style>p{{}}</style><style>p{{}}</style>"
+    assert book_light.once(text) == f"<figure>{style}a</figure><style>p{{}}</style><style>p{{}}</style>"
