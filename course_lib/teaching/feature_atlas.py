@@ -1,7 +1,7 @@
 """What excites the channels of VGG-19, in numbers small enough for a page: the atlas of the feature explorer.
 
 An atlas holds a few photographs, the values of chosen channels on them, and for each channel the places in all
-photographs of the package at which it answers most. `make` computes it as plain values for a stored run;
+photographs of the package at which it responds most. `make` computes it as plain values for a stored run;
 `teaching.interactive.feature_explorer` shows it. ``python -m scripts.atlas`` stores the one of this book.
 """
 
@@ -178,11 +178,11 @@ def varied(correlation: Tensor, count: int) -> list[int]:
     """Channels that represent all channels of a layer: greedily, the next one raises Σ_j max_i r_ij the most.
 
     The sum is over all channels j, the maximum over the chosen ones i, and negative correlations count as 0. Two
-    channels that answer alike are hardly ever chosen both (facility location; Nemhauser et al. 1978 prove that the
+    channels that respond alike are hardly ever chosen both (facility location; Nemhauser et al. 1978 prove that the
     greedy sum is at least 63 % of the best one).
 
     Args:
-        correlation: (C, C), of the channels' values; a channel that never answers has a row of zeros.
+        correlation: (C, C), of the channels' values; a channel that never responds has a row of zeros.
         count: how many; at most C.
 
     >>> r = torch.tensor([[1.0, 0.9, 0.1], [0.9, 1.0, 0.2], [0.1, 0.2, 1.0]])

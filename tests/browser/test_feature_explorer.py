@@ -1,6 +1,7 @@
 """The feature explorer: its numbers are the library's, and it is worked by hands and keys, from a file fetched late."""
 
 import json
+import math
 import re
 from functools import lru_cache
 
@@ -96,7 +97,8 @@ def test_the_products_add_up_to_the_number_that_is_shown(page):
         for values, expected in zip(
             cells[3 * color : 3 * color + 3], (window, conv.weight[channel], products), strict=True
         ):
-            unit = 10 ** -max(0, 2 - int(torch.floor(torch.log10(expected.abs().max()))))
+            most = expected.abs().max().item()
+            unit = 10 ** -(1 if most >= 10 else 2 if most >= 0.1 else 1 - math.floor(math.log10(most)))
             torch.testing.assert_close(torch.tensor(values), expected[color].flatten(), atol=0.51 * unit, rtol=0)
     sums = [float(text.split()[1].replace("−", "-")) for text in page.locator(".sum").all_inner_texts()]
     torch.testing.assert_close(torch.tensor(sums), products.sum((1, 2)), atol=6e-5, rtol=0)
@@ -185,6 +187,10 @@ def test_a_finger_moves_the_place(opened):
     page.wait_for_function("document.querySelector('.said[aria-live]').textContent.includes('position (46, 2)')")
     page.get_by_label("layer").press("Home")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    narrow = (
+        "[...document.querySelectorAll('.cells span')].filter(cell => cell.scrollWidth > cell.clientWidth + 1).length"
+    )
+    assert page.evaluate(narrow) == 0  # no number runs into its neighbor
     for control in page.locator(".play").locator("input, button, [role=application]").all():
         assert control.get_attribute("data-lm-suppress-shortcuts") == "true"
 

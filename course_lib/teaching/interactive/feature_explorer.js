@@ -63,8 +63,18 @@ start("feature-explorer", (root, {photos, layers, names, mean, std, at, tile}) =
     let pinned = -1;  // the channel that is looked at, or −1: the strongest one here
 
     // ---- the numbers
-    const inputs = data.map((bytes) => Float64Array.from(bytes, (byte, k) =>
-      (byte / 255 - mean[k % 4]) / std[k % 4]));  // every fourth one is not used
+    // Normalized, one plane for each color, with a frame of zeros.
+    const inputs = data.map((bytes, k) => {
+      const {width, height} = photos[k], wide = width + 2;
+      return mean.map((middle, c) => {
+        const plane = new Float64Array(wide * (height + 2));
+        for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+          plane[(y + 1) * wide + x + 1] = (bytes[4 * (y * width + x) + c] / 255 - middle) / std[c];
+        }
+        return plane;
+      });
+    });
+    const kernels = filters.weights.map((filter) => Float64Array.from(filter.flat(2)));
     const positions = (photo, layer) => {  // of the layer, and of those that are stored
       const {stride, step} = layers[layer];
       return [photos[photo].width, photos[photo].height].map((side) => {
@@ -85,19 +95,28 @@ start("feature-explorer", (root, {photos, layers, names, mean, std, at, tile}) =
     };
     // The 27 products of one number of the first layer: max(0, b + Σ W · P), with zeros around the picture.
     const products = (photo, channel, x, y) => {
-      const {width, height} = photos[photo], cells = [];
-      for (let c = 0; c < 3; c++) for (let v = -1; v <= 1; v++) for (let u = -1; u <= 1; u++) {
-        const inside = x + u >= 0 && x + u < width && y + v >= 0 && y + v < height;
-        const value = inside ? inputs[photo][4 * ((y + v) * width + x + u) + c] : 0;
-        const weight = filters.weights[channel][c][v + 1][u + 1];
+      const wide = photos[photo].width + 2, cells = [];
+      kernels[channel].forEach((weight, k) => {
+        const value = inputs[photo][Math.floor(k / 9)][(y + Math.floor(k / 3) % 3) * wide + x + k % 3];
         cells.push({value, weight, product: value * weight});
-      }
+      });
       const bias = filters.biases[channel];
       const total = cells.reduce((sum, {product}) => sum + product, bias);
       return {cells, bias, total, answer: Math.max(0, total)};
     };
+    const first = (photo, channel, x, y) => {  // the same number, quickly
+      const wide = photos[photo].width + 2, kernel = kernels[channel];
+      let total = filters.biases[channel], k = 0;
+      for (let c = 0; c < 3; c++) {
+        const plane = inputs[photo][c];
+        for (let v = 0, at = y * wide + x; v < 3; v++, at += wide, k += 3) {
+          total += kernel[k] * plane[at] + kernel[k + 1] * plane[at + 1] + kernel[k + 2] * plane[at + 2];
+        }
+      }
+      return total > 0 ? total : 0;
+    };
     const answer = (photo, layer, channel, column, row) => {
-      if (!codes[layer].length) return products(photo, channel, column, row).answer;
+      if (!codes[layer].length) return first(photo, channel, column, row);
       const [{kept: across}, {kept: down}] = positions(photo, layer);
       const code = codes[layer][photo][(channel * down + row) * across + column];
       return layers[layer].scales[channel] * (code / 255) ** 2;
@@ -122,7 +141,7 @@ start("feature-explorer", (root, {photos, layers, names, mean, std, at, tile}) =
       return {field, area: make("div", {className: "seen"}, one, field)};
     };
     const board = make("canvas"), map = canvas(1, 1);
-    const {field, area} = framed(board), {field: spot, area: mapped} = framed(map);
+    const {field, area} = framed(board), {field: spot, area: whole} = framed(map);
     Object.assign(area, {tabIndex: 0});
     area.setAttribute("role", "application");
     area.dataset.lmSuppressShortcuts = "true";
@@ -130,30 +149,38 @@ start("feature-explorer", (root, {photos, layers, names, mean, std, at, tile}) =
     said.setAttribute("aria-live", "polite");
     const square = canvas(tile, tile);
     const rows = Array.from({length: ROWS}, () => {
-      const words = make("span"), patches = canvas(PATCHES * (tile + GAP) - GAP, tile);
-      const button = make("button", {type: "button", className: "channel"}, words, patches);
+      const name = make("b"), value = make("span"), patches = canvas(PATCHES * (tile + GAP) - GAP, tile);
+      const button = make("button", {type: "button", className: "channel"},
+        make("span", {}, name, make("br"), value), patches);
       button.addEventListener("click", () => {
         pinned = Number(button.value) === pinned ? -1 : Number(button.value);
         show();
       });
-      return {button, words, patches, drawn: ""};
+      return {button, name, value, patches, drawn: ""};
     });
 
     const MAGMA = [[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]];
-    const magma = (share) => {
-      const k = Math.min(3, Math.floor(4 * share)), rest = 4 * share - k;
+    const TINTS = Uint8ClampedArray.from(Array.from({length: 256}, (_, shade) => {
+      const k = Math.min(3, Math.floor(shade / 64)), rest = shade / 63.75 - k;
       return MAGMA[k].map((low, c) => low + rest * (MAGMA[k + 1][c] - low));
-    };
-    let mapDrawn = "";
+    }).flat());
+    let mapped = "";
     const drawMap = (channel) => {
       const {photo, layer} = place, wanted = [photo, layer, channel].join();
-      if (wanted === mapDrawn) return;
-      mapDrawn = wanted;
+      if (wanted === mapped) return;
+      mapped = wanted;
       const [{kept: across}, {kept: down}] = positions(photo, layer);
-      const values = Array.from({length: across * down}, (_, k) =>
-        answer(photo, layer, channel, k % across, Math.floor(k / across)));
-      const most = values.reduce((a, b) => Math.max(a, b), 1e-9), colors = new ImageData(across, down);
-      values.forEach((value, k) => colors.data.set([...magma(value / most), 255], 4 * k));
+      const values = new Float32Array(across * down), colors = new ImageData(across, down);
+      let most = 1e-9;
+      for (let row = 0, k = 0; row < down; row++) for (let column = 0; column < across; column++, k++) {
+        values[k] = answer(photo, layer, channel, column, row);
+        if (values[k] > most) most = values[k];
+      }
+      values.forEach((value, k) => {
+        const at = 3 * Math.round(255 * value / most);
+        for (let c = 0; c < 3; c++) colors.data[4 * k + c] = TINTS[at + c];
+        colors.data[4 * k + 3] = 255;
+      });
       Object.assign(map, {width: across, height: down});
       map.getContext("2d").putImageData(colors, 0, 0);
       mapName.textContent = `channel ${layers[layer].channels[channel]} on the whole photograph, 0 to ${number(most, 1)}`;
@@ -201,11 +228,12 @@ start("feature-explorer", (root, {photos, layers, names, mean, std, at, tile}) =
     const head = make("p"), end = make("p"), normal = make("p");
     const arithmetic = make("div", {className: "number"}, head, ...lines.map(({all}) => all), end, normal);
     const elsewhere = make("p", {className: "said"});
-    const fill = (grid, name, values, most) => {  // three digits of the greatest, the same for all three colors
-      const digits = Math.min(5, Math.max(0, 2 - Math.floor(Math.log10(most))));
+    const fill = (grid, name, values, most) => {  // as many digits as fit, the same for all three colors
+      const digits = most >= 10 ? 1 : most >= 0.1 ? 2 : 1 - Math.floor(Math.log10(most));
       values.forEach((value, k) => {
-        const cell = grid.children[k];
-        cell.textContent = number(value, digits);
+        const cell = grid.children[k], words = number(value, digits);
+        if (cell.textContent === words) return;  // nothing to lay out again
+        cell.textContent = words;
         cell.style.background = `rgb(${value < 0 ? "31 122 179" : "214 106 46"} / ${(0.5 * Math.abs(value) / most).toFixed(2)})`;
       });
       grid.setAttribute("aria-label", `${name}: ${values.map((value) => number(value, digits)).join(", ")}`);
@@ -233,39 +261,55 @@ start("feature-explorer", (root, {photos, layers, names, mean, std, at, tile}) =
         + `${number((byte / 255 - mean[0]) / std[0])}. Numbers are shown rounded and added in full.`;
     };
 
-    const show = () => {
-      const {photo, layer} = place, {width, height} = photos[photo], one = layers[layer];
+    let now = null;  // the place, the channels there, and the one that is looked at
+    const look = () => {
+      const {photo, layer} = place, {width, height} = photos[photo];
       const spotted = here(place), values = answers(photo, layer, spotted), order = strongest(values);
-      const channel = pinned < 0 ? order[0] : pinned;
+      now = {spotted, values, order, channel: pinned < 0 ? order[0] : pinned};
+      put(field, width, height, ...spotted.corner, layers[layer].field);
+      const [{kept}, {kept: keptRows}] = positions(photo, layer);
+      put(spot, kept, keptRows, spotted.column, spotted.row, 1);
+    };
+    const showRows = () => {
+      const {photo, layer} = place, {width, height} = photos[photo], one = layers[layer];
+      const {spotted, values, order, channel} = now;
       const list = order.slice(0, ROWS);
       if (!list.includes(channel)) list[ROWS - 1] = channel;
-      put(field, width, height, ...spotted.corner, one.field);
-      field.classList.toggle("dim", one.field > 30);
-      field.classList.toggle("small", one.field < 30);
       drawSquare(spotted);
       rows.forEach((row, k) => {
-        const name = `channel ${one.channels[list[k]]}`;
+        const value = values[list[k]];
         row.button.value = list[k];
         row.button.setAttribute("aria-pressed", String(list[k] === pinned));
         row.button.classList.toggle("now", list[k] === channel);
-        row.words.replaceChildren(make("b", {textContent: name}), make("br"),
-          `${number(values[list[k]], values[list[k]] < 10 ? 2 : 1)} of ${number(one.most[list[k]], 1)}`);
+        row.name.textContent = `channel ${one.channels[list[k]]}`;
+        row.value.textContent = `${number(value, value < 10 ? 2 : 1)} of ${number(one.most[list[k]], 1)}`;
         drawPatches(row, list[k]);
       });
-      drawMap(channel);
-      const [{all, kept}, {all: allRows, kept: keptRows}] = positions(photo, layer);
-      put(spot, kept, keptRows, spotted.column, spotted.row, 1);
+      const [{all}, {all: allRows}] = positions(photo, layer);
       said.textContent = `${one.name}: position (${spotted.at.join(", ")}) of ${all} × ${allRows} sees `
         + `${one.field} × ${one.field} of ${width} × ${height} pixels. Of ${values.length} channels, `
-        + `${values.filter((value) => value > 0).length} answer here.`;
+        + `${values.filter((value) => value > 0).length} respond here.`;
       area.setAttribute("aria-label", `${photos[photo].title}; arrow keys move the place. ${said.textContent}`);
-      const first = !codes[layer].length;
-      [arithmetic.hidden, elsewhere.hidden] = [!first, first];
-      if (first) follow27(channel, spotted);
-      else {
-        elsewhere.firstChild.textContent = `Each number of ${one.name} is a sum of 3 × 3 × ${one.inputs} = `
-          + `${9 * one.inputs} products and a bias, and what is negative becomes 0. In ${layers[0].name} it is 27 products. `;
-      }
+    };
+    const showNumber = () => {
+      if (!codes[place.layer].length) follow27(now.channel, now.spotted);
+    };
+    const showMap = () => drawMap(now.channel);
+    const show = () => {
+      const one = layers[place.layer], computed = !codes[place.layer].length;
+      field.classList.toggle("dim", one.field > 30);
+      field.classList.toggle("small", one.field < 30);
+      [arithmetic.hidden, elsewhere.hidden] = [!computed, computed];
+      elsewhere.firstChild.textContent = `Each number of ${one.name} is a sum of 3 × 3 × ${one.inputs} = `
+        + `${9 * one.inputs} products and a bias, and what is negative becomes 0. In ${layers[0].name} it is 27 products. `;
+      look();
+      [showRows, showNumber, showMap].forEach((part) => part());
+    };
+    // While a pointer moves, every frame shows the channels; the arithmetic and the map follow five times a second.
+    let due = 0, late = 0;
+    const moved = () => {
+      due ||= requestAnimationFrame(() => { due = 0; look(); showRows(); });
+      late ||= setTimeout(() => { late = 0; showNumber(); requestAnimationFrame(showMap); }, 200);
     };
 
     // ---- hands and keys
@@ -291,11 +335,10 @@ start("feature-explorer", (root, {photos, layers, names, mean, std, at, tile}) =
     const jump = make("button", {type: "button", textContent: `Follow one in ${layers[0].name}`});
     jump.addEventListener("click", () => { depth.value = 0; depth.input.focus(); });
     elsewhere.append("", jump);
-    let due = 0;
     follow(area, (x, y) => {
       place.x = x * photos[place.photo].width - 0.5;
       place.y = y * photos[place.photo].height - 0.5;
-      due ||= requestAnimationFrame(() => { due = 0; show(); });
+      moved();
     });
     area.addEventListener("keydown", (event) => {
       const move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
@@ -311,10 +354,10 @@ start("feature-explorer", (root, {photos, layers, names, mean, std, at, tile}) =
     group.setAttribute("role", "group");
     group.setAttribute("aria-label", "photograph");
     const top = make("div", {className: "row"}, square,
-      make("span", {}, make("b", {textContent: "What it sees"}), make("br"), "Below, the channels that answer most here: the value"
+      make("span", {}, make("b", {textContent: "What it sees"}), make("br"), "Below, the channels that respond most here: the value"
         + " here, the greatest in all photographs, and the patches that excite the channel most."));
     const stage = make("div", {className: "stage"}, area, make("div", {className: "rows"}, top, ...rows.map(({button}) => button)),
-      make("div", {className: "whole"}, mapped, mapName));
+      make("div", {className: "whole"}, whole, mapName));
     sheet.hidden = true;
     sheet.after(group, controls, stage, said, arithmetic, elsewhere);
     for (const one of root.querySelectorAll("input, select, button")) one.dataset.lmSuppressShortcuts = "true";

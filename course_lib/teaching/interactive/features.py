@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,9 +36,9 @@ def feature_explorer(
     layer: str | None = None,
     place: tuple[float, float] = (0.5, 0.5),
 ) -> Figure:
-    """Choose a photograph, a layer and a place: what the place sees, the channels that answer most, and their patches.
+    """Choose a photograph, a layer and a place: what the place sees, the channels that respond most, and their patches.
 
-    For each channel stand the patches of all photographs at which it answers most, at most one from a photograph. In
+    For each channel stand the patches of all photographs at which it responds most, at most one from a photograph. In
     the first layer the page computes every number itself, from the pixels and the filters, and shows its 27 products.
     The values of the other layers are those of the stored run, to one part in 255 (`feature_atlas.encode`).
 
@@ -134,7 +135,7 @@ def _still(atlas: Mapping[str, Any], at: Mapping[str, Any], sheet: Tensor) -> st
     values = feature_atlas.values(atlas, at["photo"], at["layer"])  # (channels, rows, columns)
     step, stride = layer["step"], layer["stride"]
     column, row = (
-        max(0, min(count - 1, round(((at[key] - (stride - 1) / 2) / stride - step // 2) / step)))
+        max(0, min(count - 1, math.floor(((at[key] - (stride - 1) / 2) / stride - step // 2) / step + 0.5)))
         for key, count in (("x", values.shape[2]), ("y", values.shape[1]))
     )
     left, top = (_corner(layer, step // 2 + k * step) for k in (column, row))

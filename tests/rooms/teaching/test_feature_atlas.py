@@ -51,7 +51,7 @@ def test_values_come_back_within_the_stated_error():
 
 
 def test_varied_channels_represent_all_and_repeat_none():
-    """Three groups of channels that answer alike, and one channel that never answers."""
+    """Three groups of channels that respond alike, and one channel that never responds."""
     group = torch.tensor([0, 0, 0, 1, 1, 2])
     correlation = torch.zeros(7, 7)
     correlation[:6, :6] = torch.where(group[:, None] == group, 0.9, -0.5)
