@@ -4,7 +4,6 @@ The cell is plain HTML with the picture in it, so that it needs no other file in
 the drawings themselves in its place (book/_ext/components.py): they follow the page's theme and its width.
 """
 
-import base64
 import os
 from html import escape
 from pathlib import Path
@@ -30,10 +29,12 @@ def files(name: str, diagram: Diagram) -> dict[Path, str]:
 
 def cell(name: str, diagram: Diagram, wide: str) -> str:
     """The source of the Markdown cell: one HTML block, without an empty line."""
-    data = base64.b64encode(wide.encode()).decode()
+    data = wide.strip().replace('"', "'")
+    for sign in "%#<>&":  # a page may not have these in an address, or reads something else from them
+        data = data.replace(sign, f"%{ord(sign):02X}")
     return (
         f'<figure class="diagram" id="diagram-{name}">\n'
-        f'<img width="{WIDE}" alt="{escape(diagram.alt)}" src="data:image/svg+xml;base64,{data}">\n'
+        f'<img width="{WIDE}" alt="{escape(diagram.alt)}" src="data:image/svg+xml;charset=utf-8,{data}">\n'
         f"<figcaption>{escape(diagram.caption, quote=False)}</figcaption>\n</figure>"
     )
 
