@@ -39,7 +39,7 @@ def page(opened):
 
 
 def shown(page):
-    page.locator(".stage").wait_for(timeout=60_000)
+    page.locator(".spread").wait_for(timeout=60_000)
     return page
 
 
@@ -92,7 +92,7 @@ def test_the_products_add_up_to_the_number_that_is_shown(page):
     window = image[0, :, y - 1 : y + 2, x - 1 : x + 2]
     products = window * conv.weight[channel]
     cells = [[float(v.replace("−", "-")) for v in grid.locator("span").all_inner_texts()]
-             for grid in page.locator(".cells").all()]  # fmt: skip
+             for grid in page.locator(".nine").all()]  # fmt: skip
     for color in range(3):
         for values, expected in zip(
             cells[3 * color : 3 * color + 3], (window, conv.weight[channel], products), strict=True
@@ -103,13 +103,13 @@ def test_the_products_add_up_to_the_number_that_is_shown(page):
     sums = [float(text.split()[1].replace("−", "-")) for text in page.locator(".sum").all_inner_texts()]
     torch.testing.assert_close(torch.tensor(sums), products.sum((1, 2)), atol=6e-5, rtol=0)
     total = (products.sum() + conv.bias[channel]).item()
-    end = page.locator(".number p").nth(1).inner_text()
+    end = page.locator(".follow p").nth(1).inner_text()
     assert f"max(0, {total:.4f}) = {max(0, total):.4f}." in end
     stored = feature_atlas.values(atlas(), 0, 0)[atlas()["layers"][0]["channels"].index(channel), y, x].item()
     assert max(0, total) == pytest.approx(stored, abs=1e-5)
-    assert f"at ({x}, {y})" in page.locator(".number p").first.inner_text()
+    assert f"at ({x}, {y})" in page.locator(".follow p").first.inner_text()
     red = round(feature_atlas.unpack(atlas()["photos"][0])[0, 0, y, x].item() * 255)
-    assert f"({red}/255 − 0.485)/0.229 = " in page.locator(".number p").last.inner_text()
+    assert f"({red}/255 − 0.485)/0.229 = " in page.locator(".follow p").last.inner_text()
 
 
 def test_fields_and_places_are_the_library_s(page):
@@ -174,9 +174,9 @@ def test_hands_and_keys_move_the_place_and_choose_a_channel(page):
     assert page.locator(".channel[aria-pressed=true]").count() == 0
     page.get_by_label("layer").press("End")
     assert "relu3_1" in said(page)
-    assert page.locator(".number").is_hidden()
+    assert page.locator(".follow").is_hidden()
     page.get_by_role("button", name="Follow one in relu1_1").press("Enter")
-    assert page.locator(".number").is_visible()
+    assert page.locator(".follow").is_visible()
 
 
 def test_a_finger_moves_the_place(opened):
@@ -188,7 +188,7 @@ def test_a_finger_moves_the_place(opened):
     page.get_by_label("layer").press("Home")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     narrow = (
-        "[...document.querySelectorAll('.cells span')].filter(cell => cell.scrollWidth > cell.clientWidth + 1).length"
+        "[...document.querySelectorAll('.nine span')].filter(cell => cell.scrollWidth > cell.clientWidth + 1).length"
     )
     assert page.evaluate(narrow) == 0  # no number runs into its neighbor
     for control in page.locator(".play").locator("input, button, [role=application]").all():
@@ -207,7 +207,7 @@ def test_without_scripts_and_on_paper_it_is_a_sheet(opened):
     assert not page.locator("img").first.is_visible()
     page.emulate_media(media="print")
     assert page.locator("img").first.is_visible()
-    assert not page.locator(".stage").is_visible()
+    assert not page.locator(".spread").is_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -233,7 +233,7 @@ def test_the_stored_atlas_is_small_and_opens(opened):
     settings = json.loads(page.locator(".play").get_attribute("data-settings"))
     assert [len(layer["channels"]) for layer in settings["layers"]] == [24] * 5
     page.get_by_label("layer").press("Home")
-    assert "− 123.68 = " in page.locator(".number p").last.inner_text()  # Caffe's network: pixels from 0 to 255
+    assert "− 123.68 = " in page.locator(".follow p").last.inner_text()  # Caffe's network: pixels from 0 to 255
 
 
 def test_what_cannot_be_explored_is_refused():
@@ -256,7 +256,7 @@ def test_the_book_fetches_the_atlas_on_a_click(visitor):
         assert explorer.locator("img").count() == 4
         assert page.evaluate("performance.getEntries().some((one) => one.name.includes('/later/'))") is False
         explorer.get_by_role("button", name="Open the explorer").click()
-        explorer.locator(".stage").wait_for(timeout=60_000)
+        explorer.locator(".spread").wait_for(timeout=60_000)
         assert [url.split("/")[-2] for url in asked if url.endswith(".js")] == ["later"]
         assert explorer.locator(".channel").count() == 5
         assert opened.said == []

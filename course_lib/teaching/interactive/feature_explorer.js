@@ -214,19 +214,19 @@ start("feature-explorer", (root, {photos, layers, names, mean, std, at, tile}) =
 
     // ---- follow one number
     const cells = () => {
-      const grid = make("div", {className: "cells"}, ...Array.from({length: 9}, () => make("span")));
+      const grid = make("div", {className: "nine"}, ...Array.from({length: 9}, () => make("span")));
       grid.setAttribute("role", "img");
       return grid;
     };
     const sign = (text) => make("span", {className: "sign", textContent: text, ariaHidden: "true"});
     const lines = COLORS.map((color) => {
       const line = {window: cells(), filter: cells(), products: cells(), sum: make("span", {className: "sum"})};
-      line.all = make("div", {className: "line"}, make("strong", {textContent: color}),
+      line.all = make("div", {className: "sums"}, make("strong", {textContent: color}),
         line.window, sign("×"), line.filter, sign("="), line.products, line.sum);
       return line;
     });
     const head = make("p"), end = make("p"), normal = make("p");
-    const arithmetic = make("div", {className: "number"}, head, ...lines.map(({all}) => all), end, normal);
+    const arithmetic = make("div", {className: "follow"}, head, ...lines.map(({all}) => all), end, normal);
     const elsewhere = make("p", {className: "said"});
     const fill = (grid, name, values, most) => {  // as many digits as fit, the same for all three colors
       const digits = most >= 10 ? 1 : most >= 0.1 ? 2 : 1 - Math.floor(Math.log10(most));
@@ -350,13 +350,13 @@ start("feature-explorer", (root, {photos, layers, names, mean, std, at, tile}) =
       [place.x, place.y] = [width, height].map((side, k) => Math.min(side - 1, Math.max(0, center[k] + by * move[k])));
       show();
     });
-    const group = make("div", {className: "photos"}, ...pictures);
+    const group = make("div", {className: "choices"}, ...pictures);
     group.setAttribute("role", "group");
     group.setAttribute("aria-label", "photograph");
-    const top = make("div", {className: "row"}, square,
+    const top = make("div", {className: "glance"}, square,
       make("span", {}, make("b", {textContent: "What it sees"}), make("br"), "Below, the channels that respond most here: the value"
         + " here, the greatest in all photographs, and the patches that excite the channel most."));
-    const stage = make("div", {className: "stage"}, area, make("div", {className: "rows"}, top, ...rows.map(({button}) => button)),
+    const stage = make("div", {className: "spread"}, area, make("div", {className: "found"}, top, ...rows.map(({button}) => button)),
       make("div", {className: "whole"}, whole, mapName));
     sheet.hidden = true;
     sheet.after(group, controls, stage, said, arithmetic, elsewhere);
