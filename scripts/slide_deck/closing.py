@@ -42,7 +42,8 @@ def measured(name: str) -> list[Slide]:
 
 def _listed(title: str, entries: list[str], section: str, notes: str, kind: str) -> list[Slide]:
     """Slides that are equally full."""
-    needed = [ceil(len(prose.plain(prose.inline(entry))) / (ACROSS + 6)) + 0.3 for entry in entries]
+    across = ACROSS + (4 if kind == "exercises" else 14)  # smaller letters than in a text; exercises are set in
+    needed = [ceil(len(prose.plain(prose.inline(entry))) / across) + 0.3 for entry in entries]
     count = max(1, ceil(sum(needed) / LINES))
     pages: list[list[str]] = [[] for _ in range(count)]
     for k, entry in enumerate(entries):

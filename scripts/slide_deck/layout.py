@@ -25,16 +25,22 @@ def is_rest(told: list[Block]) -> bool:
     return sum(map(lines, told)) <= REST and all(block.kind == "text" for block in told)
 
 
+def said(text: str, *, amply: bool = False) -> str:
+    """The key sentences of a paragraph, and as many more as a slide with little else has room for."""
+    text = text.removeprefix(NOTICE).strip()
+    return prose.key(text, most=330, least=190) if amply else prose.key(text)
+
+
 def lines(block: Block) -> float:
     """How many lines of a slide a block takes."""
     if block.kind == "formula":
         return 2.4 + 1.4 * block.text.count(r"\\")
     if block.kind == "list":
         return sum(ceil(len(prose.plain(prose.inline(prose.key(i, 150, 0)))) / ACROSS) + 0.3 for i in block.items)
-    return ceil(len(prose.plain(prose.inline(prose.key(block.text)))) / ACROSS) + 0.4
+    return ceil(len(prose.plain(prose.inline(said(block.text)))) / ACROSS) + 0.4
 
 
-def shown(block: Block) -> str:
+def shown(block: Block, *, amply: bool = False) -> str:
     """A block as HTML, with the key sentences of a paragraph."""
     if block.kind == "formula":
         return prose.display(block.text)
@@ -42,22 +48,44 @@ def shown(block: Block) -> str:
         tag = "ol" if block.text[:1].isdigit() else "ul"
         items = "".join(f"<li>{prose.inline(prose.key(item, most=150, least=0))}</li>" for item in block.items)
         return f"<{tag}>{items}</{tag}>"
-    return f"<p>{prose.inline(prose.key(block.text.removeprefix(NOTICE).strip()))}</p>"
+    return f"<p>{prose.inline(said(block.text, amply=amply))}</p>"
 
 
 def placed(figure: Figure, words: str, used: float, notice: list[str]) -> str:
-    """A figure with its words: a tall one beside them, a wide one above them."""
+    """A figure with its words: beside them if it is shown larger there, else above them.
+
+    Args:
+        figure: the pictures or the table.
+        words: HTML that stands above it.
+        used: how many pixels that takes.
+        notice: sentences about it; where not all fit beside it, the last ones are left to the notes.
+    """
     room = HEIGHT - used
-    said = "".join(f"<p>{prose.inline(sentence)}</p>" for sentence in notice)
-    marked = f'<div class="notice">{said}</div>' if notice else ""
     below = sum(ceil(len(prose.plain(prose.inline(sentence))) / (ACROSS + 6)) for sentence in notice)
     captioned = 28 * ceil(min(len(figure.caption), 190) / 105) + 16 + 22 * bool(figure.run or figure.is_component)
     taken = below * 35 + (26 if notice else 0) + captioned
     fit, size = (pictures.grid, _scale) if figure.pictures else (pictures.table, pictures.letters)
     if size(figure, ASIDE, room) > 1.08 * size(figure, WIDTH, room - taken):
-        side = f'<div class="side">{marked}{pictures.caption(figure, 260)}</div>'
-        return f'{words}<figure class="beside">{fit(figure, ASIDE, room)}{side}</figure>'
-    return f"{words}<figure>{fit(figure, WIDTH, room - taken)}{pictures.caption(figure, 190)}</figure>{marked}"
+        side = WIDTH - pictures.across(figure, ASIDE, room) - 36
+        while len(notice) > 1 and _side_height(figure, notice, side) > room:
+            notice = notice[:-1]
+        if _side_height(figure, notice, side) <= room:
+            marked = f'<div class="side">{_marked(notice)}{pictures.caption(figure, 260)}</div>'
+            return f'{words}<figure class="beside">{fit(figure, ASIDE, room)}{marked}</figure>'
+    return f"{words}<figure>{fit(figure, WIDTH, room - taken)}{pictures.caption(figure, 190)}</figure>{_marked(notice)}"
+
+
+def _marked(notice: list[str]) -> str:
+    inner = "".join(f"<p>{prose.inline(sentence)}</p>" for sentence in notice)
+    return f'<div class="notice">{inner}</div>' if notice else ""
+
+
+def _side_height(figure: Figure, notice: list[str], width: float) -> float:
+    """Pixels that the words beside a figure take in a column of this width."""
+    lengths = [len(prose.plain(prose.inline(sentence))) for sentence in notice]
+    told = sum(33 * ceil(12.6 * length / (width - 26)) + 6 for length in lengths) + (24 if notice else 0)
+    caption = 27 * ceil(10.2 * min(len(figure.caption), 260) / width)
+    return told + caption + 19 * ceil(7.2 * len(figure.run) / width) + 19 * figure.is_component
 
 
 def _scale(figure: Figure, width: float, height: float) -> float:

@@ -31,6 +31,7 @@ from scripts.slide_deck.prose import Block
 
 LINES = 11  # of text on a slide
 FEW = 7  # lines that are set larger
+SPARSE = 4.5  # lines that leave room for more of a paragraph
 MOST_TEXT = 2  # slides of text in a row
 MOST_CODE = 22  # lines
 IDEA = re.compile(r"^(?:def|class) my_", re.MULTILINE)
@@ -165,8 +166,9 @@ class _Composer:
         if len(pages) > 1 and layout.is_rest(pages[-1]):
             pages.pop()  # no slide for one sentence; it stands in the notes
         for k, page in enumerate(pages[:MOST_TEXT]):
-            kind = "text large" if sum(map(layout.lines, page)) <= FEW else "text"
-            self._add(kind, "".join(map(layout.shown, page)), notes if k == 0 else "")
+            weight = sum(map(layout.lines, page))
+            body = "".join(layout.shown(block, amply=weight <= SPARSE) for block in page)
+            self._add("text large" if weight <= FEW else "text", body, notes if k == 0 else "")
 
     def _figure(self, figure: Figure) -> None:
         told = layout.told(self.waiting)
@@ -199,7 +201,7 @@ class _Composer:
         text = block.text.removeprefix(NOTICE).strip()
         chosen: list[str] = []
         for sentence in prose.sentences(text):
-            if chosen and sum(map(len, chosen)) + len(sentence) > 230:
+            if chosen and sum(map(len, chosen)) + len(sentence) > 280:
                 break
             chosen.append(prose.key(sentence, most=200, least=0))
         self._beside(chosen)

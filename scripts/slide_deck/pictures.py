@@ -55,7 +55,7 @@ class Figure:
 
 
 def read(html: str) -> Figure | None:
-    """The figure in an output; None where there is nothing that a slide could show."""
+    """The figure in an output; None for a table of claims, which have slides of their own, and where there is none."""
     page = BeautifulSoup(html, "html.parser")
     figure = page.find("figure")
     if not isinstance(figure, Tag):
@@ -79,6 +79,9 @@ def read(html: str) -> Figure | None:
         return None
     rows, longest = 0, 0
     if isinstance(table, Tag):
+        heads = [head.get_text().strip() for head in table.find_all("th")]
+        if "claim" in heads and "verdict" in heads:
+            return None
         rows, longest = _cut(table, page)
     alt = str(figure.get("aria-label") or caption)
     run = found[1] if found else ""
@@ -159,6 +162,13 @@ def arranged(figure: Figure, width: float, height: float) -> tuple[int, float]:
         if worth > most * 1.001:
             best, most = (columns, low), worth
     return best
+
+
+def across(figure: Figure, width: float, height: float) -> float:
+    """How wide a figure is in a box, in pixels."""
+    if not figure.pictures:
+        return min(width, figure.characters * 0.56 * letters(figure, width, height))
+    return _extent(figure.pictures, *arranged(figure, width, height))[0]
 
 
 def grid(figure: Figure, width: float, height: float) -> str:
