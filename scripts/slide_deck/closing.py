@@ -11,7 +11,7 @@ from scripts.slide_deck.layout import ACROSS, noted
 from scripts.slide_deck.parts import Section, Slide
 from scripts.slide_deck.prose import Block
 
-LINES = 15  # of a list on one slide
+LINES = 16  # of a list on one slide
 EXERCISE = re.compile(r"\*\*Exercise ([\d.]+)\*\*\s*(?:\*\(([^)]*)\)\*)?\s*(.*)", re.DOTALL)
 
 
@@ -42,7 +42,7 @@ def measured(name: str) -> list[Slide]:
 
 def _listed(title: str, entries: list[str], section: str, notes: str, kind: str) -> list[Slide]:
     """Slides that are equally full."""
-    across = ACROSS + (4 if kind == "exercises" else 14)  # smaller letters than in a text; exercises are set in
+    across = ACROSS + (8 if kind == "exercises" else 18)  # smaller letters than in a text; exercises are set in
     needed = [ceil(len(prose.plain(prose.inline(entry))) / across) + 0.3 for entry in entries]
     count = max(1, ceil(sum(needed) / LINES))
     pages: list[list[str]] = [[] for _ in range(count)]
