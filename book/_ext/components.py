@@ -25,7 +25,7 @@ EXPLORABLES = {  # its kind → its chapter, its title, and how high it is at a 
     "gan-laboratory": ("08_two_players", "The GAN laboratory", 1000),
     "gram-explorer": ("02_style_is_statistics", "The Gram explorer", 1270),
     "normalizations": ("12_any_style", "Four normalizations", 720),
-    "optimizers-road": ("05_what_it_costs", "The optimizer's road", 1290),
+    "optimizers-road": ("05_what_it_costs", "The optimizer's road", 1190),
     "overlaps": ("11_when_it_goes_wrong", "Overlaps of a transposed convolution", 840),
 }
 ALONE = """<!doctype html>

@@ -209,10 +209,10 @@ def test_bounds_and_metric_are_shown_in_words_and_pictures(opened):
     page.get_by_label("evaluations", exact=True).fill("40")
     before = page.evaluate(drawn)
     assert said(page)[2].startswith("at 0.428, 0, loss 0.00136")
-    page.get_by_label("bounds from 0 to 1").uncheck()
+    page.get_by_label("bounds 0 to 1").uncheck()
     assert said(page)[2].startswith("at 0.2, −0.15, loss 0")
     assert all(one != other for one, other in zip(before, page.evaluate(drawn), strict=True))
-    page.get_by_label("bounds from 0 to 1").check()
+    page.get_by_label("bounds 0 to 1").check()
     assert page.evaluate(drawn) == before
     page.get_by_label("preconditioner: power p").press("End")
     plain = page.evaluate(drawn)

@@ -394,7 +394,7 @@ start("optimizers-road", (root, given) => {
   knob(places, "preconditioner: power p", "power");
   for (const [name, key] of [["descent: step × λ", "step"], ["Adam: rate", "rate"], ["Adam: β₁", "beta1"],
     ["Adam: β₂", "beta2"], ["L-BFGS: pairs kept", "history"]]) knob(knobs, name, key);
-  const ticks = [["bounds", "bounds from 0 to 1"], ["metric", "show the metric of the preconditioner"]].map(([key, words]) => {
+  const ticks = [["bounds", "bounds 0 to 1"], ["metric", "show the metric of the preconditioner"]].map(([key, words]) => {
     const tick = make("input", {type: "checkbox", checked: rules[key]});
     tick.addEventListener("change", () => { rules[key] = tick.checked; changed(); });
     return make("label", {className: "tick"}, tick, ` ${words}`);
