@@ -366,8 +366,13 @@ start("feature-explorer", (root, {photos, layers, names, mean, std, at, tile}) =
     show();
   };
 
-  const opened = (words, button) => open().then(() => button?.remove()).catch((problem) => {
+  const opened = (words, button) => open().then(() => {
+    if (!button) return;
+    button.remove();
+    root.querySelector("[role=application]").focus({preventScroll: true});
+  }).catch((problem) => {
     words.textContent = `The explorer did not open: ${problem.message}.`;
+    if (button) button.disabled = false;
   });
   const words = make("p", {className: "said"});
   words.setAttribute("role", "status");
