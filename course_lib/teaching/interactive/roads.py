@@ -59,7 +59,7 @@ def landscape(name: str, *, conditioning: float = AT["conditioning"], angle: flo
     Raises:
         ValueError: another name.
 
-    >>> landscape("valley", conditioning=10.0)(torch.tensor([0.75, 0.4])).item()
+    >>> landscape("valley", conditioning=10.0)(torch.tensor([0.75, 0.4], dtype=torch.float64)).item()
     0.0
     """
     arguments.choice("the landscape", name, ("valley", "outside", "curved"))
