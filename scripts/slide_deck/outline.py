@@ -62,8 +62,9 @@ def _sections(cells: list[dict[str, Any]]) -> list[Section]:
             for block in prose.blocks(source):
                 if block.kind == "heading" and block.level == 2:
                     found.append(Section(block.text))
-                elif block.kind == "figure":
-                    if (figure := pictures.read(block.text)) is not None:
+                elif block.kind in ("figure", "table"):
+                    html = block.text if block.kind == "figure" else f"<figure>{prose.page(block.text)}</figure>"
+                    if (figure := pictures.read(html)) is not None:
                         found[-1].items.append(figure)
                 else:
                     found[-1].items.append(block)
@@ -87,7 +88,7 @@ def _opening(opening: Section, sections: list[Section]) -> list[Slide]:
     hero = next((figure for figure in everything if figure.pictures and "curves" not in figure.kind), None)
     by = f'<p class="paper">{escape(paper)}</p>' if paper else ""
     room = 348 - 66 * ceil(len(name) / 44) - 38 * max(0, ceil(len(prose.plain(prose.inline(claim))) / 68) - 3) + 46
-    shown = f"<figure>{pictures.grid(hero, WIDTH, room)}</figure>" if hero else ""
+    shown = f"<figure>{pictures.grid(pictures.one_of_each_row(hero), WIDTH, room)}</figure>" if hero else ""
     body = f'{by}<p class="claim">{prose.inline(claim)}</p>{shown}'
     notes = prose.page("\n\n".join(texts))
     if hero in opening.items:
@@ -173,7 +174,8 @@ class _Composer:
     def _figure(self, figure: Figure) -> None:
         told = layout.told(self.waiting)
         above: list[Block] = []
-        if sum(map(layout.lines, told)) <= 3 and all(block.kind == "text" for block in told):
+        most = 6 if figure.table and figure.rows <= 6 else 3  # lines
+        if sum(map(layout.lines, told)) <= most and all(block.kind == "text" for block in told):
             above = told
         elif told and told[-1].kind == "text" and prose.key(told[-1].text).endswith((":", "?")):
             above = told[-1:]
@@ -184,7 +186,7 @@ class _Composer:
             self.waiting = above
         words = "".join(map(layout.shown, above))
         used = sum(map(layout.lines, above)) * 36 + (12 if above else 0)
-        notes = layout.noted(self.waiting) + f"<p><b>The figure.</b> {escape(figure.alt)}</p>"
+        notes = layout.noted(self.waiting) + (f"<p><b>The figure.</b> {escape(figure.alt)}</p>" if figure.alt else "")
         self.waiting = []
         self._add("figure", "", notes)
         self.slides[-1].body = layout.placed(figure, words, used, [])

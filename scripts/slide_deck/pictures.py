@@ -2,7 +2,7 @@
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from math import ceil
 
@@ -18,7 +18,7 @@ MOST_ROWS = 9  # of a table
 WRAPPED = 34  # characters after which a cell takes another line
 MOST_TILES = 6  # of a component
 _SVG = "data:image/svg+xml;base64,"
-_RUN = re.compile(r"\s*\((stored run[^()]*(?:\([^()]*\)[^()]*)*)\)\.?\s*$")
+_RUN = re.compile(r"\s*\((stored run[^()]*(?:\([^()]*\)[^()]*)*)\)")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read(html: str) -> Figure | None:
         hidden.decompose()
     said = figure.find("figcaption")
     caption = said.get_text().strip() if isinstance(said, Tag) else ""
-    found = _RUN.search(caption)
+    runs = list(dict.fromkeys(found[1] for found in _RUN.finditer(caption)))
     pictures = [picture for tag in figure.find_all("img") if (picture := _picture(tag)) is not None]
     columns = 0
     if "interactive" in kind:
@@ -84,9 +84,8 @@ def read(html: str) -> Figure | None:
             return None
         rows, longest = _cut(table, page)
     alt = str(figure.get("aria-label") or caption)
-    run = found[1] if found else ""
     shown = str(table) if isinstance(table, Tag) else ""
-    return Figure(kind, tuple(pictures), shown, _RUN.sub("", caption), run, alt, columns, rows, longest)
+    return Figure(kind, tuple(pictures), shown, _RUN.sub("", caption), " · ".join(runs), alt, columns, rows, longest)
 
 
 def _picture(tag: Tag) -> Picture | None:
@@ -171,6 +170,15 @@ def across(figure: Figure, width: float, height: float) -> float:
     return _extent(figure.pictures, *arranged(figure, width, height))[0]
 
 
+def one_of_each_row(figure: Figure) -> Figure:
+    """The last picture of each row, where a figure has several rows that belong together."""
+    return (
+        replace(figure, pictures=figure.pictures[figure.columns - 1 :: figure.columns], columns=0)
+        if figure.columns
+        else figure
+    )
+
+
 def grid(figure: Figure, width: float, height: float) -> str:
     """The pictures of a figure as HTML, as large as a box of these pixels allows."""
     columns, scale = arranged(figure, width, height)
@@ -207,4 +215,4 @@ def caption(figure: Figure, most: int) -> str:
         text = " ".join(parts[:-1])
     line = " · ".join(filter(None, (figure.run, "to be operated in the chapter" if figure.is_component else "")))
     run = f'<span class="run">{escape(line)}</span>' if line else ""
-    return f"<figcaption>{escape(text)}{run}</figcaption>"
+    return f"<figcaption>{escape(text)}{run}</figcaption>" if text or run else ""
