@@ -1,4 +1,4 @@
-"""Draws a diagram as SVG: boxes, arrows with their labels, groups, the legend, and the rules for the colors."""
+"""Draws a diagram as SVG: boxes, arrows with their labels, the legend, and the rules for the colors."""
 
 import itertools
 
@@ -8,7 +8,6 @@ from scripts.diagrams.layout import (
     Arrow,
     Diagram,
     Drawing,
-    Group,
     LayoutError,
     Point,
     place,
@@ -28,9 +27,8 @@ def draw(diagram: Diagram, *, wide: bool) -> Drawing:
     drawing = Drawing(WIDE if wide else NARROW)
     drawing.nodes = place(diagram, drawing.width, wide=wide)
     bodies = [placed.draw() for placed in drawing.nodes.values()]
-    frames = [_group(group, drawing) for group in diagram.groups]
-    arrows = [_arrow(arrow, drawing, diagram, wide) for arrow in diagram.arrows]
-    boxes = [p.box for p in drawing.nodes.values()] + [b for _, b in drawing.labels] + [f[1] for f in frames]
+    arrows = [_arrow(arrow, drawing, wide) for arrow in diagram.arrows]
+    boxes = [p.box for p in drawing.nodes.values()] + [b for _, b in drawing.labels]
     boxes += [(x, y, x, y) for _, line in drawing.lines for x, y in line]
     left, top = min(b[0] for b in boxes) - 4, min(b[1] for b in boxes) - 4
     right, bottom = max(b[2] for b in boxes) + 4, max(b[3] for b in boxes) + 4
@@ -39,14 +37,14 @@ def draw(diagram: Diagram, *, wide: bool) -> Drawing:
     legend, more = _legend(diagram, drawing.width, bottom - top + 14)
     shift = (drawing.width - (right - left)) / 2 - left
     drawing.height = bottom - top + 14 + more
-    inner = "".join([*(f[0] for f in frames), *(a[0] for a in arrows), *bodies, *(a[1] for a in arrows)])
+    inner = "".join([*(a[0] for a in arrows), *bodies, *(a[1] for a in arrows)])
     drawing.svg = f'<g transform="translate({shift:.1f} {-top:.1f})">{inner}</g>{legend}'
     if found := problems(drawing):
         raise LayoutError("; ".join(found))
     return drawing
 
 
-def _arrow(arrow: Arrow, drawing: Drawing, diagram: Diagram, wide: bool) -> tuple[str, str]:
+def _arrow(arrow: Arrow, drawing: Drawing, wide: bool) -> tuple[str, str]:
     """Its line with the head, and its label."""
     a, b = drawing.nodes[arrow.start], drawing.nodes[arrow.end]
     line = route(a, b, (arrow.wide if wide else arrow.narrow) or sides(a, b))
@@ -63,18 +61,15 @@ def _arrow(arrow: Arrow, drawing: Drawing, diagram: Diagram, wide: bool) -> tupl
     if not arrow.label:
         return svg, ""
     (x1, y1), (x2, y2) = max(itertools.pairwise(line), key=lambda s: abs(s[0][0] - s[1][0]) + abs(s[0][1] - s[1][1]))
-    beside = (not wide and arrow.beside_narrow) or arrow.beside
     lines = arrow.label.split("\n")
     width = max(text_width(text, LABEL) for text in lines)
     mx, my, height = (x1 + x2) / 2, (y1 + y2) / 2, 15 * len(lines)
     if abs(x1 - x2) >= abs(y1 - y2):  # a level line
-        left, top, anchor = mx - width / 2, my - height - 3 if beside == "a" else my + 4, "middle"
+        left, top, anchor = mx - width / 2, my - height - 3, "middle"
     else:
-        left, top, anchor = (
-            (mx + 7, my - height / 2, "start") if beside == "a" else (mx - 7 - width, my - height / 2, "end")
-        )
+        left, top, anchor = mx + 7, my - height / 2, "start"
     drawing.labels.append((arrow.label, (left, top, left + width, top + height)))
-    at = {"middle": left + width / 2, "start": left, "end": left + width}[anchor]
+    at = left + width / 2 if anchor == "middle" else left
     kind = f"d-note d-{arrow.kind}"
     return svg, "".join(words(t, at, top + 11.5 + 15 * k, LABEL, anchor=anchor, kind=kind) for k, t in enumerate(lines))
 
@@ -88,17 +83,6 @@ def _corner(before: Point, corner: Point, after: Point) -> str:
 
     (x1, y1), (x2, y2) = toward(before), toward(after)
     return f"L{x1:.1f} {y1:.1f}Q{corner[0]:.1f} {corner[1]:.1f} {x2:.1f} {y2:.1f}"
-
-
-def _group(group: Group, drawing: Drawing) -> tuple[str, tuple[float, float, float, float]]:
-    boxes = [drawing.nodes[name].box for name in group.members]
-    x, y = min(b[0] for b in boxes) - 9, min(b[1] for b in boxes) - 25
-    right, bottom = max(b[2] for b in boxes) + 9, max(b[3] for b in boxes) + 9
-    right = max(right, x + text_width(group.label, LABEL) + 18)
-    box = (x, y, right, bottom)
-    drawing.labels.append((group.label, (x + 9, y + 4, x + 9 + text_width(group.label, LABEL), y + 19)))
-    frame = f'<rect class="d-group" x="{x:.1f}" y="{y:.1f}" width="{right - x:.1f}" height="{bottom - y:.1f}" rx="8"/>'
-    return frame + words(group.label, x + 9, y + 16, LABEL, anchor="start", kind="d-note"), box
 
 
 def _legend(diagram: Diagram, width: float, top: float) -> tuple[str, float]:
@@ -138,9 +122,6 @@ def style() -> str:
         color = f"var(--d-{kind},{INK[kind][0]})"
         rules.append(f".d-line.d-{kind}{{stroke:{color}}}.d-head.d-{kind}{{fill:{color}}}")
     rules.append(f".d-note.d-gradient{{fill:var(--d-gradient,{INK['gradient'][0]})}}")
-    rules.append(
-        f".d-group{{fill:none;stroke:var(--d-quiet,{INK['quiet'][0]});stroke-width:1;stroke-dasharray:2 3;opacity:.8}}"
-    )
     rules.append(
         ".d-shape{stroke-width:1.5}.d-mark{fill:none;stroke-width:1.3}.d-bar{stroke-width:.8}.d-arc{fill:none;stroke-width:1}"
     )

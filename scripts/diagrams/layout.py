@@ -26,11 +26,10 @@ class Arrow:
     """From one node to another.
 
     Args:
-        label: words beside the arrow.
+        label: words above the arrow, or right of one that goes up or down.
         kind: "arrow", or "gradient", which is dashed.
         wide, narrow: sides and, after "@", the part of the side; "" finds them. A number after a space: how far an
             arrow between equal sides goes out, or at which part of the way one between facing sides turns.
-        beside: on which side of its line the label stands: "a" above or right, "b" below or left.
     """
 
     start: str
@@ -39,16 +38,6 @@ class Arrow:
     kind: str = "arrow"
     wide: str = ""
     narrow: str = ""
-    beside: str = "a"
-    beside_narrow: str = ""
-
-
-@dataclass(frozen=True)
-class Group:
-    """A quiet frame around nodes, with words at its top left."""
-
-    label: str
-    members: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,6 @@ class Diagram:
     narrow: str
     caption: str
     alt: str
-    groups: tuple[Group, ...] = ()
     gap: tuple[float, float] = (44, 26)  # between columns and rows of the wide layout, at least
     gap_narrow: tuple[float, float] = (18, 28)
     even: bool = False  # all columns of the narrow layout as wide as the widest
@@ -123,7 +111,7 @@ def place(diagram: Diagram, width: float, *, wide: bool) -> dict[str, Placed]:
     for name, (r1, c1, r2, c2) in spans.items():
         node, (w, h) = nodes[name], sizes[name]
         x, y, right, bottom = lefts[c1], tops[r1], lefts[c2] + across[c2], tops[r2] + down[r2]
-        w = w if node.picture or node.shape in ("sum", "words") else right - x
+        w = w if node.picture or node.shape == "words" else right - x
         h = bottom - y if r2 > r1 and not node.picture else h
         placed[name] = Placed(node, x + (right - x - w) / 2, y + (bottom - y - h) / 2, w, h)
     return placed

@@ -79,7 +79,7 @@ class Node:
         title: its name, in bold.
         notes: lines below it.
         kind: what it is, a key of `COLORS`.
-        shape: "box", "loss" (rounded), "stack" (feature maps), "sum" (a circle), "words" (no frame).
+        shape: "box", "loss" (rounded), "stack" (feature maps), "words" (no frame).
         picture: the name of a picture in `THUMBS`, shown above the title.
         bars: channels and side of each layer's output, drawn as slabs.
         arcs: pairs of bars that a skip connection joins.
@@ -112,8 +112,6 @@ class Node:
     def size(self) -> tuple[float, float]:
         """Width and height that it needs."""
         width, height = self.text_size()
-        if self.shape == "sum":
-            return 28.0, 28.0
         if self.picture:
             w, h = picture_size(self.picture)
             marked = 26 if self.kind == "optimized" else 0
@@ -175,10 +173,6 @@ class Placed:
         """The SVG of the node; remembers where its words are."""
         node, x, y, w, h = self.node, self.x, self.y, self.w, self.h
         parts = [f'<g class="d-{node.kind}">']
-        if node.shape == "sum":
-            parts.append(f'<circle class="d-shape" cx="{x + w / 2:.1f}" cy="{y + h / 2:.1f}" r="{w / 2:.1f}"/>')
-            parts.append(words(node.title, x + w / 2, y + h / 2 + 5, TITLE, kind="d-bold"))
-            return "".join([*parts, "</g>"])
         if node.shape == "stack":
             w, h = w - 8, h - 8
             parts += [_frame(x + 8, y, w, h, 3), _frame(x + 4, y + 4, w, h, 3)]

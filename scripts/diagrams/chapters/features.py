@@ -6,6 +6,7 @@ from course_lib.methods import gatys
 from course_lib.pretrained import vgg
 from scripts.diagrams import profiles
 from scripts.diagrams.layout import Arrow, Diagram
+from scripts.diagrams.notebooks import section
 from scripts.diagrams.shapes import Node
 
 SIDE = 256  # px, of the photograph in the diagrams
@@ -195,9 +196,10 @@ def chapter_16() -> Diagram:
         """,
         gap=(22, 26),
         caption=(
-            "The metric that needs no reference (16.4). No picture is compared with another one: each set becomes a "
-            "cloud of vectors, and only the clouds’ means and covariances are compared. So the number depends on the "
-            "network, on its layer, and on how many pictures there are."
+            f"The metric that needs no reference ({section('16_how_to_measure_a_picture', 'Two sets')}). No picture "
+            "is compared with another one: each set becomes a cloud of vectors, and only the clouds’ means and "
+            "covariances are compared. So the number depends on the network, on its layer, and on how many pictures "
+            "there are."
         ),
         alt=(
             "Two sets of pictures, real and made ones, pass the same frozen network, VGG-16. Averaged over "

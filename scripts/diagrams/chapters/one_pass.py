@@ -5,6 +5,7 @@ import torch
 from course_lib.methods import adain, johnson, stable_painter, super_resolution
 from scripts.diagrams import profiles
 from scripts.diagrams.layout import Arrow, Diagram
+from scripts.diagrams.notebooks import section
 from scripts.diagrams.shapes import Node
 
 
@@ -195,8 +196,8 @@ def chapter_07() -> Diagram:
         gap_narrow=(18, 28),
         caption=(
             "One network, two ways to train it. The photo is made small, and the network has to enlarge it again. "
-            f"Either the pixels are compared with those of the photo, or {arch}’s features are. Nothing else differs "
-            "between the two networks of this chapter."
+            f"Either the pixels are compared with those of the photo, or {arch}’s features are. (Our feature network "
+            "adds a little of the pixel loss.)"
         ),
         alt=(
             f"A photo is blurred and reduced by a factor of {config.factor}. A network with "
@@ -256,9 +257,10 @@ def chapter_20() -> Diagram:
         gap=(30, 26),
         gap_narrow=(12, 28),
         caption=(
-            "Training a painter for video (20.11). Two frames that follow each other go through the same network. "
-            "The first painting is moved along with the picture, and what is visible in both must agree. The motion "
-            "is needed for training only; a video is then painted by f alone, frame by frame."
+            f"Training a painter for video ({section('20_video', 'The stable painter')}). Two frames that follow each "
+            "other go through the same network. The first painting is moved along with the picture, and what is "
+            "visible in both must agree. The motion is needed for training only; a video is then painted by f alone, "
+            "frame by frame."
         ),
         alt=(
             f"Two consecutive frames pass the same painter f, with {network}. The first painted frame is warped to "

@@ -199,6 +199,9 @@ def chapter_13() -> Diagram:
 
 def chapter_14() -> Diagram:
     config = deep_photo.Config()
+    recolored, evening = (
+        section("14_photographs_and_patches", words) for words in ("Which recolorings", "The evening")
+    )
     (content,), styles = config.content_layers, config.style_layers
     arch = f"VGG-{config.arch.removeprefix('vgg')}"
     return Diagram(
@@ -250,9 +253,9 @@ def chapter_14() -> Diagram:
         gap=(28, 24),
         gap_narrow=(14, 28),
         caption=(
-            "Deep photo style transfer (14.3 and 14.4): the method of chapter 3 with Gram matrices for each region "
-            "and a third loss, which needs no network. It is zero for every picture that is only recolored, window "
-            "by window, so the light may change and no line may bend."
+            f"Deep photo style transfer ({recolored} and {evening}): the method of chapter 3 with Gram matrices for "
+            "each region and a third loss, which needs no network. It is zero for every picture that is only "
+            "recolored, window by window, so the light may change and no line may bend."
         ),
         alt=(
             f"Another photo, at dusk, the picture x and the photo enter the frozen network, {arch}. The style loss "

@@ -81,10 +81,10 @@ def chapter_09() -> Diagram:
             "y": Node("photo y", picture="street", kind="given"),
             "D": Node(
                 "PatchGAN D",
-                (profiles.parameters(D), f"one judgment for each {D.patch} px patch"),
+                (profiles.parameters(D), f"judges pairs, each {D.patch} px patch"),
                 "trained",
                 bars=judged,
-                scale=0.7,
+                scale=1.2,
             ),
             "fool": Node("G’s loss", ("G(x): real",), "loss", "loss"),
             "tell": Node("D’s loss", ("y: real", "G(x): made"), "loss", "loss"),
