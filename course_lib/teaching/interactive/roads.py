@@ -41,7 +41,7 @@ CHOICES: dict[str, list[float]] = {
     "history": [1, 2, 3, 5, 10, 20],
 }
 AT: dict[str, float] = {
-    "conditioning": 30, "angle": 30, "power": 0, "step": 1.8, "rate": 0.03, "beta1": 0.9, "beta2": 0.999, "history": 5,
+    "conditioning": 30, "angle": 30, "power": 0, "step": 1.8, "rate": 0.03, "beta1": 0.9, "beta2": 0.999, "history": 20,
 }  # fmt: skip
 
 
