@@ -218,6 +218,10 @@ start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
       for (let k = 0; k < game.rules.stepsD; k++) game.playD();
       game.playG();
     };
+    game.turn = 0;  // steps of D since the last one of G
+    game.move = () => {  // the step whose turn it is
+      if (game.turn < game.rules.stepsD) { game.playD(); game.turn++; } else { game.playG(); game.turn = 0; }
+    };
     return game;
   };
 
@@ -256,9 +260,10 @@ start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
   const pixels = new ImageData(GRID, GRID);
   pixels.data.fill(255);
 
-  const drawHeat = () => {
-    const square = game.rules.objective === "least-squares";
-    output(game.D, places).forEach((logit, k) => {
+  const drawHeat = (row = 0, rows = GRID) => {
+    const square = game.rules.objective === "least-squares", first = row * GRID;
+    output(game.D, places.subarray(2 * first, 2 * (first + rows * GRID))).forEach((logit, at) => {
+      const k = first + at;
       const lean = 2 * (square ? Math.min(1, Math.max(0, logit)) : sigmoid(logit)) - 1;
       const color = lean > 0 ? BLUE : ORANGE, share = 0.65 * Math.abs(lean);
       for (let c = 0; c < 3; c++) pixels.data[4 * k + c] = PAPER[c] + share * (color[c] - PAPER[c]);
@@ -424,7 +429,7 @@ start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
 
   // ---- time: nothing moves before Play; where less motion is wished, the picture changes twice a second
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  let playing = "", frames = 0, drawn = 0, slice = 0;
+  let playing = "", frames = 0, drawn = 0, slice = 0, half = 0;
   const button = (words, pressed) => {
     const one = make("button", {type: "button", textContent: words});
     one.addEventListener("click", pressed);
@@ -443,14 +448,15 @@ start("gan-laboratory", (root, {games, targets, reach, width, batch, warm}) => {
   const frame = (now) => {
     if (!playing || !root.isConnected) return;
     const began = performance.now();
-    do game.play(); while (playing === "fast" && performance.now() - began < BUDGET);
+    if (playing === "slow") game.move();  // one player's step a frame, which a phone can take
+    else do game.play(); while (performance.now() - began < BUDGET);
     frames++;
     if (calm.matches) {
       if (now - drawn > 500) { drawn = now; show(); }
-    } else if (frames % 2 === 0) drawBoard();
-    else if (frames % 24 === 1) tell();
-    else if (frames % 8 === 3) drawChart();
-    else drawHeat();
+    } else if (playing === "slow" ? game.turn : frames % 2 === 0) drawBoard();
+    else if (frames % 24 < 2) tell();
+    else if (frames % 8 < 2) drawChart();
+    else drawHeat(half = GRID / 2 - half, GRID / 2);  // half of it, beside the shorter step, G's
     requestAnimationFrame(frame);
   };
   const single = (act) => () => { run(""); game[act](); show(); };
