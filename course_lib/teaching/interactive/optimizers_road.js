@@ -345,7 +345,8 @@ start("optimizers-road", (root, given) => {
     if (rules.landscape === "grays") drawGrays();
   });
   const show = () => parts.forEach((draw) => draw());
-  const changed = () => {
+  let odd = false;
+  const changed = (dragged) => {
     const {landscape, conditioning, angle, power, bounds, metric} = rules;
     const key = JSON.stringify([landscape, conditioning, angle, power, bounds, metric]);
     if (key !== known) {
@@ -359,26 +360,28 @@ start("optimizers-road", (root, given) => {
       handle.style.left = `${50 * (1 + x / view.reach)}%`;
       handle.style.top = `${50 * (1 - y / view.reach)}%`;
     }
-    show();
+    odd = !odd && dragged;  // in a drag, words and curves follow in every other frame
+    parts.slice(0, odd ? 3 : 4).forEach((draw) => draw());
   };
 
   // ---- hands: the start under a finger, everything else in rows
   let quiet = true;
-  const begin = (start) => {
+  const begin = (start, dragged) => {
     rules.start = start.map((one) => Math.round(100 * box(one)) / 100);
     quiet = true;
     starts.forEach((one, i) => { one.value = Math.round(100 * rules.start[i]); });
     quiet = false;
-    changed();
+    changed(dragged);
   };
   for (const {plane, handle} of tiles) {
     const told = (event) => {
       const area = plane.getBoundingClientRect();
       const [x, y] = [(event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height];
-      begin(view.back([(2 * x - 1) * view.reach, (1 - 2 * y) * view.reach]));
+      begin(view.back([(2 * x - 1) * view.reach, (1 - 2 * y) * view.reach]), event.type === "pointermove");
     };
     handle.addEventListener("pointerdown", (event) => { handle.setPointerCapture(event.pointerId); event.preventDefault(); });
     handle.addEventListener("pointermove", (event) => { if (event.buttons) told(event); });
+    handle.addEventListener("pointerup", show);
     plane.addEventListener("click", (event) => { if (event.target !== handle) told(event); });
   }
   const [places, knobs, time] = ["", "", "time"].map((one) => make("div", {className: `controls ${one}`}));
