@@ -212,7 +212,9 @@ def main() -> None:
         table(results, plans, names)
         return
     if options.record:
-        command = "python -m benchmarks.optimizer --record"
+        sizes, seeds = (" ".join(map(str, numbers)) for numbers in (options.sizes, options.seeds))
+        part = f"--sizes {sizes} --seeds {seeds} --steps {options.steps}"
+        command = f"python -m benchmarks.optimizer {part} --out FILE, and again with --record"
         settings = {"sizes": options.sizes, "limit": LIMIT, "share": SHARE}
         with records.run("05_optimizer", profile="laptop", seed=0, config=settings, command=command) as run:
             found = {case: dict(results[case.key]) for case in plans if case.key in results}
