@@ -15,10 +15,20 @@ const crown = Array.from({length: 49}, (_, k) => {
   const reach = 40 + 7 * Math.abs(Math.sin(3.5 * angle));
   return [reach * Math.cos(angle), -92 + reach * Math.sin(angle)];
 }).flat();
+const placed = (lines, x, y, size) => lines.map((line) => line.map((value, k) => size * value + (k % 2 ? y : x)));
+const pane = [box(-18, -52, 18, 0), [0, -52, 0, 0], [-18, -28, 18, -28], [-23, 3, 23, 3]];
+const door = [box(-19, -66, 19, 0), [-19, -48, 19, -48], box(-11, -40, 11, -8)];
+// A house brings what the network knows houses by: windows, a door, and a pavement from edge to edge.
+const places = [[-76, -150], [0, -150], [76, -150], [-70, -34], [70, -34]];
+const house = [
+  box(-112, -262, 112, 0), [-124, -256, 0, -362, 124, -256, -124, -256], box(-18, -316, 18, -280),
+  ...places.flatMap(([x, y]) => placed(pane, x, y, 1.35)), ...placed(door, 0, 0, 1.35),
+  [-SIDE, 0, SIDE, 0], [-SIDE, 20, SIDE, 20],
+];
 export const STAMPS = {
-  house: [box(-80, -190, 80, 0), [-88, -186, 0, -262, 88, -186, -88, -186], box(-12, -226, 12, -200)],
-  window: [box(-18, -52, 18, 0), [0, -52, 0, 0], [-18, -28, 18, -28], [-23, 3, 23, 3]],
-  door: [box(-19, -66, 19, 0), [-19, -48, 19, -48], box(-11, -40, 11, -8)],
+  house,
+  window: pane,
+  door,
   tree: [[-6, 0, -6, -48], [6, 0, 6, -48], crown],
   car: [[-52, -8, -52, -24, -30, -28, -18, -44, 22, -44, 36, -28, 52, -24, 52, -8, -52, -8],
     round(-28, -8, 9, 9), round(28, -8, 9, 9), [2, -44, 2, -28, -30, -28], [2, -28, 36, -28]],
