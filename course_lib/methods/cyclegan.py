@@ -292,7 +292,7 @@ def train(
             D.load_state_dict(start.discriminators.state_dict())
     for network in (G, D):
         if network is not None:
-            network.to(device, memory_format=_layout(config, device))  # type: ignore[call-overload]
+            network.to(device, memory_format=_layout(config, config.precision, device))  # type: ignore[call-overload]
     learner = Players(config, G, D, runtime.pick_precision(config.precision, device))
     if callback is not None and preview is not None:
         unfinished = Model(G, config, {})
@@ -335,8 +335,8 @@ def translate(
     width, where = model.config.width, runtime.pick_device(device)
     height, length = images.shape[-2:]
     check_memory(lambda h, w: _memory_needed(h, w, width), height, length, where)
-    network = model.network[direction]
-    with runtime.inference(network, device=device, precision=precision, repeats=True) as run:
+    network, layout = model.network[direction], _layout(model.config, precision, where)
+    with runtime.inference(network, device=device, precision=precision, layout=layout, repeats=True) as run:
         translated = [run(image) for image in images.split(1)]
     return Result(torch.cat(translated), {"seconds": [time.perf_counter() - began]})
 
@@ -346,10 +346,10 @@ def _memory_needed(height: int, width: int, channels: float) -> int:
     return round(height * width * (_BYTES_PER_PIXEL + _BYTES_PER_PIXEL_AND_WIDTH * channels))
 
 
-def _layout(config: Config, device: torch.device) -> torch.memory_format:
+def _layout(config: Config, precision: str | torch.dtype, device: torch.device) -> torch.memory_format:
     """Of the networks' memory: in float32 a CPU convolves maps of 16×16 and fewer positions faster in contiguous."""
     small = config.image_size <= 64 and device.type == "cpu"
-    in_float32 = runtime.pick_precision(config.precision, device) == torch.float32
+    in_float32 = runtime.pick_precision(precision, device) == torch.float32
     return torch.contiguous_format if small and in_float32 else torch.channels_last
 
 

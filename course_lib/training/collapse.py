@@ -178,7 +178,10 @@ def follows(network: nn.Module, inputs: Tensor, real: Tensor, given: str) -> Sig
     """
 
     def made() -> Tensor:
-        with runtime.inference(network, device=next(network.parameters()).device) as run:
+        filters = [p for p in network.parameters() if p.ndim == 4]
+        last = all(p.is_contiguous(memory_format=torch.channels_last) for p in filters)
+        layout = torch.channels_last if last else torch.contiguous_format  # it stays as it was
+        with runtime.inference(network, device=next(network.parameters()).device, layout=layout) as run:
             return run(inputs).clamp(0, 1)
 
     return Sight(given, made, spread(real))

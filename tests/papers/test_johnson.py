@@ -612,6 +612,7 @@ def test_a_configuration_loads_unchanged(tmp_path):
     config = Config(
         num_steps=7, batch_size=3, image_size=40, learning_rate=0.3, cooldown=0.25, content_weight=1 / 3,
         style_weight=2e-7, tv_weight=0.0, content_layers=("relu3_3", "relu2_1"), style_layers=("relu1_1",),
+        style_layer_weights=(0.5,),
         style_size=99, width=0.1, num_blocks=2, norm="instance", upsampling="resize", arch="vgg19", weights=None,
         accumulate=3, precision="bfloat16", device="cpu", seed=11,
     )  # fmt: skip

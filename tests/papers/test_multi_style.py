@@ -310,8 +310,8 @@ def test_a_new_style_starts_from_the_nearest_one(styles, photos):
 
 def test_a_new_style_is_learned(styles, photos, picture):
     """By an eighth of its numbers; the terms are compared on a photo that was not trained on."""
-    model, new = train(styles, photos, learner(num_steps=40)), 1 - styles["stripes"].mT.contiguous()
-    more = add_style(model, "across", new, photos, learner(num_steps=60, style_rate=5.0))
+    model, new = train(styles, photos, learner(num_steps=150)), 1 - styles["stripes"].mT.contiguous()
+    more = add_style(model, "across", new, photos, learner(num_steps=120, style_rate=2.0))
     unseen = picture(40, 48, 77)
     loss = multi_style.objective([new], model.config, unseen)
     nearest = min(loss.style_terms(stylize(unseen, model, name).image).item() for name in NAMES)
