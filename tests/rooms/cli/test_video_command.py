@@ -186,7 +186,7 @@ def test_ctrl_c_from_the_keyboard(wave, tmp_path):
     pytest.importorskip("av")
     with FrameWriter(tmp_path / "long.mp4") as writer:
         for k in range(3000):
-            writer.add(torch.full((1, 3, 48, 64), k % 10 / 10))
+            writer.add(torch.full((1, 3, 96, 128), k % 10 / 10))
     words = ["video", tmp_path / "long.mp4", "--model", wave, "-o", tmp_path / "out.mp4", "--json"]
     program = subprocess.Popen(
         [sys.executable, "-m", "course_lib", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True
