@@ -212,6 +212,8 @@ def main() -> None:
         table(results, plans, names)
         return
     if options.record:
+        if not any(case.key in results for case in plans):
+            parser.error(f"--record stores the scores in --out, but {options.out} holds none of this part of the table")
         sizes, seeds = (" ".join(map(str, numbers)) for numbers in (options.sizes, options.seeds))
         part = f"--sizes {sizes} --seeds {seeds} --steps {options.steps}"
         command = f"python -m benchmarks.optimizer {part} --out FILE, and again with --record"

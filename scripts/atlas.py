@@ -4,6 +4,7 @@ All photographs of the package pass through VGG-19 once, about two minutes on on
 ``atlas_vgg19``, which chapter 1 shows.
 """
 
+import argparse
 import sys
 
 from course_lib import sample_names
@@ -13,6 +14,7 @@ NAME = "atlas_vgg19"
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()  # --help computes nothing, and a mistyped word neither
     config = feature_atlas.Config()
     names = sorted(sample_names("content") + sample_names("photos"))
     with records.run(NAME, profile="laptop", seed=0, config=config, command="python -m scripts.atlas") as run:

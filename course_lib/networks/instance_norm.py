@@ -17,7 +17,7 @@ from torch import Tensor
 from course_lib.networks.inputs import at_least_float32
 
 # Numbers in a picture's map below which the dozen small operations here take longer than PyTorch's two copies. Measured
-# forward and back, on one thread: 2.7 times as long for 64 × 8², as long for 64 × 16² to 256 × 16², .6 for 32 × 32².
+# forward and back, on one thread: 2.7 times as long for 64 × 8², 1.3 times for 64 × 16², .6 times for 32 × 32².
 FEWEST = 20_000
 
 

@@ -13,6 +13,7 @@ from benchmarks import (
     folder,
     matting,
     measure,
+    optimizer,
     participants,
     patches,
     results,
@@ -31,6 +32,37 @@ from course_lib.training.batches import order
 @pytest.fixture
 def options():
     return argparse.Namespace(size=64, steps=participants.BLOCK, seed=0, device="cpu", sizes=(64,))
+
+
+def test_a_record_of_no_scores_is_refused(tmp_path, monkeypatch, capsys):
+    """The stored table would be replaced by an empty one."""
+    monkeypatch.setenv("COURSE_LIB_RESULTS", str(tmp_path / "results"))
+    (tmp_path / "scores.json").write_text('{"cat night_cafe 256 noise 0": {"plain": [1.0]}}')
+    for out in ([], ["--out", str(tmp_path / "scores.json")]):  # the scores are of another size
+        monkeypatch.setattr("sys.argv", ["optimizer", "--record", "--sizes", "128", *out])
+        with pytest.raises(SystemExit, match="2"):
+            optimizer.main()
+        assert "holds none of this part" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_plain_loop_that_diverges_scores_infinity(monkeypatch):
+    """So that every picture counts as lower; a NaN would compare as neither."""
+    monkeypatch.setattr(optimizer, "scorer", lambda case, device: None)
+    monkeypatch.setattr(optimizer, "score", lambda image, loss: math.nan)
+    monkeypatch.setattr(optimizer, "start_of", lambda case, device: None)
+
+    class Diverging:
+        def __init__(self, *given):
+            self.watch = None
+
+        def run(self):
+            self.watch(torch.zeros(1))
+            self.watch(torch.zeros(1))
+
+    monkeypatch.setattr(optimizer, "Plain", Diverging)
+    case = optimizer.Case("cat", "great_wave", 32, "noise", 0, (1, 3))
+    assert optimizer.plain(case, torch.device("cpu")) == [math.inf, math.inf]
 
 
 @pytest.mark.slow
